@@ -1,0 +1,64 @@
+"""Names for content: what was computed from the same things has the same name, and is reused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+_ROOT = Path(__file__).parent
+
+
+def fingerprint(*parts: Any) -> str:
+    """The sha256 of JSON-able values and settings, in an order-independent spelling."""
+    text = json.dumps([_plain(part) for part in parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def source_fingerprint(*rooms: str) -> str:
+    """The sha256 of the Python sources of some rooms of the pipeline, such as ``model``.
+
+    Part of every cache key, so that a result of older code is never taken for one of today's.
+    """
+    digest = hashlib.sha256()
+    for room in rooms:
+        place = _ROOT / room
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(f"{path.relative_to(_ROOT)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The installed versions of some packages."""
+    return {package: version(package) for package in packages}
+
+
+def machine_kind() -> str:
+    """What float results of this machine depend on beside the versions: its processor's abilities.
+
+    Read from /proc/cpuinfo where there is one, so that torch need not be imported to name it.
+    """
+    flags: set[str] = set()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("flags", "Features"):
+                flags = set(value.split())
+                break
+    except OSError:
+        pass
+    wide = sorted(flags & {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"})
+    arm = sorted(flags & {"asimd", "asimddp", "sve", "sve2", "bf16", "i8mm"})
+    return " ".join([platform.machine(), *wide, *arm])
+
+
+def _plain(part: Any) -> Any:
+    return part.model_dump(mode="json") if isinstance(part, BaseModel) else part

@@ -1,0 +1,74 @@
+"""The ResNet family: basic residual layers (He et al., arXiv 1512.03385), grouped into blocks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.model.blocknet import BlockNet
+from pipeline.settings import ResNetSettings
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation and, by default, ReLU; "same" padding."""
+
+    def __init__(
+        self, source: int, target: int, *, kernel: int = 3, stride: int = 1, activate: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(source, target, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(target)
+        self.activate = activate
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.norm(self.conv(features))
+        return F.relu(features) if self.activate else features
+
+
+class BasicLayer(nn.Module):
+    """Two 3x3 convolutions and a shortcut, which is projected where the shape changes."""
+
+    def __init__(self, source: int, target: int, stride: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(source, target, stride=stride)
+        self.second = ConvNorm(target, target, activate=False)
+        self.shortcut = (
+            nn.Identity()
+            if source == target and stride == 1
+            else ConvNorm(source, target, kernel=1, stride=stride, activate=False)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.relu(self.second(self.first(features)) + self.shortcut(features))
+
+
+class PooledLinear(nn.Module):
+    """Global average pooling and a linear classifier."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.pool(features).flatten(1))
+        return logits
+
+
+def resnet(settings: ResNetSettings, channels: int, classes: int) -> BlockNet:
+    """A network for images with `channels` channels and `classes` labels, freshly initialised."""
+    blocks: list[nn.Module] = []
+    source = settings.stem
+    for width, depth, stride in zip(
+        settings.widths, settings.depths, settings.block_strides, strict=True
+    ):
+        layers = [
+            BasicLayer(source if layer == 0 else width, width, stride if layer == 0 else 1)
+            for layer in range(depth)
+        ]
+        blocks.append(nn.Sequential(*layers))
+        source = width
+    stem = ConvNorm(
+        channels, settings.stem, kernel=settings.stem_kernel, stride=settings.stem_stride
+    )
+    return BlockNet(stem, blocks, PooledLinear(source, classes))

@@ -1,0 +1,82 @@
+"""Routes: which variant of each block an inference passes through. Free of torch on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.errors import UsageError
+
+
+class Variant(StrEnum):
+    """Where a block comes from."""
+
+    STUDENT = "S"
+    TEACHER = "T"
+
+
+class Role(StrEnum):
+    """What a unit is: a block variant, or a converter at a boundary and its direction."""
+
+    STUDENT = "student"
+    TEACHER = "teacher"
+    ENCODER = "encoder"  # teacher features -> student features
+    DECODER = "decoder"  # student features -> teacher features
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UnitId:
+    """Names a unit: ``teacher-2`` is the teacher's block 2, ``encoder-0`` follows block 0."""
+
+    role: Role
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One variant per block, in order; written ``TTSS``."""
+
+    variants: tuple[Variant, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Route:
+        """Reads ``TTSS``.
+
+        Raises:
+            UsageError: the text is empty or has other letters than S and T.
+        """
+        if not text or set(text) - {"S", "T"}:
+            raise UsageError(f"route {text!r} is not a word of S and T", "write one letter a block")
+        return cls(tuple(Variant(letter) for letter in text))
+
+    @classmethod
+    def prefix(cls, blocks: int, teachers: int) -> Route:
+        """The route whose first `teachers` of `blocks` blocks come from the teacher."""
+        if not 0 <= teachers <= blocks:
+            raise ValueError(f"{teachers} teacher blocks of {blocks}")
+        return cls((Variant.TEACHER,) * teachers + (Variant.STUDENT,) * (blocks - teachers))
+
+    def __str__(self) -> str:
+        return "".join(self.variants)
+
+    def __len__(self) -> int:
+        return len(self.variants)
+
+    def units(self) -> tuple[UnitId, ...]:
+        """The units in execution order, with a converter wherever the variant changes."""
+        found: list[UnitId] = []
+        for index, variant in enumerate(self.variants):
+            if index and variant != self.variants[index - 1]:
+                role = Role.ENCODER if variant is Variant.STUDENT else Role.DECODER
+                found.append(UnitId(role, index - 1))
+            role = Role.STUDENT if variant is Variant.STUDENT else Role.TEACHER
+            found.append(UnitId(role, index))
+        return tuple(found)
+
+
+def prefix_routes(blocks: int) -> tuple[Route, ...]:
+    """The order of the paper: all student, then the teacher's blocks from the first to the last."""
+    return tuple(Route.prefix(blocks, teachers) for teachers in range(blocks + 1))

@@ -1,0 +1,101 @@
+"""Typed TOML files: closed tables, and errors that name the key and the nearest valid one."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import UsageError
+
+
+class Section(BaseModel):
+    """A table of a TOML file: immutable, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load_toml(path: Path, kind: type[S]) -> S:
+    """Reads a TOML file into a `Section`.
+
+    Raises:
+        UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
+    """
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file", "check the path") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", "name a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}", "correct the line named") from None
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        problems = [_explain(kind, problem) for problem in error.errors()]
+        count = f"{len(problems)} wrong settings" if len(problems) > 1 else "a wrong setting"
+        raise UsageError(
+            f"{path}: {count}\n  " + "\n  ".join(problems),
+            "correct what is named above; the files in profiles/ are working examples",
+        ) from None
+
+
+def _explain(kind: type[BaseModel], problem: Any) -> str:
+    """One line for one problem found by pydantic: dotted key, what is wrong, the nearest name."""
+    location: Sequence[str | int] = problem["loc"]
+    unknown = problem["type"] == "extra_forbidden"
+    keys, sections = _walk(kind, location[:-1] if unknown else location)
+    if unknown:
+        names = sorted({name for section in sections for name in section.model_fields})
+        near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+        return f"{'.'.join([*keys, str(location[-1])])}: unknown key; {hint}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    got = problem["input"]
+    shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
+    return f"{'.'.join(keys) or 'the file'}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _walk(
+    kind: type[BaseModel], location: Sequence[str | int]
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """The keys that a user wrote on the way to a location, and the sections it may be in.
+
+    pydantic puts the tag of a discriminated union into a location as if it were a key.
+    """
+    keys: list[str] = []
+    sections: list[type[BaseModel]] = [kind]
+    for part in location:
+        fields = [s.model_fields[part] for s in sections if part in s.model_fields]
+        tagged = [section for section in sections if part in _tags(section)]
+        if fields:
+            keys.append(str(part))
+            sections = [found for field in fields for found in _sections_in(field.annotation)]
+        elif tagged:
+            sections = tagged
+        else:
+            keys.append(str(part))
+    return keys, sections
+
+
+def _tags(section: type[BaseModel]) -> set[object]:
+    return {
+        value
+        for field in section.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for value in get_args(field.annotation)
+    }
+
+
+def _sections_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _sections_in(part)]

@@ -1,0 +1,205 @@
+"""Profiles: the typed TOML files that say what to build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.section import Section, load_toml
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class DigitsData(Section):
+    """scikit-learn's 1,797 real 8x8 scans of handwritten digits."""
+
+    source: Literal["digits"]
+    image_size: Count = 8
+    test_images: Annotated[int, Field(ge=1, le=1600)] = 597
+
+
+class IdxData(Section):
+    """A folder of the four IDX files that MNIST and its relatives are published as.
+
+    Each file may be gzipped. `train_images` and `test_images` bound how many are used; the first
+    ones of a shuffle by the profile's seed are taken, so that a bound keeps the classes mixed.
+    """
+
+    source: Literal["idx"]
+    path: Path
+    image_size: Count | None = None
+    train_images: Count | None = None
+    test_images: Count | None = None
+    labels: tuple[str, ...] | None = None
+
+
+DataSettings = Annotated[DigitsData | IdxData, Field(discriminator="source")]
+
+
+class ResNetSettings(Section):
+    """One network of the ResNet family: a stem, stages of basic blocks, a linear classifier.
+
+    Attributes:
+        stem: channels after the stem (the embedder).
+        stem_kernel, stem_stride: its convolution.
+        widths: channels of each block.
+        depths: basic layers in each block.
+        strides: stride with which each block begins.
+    """
+
+    stem: Count = 64
+    stem_kernel: Literal[1, 3, 5, 7] = 3
+    stem_stride: Literal[1, 2] = 1
+    widths: tuple[Count, ...]
+    depths: tuple[Count, ...]
+    strides: tuple[Literal[1, 2], ...] = ()
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        if not self.widths:
+            raise ValueError("widths: at least one block is needed")
+        if len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
+                "give one of each per block"
+            )
+        if self.strides and len(self.strides) != len(self.widths):
+            raise ValueError(
+                f"strides has {len(self.strides)} entries but widths has {len(self.widths)}: "
+                "give one per block or leave it out"
+            )
+        return self
+
+    @property
+    def block_strides(self) -> tuple[int, ...]:
+        """The strides, by default 1 for the first block and 2 for every other."""
+        return self.strides or (1,) + (2,) * (len(self.widths) - 1)
+
+
+class ResNetModel(Section):
+    """A teacher and a student of the ResNet family."""
+
+    family: Literal["resnet"]
+    teacher: ResNetSettings
+    student: ResNetSettings
+
+    @model_validator(mode="after")
+    def _same_blocks(self) -> Self:
+        teacher, student = len(self.teacher.widths), len(self.student.widths)
+        if teacher != student:
+            raise ValueError(
+                f"the teacher has {teacher} blocks and the student {student}: "
+                "progressive loading swaps block for block, so the counts must be equal"
+            )
+        return self
+
+
+class OptimiserSettings(Section):
+    """SGD with Nesterov momentum. `learning_rate` is the highest of the schedule."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Rate = 0.05
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+
+
+class TeacherSettings(OptimiserSettings):
+    """How the teacher is trained, on the labels alone."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class JointDistillation(OptimiserSettings):
+    """Student path and all prefix paths in one batch per student block (the default recipe).
+
+    Attributes:
+        alpha: share of the cross entropy against the labels; the rest is distillation.
+        temperature: softening of both distributions in the distillation term.
+        cross_weight: weight of all mixed paths together, the student path weighing 1.
+    """
+
+    recipe: Literal["joint"]
+    alpha: Share = 0.4
+    temperature: Rate = 2.0
+    cross_weight: Weight = 2.0
+
+
+class ReferenceDistillation(OptimiserSettings):
+    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step."""
+
+    recipe: Literal["reference"]
+    schedule: Literal["one-cycle", "cosine"] = "cosine"
+    alpha: Share = 0.4
+    temperature: Rate = 2.0
+    sync_weight: Weight = 1.0
+    reconstruction_weight: Weight = 1.0
+    cross_weight: Weight = 2.0
+    converter_rate_scale: Rate = 0.2
+
+
+Distillation = Annotated[JointDistillation | ReferenceDistillation, Field(discriminator="recipe")]
+
+
+class TrainingSettings(Section):
+    """Teacher first, then the student and its converters.
+
+    `threads` is part of what makes a run reproducible: float sums depend on it.
+    """
+
+    threads: Count = 2
+    teacher: TeacherSettings
+    distillation: Distillation
+    feature_cache_mb: Annotated[int, Field(ge=0)] = 2048
+
+
+class LoweringSettings(Section):
+    """The mobile format, and how far a lowered program may be from eager PyTorch.
+
+    `tolerance` bounds the largest absolute difference over the largest absolute reference value.
+    """
+
+    backend: Literal["executorch"] = "executorch"
+    precision: Literal["fp32"] = "fp32"
+    tolerance: Rate = 1e-4
+
+
+class BundleSettings(Section):
+    """What travels with the programs: golden inputs, and images for accuracy on the device."""
+
+    golden_images: Annotated[int, Field(ge=1, le=256)] = 8
+    evaluation_images: Annotated[int, Field(ge=1)] = 1000
+
+
+class RuntimeSettings(Section):
+    """How the device runs the bundle."""
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Settings(Section):
+    """A whole profile."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataSettings
+    model: ResNetModel
+    training: TrainingSettings
+    lowering: LoweringSettings = LoweringSettings()
+    bundle: BundleSettings = BundleSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads a profile.
+
+    Raises:
+        UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
+    """
+    return load_toml(path, Settings)

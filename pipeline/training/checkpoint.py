@@ -1,0 +1,62 @@
+"""Checkpoints: safetensors files, written whole or not at all. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pipeline.errors import IntegrityError
+from pipeline.files import replacing
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes tensors and JSON-able facts; the file appears only when it is complete."""
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts, sort_keys=True)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what `save_tensors` wrote.
+
+    Raises:
+        IntegrityError: the file is damaged or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            facts = json.loads((file.metadata() or {})["facts"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise IntegrityError(
+            f"{path}: not a whole checkpoint: {error}", "delete the file; it is made again"
+        ) from None
+    return tensors, facts
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fills a module's parameters and buffers, every one of them and nothing else.
+
+    Raises:
+        IntegrityError: names or shapes differ; they are named.
+    """
+    expected = module.state_dict()
+    missing, extra = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    wrong = [
+        f"{name} is {list(tensors[name].shape)}, not {list(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    problems = [f"missing {name}" for name in sorted(missing)]
+    problems += [f"left over {name}" for name in sorted(extra)] + sorted(wrong)
+    if problems:
+        shown = "\n  ".join(problems[:12]) + ("\n  ..." if len(problems) > 12 else "")
+        raise IntegrityError(
+            f"{path} does not fit the model:\n  {shown}", "use the profile that the file came from"
+        )
+    module.load_state_dict(dict(tensors))

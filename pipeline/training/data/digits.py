@@ -1,0 +1,32 @@
+"""scikit-learn's digits: 1,797 real 8x8 scans with 17 grey levels, installed with the library."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import numpy as np
+
+from pipeline.settings import DigitsData
+from pipeline.training.data.images import Dataset, ImageSet, Normalisation
+
+_LEVELS = 16  # a pixel counts the set bits of a 4x4 patch of the original scan
+
+
+def load_digits(settings: DigitsData, seed: int) -> Dataset:
+    """The data set, split by the seed."""
+    from sklearn import datasets
+
+    raw = datasets.load_digits()
+    images = np.round(raw.images * (255 / _LEVELS)).astype(np.uint8)[..., np.newaxis]
+    everything = ImageSet(images, raw.target.astype(np.int64)).shuffled(seed)
+    everything = everything.resized(settings.image_size)
+    count = len(everything) - settings.test_images
+    train = everything.first(count)
+    test = ImageSet(everything.images[count:], everything.labels[count:])
+    names = tuple(str(name) for name in raw.target_names)
+    return Dataset(train, test, names, Normalisation.of(train.images))
+
+
+def digits_fingerprint(settings: DigitsData) -> str:
+    """Names the bytes that `load_digits` would read."""
+    return f"scikit-learn {version('scikit-learn')}"

@@ -1,0 +1,92 @@
+"""Labelled images in memory, and the two ways in which models see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """How a pixel becomes a model input: ``(pixel / 255 - mean) / std`` per channel, in float32."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, images: npt.NDArray[np.uint8]) -> Tensor:
+        """Model inputs ``[n, channels, height, width]`` (channels last in memory).
+
+        Args:
+            images: uint8 ``[n, height, width, channels]``.
+        """
+        import torch
+
+        pixels = torch.from_numpy(images).to(torch.float32)
+        inputs = (pixels / 255.0 - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+    @classmethod
+    def of(cls, images: npt.NDArray[np.uint8]) -> Normalisation:
+        """The mean and standard deviation of each channel, rounded to six places."""
+        mean = (images.mean(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
+        std = (images.std(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
+        return cls(tuple(round(m, 6) for m in mean), tuple(max(round(s, 6), 1e-6) for s in std))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 ``[n, height, width, channels]``.
+        labels: int64 ``[n]``, indices into `Dataset.names`.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int | None) -> ImageSet:
+        """The first `count` images, or all."""
+        return ImageSet(self.images[:count], self.labels[:count])
+
+    def shuffled(self, seed: int) -> ImageSet:
+        """The same images in an order that the seed decides."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        return ImageSet(self.images[order], self.labels[order])
+
+    def resized(self, size: int | None) -> ImageSet:
+        """The images at `size` by `size` pixels (bilinear, antialiased when they shrink)."""
+        if size is None or self.images.shape[1:3] == (size, size):
+            return self
+        import torch
+        import torch.nn.functional as F
+
+        pixels = torch.from_numpy(self.images).permute(0, 3, 1, 2).to(torch.float32)
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+        images = pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        return ImageSet(images.numpy(), self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A training and a test set, with the names of the labels."""
+
+    train: ImageSet
+    test: ImageSet
+    names: tuple[str, ...]
+    normalisation: Normalisation
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        height, width, channels = self.train.images.shape[1:]
+        return (channels, height, width)

@@ -1,0 +1,44 @@
+"""The data sources that a profile can name. A new source is two functions and one entry here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.settings import DataSettings, DigitsData, IdxData
+
+if TYPE_CHECKING:  # naming the data must not import torch
+    from pipeline.training.data.images import Dataset
+
+
+def load_dataset(settings: DataSettings, seed: int) -> Dataset:
+    """Reads the data that a profile's ``[data]`` table names.
+
+    Raises:
+        UsageError: the data is missing or damaged.
+    """
+    match settings:
+        case DigitsData():
+            from pipeline.training.data.digits import load_digits
+
+            return load_digits(settings, seed)
+        case IdxData():
+            from pipeline.training.data.idx import load_idx
+
+            return load_idx(settings, seed)
+
+
+def data_fingerprint(settings: DataSettings) -> str:
+    """Names the bytes behind a ``[data]`` table without decoding them, for cache keys.
+
+    Raises:
+        UsageError: the data is missing.
+    """
+    match settings:
+        case DigitsData():
+            from pipeline.training.data.digits import digits_fingerprint
+
+            return digits_fingerprint(settings)
+        case IdxData():
+            from pipeline.training.data.idx import idx_fingerprint
+
+            return idx_fingerprint(settings)

@@ -1,0 +1,54 @@
+"""Distillation: trains the student and the converters with the recipe that the profile names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.model.pwl import PwlModel
+from pipeline.progress import Progress
+from pipeline.settings import JointDistillation, ReferenceDistillation
+from pipeline.training.features import TeacherFeatures
+from pipeline.training.fit import Phase, fit
+from pipeline.training.recipes.recipe import recipe_for
+
+
+def distill(
+    model: PwlModel,
+    inputs: Tensor,
+    labels: Tensor,
+    settings: JointDistillation | ReferenceDistillation,
+    *,
+    feature_cache_mb: int,
+    seed: int,
+    checkpoint: Path,
+    progress: Progress,
+) -> None:
+    """Trains the student and the converters of a model in place; the teacher stays as it is.
+
+    Args:
+        model: with a trained teacher.
+        inputs: normalised images ``[n, channels, height, width]``.
+        labels: int64 ``[n]``.
+        settings: the ``[training.distillation]`` table.
+        feature_cache_mb: memory that the teacher's features may take.
+        seed: decides the order of the batches and every random choice of the recipe.
+        checkpoint: where an interrupted run goes on from.
+        progress: told every loss term.
+    """
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.teacher.eval().requires_grad_(False)
+    recipe = recipe_for(settings)
+    trainable = recipe.trainable(model)
+    features = TeacherFeatures(model.teacher, inputs, feature_cache_mb)
+
+    def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+        return recipe.loss(model, inputs, labels, features, indices, generator)
+
+    title = f"distil ({settings.recipe})"
+    phase = Phase(title, trainable.module, trainable.rates, len(labels), seed, checkpoint)
+    fit(phase, settings, step, progress)
+    model.eval()

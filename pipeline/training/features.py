@@ -1,0 +1,47 @@
+"""What a frozen teacher says about the training images: every block's output."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pipeline.model.blocknet import BlockNet
+
+_BATCH = 256
+
+
+class TeacherFeatures:
+    """The outputs of every teacher part for any batch of images, kept where memory allows.
+
+    Args:
+        teacher: used in eval mode and never trained.
+        inputs: normalised images ``[n, channels, height, width]``.
+        cache_mb: keep all features if they take no more than this, else compute batch by batch.
+    """
+
+    def __init__(self, teacher: BlockNet, inputs: Tensor, cache_mb: int) -> None:
+        self._teacher = teacher.eval()
+        self._inputs = inputs
+        shapes = teacher.boundaries(tuple(inputs.shape[1:]))
+        size_mb = 4 * len(inputs) * sum(math.prod(shape) for shape in shapes) / 1e6
+        self._cache: list[Tensor] | None = self._everything() if size_mb <= cache_mb else None
+
+    def batch(self, indices: Tensor) -> list[Tensor]:
+        """Per part the output for images `indices`; the last one is the logits ``[n, classes]``."""
+        if self._cache is not None:
+            return [outputs[indices] for outputs in self._cache]
+        return self._compute(self._inputs[indices])
+
+    def _everything(self) -> list[Tensor]:
+        batches = [self._compute(images) for images in torch.split(self._inputs, _BATCH)]
+        return [torch.cat(outputs) for outputs in zip(*batches, strict=True)]
+
+    @torch.no_grad()
+    def _compute(self, features: Tensor) -> list[Tensor]:
+        outputs: list[Tensor] = []
+        for index in range(len(self._teacher)):
+            features = self._teacher.part(index)(features)
+            outputs.append(features)
+        return outputs

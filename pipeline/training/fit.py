@@ -1,0 +1,174 @@
+"""The training loop: seeded batches, SGD, a schedule, live losses, and a checkpoint every epoch.
+
+A run that was interrupted goes on from its last epoch and ends with the same weights as one that
+was not: batches depend on seed and epoch only, and the optimiser's state is part of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+
+from pipeline.errors import UsageError
+from pipeline.progress import Progress
+from pipeline.settings import OptimiserSettings
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+
+#: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
+Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One training run.
+
+    Attributes:
+        title: what a person calls it.
+        module: all that is trained and its buffers; its state is what a checkpoint holds.
+        rates: groups of parameters with their scale of the learning rate.
+        images: number of training images.
+        seed: decides the order of the batches.
+        checkpoint: where to save after every epoch, and to go on from.
+    """
+
+    title: str
+    module: nn.Module
+    rates: Sequence[tuple[Sequence[nn.Parameter], float]]
+    images: int
+    seed: int
+    checkpoint: Path
+
+
+@contextmanager
+def reproducible(threads: int) -> Iterator[None]:
+    """Runs torch with a fixed number of threads and deterministic algorithms only."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progress) -> None:
+    """Trains `phase.module` in place.
+
+    Args:
+        phase: what is trained.
+        settings: epochs, batch size, optimiser, schedule.
+        step: the loss terms for a batch of image indices ``[batch]``.
+        progress: told the mean of every loss term.
+
+    Raises:
+        UsageError: the loss is not finite any more, or the data does not fill one batch.
+        IntegrityError: the checkpoint to go on from is damaged.
+    """
+    batches = phase.images // settings.batch_size
+    if batches == 0:
+        raise UsageError(
+            f"{phase.images} training images do not fill a batch of {settings.batch_size}",
+            "lower batch_size in the profile",
+        )
+    optimiser = torch.optim.SGD(
+        [
+            {"params": list(parameters), "lr": settings.learning_rate * scale}
+            for parameters, scale in phase.rates
+        ],
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=True,
+    )
+    scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
+    first = _resume(phase, optimiser, scheduler) if phase.checkpoint.exists() else 0
+    with progress.task(phase.title, total=settings.epochs * batches) as task:
+        if first:
+            task.advance(first * batches, f"going on after epoch {first}")
+        for epoch in range(first, settings.epochs):
+            # One generator an epoch: the state to save is the number of the epoch alone.
+            generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
+            order = torch.randperm(phase.images, generator=generator)
+            phase.module.train()
+            means: dict[str, float] = {}
+            for batch in range(batches):
+                indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+                terms = step(indices, generator)
+                loss = torch.stack(list(terms.values())).sum()
+                if not math.isfinite(loss.item()):
+                    raise UsageError(
+                        f"{phase.title}: the loss is {loss.item()} in epoch {epoch + 1}",
+                        "lower learning_rate in the profile",
+                    )
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                scheduler.step()
+                for name, value in terms.items():
+                    means[name] = means.get(name, 0.0) + value.item() / batches
+                task.advance(1)
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+            task.advance(0, f"epoch {epoch + 1}/{settings.epochs}  {shown}")
+            if epoch + 1 < settings.epochs:
+                _save(phase, optimiser, scheduler, epoch + 1)
+    phase.module.eval()
+    phase.checkpoint.unlink(missing_ok=True)
+
+
+def _scheduler(
+    optimiser: torch.optim.Optimizer,
+    settings: OptimiserSettings,
+    scales: Sequence[float],
+    batches: int,
+) -> LRScheduler:
+    steps = settings.epochs * batches
+    if settings.schedule == "cosine":
+        return CosineAnnealingLR(optimiser, steps)
+    return OneCycleLR(
+        optimiser,
+        max_lr=[settings.learning_rate * scale for scale in scales],
+        total_steps=steps + 1,  # the step after the last batch must exist too
+        pct_start=0.2,
+        div_factor=10,
+        final_div_factor=100,
+        cycle_momentum=False,
+    )
+
+
+def _save(
+    phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
+) -> None:
+    state = optimiser.state_dict()
+    tensors = {f"module.{name}": tensor for name, tensor in phase.module.state_dict().items()}
+    for index, values in state["state"].items():
+        tensors[f"momentum.{index}"] = values["momentum_buffer"]
+    facts: dict[str, Any] = {
+        "epochs": epochs,
+        "groups": state["param_groups"],
+        "scheduler": scheduler.state_dict(),
+    }
+    save_tensors(phase.checkpoint, tensors, facts)
+
+
+def _resume(phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler) -> int:
+    """Restores the state after the last whole epoch and returns how many are done."""
+    tensors, facts = load_tensors(phase.checkpoint)
+    module = {name.removeprefix("module."): t for name, t in tensors.items() if "module." in name}
+    load_into(phase.module, module, phase.checkpoint)
+    momentum = {
+        int(name.removeprefix("momentum.")): {"momentum_buffer": tensor}
+        for name, tensor in tensors.items()
+        if name.startswith("momentum.")
+    }
+    optimiser.load_state_dict({"state": momentum, "param_groups": facts["groups"]})
+    scheduler.load_state_dict(facts["scheduler"])
+    epochs: int = facts["epochs"]
+    return epochs

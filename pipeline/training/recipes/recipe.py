@@ -1,0 +1,69 @@
+"""What a distillation recipe is: what it trains, and the loss of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.pwl import PwlModel
+from pipeline.settings import JointDistillation, ReferenceDistillation
+from pipeline.training.features import TeacherFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Trainable:
+    """What a recipe trains.
+
+    Attributes:
+        module: all trained parameters and the buffers beside them.
+        rates: groups of parameters with their scale of the learning rate.
+    """
+
+    module: nn.Module
+    rates: Sequence[tuple[Sequence[nn.Parameter], float]]
+
+
+class Recipe(Protocol):
+    """A way to train the student and the converters beside a frozen teacher."""
+
+    def trainable(self, model: PwlModel) -> Trainable:
+        """The parts of the model that learn."""
+        ...
+
+    def loss(
+        self,
+        model: PwlModel,
+        inputs: Tensor,
+        labels: Tensor,
+        features: TeacherFeatures,
+        indices: Tensor,
+        generator: torch.Generator,
+    ) -> Mapping[str, Tensor]:
+        """The weighted loss terms of one batch, by name.
+
+        Args:
+            model: in training mode but for the teacher.
+            inputs: all normalised training images ``[n, channels, height, width]``.
+            labels: int64 ``[n]``.
+            features: the teacher's outputs for the training images.
+            indices: the images of this batch ``[batch]``.
+            generator: where random choices come from.
+        """
+        ...
+
+
+def recipe_for(settings: JointDistillation | ReferenceDistillation) -> Recipe:
+    """The recipe that a profile's ``[training.distillation]`` table names."""
+    match settings:
+        case JointDistillation():
+            from pipeline.training.recipes.joint import JointRecipe
+
+            return JointRecipe(settings)
+        case ReferenceDistillation():
+            from pipeline.training.recipes.reference import ReferenceRecipe
+
+            return ReferenceRecipe(settings)

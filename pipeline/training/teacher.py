@@ -1,0 +1,48 @@
+"""Training the teacher on the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.model.blocknet import BlockNet
+from pipeline.progress import Progress
+from pipeline.settings import TeacherSettings
+from pipeline.training.fit import Phase, fit
+
+
+def train_teacher(
+    teacher: BlockNet,
+    inputs: Tensor,
+    labels: Tensor,
+    settings: TeacherSettings,
+    *,
+    seed: int,
+    checkpoint: Path,
+    progress: Progress,
+) -> None:
+    """Trains a teacher in place, with cross entropy.
+
+    Args:
+        teacher: the network.
+        inputs: normalised images ``[n, channels, height, width]``.
+        labels: int64 ``[n]``.
+        settings: the ``[training.teacher]`` table.
+        seed: decides the order of the batches.
+        checkpoint: where an interrupted run goes on from.
+        progress: told the loss.
+    """
+    teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+        logits = teacher(inputs[indices])
+        loss = F.cross_entropy(logits, labels[indices], label_smoothing=settings.label_smoothing)
+        return {"loss": loss}
+
+    rates = [(list(teacher.parameters()), 1.0)]
+    phase = Phase("train teacher", teacher, rates, len(labels), seed, checkpoint)
+    fit(phase, settings, step, progress)

@@ -1,0 +1,96 @@
+"""What a mobile runtime has to offer to be a backend, and the registry of those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from pipeline.settings import LoweringSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor at a program's edge, as its bytes lie in memory.
+
+    Attributes:
+        shape: sizes in memory order, batch axis first.
+        layout: ``NHWC`` for images, ``NC`` for logits, ``NTC`` for token sequences.
+    """
+
+    shape: tuple[int, ...]
+    layout: str
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> TensorSpec:
+        """The edge of one item of a batch ``[n, channels, height, width]`` or ``[n, ...]``."""
+        sizes = tuple(tensor.shape[1:])
+        if len(sizes) == 3:
+            return cls((1, sizes[1], sizes[2], sizes[0]), "NHWC")
+        return cls((1, *sizes), "NC" if len(sizes) == 1 else "NTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A lowered module.
+
+    Attributes:
+        data: the bytes of the file that ships.
+        operators: how often each operator occurs in it.
+    """
+
+    data: bytes
+    operators: Mapping[str, int]
+
+
+class Backend(Protocol):
+    """Turns modules into programs of a mobile runtime, and runs them on this machine.
+
+    Float32 tensors cross a program's edges; images lie channels last in memory (NHWC).
+    """
+
+    @property
+    def name(self) -> str:
+        """As in a profile's ``[lowering] backend``."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """File name suffix of its programs, with the dot."""
+        ...
+
+    @property
+    def exporter(self) -> str:
+        """Name and version of what writes the programs."""
+        ...
+
+    @property
+    def minimum_runtime(self) -> str:
+        """Version of the oldest runtime that is promised to read them."""
+        ...
+
+    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+        """Lowers a module.
+
+        Args:
+            module: in eval mode, without batch normalisation.
+            example: one input ``[1, ...]``; its shape is the only one the program takes.
+            name: how errors call it.
+
+        Raises:
+            UsageError: some operators cannot be run by the accelerated delegate; names them.
+        """
+        ...
+
+    def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
+        """Runs programs one after the other on each of ``[n, ...]`` and stacks the outputs."""
+        ...
+
+
+def backend_for(settings: LoweringSettings) -> Backend:
+    """The backend that a profile names; its libraries are imported when it is first used."""
+    from pipeline.lowering.executorch import ExecuTorch
+
+    return ExecuTorch()

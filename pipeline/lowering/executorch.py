@@ -1,0 +1,115 @@
+"""ExecuTorch with the XNNPACK delegate: one .pte per unit, all of it inside one delegate."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UsageError
+from pipeline.fingerprint import versions
+from pipeline.lowering.backend import Program
+
+
+class ExecuTorch:
+    """The `executorch` backend. See `pipeline.lowering.backend.Backend`."""
+
+    name = "executorch"
+    suffix = ".pte"
+
+    @property
+    def exporter(self) -> str:
+        return f"executorch {versions('executorch')['executorch']}"
+
+    @property
+    def minimum_runtime(self) -> str:
+        # ExecuTorch promises that a runtime reads programs of its own and the previous minor
+        # version, and nothing about newer programs on older runtimes.
+        major, minor, *_ = versions("executorch")["executorch"].split(".")
+        return f"{major}.{minor}.0"
+
+    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.devtools.backend_debug import get_delegation_info
+        from executorch.exir import to_edge_transform_and_lower
+
+        with torch.no_grad():
+            example = _natural(example)
+            rank = module(example).dim()
+            exported = torch.export.export(_Edges(module, rank).eval(), (example,))
+            edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+        graph = edge.exported_program().graph_module
+        info = get_delegation_info(graph)
+        operators = info.delegation_by_operator.values()
+        left = sorted(
+            f"{entry.non_delegated} x {entry.op_type}"
+            for entry in operators
+            if entry.non_delegated and entry.op_type != "getitem"
+        )
+        if left or info.num_delegated_subgraphs != 1:
+            raise UsageError(
+                f"{name} does not fit into one XNNPACK delegate: {info.num_delegated_subgraphs} "
+                f"delegates, left over: {', '.join(left) or 'nothing'}",
+                "write the operators that are left over in terms of those that XNNPACK takes",
+            )
+        counts = Counter[str]()
+        for entry in operators:
+            counts[_plain_name(entry.op_type)] += entry.delegated
+        shown = {operator: count for operator, count in sorted(counts.items()) if count}
+        return Program(bytes(edge.to_executorch().buffer), shown)
+
+    def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
+        from executorch.runtime import Runtime
+
+        runtime = Runtime.get()
+        methods = []
+        for program in chain:
+            method = runtime.load_program(program).load_method("forward")
+            if method is None:
+                raise RuntimeError("a program without a forward method")
+            methods.append(method)
+        outputs = []
+        for item in torch.split(inputs, 1):
+            for method in methods:
+                # The runtime owns the output and writes the next one to the same place.
+                item = method.execute([_natural(item)])[0].clone()
+            outputs.append(item)
+        return torch.cat(outputs)
+
+
+class _Edges(nn.Module):
+    """A module whose image inputs and outputs lie channels last in memory.
+
+    XNNPACK computes on channels last; without this, every unit would transpose twice.
+    """
+
+    def __init__(self, module: nn.Module, output_rank: int) -> None:
+        super().__init__()
+        self.module = module
+        self.output_rank = output_rank
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.dim() == 4 and self.output_rank != 4:
+            # Flattening channels-last features becomes as_strided_copy, which no delegate takes.
+            features = features.to(memory_format=torch.contiguous_format)
+        outputs: Tensor = self.module(features)
+        if outputs.dim() == 4:
+            outputs = outputs.to(memory_format=torch.channels_last)
+        return outputs
+
+
+def _plain_name(operator: str) -> str:
+    """`aten_convolution_default` -> `convolution`: the dialect and the overload do not matter."""
+    return re.sub(r"^(aten|dim_order_ops)_+|_(default|tensor|dim)$", "", operator)
+
+
+def _natural(tensor: Tensor) -> Tensor:
+    """One item in the memory order of the edges.
+
+    With one channel both orders are the same bytes, and the runtime wants the plain one.
+    """
+    if tensor.dim() == 4 and tensor.shape[1] > 1:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.contiguous()

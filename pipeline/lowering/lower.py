@@ -1,0 +1,181 @@
+"""Lowers a model: every unit and every control arm, in parallel processes, each one compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from pipeline.fingerprint import source_fingerprint
+from pipeline.lowering.backend import backend_for
+from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.parity import Parity
+from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
+from pipeline.lowering.units import Unit, monolith, units_of
+from pipeline.lowering.worker import compare_stage, lower_unit
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, UnitId
+from pipeline.progress import Progress
+from pipeline.settings import LoweringSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredStage:
+    """A stage and what its programs make of the golden images.
+
+    Attributes:
+        route: which variant each block takes.
+        units: the programs in execution order.
+        logits: eager PyTorch's logits of the golden images, ``[n, classes]``.
+        parity: of the chain of programs against them, on this machine.
+    """
+
+    route: Route
+    units: Sequence[UnitId]
+    logits: Tensor
+    parity: Parity
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredModel:
+    """All programs of a model.
+
+    Attributes:
+        units: by unit.
+        parameters: number of parameters by unit.
+        controls: the monoliths that progressive loading is compared with, by name.
+        stages: in the order of the routes.
+    """
+
+    units: Mapping[UnitId, Lowered]
+    parameters: Mapping[UnitId, int]
+    controls: Mapping[str, Lowered]
+    stages: Sequence[LoweredStage]
+
+
+def lower_model(
+    model: PwlModel,
+    routes: Sequence[Route],
+    images: Tensor,
+    settings: LoweringSettings,
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+) -> LoweredModel:
+    """Lowers what some routes need, and the control arms beside it.
+
+    Args:
+        model: trained, in eval mode.
+        routes: the stages; the first all student, the last all teacher.
+        images: normalised golden images ``[n, channels, height, width]``.
+        settings: the ``[lowering]`` table.
+        cache: folder of programs lowered before.
+        progress: told every program.
+        jobs: worker processes; by default one per processor.
+
+    Raises:
+        UsageError: a module cannot be lowered whole.
+        IntegrityError: a program or a stage deviates from eager PyTorch.
+    """
+    workers = jobs or len(os.sched_getaffinity(0))
+    units, logits = units_of(model, routes, images)
+    controls = {
+        "student": monolith(model, routes[0], "student-monolith", images),
+        "teacher": monolith(model, routes[-1], "teacher-monolith", images),
+    }
+    everything = [*units.values(), *controls.values()]
+    programs = _lower_all(everything, settings, cache, workers, progress)
+    chains = [model.units(route) for route in routes]
+    parities = _compare_stages(
+        routes,
+        [[programs[str(identity)] for identity in chain] for chain in chains],
+        images,
+        logits,
+        settings,
+        cache,
+        workers,
+        progress,
+    )
+    return LoweredModel(
+        units={identity: programs[str(identity)] for identity in units},
+        parameters={identity: unit.parameters for identity, unit in units.items()},
+        controls={name: programs[unit.name] for name, unit in controls.items()},
+        stages=[
+            LoweredStage(*stage) for stage in zip(routes, chains, logits, parities, strict=True)
+        ],
+    )
+
+
+def _lower_all(
+    units: Sequence[Unit], settings: LoweringSettings, cache: Path, workers: int, progress: Progress
+) -> dict[str, Lowered]:
+    """The program of every unit by name, from the store or freshly made."""
+    from joblib import Parallel, delayed
+
+    backend = backend_for(settings)
+    store = ProgramStore(cache, backend.suffix)
+    context = (backend.exporter, settings.precision, source_fingerprint("lowering"))
+    done: dict[str, Lowered] = {}
+    missing: list[tuple[str, Unit, nn.Module]] = []
+    for unit in units:
+        folded = fold_batch_norms(unit.module, unit.name)
+        key = content_key(folded, unit.inputs, unit.outputs, *context)
+        if found := store.find(key):
+            found.parity.require(settings.tolerance, unit.name)
+            done[unit.name] = found
+        else:
+            missing.append((key, unit, folded))
+    if not missing:
+        return done
+    # The largest first: what the other workers wait for at the end is then small.
+    missing.sort(key=lambda entry: entry[1].parameters, reverse=True)
+    with progress.task("lower", total=len(units)) as task:
+        task.advance(len(done), "starting workers")
+        parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")
+        for name, lowered in parallel(
+            delayed(lower_unit)(settings, store, *entry) for entry in missing
+        ):
+            done[name] = lowered
+            task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+    return done
+
+
+def _compare_stages(
+    routes: Sequence[Route],
+    chains: Sequence[Sequence[Lowered]],
+    images: Tensor,
+    logits: Sequence[Tensor],
+    settings: LoweringSettings,
+    cache: Path,
+    workers: int,
+    progress: Progress,
+) -> list[Parity]:
+    """The parity of every stage, remembered by the content of its programs."""
+    from joblib import Parallel, delayed
+
+    store = ParityStore(cache)
+    keys = [
+        store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
+    ]
+    found = {key: parity for key in keys if (parity := store.find(key))}
+    missing = [index for index, key in enumerate(keys) if key not in found]
+    if missing:
+        with progress.task("compare stages", total=len(missing)) as task:
+            parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator")
+            work = (
+                delayed(compare_stage)(
+                    settings, f"stage {routes[index]}", chains[index], images, logits[index]
+                )
+                for index in missing
+            )
+            for index, parity in zip(missing, parallel(work), strict=True):
+                found[keys[index]] = parity
+                store.keep(keys[index], parity)
+                task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+    for route, key in zip(routes, keys, strict=True):
+        found[key].require(settings.tolerance, f"stage {route}")
+    return [found[key] for key in keys]

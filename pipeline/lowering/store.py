@@ -1,0 +1,146 @@
+"""The store of lowered programs: what was lowered from the same content is not lowered again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from pipeline.files import replacing, sha256_of, write_text
+from pipeline.fingerprint import fingerprint
+from pipeline.lowering.backend import TensorSpec
+from pipeline.lowering.parity import Parity
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program that has been lowered and compared.
+
+    Attributes:
+        path: the file.
+        sha256: of the file.
+        bytes: its size.
+        operators: how often each operator occurs in it.
+        input, output: its edges.
+        parity: against eager PyTorch, on this machine.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    operators: Mapping[str, int]
+    input: TensorSpec
+    output: TensorSpec
+    parity: Parity
+
+
+def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
+    """Names what a program is made from: the graph, the weights, the features it is checked on.
+
+    Args:
+        folded: a traced module; its code and its weights count.
+        inputs: example features.
+        outputs: eager outputs for them.
+        context: backend, versions, options.
+    """
+    digest = hashlib.sha256()
+    if isinstance(folded, fx.GraphModule):
+        digest.update(folded.code.encode())
+    digest.update(repr(folded).encode())
+    for name, tensor in sorted(folded.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    for tensor in (inputs, outputs):
+        digest.update(f"{list(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    digest.update("\0".join(context).encode())
+    return digest.hexdigest()
+
+
+class ProgramStore:
+    """Programs in a folder, each beside a JSON record of what is known about it."""
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder = folder
+        self._suffix = suffix
+
+    def find(self, key: str) -> Lowered | None:
+        """The program of that content, or None when there is none or its file is damaged."""
+        path = self._path(key)
+        try:
+            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            if sha256_of(path) != record["sha256"]:
+                return None
+            return _lowered(path, record)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(
+        self,
+        key: str,
+        data: bytes,
+        operators: Mapping[str, int],
+        edges: tuple[TensorSpec, TensorSpec],
+        parity: Parity,
+    ) -> Lowered:
+        """Stores a program and its record; a later `find` of the same key returns them."""
+        path = self._path(key)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+        lowered = Lowered(
+            path, hashlib.sha256(data).hexdigest(), len(data), operators, *edges, parity
+        )
+        record = asdict(lowered)
+        del record["path"]
+        write_text(path.with_suffix(".json"), json.dumps(record, sort_keys=True))
+        return lowered
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key[:32]}{self._suffix}"
+
+
+class ParityStore:
+    """What comparing whole stages found, by the content of their programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def key(self, chain: Sequence[Lowered], images: Tensor, logits: Tensor) -> str:
+        """Names a comparison: these programs, on these images, against these logits."""
+        tensors = [
+            hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
+            for tensor in (images, logits)
+        ]
+        return fingerprint([program.sha256 for program in chain], tensors)
+
+    def find(self, key: str) -> Parity | None:
+        """The parity that was found, or None."""
+        try:
+            return Parity(**json.loads(self._path(key).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def keep(self, key: str, parity: Parity) -> None:
+        """Stores a parity; a later `find` of the same key returns it."""
+        write_text(self._path(key), json.dumps(asdict(parity), sort_keys=True))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"stage-{key[:32]}.json"
+
+
+def _lowered(path: Path, record: Mapping[str, Any]) -> Lowered:
+    source, target = record["input"], record["output"]
+    return Lowered(
+        path,
+        record["sha256"],
+        record["bytes"],
+        record["operators"],
+        TensorSpec(tuple(source["shape"]), source["layout"]),
+        TensorSpec(tuple(target["shape"]), target["layout"]),
+        Parity(**record["parity"]),
+    )

@@ -1,0 +1,79 @@
+"""What runs in a worker process: one program lowered and compared, or one stage compared."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.lowering.backend import TensorSpec, backend_for
+from pipeline.lowering.parity import Parity
+from pipeline.lowering.store import Lowered, ProgramStore
+from pipeline.lowering.units import Unit
+from pipeline.settings import LoweringSettings
+
+
+def lower_unit(
+    settings: LoweringSettings, store: ProgramStore, key: str, unit: Unit, folded: nn.Module
+) -> tuple[str, Lowered]:
+    """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
+
+    Raises:
+        UsageError: it cannot be lowered whole.
+        IntegrityError: it deviates.
+    """
+    torch.set_num_threads(1)
+    backend = backend_for(settings)
+    with _quiet(unit.name):
+        program = backend.lower(folded, unit.inputs[:1], unit.name)
+        outputs = backend.run([program.data], unit.inputs)
+    parity = Parity.of(outputs, unit.outputs)
+    parity.require(settings.tolerance, unit.name)
+    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
+    return unit.name, store.keep(key, program.data, program.operators, edges, parity)
+
+
+def compare_stage(
+    settings: LoweringSettings, name: str, chain: Sequence[Lowered], images: Tensor, logits: Tensor
+) -> Parity:
+    """Runs a stage's programs one after the other and compares the logits with eager PyTorch.
+
+    Raises:
+        IntegrityError: they deviate.
+    """
+    torch.set_num_threads(1)
+    with _quiet(name):
+        outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
+    parity = Parity.of(outputs, logits)
+    parity.require(settings.tolerance, name)
+    return parity
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keeps the exporters' chatter, native code's too, off the terminal unless something fails."""
+    with tempfile.TemporaryFile() as sink:
+        kept = os.dup(1), os.dup(2)
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise UsageError(
+                f"{name} cannot be lowered: {type(cause).__name__}: {cause}",
+                "write the module in terms of operators that the backend takes",
+            ) from error
+        finally:
+            for number, saved in zip((1, 2), kept, strict=True):
+                os.dup2(saved, number)
+                os.close(saved)

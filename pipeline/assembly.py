@@ -1,0 +1,135 @@
+"""From a profile to a bundle: the rooms one after the other, and nothing made twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.errors import PipelineError
+from pipeline.files import write_text
+from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.training.data.source import data_fingerprint
+
+if TYPE_CHECKING:
+    from pipeline.bundle.manifest import Manifest
+
+_PACKAGES = ("torch", "executorch", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What a build left on disk.
+
+    Attributes:
+        bundle: what ships.
+        controls: what it is measured against.
+        fresh: False when everything was there already.
+    """
+
+    bundle: Bundle
+    controls: Controls
+    fresh: bool
+
+
+def assemble(
+    settings: Settings, out: Path, cache: Path, progress: Progress, *, jobs: int | None = None
+) -> Build:
+    """Builds the bundle of a profile into `out`, and its control arms beside it.
+
+    Args:
+        settings: the profile.
+        out: the bundle's folder; replaced in one move at the end, or left as it is.
+        cache: folder for trained weights, lowered programs and the record of builds.
+        progress: told everything that takes time.
+        jobs: worker processes for lowering; by default one per processor.
+
+    Raises:
+        UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
+        IntegrityError: a program deviates from eager PyTorch.
+    """
+    key = fingerprint(
+        settings,
+        data_fingerprint(settings.data),
+        source_fingerprint("model", "training", "lowering", "bundle", "settings.py", "assembly.py"),
+        versions(*_PACKAGES),
+        machine_kind(),
+    )
+    record = cache / "builds" / f"{key[:32]}.json"
+    if found := _unchanged(record, out):
+        return found
+    manifest, controls = _make(settings, out, cache, progress, jobs)
+    write_text(record, json.dumps({"bundle": manifest.id}))
+    return Build(Bundle(out, manifest), controls, fresh=True)
+
+
+def _unchanged(record: Path, out: Path) -> Build | None:
+    """The build in `out`, if it is whole and the one that the record is of."""
+    try:
+        wanted = json.loads(record.read_text(encoding="utf-8"))["bundle"]
+        bundle = open_bundle(out)
+        if bundle.manifest.id != wanted:
+            return None
+        return Build(bundle, open_controls(control_folder(out), bundle.manifest), fresh=False)
+    except (OSError, ValueError, KeyError, PipelineError):
+        return None
+
+
+def _make(
+    settings: Settings, out: Path, cache: Path, progress: Progress, jobs: int | None
+) -> tuple[Manifest, Controls]:
+    # Imported here: torch takes seconds, and an unchanged build needs none of it.
+    from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
+    from pipeline.bundle.manifest import BackendInfo, Provenance
+    from pipeline.bundle.pack import pack_bundle, pack_controls
+    from pipeline.lowering.backend import backend_for
+    from pipeline.lowering.lower import lower_model
+    from pipeline.model.route import prefix_routes
+    from pipeline.training.data.source import load_dataset
+    from pipeline.training.evaluate import Accuracy, evaluate
+    from pipeline.training.train import train, training_key
+
+    dataset = load_dataset(settings.data, settings.seed)
+    model = train(settings, dataset, cache / "training", progress)
+    routes = prefix_routes(model.blocks)
+    evaluated = cache / "training" / f"evaluation-{training_key(settings)[:16]}.safetensors"
+    predictions = evaluate(model, dataset, routes, evaluated, progress)
+    golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
+    lowered = lower_model(
+        model, routes, golden, settings.lowering, cache / "units", progress, jobs=jobs
+    )
+    backend = backend_for(settings.lowering)
+    manifest, files = compose_bundle(
+        settings.name,
+        settings.model.family,
+        lowered,
+        Measured(
+            accuracy=[Accuracy.of(row, dataset.test.labels) for row in predictions],
+            predictions=predictions[:, : settings.bundle.evaluation_images],
+        ),
+        dataset,
+        BackendInfo(
+            name=settings.lowering.backend,
+            exporter=backend.exporter,
+            minimum_runtime=backend.minimum_runtime,
+            precision=settings.lowering.precision,
+            threads=settings.runtime.threads,
+        ),
+        settings.lowering.tolerance,
+        backend.suffix,
+        Provenance(
+            profile=settings.model_dump(mode="json"),
+            data=data_fingerprint(settings.data),
+            versions=versions(*_PACKAGES),
+            machine=machine_kind(),
+        ),
+    )
+    controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
+    pack_controls(controls, arms, control_folder(out))
+    pack_bundle(manifest, files, out)
+    return manifest, controls

@@ -1,0 +1,48 @@
+"""`python -m pipeline.build`: trains or ingests, lowers, and packs an Android asset bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import command
+
+
+@command
+def build(
+    profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Bundle folder.", show_default="dist/NAME")
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option(help="Folder for trained weights and lowered programs.")
+    ] = Path("build/cache"),
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes.", show_default="one per processor", min=1)
+    ] = None,
+) -> None:
+    """Builds the bundle that a profile describes, and its control arms beside it.
+
+    What has not changed since an earlier build is not made again. An interrupted training goes on
+    from its last epoch.
+    """
+    from pipeline.assembly import assemble
+    from pipeline.bundle.control import control_folder
+    from pipeline.progress import progress_for_terminal
+    from pipeline.report.bundle_table import print_bundle
+    from pipeline.settings import load_settings
+
+    settings = load_settings(profile)
+    target = out or Path("dist") / settings.name
+    made = assemble(settings, target, cache, progress_for_terminal(), jobs=jobs)
+    print_bundle(made.bundle.manifest)
+    print(
+        f"{target} is {'built' if made.fresh else 'up to date'}; "
+        f"its control arms are in {control_folder(target)}"
+    )
+
+
+if __name__ == "__main__":
+    build()

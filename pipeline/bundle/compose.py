@@ -1,0 +1,196 @@
+"""From lowered programs and measured accuracy to the content of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.bundle.control import ControlArm, Controls
+from pipeline.bundle.manifest import (
+    Artefact,
+    BackendInfo,
+    Deviation,
+    Edge,
+    Evaluation,
+    FileEntry,
+    Golden,
+    Input,
+    Manifest,
+    ModelInfo,
+    Normalisation,
+    Provenance,
+    Score,
+    Stage,
+)
+from pipeline.bundle.pack import Content, entry_for
+from pipeline.bundle.schedule import steps
+
+if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
+    from pipeline.lowering.lower import LoweredModel
+    from pipeline.lowering.store import Lowered
+    from pipeline.training.data.images import Dataset
+    from pipeline.training.evaluate import Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What eager PyTorch says about each stage.
+
+    Attributes:
+        accuracy: per stage on the whole test set.
+        predictions: per stage the label of every image of the evaluation set, ``[stages, count]``.
+    """
+
+    accuracy: Sequence[Accuracy]
+    predictions: npt.NDArray[np.uint16]
+
+
+def compose_bundle(
+    name: str,
+    family: str,
+    lowered: LoweredModel,
+    measured: Measured,
+    dataset: Dataset,
+    backend: BackendInfo,
+    tolerance: float,
+    suffix: str,
+    provenance: Provenance,
+) -> tuple[Manifest, dict[str, Content]]:
+    """The manifest of a bundle and its files by path.
+
+    Args:
+        name: of the bundle.
+        family: of the model.
+        lowered: all programs.
+        measured: accuracy and predictions; its evaluation set is the head of the test set.
+        dataset: where images, labels and normalisation come from.
+        backend: what reads the programs.
+        tolerance: parity that is asked of devices, relative.
+        suffix: file name suffix of the programs.
+        provenance: what all of it was made from.
+    """
+    files: dict[str, Content] = {}
+
+    def add(path: str, content: Content) -> FileEntry:
+        files[path] = content
+        return entry_for(path, content)
+
+    artefacts = []
+    for unit, program in sorted(lowered.units.items(), key=lambda item: (item[0].index, item[0])):
+        files[f"units/{unit}{suffix}"] = program.path
+        artefacts.append(
+            Artefact(
+                id=str(unit),
+                role=unit.role.value,
+                block=unit.index,
+                path=f"units/{unit}{suffix}",
+                bytes=program.bytes,
+                sha256=program.sha256,
+                parameters=lowered.parameters[unit],
+                operators=dict(program.operators),
+                input=_edge(program, "input"),
+                output=_edge(program, "output"),
+                parity=Deviation(**asdict(program.parity)),
+            )
+        )
+    sizes = {artefact.id: artefact.bytes for artefact in artefacts}
+    plan = steps([[str(unit) for unit in stage.units] for stage in lowered.stages])
+    stages = [
+        Stage(
+            index=index,
+            route=str(stage.route),
+            units=step.units,
+            loads=step.loads,
+            unloads=step.unloads,
+            load_bytes=sum(sizes[unit] for unit in step.loads),
+            accuracy=_score(accuracy),
+            parity=Deviation(**asdict(stage.parity)),
+        )
+        for index, (stage, step, accuracy) in enumerate(
+            zip(lowered.stages, plan, measured.accuracy, strict=True)
+        )
+    ]
+    count = measured.predictions.shape[1]
+    images, labels = dataset.test.images[:count], dataset.test.labels[:count]
+    golden = len(lowered.stages[0].logits)
+    inputs = dataset.normalisation.apply(images[:golden]).permute(0, 2, 3, 1).contiguous().numpy()
+    first = lowered.units[lowered.stages[0].units[0]]
+    manifest = Manifest.seal(
+        name=name,
+        model=ModelInfo(
+            family=family,
+            blocks=len(lowered.stages[0].route),
+            labels=dataset.names,
+            teacher_parameters=_parameters(lowered, "teacher"),
+            student_parameters=_parameters(lowered, "student"),
+        ),
+        backend=backend,
+        input=Input(
+            shape=first.input.shape,
+            layout="NHWC",
+            normalisation=Normalisation(**asdict(dataset.normalisation)),
+        ),
+        artefacts=tuple(artefacts),
+        stages=tuple(stages),
+        golden=Golden(
+            images=golden,
+            inputs=add("golden/inputs.f32", inputs.astype("<f4").tobytes()),
+            outputs=tuple(
+                add(f"golden/stage-{index}.f32", stage.logits.numpy().astype("<f4").tobytes())
+                for index, stage in enumerate(lowered.stages)
+            ),
+            tolerance=tolerance,
+        ),
+        evaluation=Evaluation(
+            count=count,
+            images=add("eval/images.u8", np.ascontiguousarray(images).tobytes()),
+            labels=add("eval/labels.u16", labels.astype("<u2").tobytes()),
+            predictions=add("eval/predictions.u16", measured.predictions.astype("<u2").tobytes()),
+            correct=tuple(int(row.sum()) for row in measured.predictions == labels),
+        ),
+        provenance=provenance,
+    )
+    return manifest, files
+
+
+def compose_controls(
+    manifest: Manifest, controls: Mapping[str, Lowered], suffix: str
+) -> tuple[Controls, dict[str, Content]]:
+    """The control arms of a bundle and their files by path."""
+    stages = {"student": 0, "teacher": len(manifest.stages) - 1}
+    files: dict[str, Content] = {f"{name}{suffix}": arm.path for name, arm in controls.items()}
+    arms = tuple(
+        ControlArm(
+            name=name,
+            stage=stages[name],
+            path=f"{name}{suffix}",
+            bytes=arm.bytes,
+            sha256=arm.sha256,
+            parity=Deviation(**asdict(arm.parity)),
+        )
+        for name, arm in sorted(controls.items())
+    )
+    return Controls(bundle=manifest.id, arms=arms), files
+
+
+def _edge(program: Lowered, which: str) -> Edge:
+    spec = program.input if which == "input" else program.output
+    return Edge.model_validate(asdict(spec))
+
+
+def _score(accuracy: Accuracy) -> Score:
+    return Score(
+        correct=accuracy.correct,
+        images=accuracy.images,
+        top1=round(accuracy.top1, 6),
+        low=round(accuracy.low, 6),
+        high=round(accuracy.high, 6),
+    )
+
+
+def _parameters(lowered: LoweredModel, role: str) -> int:
+    return sum(count for unit, count in lowered.parameters.items() if unit.role.value == role)

@@ -1,0 +1,46 @@
+"""control.json: the monoliths that a bundle is measured against. They stay beside it, unshipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pipeline.bundle.manifest import Deviation, FileEntry, Name, Sha256
+from pipeline.section import Section
+
+
+class ControlArm(FileEntry):
+    """A whole network as one program.
+
+    Attributes:
+        name: ``student`` or ``teacher``.
+        stage: the stage of the bundle whose logits it must give.
+        parity: against eager PyTorch, on the machine that built it.
+    """
+
+    name: Name
+    stage: int
+    parity: Deviation
+
+
+class Controls(Section):
+    """The control arms of one bundle. `bundle` is the id of its manifest."""
+
+    schema_version: Literal[1] = 1
+    bundle: Sha256
+    arms: tuple[ControlArm, ...]
+
+    def to_json(self) -> str:
+        """The text of control.json."""
+        return json.dumps(self.model_dump(mode="json"), indent=1) + "\n"
+
+    def files(self) -> Iterator[FileEntry]:
+        """Every file that control.json names."""
+        yield from self.arms
+
+
+def control_folder(bundle: Path) -> Path:
+    """Where the control arms of a bundle lie by default: ``dist/x`` has ``dist/x.control``."""
+    return bundle.with_name(f"{bundle.name}.control")

@@ -1,0 +1,277 @@
+"""manifest.json: everything a device, a person or a tool needs to know about a bundle.
+
+The JSON Schema generated from these types is published as docs/manifest.schema.json. Routes, shapes
+and order are data here; nothing downstream derives them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.section import Section
+
+#: Raised when a reader of the version before could not use the file any more.
+SCHEMA_VERSION: Literal[1] = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+#: Relative, without a step upwards and without characters that a shell or a plan would split at.
+RelativePath = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FileEntry(Section):
+    """A file of the bundle. `bytes` is its size."""
+
+    path: RelativePath
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+
+
+class Edge(Section):
+    """A float32 tensor at a program's edge: sizes in memory order, the batch of one first."""
+
+    shape: tuple[Annotated[int, Field(ge=1)], ...]
+    layout: Literal["NHWC", "NC", "NTC"]
+
+
+class Deviation(Section):
+    """The largest difference from eager PyTorch that the build found.
+
+    `max_rel` is `max_abs` over the largest absolute reference value.
+    """
+
+    max_abs: Annotated[float, Field(ge=0)]
+    max_rel: Annotated[float, Field(ge=0)]
+    inputs: Annotated[int, Field(ge=1)]
+
+
+class Artefact(FileEntry):
+    """A program.
+
+    Attributes:
+        id: what stages call it.
+        role: a block variant, or a converter (encoders lead from teacher to student features).
+        block: index of the block, or of the block that a converter follows.
+        parameters: number of parameters in the trained module.
+        operators: how often each operator occurs in the program.
+        input: what it reads.
+        output: what it writes.
+        parity: against eager PyTorch, on the machine that built the bundle.
+    """
+
+    id: Name
+    role: Literal["student", "teacher", "encoder", "decoder"]
+    block: Annotated[int, Field(ge=0)]
+    parameters: Annotated[int, Field(ge=0)]
+    operators: dict[str, int]
+    input: Edge
+    output: Edge
+    parity: Deviation
+
+
+class Score(Section):
+    """Top-1 accuracy with its 95 % Wilson interval."""
+
+    correct: Annotated[int, Field(ge=0)]
+    images: Annotated[int, Field(ge=1)]
+    top1: Share
+    low: Share
+    high: Share
+
+
+class Stage(Section):
+    """One step of progressive loading.
+
+    Attributes:
+        index: 0 is what the app starts with.
+        route: the variant of each block, S or T.
+        units: ids of the artefacts in execution order.
+        loads: those that the stage before did not use.
+        unloads: those of the stage before that this one does not use.
+        load_bytes: size of what it loads.
+        accuracy: of eager PyTorch on the whole test set.
+        parity: of the chain of programs against eager PyTorch, on the machine that built it.
+    """
+
+    index: Annotated[int, Field(ge=0)]
+    route: Annotated[str, Field(pattern=r"^[ST]+$")]
+    units: tuple[Name, ...]
+    loads: tuple[Name, ...]
+    unloads: tuple[Name, ...]
+    load_bytes: Annotated[int, Field(ge=0)]
+    accuracy: Score
+    parity: Deviation
+
+
+class Normalisation(Section):
+    """``(pixel / 255 - mean) / std`` per channel, computed in float32 in this order."""
+
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class Input(Edge):
+    """What the first program reads, and how an image becomes it."""
+
+    normalisation: Normalisation
+
+
+class Golden(Section):
+    """Inputs with the logits that eager PyTorch gives for them.
+
+    Attributes:
+        images: how many.
+        inputs: float32 little endian ``[images, *input.shape[1:]]``.
+        outputs: per stage float32 little endian ``[images, classes]``.
+        tolerance: largest deviation, relative as in `Deviation.max_rel`, that a device may show.
+    """
+
+    images: Annotated[int, Field(ge=1)]
+    inputs: FileEntry
+    outputs: tuple[FileEntry, ...]
+    tolerance: Annotated[float, Field(gt=0)]
+
+
+class Evaluation(Section):
+    """Images with labels, to measure accuracy on the device.
+
+    Attributes:
+        count: how many.
+        images: uint8 ``[count, height, width, channels]``.
+        labels: uint16 little endian ``[count]``.
+        predictions: uint16 little endian ``[stages, count]``, by eager PyTorch.
+        correct: per stage, how many of those equal the label.
+    """
+
+    count: Annotated[int, Field(ge=1)]
+    images: FileEntry
+    labels: FileEntry
+    predictions: FileEntry
+    correct: tuple[Annotated[int, Field(ge=0)], ...]
+
+
+class BackendInfo(Section):
+    """What wrote the programs and what can read them."""
+
+    name: Literal["executorch"]
+    exporter: str
+    minimum_runtime: str
+    precision: Literal["fp32"]
+    threads: Annotated[int, Field(ge=1)]
+
+
+class ModelInfo(Section):
+    """The model as a whole."""
+
+    family: str
+    blocks: Annotated[int, Field(ge=1)]
+    labels: tuple[str, ...]
+    teacher_parameters: int
+    student_parameters: int
+
+
+class Provenance(Section):
+    """What the bundle was made from. Nothing here changes between two equal builds."""
+
+    profile: dict[str, Any]
+    data: str
+    versions: dict[str, str]
+    machine: str
+
+
+class Manifest(Section):
+    """A whole bundle. `id` is the sha256 of everything else in canonical JSON."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Sha256
+    name: Name
+    model: ModelInfo
+    backend: BackendInfo
+    input: Input
+    artefacts: tuple[Artefact, ...]
+    stages: tuple[Stage, ...]
+    golden: Golden
+    evaluation: Evaluation
+    provenance: Provenance
+
+    @classmethod
+    def seal(cls, **fields: Any) -> Self:
+        """A manifest whose `id` is computed from the rest."""
+        draft = cls(id="0" * 64, **fields)
+        return draft.model_copy(update={"id": draft.content_id()})
+
+    def content_id(self) -> str:
+        """What `id` has to be."""
+        content = self.model_dump(mode="json", exclude={"id"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The text of manifest.json."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+    def files(self) -> Iterator[FileEntry]:
+        """Every file that the manifest names."""
+        yield from self.artefacts
+        yield self.golden.inputs
+        yield from self.golden.outputs
+        yield self.evaluation.images
+        yield self.evaluation.labels
+        yield self.evaluation.predictions
+
+    def artefact(self, name: str) -> Artefact:
+        """The artefact with that id; `KeyError` when there is none."""
+        for artefact in self.artefacts:
+            if artefact.id == name:
+                return artefact
+        raise KeyError(name)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if problems := list(self._contradictions()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        paths = [entry.path for entry in self.files()]
+        names = [artefact.id for artefact in self.artefacts]
+        for kind, values in (("path", paths), ("artefact id", names)):
+            yield from (
+                f"{kind} {v!r} occurs twice" for v in {v for v in values if values.count(v) > 1}
+            )
+        stages = len(self.stages)
+        if not stages:
+            yield "no stages"
+        if len(self.golden.outputs) != stages or len(self.evaluation.correct) != stages:
+            yield f"{stages} stages, but golden outputs or evaluation counts for another number"
+        known = {artefact.id: artefact for artefact in self.artefacts}
+        logits = (1, len(self.model.labels))
+        before: set[str] = set()
+        for position, stage in enumerate(self.stages):
+            title = f"stage {position}"
+            if stage.index != position:
+                yield f"{title} calls itself {stage.index}"
+            if len(stage.route) != self.model.blocks:
+                yield f"{title}: route {stage.route} has not {self.model.blocks} blocks"
+            if unknown := [name for name in stage.units if name not in known]:
+                yield f"{title} uses {', '.join(unknown)}, which no artefact is called"
+                return
+            flow = self.input.shape
+            for name in stage.units:
+                if known[name].input.shape != flow:
+                    yield f"{title}: {name} reads {known[name].input.shape} but is given {flow}"
+                flow = known[name].output.shape
+            if flow != logits:
+                yield f"{title} ends with {flow}, not with {logits}"
+            units = set(stage.units)
+            if set(stage.loads) != units - before or set(stage.unloads) != before - units:
+                yield f"{title}: loads and unloads do not lead from the stage before to this one"
+            before = units

@@ -1,0 +1,31 @@
+"""The schedule: which artefacts each stage loads and lets go. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What changes from one stage to the next, as artefact ids in execution order."""
+
+    units: tuple[str, ...]
+    loads: tuple[str, ...]
+    unloads: tuple[str, ...]
+
+
+def steps(chains: Sequence[Sequence[str]]) -> list[Step]:
+    """The steps through some chains of artefacts, the first from nothing.
+
+    An artefact that a later stage uses again after a pause is loaded again.
+    """
+    found: list[Step] = []
+    before: tuple[str, ...] = ()
+    for chain in chains:
+        units = tuple(chain)
+        loads = tuple(unit for unit in units if unit not in before)
+        unloads = tuple(unit for unit in before if unit not in units)
+        found.append(Step(units, loads, unloads))
+        before = units
+    return found

@@ -1,0 +1,154 @@
+"""Reads bundles and says, for a damaged one, everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.bundle.control import Controls
+from pipeline.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest
+from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.files import sha256_of
+from pipeline.section import Section
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on this machine's disk whose every byte has been checked."""
+
+    root: Path
+    manifest: Manifest
+
+
+def open_bundle(root: Path) -> Bundle:
+    """Reads and checks a bundle.
+
+    Raises:
+        UsageError: there is no bundle in that folder.
+        IntegrityError: it is damaged; names every file that is wrong and how.
+    """
+    manifest = _read(root, MANIFEST, Manifest)
+    problems: list[str] = []
+    if manifest.id != manifest.content_id():
+        problems.append(
+            f"{MANIFEST}: its content has the id {manifest.content_id()[:12]}, not its own"
+        )
+    _refuse(root, problems + _check(root, MANIFEST, manifest.files()), "build the bundle again")
+    return Bundle(root, manifest)
+
+
+def open_controls(root: Path, bundle: Manifest) -> Controls:
+    """Reads and checks the control arms of a bundle.
+
+    Raises:
+        UsageError: there are none in that folder, or they belong to another bundle.
+        IntegrityError: they are damaged.
+    """
+    controls = _read(root, CONTROL, Controls)
+    if controls.bundle != bundle.id:
+        raise UsageError(
+            f"{root} holds the control arms of bundle {controls.bundle[:12]}, "
+            f"not of {bundle.id[:12]}",
+            "build again, so that both come from the same model",
+        )
+    _refuse(root, _check(root, CONTROL, controls.files()), "build again")
+    return controls
+
+
+def _read(root: Path, head: str, kind: type[S]) -> S:
+    path = root / head
+    if not root.is_dir():
+        raise UsageError(
+            f"{root}: no such folder", "build a bundle first: python -m pipeline.build"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{root} has no {head}", "name a folder that python -m pipeline.build wrote"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path}: cannot be read: {error}", "build again") from None
+    try:
+        data = json.loads(text)
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise UsageError(
+                f"{path} has schema version {version}; this release reads up to {SCHEMA_VERSION}",
+                "update this tool, or build the bundle with this release",
+            )
+        return kind.model_validate(data)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, problem['loc'])) or head}: {problem['msg']}"
+            for problem in error.errors()[:12]
+        ]
+        raise IntegrityError(
+            f"{path} is not valid:\n  " + "\n  ".join(lines), "build again"
+        ) from None
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not JSON: {error}", "build again") from None
+
+
+def _check(root: Path, head: str, entries: Iterable[FileEntry]) -> list[str]:
+    """What is wrong with the files of a folder, a line each."""
+    problems: list[str] = []
+    expected = {entry.path: entry for entry in entries}
+    by_digest = {entry.sha256: path for path, entry in expected.items()}
+    for path, entry in expected.items():
+        file = root / path
+        if not file.is_file():
+            problems.append(f"{path}: missing" if not file.exists() else f"{path}: not a file")
+            continue
+        try:
+            size, digest = file.stat().st_size, sha256_of(file)
+        except OSError as error:
+            problems.append(f"{path}: cannot be read: {error.strerror}")
+            continue
+        if digest == entry.sha256:
+            continue
+        if digest in by_digest:
+            problems.append(f"{path}: holds the content of {by_digest[digest]}")
+        elif size != entry.bytes:
+            problems.append(f"{path}: {size} bytes, should be {entry.bytes}")
+        else:
+            problems.append(
+                f"{path}: damaged (sha256 {digest[:12]}, should be {entry.sha256[:12]})"
+            )
+    problems += _check_sums(root, head, expected)
+    known = {*expected, head, SUMS}
+    present = {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() or p.is_symlink()}
+    problems += [f"{path}: does not belong to it" for path in sorted(present - known)]
+    return problems
+
+
+def _check_sums(root: Path, head: str, expected: dict[str, FileEntry]) -> list[str]:
+    try:
+        lines = (root / SUMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return [f"{SUMS}: missing"]
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{SUMS}: cannot be read: {error}"]
+    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    wanted = {path: entry.sha256 for path, entry in expected.items()}
+    wanted[head] = sha256_of(root / head)
+    differing = sorted(
+        path for path in listed.keys() | wanted.keys() if listed.get(path) != wanted.get(path)
+    )
+    return (
+        [f"{SUMS}: does not agree with the folder on {', '.join(differing)}"] if differing else []
+    )
+
+
+def _refuse(root: Path, problems: list[str], remedy: str) -> None:
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise IntegrityError(f"{root}: {count}\n  " + "\n  ".join(problems), remedy)

@@ -1,0 +1,28 @@
+"""`python -m pipeline.inspect`: prints a bundle, and says what is wrong with a damaged one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import command
+
+
+@command
+def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> None:
+    """Prints what a bundle holds, after checking its schema and the sha256 of every file.
+
+    A damaged bundle ends with exit code 4 and a list of all that is wrong with it.
+    """
+    from pipeline.bundle.verify import open_bundle
+    from pipeline.report.bundle_table import print_bundle
+
+    manifest = open_bundle(bundle).manifest
+    print_bundle(manifest)
+    print(f"{bundle}: {sum(1 for _ in manifest.files())} files verified")
+
+
+if __name__ == "__main__":
+    inspect()

@@ -1,0 +1,39 @@
+// The data files of a bundle: golden inputs, evaluation images and labels.
+#ifndef PWL_HARNESS_DATA_H_
+#define PWL_HARNESS_DATA_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pwl/engine.h"
+#include "pwl/plan.h"
+#include "pwl/status.h"
+
+namespace pwl::harness {
+
+// Float32 rows of equal length.
+class Rows {
+ public:
+  Rows(std::vector<float> values, size_t count)
+      : values_(std::move(values)), count_(count), size_(values_.size() / count) {}
+  size_t count() const { return count_; }
+  Floats row(size_t index) const { return {values_.data() + index * size_, size_}; }
+
+ private:
+  std::vector<float> values_;
+  size_t count_;
+  size_t size_;
+};
+
+// The golden inputs. kUsage when the plan has none, kDamaged when the file has another size.
+Result<Rows> ReadGoldenInputs(const Plan& plan);
+
+// The evaluation images as model inputs: (pixel / 255 - mean) / std, in float32 in this order.
+Result<Rows> ReadEvaluationInputs(const Plan& plan);
+
+}  // namespace pwl::harness
+
+#endif  // PWL_HARNESS_DATA_H_

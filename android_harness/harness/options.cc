@@ -1,0 +1,57 @@
+#include "harness/options.h"
+
+#include <charconv>
+#include <string_view>
+
+namespace pwl::harness {
+namespace {
+
+constexpr int kMost = 1000000;
+
+bool ParseCount(std::string_view word, int* count) {
+  const char* end = word.data() + word.size();
+  const auto [rest, error] = std::from_chars(word.data(), end, *count);
+  return error == std::errc() && rest == end && *count >= 0 && *count <= kMost;
+}
+
+}  // namespace
+
+Result<Options> ParseOptions(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string_view name = argv[i];
+    if (i + 1 == argc) return Status(Code::kUsage, std::string(name) + " needs a value");
+    const std::string_view value = argv[i + 1];
+    bool good = true;
+    if (name == "--task") {
+      options.task = value;
+    } else if (name == "--plan") {
+      options.plan = value;
+    } else if (name == "--nonce") {
+      options.nonce = value;
+    } else if (name == "--arm") {
+      options.arm = value;
+    } else if (name == "--state") {
+      options.state = value;
+      good = value == "cold" || value == "warm";
+    } else if (name == "--inferences") {
+      good = ParseCount(value, &options.inferences);
+    } else if (name == "--hold") {
+      good = ParseCount(value, &options.hold);
+    } else {
+      return Status(Code::kUsage, "unknown option " + std::string(name));
+    }
+    if (!good) {
+      return Status(Code::kUsage, std::string(name) + " cannot be " + std::string(value));
+    }
+  }
+  if (options.task.empty() || options.nonce.empty()) {
+    return Status(Code::kUsage, "--task and --nonce are needed");
+  }
+  if (options.task != "info" && options.plan.empty()) {
+    return Status(Code::kUsage, "--plan is needed");
+  }
+  return options;
+}
+
+}  // namespace pwl::harness

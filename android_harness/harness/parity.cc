@@ -1,0 +1,53 @@
+// parity: the logits of the golden inputs. The host compares them; nothing is judged here.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/data.h"
+#include "harness/json_line.h"
+#include "harness/stages.h"
+#include "harness/tasks.h"
+#include "pwl/executorch_engine.h"
+#include "pwl/loading.h"
+
+namespace pwl::harness {
+
+Status RunParity(const Plan& plan) {
+  const Result<Rows> inputs = ReadGoldenInputs(plan);
+  if (!inputs.ok()) return inputs.status();
+  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan.threads);
+  if (!engine.ok()) return engine.status();
+  std::vector<float> logits;
+  const auto print = [&](const std::string& name, size_t stage, size_t input) {
+    JsonLine("logits")
+        .Add("name", name)
+        .Add("stage", stage)
+        .Add("input", input)
+        .Add("logits", logits)
+        .Print();
+  };
+  const auto compute = [&](size_t stage, ProgressiveModel& model) -> Status {
+    for (size_t i = 0; i < inputs->count(); ++i) {
+      const Result<size_t> served = model.Infer(inputs->row(i), &logits);
+      if (!served.ok()) return served.status();
+      print("stage-" + std::to_string(stage), *served, i);
+    }
+    return {};
+  };
+  if (Status status = VisitStages(plan, engine->get(), compute); !status.ok()) return status;
+  for (const Control& control : plan.controls) {
+    LoadTimes times;
+    auto program = LoadArtefact(control.artefact, plan.verify, engine->get(), &times);
+    if (!program.ok()) return program.status();
+    for (size_t i = 0; i < inputs->count(); ++i) {
+      const Result<Floats> output = (*program)->Run(inputs->row(i));
+      if (!output.ok()) return output.status();
+      logits.assign(output->data, output->data + output->size);
+      print(control.artefact.id, control.stage, i);
+    }
+  }
+  return {};
+}
+
+}  // namespace pwl::harness

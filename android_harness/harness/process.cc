@@ -1,0 +1,45 @@
+#include "harness/process.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+namespace pwl::harness {
+namespace {
+
+// The number behind `key` in a file of "key: number" lines, or -1.
+int64_t Field(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.compare(0, key.size(), key) == 0) return std::atoll(line.c_str() + key.size());
+  }
+  return -1;
+}
+
+}  // namespace
+
+Memory ReadMemory() {
+  Memory memory;
+  memory.rss_kb = Field("/proc/self/status", "VmRSS:");
+  memory.file_kb = Field("/proc/self/status", "RssFile:");
+  memory.peak_kb = Field("/proc/self/status", "VmHWM:");
+  return memory;
+}
+
+int64_t StorageBytesRead() { return Field("/proc/self/io", "read_bytes:"); }
+
+std::vector<std::string> CommandLine() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::vector<std::string> words;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\0', begin);
+    words.push_back(text.substr(begin, end - begin));
+    if (end == std::string::npos) break;
+    begin = end + 1;
+  }
+  return words;
+}
+
+}  // namespace pwl::harness

@@ -1,0 +1,28 @@
+// What the kernel says about this process.
+#ifndef PWL_HARNESS_PROCESS_H_
+#define PWL_HARNESS_PROCESS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pwl::harness {
+
+// Resident memory now and at its highest, in kB, of which `file` is backed by files. -1 where the
+// kernel does not say.
+struct Memory {
+  int64_t rss_kb = -1;
+  int64_t file_kb = -1;
+  int64_t peak_kb = -1;
+};
+Memory ReadMemory();
+
+// Bytes that this process made the storage read, or -1 where the kernel does not say.
+int64_t StorageBytesRead();
+
+// The command line that this process was started with, dynamic loader included.
+std::vector<std::string> CommandLine();
+
+}  // namespace pwl::harness
+
+#endif  // PWL_HARNESS_PROCESS_H_

@@ -1,0 +1,173 @@
+// progress: one thread infers at full speed while another loads the later stages.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "harness/data.h"
+#include "harness/json_line.h"
+#include "harness/process.h"
+#include "harness/tasks.h"
+#include "pwl/clock.h"
+#include "pwl/executorch_engine.h"
+#include "pwl/progressive_model.h"
+
+namespace pwl::harness {
+namespace {
+
+// Collects what the loading thread says. Read by the inferring thread after WaitForLoading.
+class Recorder final : public Observer {
+ public:
+  void StageActive(const StageLoad& load) override {
+    loads_.push_back(load);
+    memory_.push_back(ReadMemory());
+  }
+  void StageFailed(size_t, const Status&) override {}  // WaitForLoading gives the reason too
+
+  const std::vector<StageLoad>& loads() const { return loads_; }
+  const std::vector<Memory>& memory() const { return memory_; }
+
+ private:
+  std::vector<StageLoad> loads_;
+  std::vector<Memory> memory_;
+};
+
+// Lets a stage be loaded after the one before has served for a while.
+class Pace {
+ public:
+  explicit Pace(int hold) : hold_(hold) {}
+
+  void Served(size_t stage) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      served_ = stage == stage_ ? served_ + 1 : 1;
+      stage_ = stage;
+    }
+    changed_.notify_all();
+  }
+
+  bool MayLoad(size_t stage) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(
+        lock, [&] { return ended_ || hold_ == 0 || (stage_ + 1 == stage && served_ >= hold_); });
+    return !ended_;
+  }
+
+  void End() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  const int hold_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t stage_ = 0;
+  int served_ = 0;
+  bool ended_ = false;
+};
+
+void Print(const StageLoad& load, const Memory& memory, int64_t origin) {
+  JsonLine("stage")
+      .Add("stage", load.stage)
+      .Add("load_begin_ns", load.begin_ns - origin)
+      .Add("ready_ns", load.ready_ns - origin)
+      .Add("commit_ns", load.commit_ns)
+      .Add("locate_ns", load.times.locate_ns)
+      .Add("verify_ns", load.times.verify_ns)
+      .Add("map_ns", load.times.map_ns)
+      .Add("parse_ns", load.times.parse_ns)
+      .Add("prepare_ns", load.times.prepare_ns)
+      .Add("bytes", static_cast<int64_t>(load.bytes))
+      .Add("rss_kb", memory.rss_kb)
+      .Add("peak_rss_kb", memory.peak_kb)
+      .Print();
+}
+
+}  // namespace
+
+Status RunProgress(const Options& options, const StartState& start, int64_t main_ns) {
+  const Result<Plan> described = ReadPlan(options.plan);
+  if (!described.ok()) return described.status();
+  const Result<Rows> inputs = ReadGoldenInputs(*described);
+  if (!inputs.ok()) return inputs.status();
+
+  const int64_t origin = NowNs();
+  const Result<Plan> plan = ReadPlan(options.plan);
+  if (!plan.ok()) return plan.status();
+  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan->threads);
+  if (!engine.ok()) return engine.status();
+  Pace pace(options.hold);
+  Recorder recorder;
+  StageLoad first;
+  auto started = ProgressiveModel::Start(
+      *plan, engine->get(), {plan->verify, [&](size_t stage) { return pace.MayLoad(stage); }},
+      &recorder, &first);
+  if (!started.ok()) return started.status();
+  ProgressiveModel& model = **started;
+  const Memory first_memory = ReadMemory();
+  model.LoadInBackground();
+
+  std::vector<int64_t> begin;
+  std::vector<int64_t> duration;
+  std::vector<int64_t> stages;
+  std::vector<float> logits;
+  // A model whose loading failed never reaches its last stage, so it serves until that is known.
+  std::atomic<bool> loading{true};
+  Status outcome;
+  std::thread waiter([&] {
+    outcome = model.WaitForLoading();
+    loading = false;
+  });
+  Status failure;
+  for (int after = 0; failure.ok() && (loading || after < options.inferences);) {
+    const bool done = !loading;
+    const int64_t before = NowNs();
+    const Result<size_t> stage = model.Infer(inputs->row(0), &logits);
+    const int64_t now = NowNs();
+    if (!stage.ok()) {
+      failure = stage.status();
+      break;
+    }
+    begin.push_back(before - origin);
+    duration.push_back(now - before);
+    stages.push_back(static_cast<int64_t>(*stage));
+    pace.Served(*stage);
+    if (done) ++after;
+  }
+  pace.End();
+  waiter.join();
+  if (!failure.ok()) return failure;
+
+  const Memory last = ReadMemory();
+  JsonLine("progress")
+      .Add("state", start.state)
+      .Add("pages", start.pages)
+      .Add("resident_pages", start.resident_pages)
+      .Add("process_to_origin_ns", origin - start.exec_ns)
+      .Add("start_ns", main_ns - start.exec_ns)
+      .Add("hold", options.hold)
+      .Add("rss_kb", last.rss_kb)
+      .Add("peak_rss_kb", last.peak_kb)
+      .Add("bytes_read", StorageBytesRead())
+      .Print();
+  Print(first, first_memory, origin);
+  for (size_t i = 0; i < recorder.loads().size(); ++i) {
+    Print(recorder.loads()[i], recorder.memory()[i], origin);
+  }
+  JsonLine("inferences")
+      .Add("begin_ns", begin)
+      .Add("duration_ns", duration)
+      .Add("stage", stages)
+      .Print();
+  return outcome;
+}
+
+}  // namespace pwl::harness

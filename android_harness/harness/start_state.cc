@@ -1,0 +1,148 @@
+#include "harness/start_state.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "harness/process.h"
+#include "pwl/clock.h"
+
+namespace pwl::harness {
+namespace {
+
+constexpr char kVariable[] = "PWL_START_STATE";
+// Pages that are being written or read just now escape the first attempt.
+constexpr int kAttempts = 20;
+
+class File {
+ public:
+  explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+Status Failed(const std::string& path) {
+  const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
+  return {code, path + ": " + std::strerror(errno)};
+}
+
+Status Evict(const std::string& path) {
+  const File file(path);
+  if (file.fd() < 0) return Failed(path);
+  // Pages that have not been written yet cannot be dropped.
+  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return Failed(path);
+  const int error = posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
+  if (error != 0) {
+    errno = error;
+    return Failed(path);
+  }
+  return {};
+}
+
+Status ReadThrough(const std::string& path) {
+  const File file(path);
+  if (file.fd() < 0) return Failed(path);
+  std::vector<char> buffer(1 << 18);
+  ssize_t count = 0;
+  while ((count = read(file.fd(), buffer.data(), buffer.size())) > 0) {
+  }
+  return count == 0 ? Status() : Failed(path);
+}
+
+Status CountAll(const std::vector<std::string>& files, int64_t* pages, int64_t* resident) {
+  *pages = 0;
+  *resident = 0;
+  for (const std::string& path : files) {
+    int64_t these = 0;
+    int64_t in_memory = 0;
+    if (Status status = CountResident(path, &these, &in_memory); !status.ok()) return status;
+    *pages += these;
+    *resident += in_memory;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status CountResident(const std::string& path, int64_t* pages, int64_t* resident) {
+  const File file(path);
+  struct stat found{};
+  if (file.fd() < 0 || fstat(file.fd(), &found) != 0) return Failed(path);
+  *pages = 0;
+  *resident = 0;
+  if (found.st_size == 0) return {};
+  const auto size = static_cast<size_t>(found.st_size);
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd(), 0);
+  if (mapped == MAP_FAILED) return Failed(path);
+  std::vector<unsigned char> states((size + page - 1) / page);
+  const int failed = mincore(mapped, size, states.data());
+  const int error = errno;
+  munmap(mapped, size);
+  if (failed != 0) {
+    errno = error;
+    return Failed(path);
+  }
+  *pages = static_cast<int64_t>(states.size());
+  *resident = std::count_if(states.begin(), states.end(), [](unsigned char s) { return s & 1; });
+  return {};
+}
+
+std::optional<StartState> CurrentStartState() {
+  const char* text = std::getenv(kVariable);
+  if (text == nullptr) return std::nullopt;
+  StartState state;
+  char name[8];
+  long long exec = 0;
+  long long pages = 0;
+  long long resident = 0;
+  if (std::sscanf(text, "%7s %lld %lld %lld", name, &exec, &pages, &resident) != 4) {
+    return std::nullopt;
+  }
+  return StartState{name, exec, pages, resident};
+}
+
+Status EnterStartState(const std::string& state, const std::vector<std::string>& files) {
+  int64_t pages = 0;
+  int64_t resident = 0;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    for (const std::string& path : files) {
+      Status status = state == "cold" ? Evict(path) : ReadThrough(path);
+      if (!status.ok()) return status;
+    }
+    if (Status status = CountAll(files, &pages, &resident); !status.ok()) return status;
+    if (resident == (state == "cold" ? 0 : pages)) break;
+    usleep(5000);
+  }
+  if (state == "cold" && resident > 0) {
+    return {Code::kNotCold, std::to_string(resident) + " of " + std::to_string(pages) +
+                                " pages stay in memory; is the folder on a tmpfs?"};
+  }
+  const std::vector<std::string> words = CommandLine();
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  char value[96];
+  std::snprintf(value, sizeof value, "%s %lld %lld %lld", state.c_str(),
+                static_cast<long long>(NowNs()), static_cast<long long>(pages),
+                static_cast<long long>(resident));
+  setenv(kVariable, value, 1);
+  execv("/proc/self/exe", argv.data());
+  return Failed("/proc/self/exe");
+}
+
+}  // namespace pwl::harness

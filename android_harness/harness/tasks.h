@@ -1,0 +1,32 @@
+// The tasks of the harness. Each prints JSON lines and says how it ended.
+#ifndef PWL_HARNESS_TASKS_H_
+#define PWL_HARNESS_TASKS_H_
+
+#include "harness/options.h"
+#include "harness/start_state.h"
+#include "pwl/plan.h"
+#include "pwl/status.h"
+
+namespace pwl::harness {
+
+// What this build is, and what the device lets it see.
+Status RunInfo();
+
+// Time to first inference of one arm, in this process, whose start state has been entered.
+Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns);
+
+// Serves inferences from the first moment on while the later stages load and swap.
+Status RunProgress(const Options& options, const StartState& start, int64_t main_ns);
+
+// Steady latency of every stage and every control, in turns.
+Status RunLatency(const Options& options, const Plan& plan);
+
+// Predictions for the evaluation images at every stage.
+Status RunAccuracy(const Plan& plan);
+
+// Logits of the golden inputs at every stage and of every control.
+Status RunParity(const Plan& plan);
+
+}  // namespace pwl::harness
+
+#endif  // PWL_HARNESS_TASKS_H_

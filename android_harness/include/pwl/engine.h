@@ -1,0 +1,66 @@
+// Engine: what the runtime needs of an inference library.
+#ifndef PWL_ENGINE_H_
+#define PWL_ENGINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "pwl/status.h"
+
+namespace pwl {
+
+// A view of float32 values that somebody else owns.
+struct Floats {
+  const float* data = nullptr;
+  size_t size = 0;
+};
+
+// Where the time of a load went, in nanoseconds.
+struct LoadTimes {
+  int64_t locate_ns = 0;   // finding the file and checking its size
+  int64_t verify_ns = 0;   // checking its sha256, where the plan asks for it
+  int64_t map_ns = 0;      // opening and mapping it
+  int64_t parse_ns = 0;    // reading and checking the program's structure
+  int64_t prepare_ns = 0;  // building the executable form, packing weights
+
+  LoadTimes& operator+=(const LoadTimes& other) {
+    locate_ns += other.locate_ns;
+    verify_ns += other.verify_ns;
+    map_ns += other.map_ns;
+    parse_ns += other.parse_ns;
+    prepare_ns += other.prepare_ns;
+    return *this;
+  }
+};
+
+// A loaded program. Used by one thread at a time; different programs may run at the same time.
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  virtual size_t floats_in() const = 0;
+  virtual size_t floats_out() const = 0;
+
+  // Runs once. `input` must hold floats_in() values and is not kept. The result belongs to the
+  // program and is valid until its next Run or its destruction.
+  virtual Result<Floats> Run(Floats input) = 0;
+};
+
+// Loads programs. Safe for use from several threads, also while programs run.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Loads the file at `path` and adds the time of each phase to `times`. A file that is no program,
+  // or a damaged one, gives kDamaged or kIncompatible; it never crashes the process.
+  virtual Result<std::unique_ptr<Program>> Load(const std::string& path, LoadTimes* times) = 0;
+
+  // Name and version for reports, such as "executorch 1.5.1".
+  virtual std::string Name() const = 0;
+};
+
+}  // namespace pwl
+
+#endif  // PWL_ENGINE_H_

@@ -1,0 +1,34 @@
+// SHA-256 (FIPS 180-4), for checking units on devices that have no crypto library to link.
+#ifndef PWL_SHA256_H_
+#define PWL_SHA256_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "pwl/status.h"
+
+namespace pwl {
+
+class Sha256 {
+ public:
+  Sha256();
+  void Update(const void* data, size_t size);
+  // The digest of all bytes so far in lower-case hexadecimal; the object is spent afterwards.
+  std::string Finish();
+
+ private:
+  void Block(const uint8_t* block);
+
+  std::array<uint32_t, 8> state_;
+  std::array<uint8_t, 64> pending_;
+  uint64_t total_ = 0;
+};
+
+// The digest of a whole file, read in pieces.
+Result<std::string> Sha256OfFile(const std::string& path);
+
+}  // namespace pwl
+
+#endif  // PWL_SHA256_H_

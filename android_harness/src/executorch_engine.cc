@@ -1,0 +1,170 @@
+#include "pwl/executorch_engine.h"
+
+#include <executorch/extension/data_loader/mmap_data_loader.h>
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor.h>
+#include <executorch/runtime/backend/backend_options_map.h>
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/backend/options.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pwl/clock.h"
+
+// The wheel ships libexecutorch_threadpool.so without its header threadpool.h; these are the two
+// declarations of it that are needed, as of ExecuTorch 1.5.
+namespace executorch::extension::threadpool {
+class ThreadPool {
+ public:
+  bool _unsafe_reset_threadpool(uint32_t threads);
+};
+ThreadPool* get_threadpool();
+}  // namespace executorch::extension::threadpool
+
+namespace pwl {
+namespace {
+
+using executorch::aten::ScalarType;
+using executorch::extension::make_tensor_ptr;
+using executorch::extension::MmapDataLoader;
+using executorch::extension::Module;
+using executorch::extension::TensorPtr;
+using executorch::runtime::BackendOptions;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using executorch::runtime::LoadBackendOptionsMap;
+using executorch::runtime::Program;
+
+constexpr char kXnnpack[] = "XnnpackBackend";
+// Every delegate has its own workspace. With the default, one for all, loading a program holds the
+// lock that every inference needs, for as long as its weights are being packed.
+constexpr int kWorkspacePerModel = 1;
+
+std::string Describe(const char* what, Error error) {
+  return std::string(what) + ": ExecuTorch error " + std::to_string(static_cast<uint32_t>(error)) +
+         " (" + executorch::runtime::to_string(error) + ")";
+}
+
+class ExecuTorchProgram final : public pwl::Program {
+ public:
+  static Result<std::unique_ptr<pwl::Program>> Load(const std::string& path,
+                                                    const LoadBackendOptionsMap& options,
+                                                    LoadTimes* times) {
+    const int64_t begin = NowNs();
+    auto loader = MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock);
+    if (!loader.ok()) return Status(Code::kIo, Describe("cannot map the file", loader.error()));
+    auto module = std::make_unique<Module>(std::make_unique<MmapDataLoader>(std::move(*loader)));
+    const int64_t mapped = NowNs();
+    // Minimal verification would crash on some damaged files; this one costs microseconds.
+    if (const Error error =
+            module->load(options, executorch::runtime::Program::Verification::InternalConsistency);
+        error != Error::Ok) {
+      return Status(Code::kDamaged, Describe("not a whole program", error));
+    }
+    const int64_t parsed = NowNs();
+    if (const Error error = module->load_forward(); error != Error::Ok) {
+      return Status(Code::kIncompatible, Describe("cannot be prepared", error));
+    }
+    times->map_ns += mapped - begin;
+    times->parse_ns += parsed - mapped;
+    auto program = std::unique_ptr<ExecuTorchProgram>(new ExecuTorchProgram(std::move(module)));
+    if (Status status = program->ReadEdges(); !status.ok()) return status;
+    times->prepare_ns += NowNs() - parsed;
+    return std::unique_ptr<pwl::Program>(std::move(program));
+  }
+
+  size_t floats_in() const override { return floats_in_; }
+  size_t floats_out() const override { return floats_out_; }
+
+  Result<Floats> Run(Floats input) override {
+    if (input.size != floats_in_) {
+      return Status(Code::kUsage, "given " + std::to_string(input.size) + " floats instead of " +
+                                      std::to_string(floats_in_));
+    }
+    // ExecuTorch reads inputs through a pointer to non-const and copies them into its own memory.
+    input_->unsafeGetTensorImpl()->set_data(const_cast<float*>(input.data));
+    const auto outputs = module_->forward({EValue(input_)});
+    if (!outputs.ok()) return Status(Code::kRuntime, Describe("inference failed", outputs.error()));
+    if (outputs->size() != 1 || !(*outputs)[0].isTensor()) {
+      return Status(Code::kRuntime, "the program gave no tensor");
+    }
+    const auto tensor = (*outputs)[0].toTensor();
+    if (static_cast<size_t>(tensor.numel()) != floats_out_) {
+      return Status(Code::kRuntime, "the program gave another size than it announced");
+    }
+    return Floats{tensor.const_data_ptr<float>(), floats_out_};
+  }
+
+ private:
+  explicit ExecuTorchProgram(std::unique_ptr<Module> module) : module_(std::move(module)) {}
+
+  // One float tensor in, one out, both of known size.
+  Status ReadEdges() {
+    const auto meta = module_->method_meta("forward");
+    if (!meta.ok()) return {Code::kIncompatible, Describe("no forward method", meta.error())};
+    if (meta->num_inputs() != 1 || meta->num_outputs() != 1) {
+      return {Code::kIncompatible, "a unit has one input and one output"};
+    }
+    const auto in = meta->input_tensor_meta(0);
+    const auto out = meta->output_tensor_meta(0);
+    if (!in.ok() || !out.ok() || in->scalar_type() != ScalarType::Float ||
+        out->scalar_type() != ScalarType::Float) {
+      return {Code::kIncompatible, "a unit reads and writes float32 tensors"};
+    }
+    floats_in_ = in->nbytes() / sizeof(float);
+    floats_out_ = out->nbytes() / sizeof(float);
+    input_ =
+        make_tensor_ptr({in->sizes().begin(), in->sizes().end()}, nullptr,
+                        {in->dim_order().begin(), in->dim_order().end()}, {}, ScalarType::Float);
+    return {};
+  }
+
+  std::unique_ptr<Module> module_;
+  TensorPtr input_;
+  size_t floats_in_ = 0;
+  size_t floats_out_ = 0;
+};
+
+class ExecuTorchEngine final : public Engine {
+ public:
+  Status Configure(int threads) {
+    auto* pool = executorch::extension::threadpool::get_threadpool();
+    // Null where the processor cannot be identified, as without /sys.
+    if (pool == nullptr) return {Code::kRuntime, "ExecuTorch has no thread pool on this device"};
+    if (!pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads))) {
+      return {Code::kRuntime, "ExecuTorch refuses " + std::to_string(threads) + " threads"};
+    }
+    if (options_.set_option("workspace_sharing_mode", kWorkspacePerModel) != Error::Ok ||
+        map_.set_options(kXnnpack, options_.view()) != Error::Ok) {
+      return {Code::kRuntime, "ExecuTorch refuses the options of its XNNPACK backend"};
+    }
+    if (executorch::runtime::get_backend_class(kXnnpack) == nullptr) {
+      return {Code::kRuntime, "this build of ExecuTorch has no XNNPACK backend"};
+    }
+    return {};
+  }
+
+  Result<std::unique_ptr<pwl::Program>> Load(const std::string& path, LoadTimes* times) override {
+    return ExecuTorchProgram::Load(path, map_, times);
+  }
+
+  std::string Name() const override { return "executorch " PWL_EXECUTORCH_VERSION; }
+
+ private:
+  BackendOptions<1> options_;
+  LoadBackendOptionsMap map_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads) {
+  auto engine = std::make_unique<ExecuTorchEngine>();
+  if (Status status = engine->Configure(threads); !status.ok()) return status;
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace pwl

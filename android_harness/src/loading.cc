@@ -1,0 +1,70 @@
+#include "pwl/loading.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "pwl/clock.h"
+#include "pwl/sha256.h"
+
+namespace pwl {
+namespace {
+
+Status Locate(const Artefact& artefact) {
+  struct stat found{};
+  if (stat(artefact.path.c_str(), &found) != 0) {
+    const Code code = errno == ENOENT || errno == ENOTDIR ? Code::kMissing : Code::kIo;
+    return {code, artefact.id + ": " + artefact.path + ": " + std::strerror(errno)};
+  }
+  if (!S_ISREG(found.st_mode)) {
+    return {Code::kDamaged, artefact.id + ": " + artefact.path + " is no file"};
+  }
+  if (static_cast<uint64_t>(found.st_size) != artefact.bytes) {
+    return {Code::kDamaged, artefact.id + ": " + std::to_string(found.st_size) +
+                                " bytes, should be " + std::to_string(artefact.bytes)};
+  }
+  return {};
+}
+
+Status CheckSha256(const Artefact& artefact) {
+  const Result<std::string> digest = Sha256OfFile(artefact.path);
+  if (!digest.ok()) return {digest.status().code(), artefact.id + ": " + digest.status().message()};
+  if (*digest != artefact.sha256) {
+    return {Code::kDamaged, artefact.id + ": sha256 is " + digest->substr(0, 12) + ", should be " +
+                                artefact.sha256.substr(0, 12)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,
+                                              Engine* engine, LoadTimes* times) {
+  const int64_t begin = NowNs();
+  if (Status status = Locate(artefact); !status.ok()) return status;
+  const int64_t located = NowNs();
+  times->locate_ns += located - begin;
+  if (verify == Verify::kSha256) {
+    if (Status status = CheckSha256(artefact); !status.ok()) return status;
+    times->verify_ns += NowNs() - located;
+  }
+  Result<std::unique_ptr<Program>> program = engine->Load(artefact.path, times);
+  if (!program.ok()) {
+    return Status(program.status().code(), artefact.id + ": " + program.status().message());
+  }
+  if ((*program)->floats_in() != artefact.floats_in ||
+      (*program)->floats_out() != artefact.floats_out) {
+    return Status(Code::kIncompatible,
+                  artefact.id + ": reads " + std::to_string((*program)->floats_in()) +
+                      " and writes " + std::to_string((*program)->floats_out()) +
+                      " floats, should be " + std::to_string(artefact.floats_in) + " and " +
+                      std::to_string(artefact.floats_out));
+  }
+  return std::shared_ptr<Program>(std::move(*program));
+}
+
+}  // namespace pwl

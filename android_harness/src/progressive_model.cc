@@ -1,0 +1,176 @@
+#include "pwl/progressive_model.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "pwl/clock.h"
+#include "pwl/loading.h"
+
+namespace pwl {
+
+Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(const Plan& plan, Engine* engine,
+                                                                  ProgressiveOptions options,
+                                                                  Observer* observer,
+                                                                  StageLoad* load) {
+  std::unique_ptr<ProgressiveModel> model(
+      new ProgressiveModel(plan, engine, std::move(options), observer));
+  StageLoad first;
+  Result<std::shared_ptr<Stage>> stage = model->LoadStage(0, nullptr, &first);
+  if (!stage.ok()) return stage.status();
+  model->active_ = std::move(*stage);
+  if (load != nullptr) *load = first;
+  return model;
+}
+
+ProgressiveModel::ProgressiveModel(const Plan& plan, Engine* engine, ProgressiveOptions options,
+                                   Observer* observer)
+    : plan_(plan), engine_(engine), options_(std::move(options)), observer_(observer) {}
+
+ProgressiveModel::~ProgressiveModel() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  if (loader_.joinable()) loader_.join();
+}
+
+void ProgressiveModel::LoadInBackground() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (loading_ || stopping_) return;
+    loading_ = true;
+    failure_ = Status();
+  }
+  if (loader_.joinable()) loader_.join();  // has ended: loading_ was false
+  loader_ = std::thread(&ProgressiveModel::LoadLaterStages, this);
+}
+
+Status ProgressiveModel::WaitForLoading() {
+  if (loader_.joinable()) loader_.join();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return failure_;
+}
+
+Result<size_t> ProgressiveModel::Infer(Floats input, std::vector<float>* logits) {
+  const std::lock_guard<std::mutex> turn(infer_mutex_);
+  std::shared_ptr<Stage> stage;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stage = active_;
+    serving_ = stage.get();
+  }
+  Result<size_t> answer = stage->index;
+  Floats flow = input;
+  for (const std::shared_ptr<Program>& program : stage->chain) {
+    const Result<Floats> output = program->Run(flow);
+    if (!output.ok()) {
+      answer = output.status();
+      break;
+    }
+    flow = *output;
+  }
+  // Copied while the stage is held: its programs may be destroyed as soon as it is let go.
+  if (answer.ok()) logits->assign(flow.data, flow.data + flow.size);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    serving_ = nullptr;
+    // While this stage is retired, the loading thread keeps it until it sees serving_ change, so
+    // that letting go of it here never destroys a program.
+    stage.reset();
+  }
+  served_.notify_all();
+  return answer;
+}
+
+size_t ProgressiveModel::active_stage() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return active_->index;
+}
+
+Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(size_t index,
+                                                                             const Stage* before,
+                                                                             StageLoad* load) {
+  load->stage = index;
+  load->begin_ns = NowNs();
+  auto stage = std::make_shared<Stage>();
+  stage->index = index;
+  for (const size_t unit : plan_.stages[index]) {
+    std::shared_ptr<Program> program;
+    if (before != nullptr) {
+      const std::vector<size_t>& earlier = plan_.stages[before->index];
+      for (size_t i = 0; i < earlier.size(); ++i) {
+        if (earlier[i] == unit) program = before->chain[i];
+      }
+    }
+    if (program == nullptr) {
+      const Artefact& artefact = plan_.artefacts[unit];
+      auto loaded = LoadArtefact(artefact, options_.verify, engine_, &load->times);
+      if (!loaded.ok()) return loaded.status();
+      program = std::move(*loaded);
+      load->bytes += artefact.bytes;
+    }
+    stage->chain.push_back(std::move(program));
+  }
+  load->ready_ns = NowNs();
+  return stage;
+}
+
+void ProgressiveModel::LoadLaterStages() {
+  std::shared_ptr<Stage> current;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    current = active_;
+  }
+  Status failure;
+  for (size_t index = current->index + 1; index < stages(); ++index) {
+    if (options_.may_load && !options_.may_load(index)) break;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (stopping_) break;
+    }
+    StageLoad load;
+    Result<std::shared_ptr<Stage>> next = LoadStage(index, current.get(), &load);
+    if (!next.ok()) {
+      failure = next.status();
+      if (observer_ != nullptr) observer_->StageFailed(index, failure);
+      break;
+    }
+    current = *next;
+    Activate(std::move(*next), &load);
+    DestroyRetired(/*wait=*/false);
+    if (observer_ != nullptr) observer_->StageActive(load);
+  }
+  current.reset();
+  DestroyRetired(/*wait=*/true);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  failure_ = failure;
+  loading_ = false;
+}
+
+void ProgressiveModel::Activate(std::shared_ptr<Stage> next, StageLoad* load) {
+  const int64_t begin = NowNs();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    active_.swap(next);
+  }
+  load->commit_ns = NowNs() - begin;
+  retired_.push_back(std::move(next));
+}
+
+// Destroys the stages that no inference runs on any more, and with them the programs that no other
+// stage uses. With `wait`, waits for the inference that still does.
+void ProgressiveModel::DestroyRetired(bool wait) {
+  std::vector<std::shared_ptr<Stage>> keep;
+  for (std::shared_ptr<Stage>& stage : retired_) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (wait) served_.wait(lock, [&] { return serving_ != stage.get(); });
+    const bool in_use = serving_ == stage.get();
+    lock.unlock();
+    if (in_use) keep.push_back(std::move(stage));
+    stage.reset();
+  }
+  retired_ = std::move(keep);
+}
+
+}  // namespace pwl

@@ -1,0 +1,116 @@
+#include "pwl/sha256.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace pwl {
+namespace {
+
+// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
+constexpr uint32_t kRound[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+constexpr size_t kBlock = 64;
+
+uint32_t Rotate(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
+
+}  // namespace
+
+Sha256::Sha256()
+    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19},
+      pending_{} {}
+
+void Sha256::Update(const void* data, size_t size) {
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  size_t used = total_ % kBlock;
+  total_ += size;
+  if (used > 0) {
+    const size_t taken = std::min(size, kBlock - used);
+    std::memcpy(pending_.data() + used, bytes, taken);
+    used += taken;
+    bytes += taken;
+    size -= taken;
+    if (used < kBlock) return;
+    Block(pending_.data());
+  }
+  for (; size >= kBlock; bytes += kBlock, size -= kBlock) Block(bytes);
+  if (size > 0) std::memcpy(pending_.data(), bytes, size);
+}
+
+std::string Sha256::Finish() {
+  const uint64_t bits = total_ * 8;
+  const uint8_t one = 0x80;
+  const uint8_t zero = 0;
+  Update(&one, 1);
+  while (total_ % kBlock != kBlock - 8) Update(&zero, 1);
+  uint8_t length[8];
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<uint8_t>(bits >> (56 - 8 * i));
+  Update(length, sizeof length);
+  std::string text;
+  for (const uint32_t word : state_) {
+    char digits[9];
+    std::snprintf(digits, sizeof digits, "%08x", word);
+    text += digits;
+  }
+  return text;
+}
+
+void Sha256::Block(const uint8_t* block) {
+  uint32_t w[64];
+  for (int i = 0; i < 16; ++i) {
+    w[i] = uint32_t{block[4 * i]} << 24 | uint32_t{block[4 * i + 1]} << 16 |
+           uint32_t{block[4 * i + 2]} << 8 | uint32_t{block[4 * i + 3]};
+  }
+  for (int i = 16; i < 64; ++i) {
+    const uint32_t s0 = Rotate(w[i - 15], 7) ^ Rotate(w[i - 15], 18) ^ w[i - 15] >> 3;
+    const uint32_t s1 = Rotate(w[i - 2], 17) ^ Rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
+    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
+  }
+  auto [a, b, c, d, e, f, g, h] = state_;
+  for (int i = 0; i < 64; ++i) {
+    const uint32_t s1 = Rotate(e, 6) ^ Rotate(e, 11) ^ Rotate(e, 25);
+    const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+    const uint32_t s0 = Rotate(a, 2) ^ Rotate(a, 13) ^ Rotate(a, 22);
+    const uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+    h = g;
+    g = f;
+    f = e;
+    e = d + t1;
+    d = c;
+    c = b;
+    b = a;
+    a = t1 + t2;
+  }
+  const uint32_t added[8] = {a, b, c, d, e, f, g, h};
+  for (int i = 0; i < 8; ++i) state_[i] += added[i];
+}
+
+Result<std::string> Sha256OfFile(const std::string& path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
+  if (!file) {
+    const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
+    return Status(code, path + ": " + std::strerror(errno));
+  }
+  std::vector<char> buffer(1 << 18);
+  Sha256 digest;
+  size_t count = 0;
+  while ((count = std::fread(buffer.data(), 1, buffer.size(), file.get())) > 0) {
+    digest.Update(buffer.data(), count);
+  }
+  if (std::ferror(file.get()) != 0) return Status(Code::kIo, path + ": " + std::strerror(errno));
+  return digest.Finish();
+}
+
+}  // namespace pwl

@@ -1,0 +1,104 @@
+// An engine whose programs are arithmetic: it shows what the runtime does without a model.
+#ifndef PWL_TESTS_FAKE_ENGINE_H_
+#define PWL_TESTS_FAKE_ENGINE_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "pwl/engine.h"
+
+namespace pwl {
+
+// Counts what is alive, and can hold back the loading of a file until it is let go.
+class FakeEngine : public Engine {
+ public:
+  // Adds a constant to a single float: the one that the file's name ends with, "unit-100" -> 100.
+  class FakeProgram : public Program {
+   public:
+    FakeProgram(FakeEngine* engine, float added) : engine_(engine), added_(added) {
+      ++engine_->alive_;
+    }
+    ~FakeProgram() override {
+      --engine_->alive_;
+      const std::lock_guard<std::mutex> lock(engine_->mutex_);
+      engine_->destroyed_by_.insert(std::this_thread::get_id());
+      output_ = -1;  // a reader of the result of a destroyed program would see it
+    }
+    size_t floats_in() const override { return 1; }
+    size_t floats_out() const override { return 1; }
+    Result<Floats> Run(Floats input) override {
+      if (engine_->fail_run_) return Status(Code::kRuntime, "told to fail");
+      if (running_.exchange(true)) engine_->overlapped_ = true;
+      output_ = input.data[0] + added_;
+      running_ = false;
+      return Floats{&output_, 1};
+    }
+
+   private:
+    FakeEngine* const engine_;
+    const float added_;
+    float output_ = 0;
+    std::atomic<bool> running_{false};
+  };
+
+  Result<std::unique_ptr<Program>> Load(const std::string& path, LoadTimes* times) override {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      ++loads_;
+      changed_.wait(lock, [&] { return held_ != path; });
+      if (refused_.count(path) > 0) return Status(Code::kDamaged, "told to refuse");
+    }
+    times->prepare_ns += 1;
+    const float added = std::stof(path.substr(path.rfind('-') + 1));
+    return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, added));
+  }
+  std::string Name() const override { return "fake"; }
+
+  void Refuse(const std::string& path) { refused_.insert(path); }
+  void Accept(const std::string& path) { refused_.erase(path); }
+  void Hold(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    held_ = path;
+  }
+  void LetGo() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      held_.clear();
+    }
+    changed_.notify_all();
+  }
+  void FailRuns(bool fail) { fail_run_ = fail; }
+
+  int alive() const { return alive_; }
+  int loads() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return loads_;
+  }
+  bool overlapped() const { return overlapped_; }
+  bool DestroyedBy(std::thread::id id) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return destroyed_by_.count(id) > 0;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string held_;
+  std::set<std::string> refused_;
+  std::set<std::thread::id> destroyed_by_;
+  int loads_ = 0;
+  std::atomic<int> alive_{0};
+  std::atomic<bool> fail_run_{false};
+  std::atomic<bool> overlapped_{false};
+};
+
+}  // namespace pwl
+
+#endif  // PWL_TESTS_FAKE_ENGINE_H_

@@ -1,0 +1,126 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+
+#include "harness/data.h"
+#include "harness/json_line.h"
+#include "harness/options.h"
+#include "harness/process.h"
+#include "harness/start_state.h"
+#include "tests/temporary_folder.h"
+
+namespace pwl::harness {
+namespace {
+
+Result<Options> Parse(std::vector<std::string> words) {
+  words.insert(words.begin(), "pwl_harness");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  return ParseOptions(static_cast<int>(argv.size()), argv.data());
+}
+
+TEST(Options, SayWhatIsAskedFor) {
+  const auto options = Parse({"--task", "ttfi", "--plan", "p", "--nonce", "n", "--arm", "teacher",
+                              "--state", "cold", "--inferences", "7", "--hold", "3"});
+  ASSERT_TRUE(options.ok());
+  EXPECT_EQ(options->arm, "teacher");
+  EXPECT_EQ(options->state, "cold");
+  EXPECT_EQ(options->inferences, 7);
+  EXPECT_EQ(options->hold, 3);
+}
+
+TEST(Options, RefuseWhatTheyDoNotKnow) {
+  EXPECT_FALSE(Parse({"--task", "info", "--nonce", "n", "--what", "x"}).ok());
+  EXPECT_FALSE(Parse({"--task", "info", "--nonce"}).ok());
+  EXPECT_FALSE(Parse({"--task", "info", "--nonce", "n", "--state", "tepid"}).ok());
+  EXPECT_FALSE(Parse({"--task", "info", "--nonce", "n", "--inferences", "-1"}).ok());
+  EXPECT_FALSE(Parse({"--task", "info", "--nonce", "n", "--inferences", "1x"}).ok());
+  EXPECT_FALSE(Parse({"--task", "ttfi", "--nonce", "n"}).ok());
+  EXPECT_FALSE(Parse({}).ok());
+}
+
+std::string Printed(const JsonLine& line) {
+  testing::internal::CaptureStdout();
+  line.Print();
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(JsonLine, IsOneObjectOnOneLine) {
+  EXPECT_EQ(
+      Printed(JsonLine("x").Add("a", 1).Add("b", "two").Add("c", std::vector<int64_t>{1, -2})),
+      "{\"event\":\"x\",\"a\":1,\"b\":\"two\",\"c\":[1,-2]}\n");
+}
+
+TEST(JsonLine, EscapesWhatWouldBreakIt) {
+  EXPECT_EQ(Printed(JsonLine("x").Add("a", "q\"b\\n\n\x01\xc3")),
+            "{\"event\":\"x\",\"a\":\"q\\\"b\\\\n\\u000a\\u0001\\u00c3\"}\n");
+}
+
+TEST(JsonLine, WritesFloatsThatReadBackTheSame) {
+  const float third = 1.0f / 3.0f;
+  const std::string text = Printed(JsonLine("x").Add("a", std::vector<float>{third}));
+  EXPECT_EQ(std::stof(text.substr(text.find('[') + 1)), third);
+}
+
+TEST(JsonLine, HasNoWordForNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(Printed(JsonLine("x").Add("a", std::vector<float>{nan, infinity})),
+            "{\"event\":\"x\",\"a\":[null,null]}\n");
+}
+
+Plan PlanWithImages(const TemporaryFolder& folder) {
+  Plan plan;
+  plan.floats_in = 4;  // two pixels of two channels
+  plan.evaluation = Evaluation{2, 2, folder.path() + "/images", "", {0.5f, 0.0f}, {0.25f, 1.0f}};
+  return plan;
+}
+
+TEST(Data, NormalisesEachChannelByItsOwnNumbers) {
+  const TemporaryFolder folder;
+  const Plan plan = PlanWithImages(folder);
+  folder.Write("images", std::string("\x00\xff\xff\x00\x00\x00\x00\x00", 8));
+  const Result<Rows> rows = ReadEvaluationInputs(plan);
+  ASSERT_TRUE(rows.ok()) << rows.status().message();
+  ASSERT_EQ(rows->count(), 2u);
+  const Floats first = rows->row(0);
+  EXPECT_FLOAT_EQ(first.data[0], -2.0f);
+  EXPECT_FLOAT_EQ(first.data[1], 1.0f);
+  EXPECT_FLOAT_EQ(first.data[2], 2.0f);
+  EXPECT_FLOAT_EQ(first.data[3], 0.0f);
+}
+
+TEST(Data, OfAnotherSizeIsRefused) {
+  const TemporaryFolder folder;
+  const Plan plan = PlanWithImages(folder);
+  folder.Write("images", std::string(7, 'x'));
+  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+  folder.Write("images", std::string(9, 'x'));
+  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+}
+
+TEST(StartState, CountsThePagesOfAFileThatWasJustWritten) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("file", std::string(3 * 4096 + 1, 'x'));
+  int64_t pages = 0;
+  int64_t resident = 0;
+  ASSERT_TRUE(CountResident(path, &pages, &resident).ok());
+  EXPECT_GE(pages, 1);
+  EXPECT_EQ(resident, pages);
+}
+
+TEST(StartState, OfAMissingFileIsAnError) {
+  EXPECT_EQ(EnterStartState("cold", {"/nowhere/at/all"}).code(), Code::kMissing);
+}
+
+TEST(Process, KnowsItsMemoryAndItsCommandLine) {
+  EXPECT_GT(ReadMemory().rss_kb, 0);
+  EXPECT_GE(ReadMemory().peak_kb, ReadMemory().rss_kb / 2);
+  EXPECT_FALSE(CommandLine().empty());
+}
+
+}  // namespace
+}  // namespace pwl::harness

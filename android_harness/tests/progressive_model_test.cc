@@ -1,0 +1,279 @@
+#include "pwl/progressive_model.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/fake_engine.h"
+#include "tests/temporary_folder.h"
+
+namespace pwl {
+namespace {
+
+// Three blocks. Student units add 1, 10, 100; teacher units 2, 20, 200; encoders 1000 each. The
+// answer to 0 at each stage therefore names the units that ran.
+constexpr float kAnswers[] = {111, 2 + 1000 + 10 + 100, 2 + 20 + 1000 + 100, 222};
+constexpr size_t kStages = 4;
+
+class ProgressiveModelTest : public testing::Test {
+ protected:
+  ProgressiveModelTest() {
+    plan_.backend = "fake";
+    plan_.floats_in = plan_.classes = 1;
+    for (const char* name :
+         {"s0-1", "s1-10", "s2-100", "t0-2", "t1-20", "t2-200", "e0-1000", "e1-1000"}) {
+      Artefact artefact;
+      artefact.id = name;
+      artefact.path = folder_.Write(name, "program");
+      artefact.bytes = 7;
+      artefact.sha256 = "0" + std::string(63, '0');
+      artefact.floats_in = artefact.floats_out = 1;
+      plan_.artefacts.push_back(artefact);
+    }
+    plan_.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
+    options_.verify = Verify::kSize;
+  }
+
+  std::unique_ptr<ProgressiveModel> Start() {
+    auto model = ProgressiveModel::Start(plan_, &engine_, options_, &observer_, nullptr);
+    EXPECT_TRUE(model.ok()) << model.status().message();
+    return model.ok() ? std::move(*model) : nullptr;
+  }
+
+  // What the model answers to 0, checked against the stage that it names.
+  static float Ask(ProgressiveModel& model) {
+    const float zero = 0;
+    std::vector<float> logits;
+    const Result<size_t> stage = model.Infer({&zero, 1}, &logits);
+    EXPECT_TRUE(stage.ok()) << stage.status().message();
+    if (!stage.ok()) return -1;
+    EXPECT_EQ(logits, std::vector<float>{kAnswers[*stage]}) << "at stage " << *stage;
+    return logits[0];
+  }
+
+  class Recorder : public Observer {
+   public:
+    void StageActive(const StageLoad& load) override { active.push_back(load); }
+    void StageFailed(size_t stage, const Status& reason) override {
+      failed.push_back(stage);
+      reasons.push_back(reason);
+    }
+    std::vector<StageLoad> active;
+    std::vector<size_t> failed;
+    std::vector<Status> reasons;
+  };
+
+  const std::string& PathOf(const std::string& id) const {
+    for (const Artefact& artefact : plan_.artefacts) {
+      if (artefact.id == id) return artefact.path;
+    }
+    throw std::runtime_error(id);
+  }
+
+  TemporaryFolder folder_;
+  FakeEngine engine_;
+  Plan plan_;
+  ProgressiveOptions options_;
+  Recorder observer_;
+};
+
+TEST_F(ProgressiveModelTest, AnswersWithTheStudentBeforeAnythingElseIsLoaded) {
+  auto model = Start();
+  EXPECT_EQ(engine_.loads(), 3);
+  EXPECT_EQ(Ask(*model), kAnswers[0]);
+  EXPECT_EQ(model->active_stage(), 0u);
+}
+
+TEST_F(ProgressiveModelTest, BecomesTheTeacherStageByStage) {
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(model->active_stage(), kStages - 1);
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+  ASSERT_EQ(observer_.active.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(observer_.active[i].stage, i + 1);
+}
+
+TEST_F(ProgressiveModelTest, LoadsEveryUnitOnceAndNoneThatItHas) {
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(engine_.loads(), 8);
+  EXPECT_EQ(observer_.active[0].bytes, 2u * 7);  // t0 and e0
+  EXPECT_EQ(observer_.active[2].bytes, 1u * 7);  // t2
+}
+
+TEST_F(ProgressiveModelTest, ReleasesTheUnitsThatItReplaced) {
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(engine_.alive(), 3);
+  model.reset();
+  EXPECT_EQ(engine_.alive(), 0);
+}
+
+TEST_F(ProgressiveModelTest, GoesOnServingWhileABlockIsBeingLoaded) {
+  auto model = Start();
+  engine_.Hold(PathOf("t1-20"));
+  model->LoadInBackground();
+  while (model->active_stage() != 1) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(Ask(*model), kAnswers[1]);
+  engine_.LetGo();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+}
+
+TEST_F(ProgressiveModelTest, NeverMixesStagesWithinAnInference) {
+  for (int repetition = 0; repetition < 50; ++repetition) {
+    auto model = Start();
+    model->LoadInBackground();
+    size_t before = 0;
+    while (model->active_stage() != kStages - 1) {
+      Ask(*model);  // compares the answer with the stage that it names
+      const size_t now = model->active_stage();
+      EXPECT_GE(now, before);
+      before = now;
+    }
+    EXPECT_TRUE(model->WaitForLoading().ok());
+  }
+}
+
+TEST_F(ProgressiveModelTest, LetsSeveralThreadsTakeTurns) {
+  auto model = Start();
+  model->LoadInBackground();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 500; ++i) Ask(*model);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_FALSE(engine_.overlapped());
+}
+
+TEST_F(ProgressiveModelTest, NeverDestroysAProgramOnAThreadThatInfers) {
+  for (int repetition = 0; repetition < 50; ++repetition) {
+    auto model = Start();
+    model->LoadInBackground();
+    std::thread::id infers;
+    std::thread thread([&] {
+      infers = std::this_thread::get_id();
+      while (model->active_stage() != kStages - 1) Ask(*model);
+      Ask(*model);
+    });
+    thread.join();
+    EXPECT_TRUE(model->WaitForLoading().ok());
+    EXPECT_FALSE(engine_.DestroyedBy(infers));
+  }
+}
+
+TEST_F(ProgressiveModelTest, KeepsServingWhenABlockIsDamaged) {
+  engine_.Refuse(PathOf("t1-20"));
+  auto model = Start();
+  model->LoadInBackground();
+  const Status status = model->WaitForLoading();
+  EXPECT_EQ(status.code(), Code::kDamaged);
+  EXPECT_NE(status.message().find("t1-20"), std::string::npos);
+  EXPECT_EQ(observer_.failed, std::vector<size_t>{2});
+  EXPECT_EQ(Ask(*model), kAnswers[1]);
+  EXPECT_EQ(engine_.alive(), 4);  // of the stage that serves, and nothing half-loaded
+}
+
+TEST_F(ProgressiveModelTest, KeepsServingWhenABlockIsMissing) {
+  std::filesystem::remove(PathOf("t0-2"));
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_EQ(model->WaitForLoading().code(), Code::kMissing);
+  EXPECT_EQ(Ask(*model), kAnswers[0]);
+}
+
+TEST_F(ProgressiveModelTest, RefusesABlockOfAnotherSizeWithoutLoadingIt) {
+  folder_.Write("t0-2", "another program");
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_EQ(model->WaitForLoading().code(), Code::kDamaged);
+  EXPECT_EQ(engine_.loads(), 3);
+}
+
+TEST_F(ProgressiveModelTest, RefusesABlockWithAnotherSha256WhenAskedToCheck) {
+  options_.verify = Verify::kSha256;
+  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, nullptr);
+  EXPECT_EQ(model.status().code(), Code::kDamaged);
+  EXPECT_EQ(engine_.loads(), 0);
+}
+
+TEST_F(ProgressiveModelTest, RefusesABlockThatDoesNotFitItsPlace) {
+  plan_.artefacts[3].floats_out = 5;
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_EQ(model->WaitForLoading().code(), Code::kIncompatible);
+  EXPECT_EQ(Ask(*model), kAnswers[0]);
+}
+
+TEST_F(ProgressiveModelTest, GoesOnFromWhereItStoppedWhenAskedAgain) {
+  engine_.Refuse(PathOf("t2-200"));
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_FALSE(model->WaitForLoading().ok());
+  EXPECT_EQ(model->active_stage(), 2u);
+  engine_.Accept(PathOf("t2-200"));
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+}
+
+TEST_F(ProgressiveModelTest, FailsToStartWithoutTheStudent) {
+  std::filesystem::remove(PathOf("s1-10"));
+  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, nullptr);
+  EXPECT_EQ(model.status().code(), Code::kMissing);
+  EXPECT_EQ(engine_.alive(), 0);
+}
+
+TEST_F(ProgressiveModelTest, LoadsNoFurtherThanItMay) {
+  options_.may_load = [](size_t stage) { return stage <= 2; };
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(model->active_stage(), 2u);
+}
+
+TEST_F(ProgressiveModelTest, CanBeDestroyedWhileItLoads) {
+  for (int repetition = 0; repetition < 50; ++repetition) {
+    auto model = Start();
+    model->LoadInBackground();
+    Ask(*model);
+    model.reset();
+    EXPECT_EQ(engine_.alive(), 0);
+  }
+}
+
+TEST_F(ProgressiveModelTest, ReportsAFailedInferenceAndServesTheNext) {
+  auto model = Start();
+  engine_.FailRuns(true);
+  const float zero = 0;
+  std::vector<float> logits;
+  EXPECT_EQ(model->Infer({&zero, 1}, &logits).status().code(), Code::kRuntime);
+  engine_.FailRuns(false);
+  EXPECT_EQ(Ask(*model), kAnswers[0]);
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+}
+
+TEST_F(ProgressiveModelTest, TellsWhatTheFirstStageTook) {
+  StageLoad load;
+  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, &load);
+  ASSERT_TRUE(model.ok());
+  EXPECT_EQ(load.bytes, 3u * 7);
+  EXPECT_EQ(load.times.prepare_ns, 3);
+  EXPECT_GE(load.ready_ns, load.begin_ns);
+}
+
+}  // namespace
+}  // namespace pwl

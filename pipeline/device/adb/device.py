@@ -1,0 +1,258 @@
+"""A phone, or anything else behind adbd, as a `Device`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from pipeline.device.adb import sync
+from pipeline.device.adb.link import Link
+from pipeline.device.adb.shell import ShellCommand, kill_group
+from pipeline.device.base import (
+    Completed,
+    DeviceGoneError,
+    DeviceProperties,
+    DeviceTimeoutError,
+    Progress,
+    TransferError,
+)
+from pipeline.device.digest import device_sha256
+from pipeline.device.files import file_size, partial_name, read_blocks, store
+from pipeline.errors import DeviceError
+
+WORKDIR = PurePosixPath("/data/local/tmp/pwl")
+
+#: Slower than any storage in use; what a hash of a file may take is reckoned from it.
+SLOWEST_HASH_BYTES_S = 1 << 20
+
+#: Arguments: the unfinished file, its final name, its sha256, its mode.
+PUBLISH = """
+[ ! -d "$2" ] || { echo "$2 is a folder" >&2; exit 1; }
+sum=$(sha256sum < "$1") || exit
+[ "${sum%% *}" = "$3" ] || { echo "it arrived as ${sum%% *} and was sent as $3" >&2; exit 1; }
+chmod "$4" "$1" && mv -f "$1" "$2"
+"""
+SIZE = """
+[ -e "$1" ] || { echo "no such file" >&2; exit 1; }
+[ -f "$1" ] || { echo "not a file" >&2; exit 1; }
+stat -c %s "$1"
+"""
+PROPERTIES = """
+uname -s; uname -r; uname -m
+grep -c ^processor /proc/cpuinfo
+grep ^MemTotal: /proc/meminfo || echo
+getprop 2>/dev/null
+exit 0
+"""
+#: System, release, machine, processors, memory in kB. What follows may hold anything.
+PROPERTIES_ANSWER = re.compile(r"(.+)\n(.+)\n(.+)\n(\d+)\n(?:MemTotal: *(\d+) kB)?\n")
+PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
+#: Recorded with every measurement, where the device knows them.
+RECORDED = (
+    "ro.product.manufacturer",
+    "ro.product.device",
+    "ro.soc.manufacturer",
+    "ro.soc.model",
+    "ro.hardware",
+    "ro.board.platform",
+    "ro.build.fingerprint",
+    "ro.build.version.security_patch",
+)
+ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a"}
+
+
+class AdbDevice:
+    """A device behind an ADB connection; see `pipeline.device.base.Device`.
+
+    After an interrupt (Ctrl-C) in the middle of a message it connects anew by itself; a connection
+    that the device has left stays lost. An interrupt kills the running command; in its first
+    milliseconds, before its process group is known, it only hangs up on it (SIGHUP).
+
+    Args:
+        spec: the name that the user gave it.
+        dial: opens a connection to it.
+    """
+
+    def __init__(self, spec: str, dial: Callable[[], Link]) -> None:
+        self._spec = spec
+        self._dial = dial
+        self._current = dial()
+        self._workdir_made = False
+
+    @property
+    def spec(self) -> str:
+        return self._spec
+
+    @property
+    def workdir(self) -> PurePosixPath:
+        if not self._workdir_made:
+            self._make_folder(WORKDIR)
+            self._workdir_made = True
+        return WORKDIR
+
+    def properties(self) -> DeviceProperties:
+        done = self._shell(PROPERTIES)
+        answer = PROPERTIES_ANSWER.match(done.stdout.decode("utf-8", "replace"))
+        if answer is None:
+            raise DeviceError(
+                f"{self._spec} does not say what it is: {_reason(done)}",
+                "uname, grep and /proc are needed on the device",
+            )
+        system, release, machine, cores, memory = answer.groups()
+        said = dict(PROPERTY.findall(answer.string, answer.end()))
+        android = said.get("ro.build.version.release")
+        sdk = said.get("ro.build.version.sdk", "")
+        return DeviceProperties(
+            kind="adb",
+            serial=self._current.serial,
+            model=said.get("ro.product.model") or machine,
+            abi=said.get("ro.product.cpu.abi") or ABI_OF_MACHINE.get(machine, machine),
+            system=f"Android {android}" if android else f"{system} {release}",
+            sdk=int(sdk) if sdk.isdigit() else None,
+            cores=int(cores),
+            memory_bytes=int(memory) * 1024 if memory else None,
+            extra={
+                "kernel": f"{system} {release}",
+                **{name: said[name] for name in RECORDED if said.get(name)},
+            },
+        )
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        stdin: bytes = b"",
+        output_limit: int = 64 << 20,
+    ) -> Completed:
+        deadline = time.monotonic() + deadline_s
+        command = ShellCommand(argv, stdin=stdin, output_limit=output_limit)
+        try:
+            return command.run(self._link(), deadline)
+        except DeviceGoneError:
+            raise
+        except DeviceTimeoutError:
+            state = self._kill(command)
+            raise DeviceTimeoutError(
+                f"{argv[0]} did not end on {self._spec} within {deadline_s:g} s; {state}",
+                "give it more time, or find out what it waits for",
+            ) from None
+        except BaseException:
+            if command.group is not None:
+                self._kill(command)
+            raise
+
+    def push(
+        self,
+        source: Path,
+        target: PurePosixPath,
+        *,
+        executable: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        size = file_size(source)
+        partial = target.with_name(partial_name())
+        self._make_folder(target.parent)
+        try:
+            mode = 0o755 if executable else 0o644
+            digest = sync.send_file(
+                self._link(),
+                read_blocks(source, sync.BLOCK),
+                str(partial),
+                size=size,
+                mode=mode,
+                progress=progress,
+            )
+            names = (str(partial), str(target), digest, f"{mode:o}")
+            done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
+            if done.returncode != 0:
+                raise TransferError(
+                    f"{target} was not written on {self._spec}: {_reason(done)}",
+                    "check that path on the device; where the checksum differs, its storage",
+                )
+        except DeviceGoneError:
+            raise
+        except BaseException:
+            self._remove(partial)
+            raise
+
+    def pull(
+        self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
+    ) -> None:
+        size = self._size(source)
+        digest = device_sha256(self, [source], deadline_s=self._hash_seconds(size)).get(source)
+        if digest is None:
+            raise TransferError(f"{source} cannot be read on {self._spec}", "check its permissions")
+        # Closed here, not whenever it is collected: it speaks to the device as it ends.
+        with contextlib.closing(sync.fetch_file(self._link(), str(source))) as blocks:
+            store(blocks, target, size=size, sha256=digest, progress=progress)
+
+    def close(self) -> None:
+        self._current.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- helpers
+
+    def _link(self) -> Link:
+        if self._current.interrupted:
+            self._current.close()
+            self._current = self._dial()
+        return self._current
+
+    def _shell(self, script: str, *arguments: str, deadline_s: float | None = None) -> Completed:
+        argv = ["sh", "-c", script, "sh", *arguments]
+        return self.run(argv, deadline_s=deadline_s or self._current.timeout_s)
+
+    def _hash_seconds(self, size: int) -> float:
+        return self._current.timeout_s + size / SLOWEST_HASH_BYTES_S
+
+    def _size(self, path: PurePosixPath) -> int:
+        done = self._shell(SIZE, str(path))
+        if done.returncode != 0 or not done.stdout.strip().isdigit():
+            raise TransferError(
+                f"{path} cannot be read on {self._spec}: {_reason(done)}", "check the path"
+            )
+        return int(done.stdout)
+
+    def _make_folder(self, folder: PurePosixPath) -> None:
+        done = self._shell('umask 022 && mkdir -p "$1"', str(folder))
+        if done.returncode != 0:
+            raise TransferError(
+                f"{folder} cannot be made on {self._spec}: {_reason(done)}",
+                f"use a folder that the user shell may write to, such as {WORKDIR}",
+            )
+
+    def _remove(self, partial: PurePosixPath) -> None:
+        # The error that led here is the one to report.
+        with contextlib.suppress(DeviceError):
+            self._shell('rm -f "$1"', str(partial))
+
+    def _kill(self, command: ShellCommand) -> str:
+        """Kills what a command left running; says how that went."""
+        with contextlib.suppress(DeviceError):
+            link = self._link()
+            if command.group is not None:
+                kill_group(link, command.group, time.monotonic() + link.timeout_s)
+                return "it was killed"
+        self._current.close()
+        return "the device no longer answers, so that it may still run"
+
+
+def _reason(done: Completed) -> str:
+    text = done.stderr.decode("utf-8", "replace").strip()
+    return text or f"exit status {done.returncode}"

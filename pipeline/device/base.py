@@ -1,0 +1,175 @@
+"""What the pipeline asks of a device; everything above this protocol is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Protocol, Self
+
+from pipeline.errors import DeviceError, UsageError
+
+#: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
+Progress = Callable[[int, int], None]
+
+
+class DeviceGoneError(DeviceError):
+    """The connection to the device is lost; a new one is needed."""
+
+
+class DeviceTimeoutError(DeviceError):
+    """A command or transfer did not end within its deadline; on the device it is killed."""
+
+
+class TransferError(DeviceError):
+    """A file did not arrive: refused, disk full, or other bytes than were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that has ended on the device.
+
+    Attributes:
+        argv: the command as it was given.
+        returncode: its exit status; 128 + the signal's number when a signal ended it.
+        stdout, stderr: all that it wrote.
+        seconds: wall time as the host saw it, the transport included.
+    """
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProperties:
+    """What a device says of itself. Values are None or empty where it does not say.
+
+    Attributes:
+        kind: ``local`` or ``adb``.
+        serial: how the user names the device (``local``, ``127.0.0.1:5655``).
+        model: product name, or the processor of a machine that has none.
+        abi: the ABI that native programs need, in Android's spelling (``arm64-v8a``, ``x86_64``).
+        system: operating system and release.
+        sdk: Android API level.
+        cores: number of processors online.
+        memory_bytes: physical memory.
+        extra: further properties worth recording, by name.
+    """
+
+    kind: str
+    serial: str
+    model: str
+    abi: str
+    system: str
+    sdk: int | None
+    cores: int
+    memory_bytes: int | None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def checked_argv(argv: Sequence[str]) -> tuple[str, ...]:
+    """The command as every device takes it.
+
+    Raises:
+        UsageError: it is empty, or holds a NUL, which no program can be given.
+    """
+    if not argv or not argv[0]:
+        raise UsageError("there is no program to run on the device", "give its path or its name")
+    if any("\0" in word for word in argv):
+        raise UsageError(f"an argument of {argv[0]} holds a NUL character", "remove it")
+    return tuple(argv)
+
+
+class Device(Protocol):
+    """A machine that runs native programs: this one, or one behind the ADB protocol.
+
+    Not safe for use from several threads at once. Paths on the device are absolute.
+    """
+
+    @property
+    def spec(self) -> str:
+        """The name that `connect` takes for this device, such as ``adb:127.0.0.1:5655``."""
+        ...
+
+    @property
+    def workdir(self) -> PurePosixPath:
+        """A folder on the device that belongs to the pipeline (made on first use)."""
+        ...
+
+    def properties(self) -> DeviceProperties: ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        stdin: bytes = b"",
+        output_limit: int = 64 << 20,
+    ) -> Completed:
+        """Runs a program (no shell is visible to the caller) and waits for its end.
+
+        It runs in ``/``, in a process group of its own, with the device's environment. The end is
+        that of the program and of all that its standard output and error were handed on to. A
+        program that is not there ends with 127, one that may not be executed with 126.
+
+        Args:
+            argv: program and arguments, passed on literally whatever characters they hold.
+            deadline_s: seconds after which the program's process group is killed.
+            stdin: what the program reads; its standard input ends after these bytes.
+            output_limit: bytes of stdout and stderr together that are still accepted.
+
+        Raises:
+            DeviceTimeoutError: the deadline passed; the process group is killed.
+            DeviceGoneError: the connection was lost.
+            DeviceError: more output than the limit (the process group is killed), a command line
+                that is too long, or the device refused.
+            UsageError: there is no program, or a NUL in an argument.
+        """
+        ...
+
+    def push(
+        self,
+        source: Path,
+        target: PurePosixPath,
+        *,
+        executable: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Copies one file so that ``target`` is either the whole new file or what it was before.
+
+        The bytes go to a temporary name beside the target, are checked by sha256 on the device and
+        renamed into place; the folder is made when it is missing.
+
+        Raises:
+            TransferError: disk full, permission denied or a checksum that differs; nothing is left.
+            DeviceGoneError, DeviceTimeoutError: as for `run`.
+        """
+        ...
+
+    def pull(
+        self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
+    ) -> None:
+        """Copies one file from the device; ``target`` appears only when it is whole.
+
+        Size and sha256 are compared with the device's own; the folder is made when it is missing.
+
+        Raises:
+            TransferError: no such file, or it could not be read or written whole.
+            DeviceGoneError, DeviceTimeoutError: as for `run`.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,104 @@
+"""Files of this machine on their way to or from a device.
+
+What goes wrong with them is a `TransferError`; what a progress callback raises passes through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.device.base import Progress, TransferError
+
+PIECE = 1 << 20
+
+
+def partial_name() -> str:
+    """A hidden name that no other transfer uses, for an unfinished file beside its target."""
+    return f".pwl-{uuid.uuid4().hex}.part"
+
+
+def read_blocks(path: Path, size: int = PIECE) -> Iterator[bytes]:
+    """Yields a file's bytes, ``size`` at a time."""
+    with _transfer_errors(path, "read"), path.open("rb", buffering=0) as file:
+        while block := file.read(size):
+            yield block
+
+
+def file_size(path: Path) -> int:
+    with _transfer_errors(path, "read"):
+        return path.stat().st_size
+
+
+def sha256_of(path: Path) -> str:
+    with _transfer_errors(path, "read"), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def store(
+    blocks: Iterable[bytes],
+    target: Path,
+    *,
+    size: int,
+    sha256: str,
+    mode: int = 0o644,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a file under a temporary name, reads it back, and renames it when it is right.
+
+    Args:
+        blocks: its bytes.
+        target: where it appears; its folder is made when it is missing.
+        size: how many bytes there are to be.
+        sha256: what they are to hash to.
+        mode: its permission bits.
+        progress: told what is written; an exception in it ends the transfer.
+
+    Raises:
+        TransferError: it cannot be written, or holds other bytes than it should; nothing is left.
+    """
+    partial = target.with_name(partial_name())
+    written = 0
+    try:
+        with _transfer_errors(target, "written"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sink = partial.open("xb")
+        with sink:
+            for block in blocks:
+                with _transfer_errors(target, "written"):
+                    sink.write(block)
+                written += len(block)
+                if written > size:
+                    break  # however much more there is, it is not what was announced
+                if progress is not None and written < size:
+                    progress(written, size)
+        if progress is not None and written == size:
+            progress(written, size)
+        arrived = sha256_of(partial)
+        if (written, arrived) != (size, sha256):
+            raise TransferError(
+                f"{target} was not written: it arrived as {written} bytes, {arrived}, "
+                f"and was {size} bytes, {sha256}",
+                "see that nothing writes to the source meanwhile; then check the storage",
+            )
+        with _transfer_errors(target, "written"):
+            partial.chmod(mode)
+            partial.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _transfer_errors(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransferError(
+            f"{path} cannot be {what}: {error.strerror}",
+            "check the path, its permissions and the free space",
+        ) from error

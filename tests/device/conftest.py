@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import contextlib
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from pipeline.device.base import Device
+from pipeline.device.connect import connect
+
+Reconnect = Callable[[], Device]
+
+
+@contextlib.contextmanager
+def no_hang(seconds: int) -> Iterator[None]:
+    """Turns a hang into a failure; the seconds are far above what the block needs."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError(f"it hangs: no end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=["local", "adb"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each kind of device in turn: what holds for one must hold for the other."""
+    if request.param == "local":
+        return f"local:{tmp_path / 'device'}"
+    adb: str = request.getfixturevalue("loopback_device")
+    return adb
+
+
+@pytest.fixture
+def device(spec: str) -> Iterator[Device]:
+    with connect(spec) as device:
+        yield device
+
+
+@pytest.fixture
+def second(spec: str) -> Iterator[Device]:
+    """The same device, over a connection of its own."""
+    with connect(spec) as device:
+        yield device
+
+
+@pytest.fixture
+def folder(device: Device, second: Device) -> Iterator[PurePosixPath]:
+    """A new folder on the device."""
+    folder = device.workdir / uuid.uuid4().hex
+    assert second.run(["mkdir", str(folder)], deadline_s=10).returncode == 0
+    yield folder
+    second.run(["rm", "-rf", str(folder)], deadline_s=10)
+
+
+def names(device: Device, folder: PurePosixPath) -> list[str]:
+    """What a folder on the device holds, hidden files included."""
+    listing = device.run(["ls", "-A", str(folder)], deadline_s=10)
+    assert listing.returncode == 0
+    return sorted(listing.stdout.decode().split())
+
+
+def read(device: Device, path: PurePosixPath) -> bytes:
+    done = device.run(["cat", str(path)], deadline_s=10)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,272 @@
+"""A real adbd that dies, freezes, fills up or refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from pipeline.device.adb.link import Link
+from pipeline.device.adb.stream import Stream
+from pipeline.device.adb.transport import TcpTransport
+from pipeline.device.base import (
+    Device,
+    DeviceGoneError,
+    DeviceTimeoutError,
+    TransferError,
+)
+from pipeline.device.connect import connect
+from pipeline.device.digest import device_sha256
+from pipeline.errors import DeviceError
+
+from .conftest import names, no_hang
+
+LARGE = random.Random(7).randbytes(8_000_000)
+
+#: From a program that adbd runs: its parent is adbd itself.
+KILL_ADBD = "kill -9 $PPID; sleep 60"
+FREEZE_ADBD = "kill -STOP $PPID; sleep 60"
+
+
+def kill(victim: dict[str, Any], name: str = "adbd_pid") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(victim[name], signal.SIGKILL)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(LARGE)
+    return path
+
+
+@pytest.fixture
+def victim(start_loopback: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A loopback device that may be broken."""
+    record = start_loopback()
+    yield record
+    kill(record, "init_pid")
+
+
+@pytest.fixture
+def device(victim: dict[str, Any]) -> Iterator[Device]:
+    with connect(victim["spec"], timeout_s=1.0) as device:
+        yield device
+
+
+def test_adbd_killed_during_a_command(device: Device) -> None:
+    with no_hang(20), pytest.raises(DeviceGoneError, match=device.spec.removeprefix("adb:")):
+        device.run(["sh", "-c", KILL_ADBD], deadline_s=300)
+
+
+def test_adbd_killed_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
+    with no_hang(20), pytest.raises(DeviceGoneError):
+        device.push(
+            source, PurePosixPath("/data/local/tmp/target"), progress=lambda *_: kill(victim)
+        )
+    left = [path.name for path in Path(victim["folder"], "tmp").iterdir()]
+    assert "target" not in left
+
+
+def test_adbd_killed_during_a_pull(
+    device: Device, victim: dict[str, Any], source: Path, tmp_path: Path
+) -> None:
+    there = PurePosixPath("/data/local/tmp/source")
+    device.push(source, there)
+
+    with no_hang(20), pytest.raises(DeviceGoneError):
+        device.pull(there, tmp_path / "pulled" / "target", progress=lambda *_: kill(victim))
+    assert list((tmp_path / "pulled").iterdir()) == []
+
+
+def test_adbd_killed_between_two_commands(device: Device, victim: dict[str, Any]) -> None:
+    device.run(["true"], deadline_s=10)
+    kill(victim)
+    with no_hang(20), pytest.raises(DeviceGoneError):
+        device.run(["true"], deadline_s=300)
+
+
+def test_adbd_frozen_during_a_command(device: Device) -> None:
+    with no_hang(20), pytest.raises(DeviceTimeoutError, match="no longer answers"):
+        device.run(["sh", "-c", FREEZE_ADBD], deadline_s=0.5)
+    with no_hang(20), pytest.raises(DeviceGoneError):
+        device.run(["true"], deadline_s=300)
+
+
+def test_adbd_frozen_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
+    def freeze(done: int, total: int) -> None:
+        os.kill(victim["adbd_pid"], signal.SIGSTOP)
+
+    with no_hang(20), pytest.raises((DeviceTimeoutError, DeviceGoneError)):
+        device.push(source, PurePosixPath("/data/local/tmp/target"), progress=freeze)
+
+
+def test_adbd_frozen_before_connecting(victim: dict[str, Any]) -> None:
+    os.kill(victim["adbd_pid"], signal.SIGSTOP)
+    with no_hang(20), pytest.raises(DeviceTimeoutError, match="does not answer as an ADB device"):
+        connect(victim["spec"], timeout_s=0.5)
+
+
+def test_a_full_disk_is_seen_during_the_push_and_reported(
+    start_loopback: Callable[..., dict[str, Any]], source: Path
+) -> None:
+    folder = PurePosixPath("/data/local/tmp")
+    taken = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal taken
+        taken = done
+
+    with connect(start_loopback("--disk", "3000000")["spec"]) as device:
+        with no_hang(20), pytest.raises(TransferError, match="No space left on device"):
+            device.push(source, folder / "target", progress=progress)
+        assert taken < len(LARGE)
+        assert names(device, folder) == []
+        source.write_bytes(LARGE[:2_000_000])
+        device.push(source, folder / "target")
+        assert names(device, folder) == ["target"]
+
+
+def test_a_cancelled_push_gives_its_space_back(
+    start_loopback: Callable[..., dict[str, Any]], source: Path
+) -> None:
+    def cancel(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with connect(start_loopback("--disk", "10000000")["spec"]) as device:
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                device.push(source, PurePosixPath("/data/local/tmp/target"), progress=cancel)
+        device.push(source, PurePosixPath("/data/local/tmp/target"))
+
+
+def test_a_refused_service_is_seen_at_once(loopback_device: str) -> None:
+    _, host, port = loopback_device.split(":")
+    link = Link.dial(host, int(port), timeout_s=300, consent_s=1)
+    try:
+        with no_hang(20), pytest.raises(DeviceError, match="refuses the service root"):
+            Stream.open(link, b"root:", time.monotonic() + 300)
+    finally:
+        link.close()
+
+
+@pytest.fixture
+def shared(loopback_device: str) -> Iterator[Device]:
+    with connect(loopback_device) as device:
+        yield device
+
+
+def interrupt_in_the_middle_of_a_message(monkeypatch: pytest.MonkeyPatch, after_bytes: int) -> None:
+    """Ctrl-C while half a message is sent, once this many bytes have gone out."""
+    send_all = TcpTransport.bulk_write
+    sent = 0
+
+    def bulk_write(self: TcpTransport, data: bytes, timeout_s: float | None) -> int:
+        nonlocal sent
+        if sent <= after_bytes < sent + len(data):
+            sent += len(data)
+            send_all(self, data[: len(data) // 2], timeout_s)
+            raise KeyboardInterrupt
+        sent += len(data)
+        return send_all(self, data, timeout_s)
+
+    monkeypatch.setattr(TcpTransport, "bulk_write", bulk_write)
+
+
+def test_an_interrupt_in_the_middle_of_a_push_message_leaves_nothing(
+    shared: Device, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shared.workdir / "interrupted"
+    assert shared.run(["mkdir", str(folder)], deadline_s=10).returncode == 0
+    interrupt_in_the_middle_of_a_message(monkeypatch, after_bytes=4_000_000)
+    with no_hang(20), pytest.raises(KeyboardInterrupt):
+        shared.push(source, folder / "target")
+    # adbd removes the file itself when it sees that the old connection has ended.
+    with no_hang(20):
+        while names(shared, folder):
+            pass
+    assert shared.run(["rmdir", str(folder)], deadline_s=10).returncode == 0
+
+
+def test_an_interrupt_in_the_middle_of_a_command_kills_it(
+    shared: Device, loopback_device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid_file = shared.workdir / "interrupted-pid"
+    interrupt_in_the_middle_of_a_message(monkeypatch, after_bytes=4_000_000)
+    script = f"trap '' HUP; echo $$ >{pid_file}; cat >/dev/null; sleep 60"
+    with no_hang(20), pytest.raises(KeyboardInterrupt):
+        shared.run(["sh", "-c", script], deadline_s=300, stdin=LARGE)
+    pid = shared.run(["cat", str(pid_file)], deadline_s=10).stdout.decode().strip()
+    with no_hang(20):
+        while shared.run(["kill", "-0", pid], deadline_s=10).returncode == 0:
+            pass
+
+
+def test_ctrl_c_while_waiting_kills_the_command(shared: Device) -> None:
+    pid_file = shared.workdir / "ctrl-c-pid"
+    done = threading.Event()
+    main_thread = threading.get_ident()
+
+    def interrupt_when_it_runs(spec: str) -> None:
+        with connect(spec) as watcher:
+            while watcher.run(["test", "-s", str(pid_file)], deadline_s=10).returncode != 0:
+                if done.is_set():
+                    return
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    shared.run(["rm", "-f", str(pid_file)], deadline_s=10)
+    # It reads before it tells that it runs: by then this side knows its process group.
+    script = f"trap '' HUP; cat >/dev/null; echo $$ >{pid_file}; sleep 60"
+    watcher = threading.Thread(target=interrupt_when_it_runs, args=(shared.spec,))
+    watcher.start()
+    try:
+        with no_hang(20), pytest.raises(KeyboardInterrupt):
+            shared.run(["sh", "-c", script], deadline_s=300, stdin=LARGE)
+    finally:
+        done.set()
+        watcher.join()
+    pid = shared.run(["cat", str(pid_file)], deadline_s=10).stdout.decode().strip()
+    with no_hang(20):
+        while shared.run(["kill", "-0", pid], deadline_s=10).returncode == 0:
+            pass
+
+
+def test_eight_connections_work_side_by_side(loopback_device: str, tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def work(number: int) -> bool:
+        data = random.Random(number).randbytes(3_000_000)
+        here = tmp_path / str(number)
+        here.write_bytes(data)
+        with connect(loopback_device) as device:
+            there = device.workdir / f"parallel-{number}"
+            together.wait()
+            device.push(here, there)
+            done = device.run(["cat"], deadline_s=60, stdin=data)
+            pulled = tmp_path / f"pulled-{number}"
+            device.pull(there, pulled)
+            known = device_sha256(device, [there])
+            device.run(["rm", str(there)], deadline_s=10)
+        return done.stdout == data == pulled.read_bytes() and len(known) == 1
+
+    with no_hang(60), ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
+
+
+def test_a_device_behind_a_full_backlog_of_silence_is_named() -> None:
+    """A listener that nobody accepts from: the connection stands, and nothing ever comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, no_hang(20):
+        spec = f"adb:127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(DeviceTimeoutError, match="does not answer as an ADB device"):
+            connect(spec, timeout_s=0.5)

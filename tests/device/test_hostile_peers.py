@@ -1,0 +1,330 @@
+"""Whatever listens at the address: a clear error, soon, and never anything but a DeviceError."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError, TransferError
+from pipeline.device.connect import connect
+from pipeline.errors import DeviceError, ExitCode
+
+from .conftest import no_hang
+from .peers import BANNER, Behaviour, FakeAdbd, message, peer, until_closed
+
+
+def say(data: bytes) -> Behaviour:
+    """Sends the same bytes to everybody, then listens only."""
+
+    def behaviour(connection: socket.socket) -> None:
+        connection.sendall(data)
+        until_closed(connection)
+
+    return behaviour
+
+
+def reset(connection: socket.socket) -> None:
+    connection.recv(1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def trickle(connection: socket.socket) -> None:
+    """One byte of a correct answer at a time, forever too slow."""
+    for byte in message(b"CNXN", 0x01000000, 1 << 20, BANNER):
+        connection.sendall(bytes([byte]))
+        time.sleep(0.1)
+
+
+NOT_ADB: dict[str, tuple[Behaviour, str]] = {
+    "closes at once": (lambda connection: None, "ended the connection before it was accepted"),
+    "resets": (reset, "ended the connection before it was accepted"),
+    "silent": (until_closed, "does not answer as an ADB device"),
+    "trickles": (trickle, "does not answer as an ADB device"),
+    "random": (say(random.Random(1).randbytes(100_000)), "does not speak ADB"),
+    "zeros": (say(bytes(1000)), "does not speak ADB"),
+    "web server": (say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "not speak ADB"),
+    "ssh server": (say(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"), "does not speak ADB"),
+    "announces 4 GB": (
+        say(MESSAGE := struct.pack("<6I", 0x4E584E43, 1, 1 << 20, 0xFFFFFFFF, 0, 0xB1A7B1BC)),
+        "does not speak ADB: a packet of 4294967295 bytes",
+    ),
+    "half a header": (say(MESSAGE[:10]), "does not answer as an ADB device"),
+    "half a banner": (say(message(b"CNXN", 1, 1 << 20, BANNER)[:-5]), "does not answer as an ADB"),
+    "wrong checksum": (
+        say(message(b"CNXN", 1, 1 << 20, BANNER)[:-2] + b"x\0"),
+        "does not speak ADB: Received checksum",
+    ),
+    "wants TLS": (say(message(b"STLS", 0x01000000, 0)), "takes paired hosts only"),
+    "old Android": (
+        say(message(b"CNXN", 0x01000000, 4096, b"device::ro.product.model=Old;")),
+        "no shell protocol 2",
+    ),
+    "tiny messages": (say(message(b"CNXN", 0x01000000, 0, BANNER)), "messages of 0 bytes"),
+    "token too long": (
+        say(message(b"AUTH", 1, 0, bytes(1000))),
+        "does not speak ADB: 1015 bytes needed",
+    ),
+    "bad AUTH": (say(message(b"AUTH", 7, 0, b"x")), "does not speak ADB: Unknown AUTH response"),
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that these peers ask for are made where nobody minds."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(("behaviour", "message"), NOT_ADB.values(), ids=NOT_ADB.keys())
+def test_connecting_fails_with_the_reason_and_a_remedy(behaviour: Behaviour, message: str) -> None:
+    with peer(behaviour) as spec, no_hang(20), pytest.raises(DeviceError, match=message) as caught:
+        connect(spec, timeout_s=0.5, consent_timeout_s=0.5)
+    assert caught.value.code is ExitCode.DEVICE
+    assert spec.removeprefix("adb:") in caught.value.what
+
+
+def test_a_closed_port_is_named_with_the_remedy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with no_hang(20), pytest.raises(DeviceError, match=f"nothing listens at 127.0.0.1:{port}") as e:
+        connect(f"adb:127.0.0.1:{port}")
+    assert "adb tcpip 5555" in e.value.remedy
+    assert "scripts/loopback-device start" in e.value.remedy
+
+
+def test_an_owner_who_says_no_is_reported() -> None:
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.receive()
+        adbd.send(b"AUTH", 1, 0, bytes(20))
+        adbd.receive()  # the signature
+        adbd.send(b"AUTH", 1, 0, bytes(20))
+        adbd.receive()  # the public key: the owner is asked
+
+    expected = pytest.raises(DeviceError, match=r"not authorised .* its owner did not allow it")
+    with peer(behaviour) as spec, no_hang(20), expected:
+        connect(spec)
+
+
+def test_old_android_is_told_what_is_needed() -> None:
+    banner = b"device::ro.product.model=Old;features=cmd"
+    with peer(say(message(b"CNXN", 1, 4096, banner))) as spec, pytest.raises(DeviceError) as caught:
+        connect(spec)
+    assert "Android 7" in caught.value.remedy
+
+
+@contextlib.contextmanager
+def device_that(behaviour: Behaviour) -> Iterator[Device]:
+    """A device that accepts the connection; what it does then must end before the time is up."""
+    with peer(behaviour) as spec, no_hang(20), connect(spec, timeout_s=0.5) as device:
+        yield device
+
+
+def after_greeting(*messages: tuple[bytes, bytes], close: bool = False) -> Behaviour:
+    """Accepts the connection and one stream, then sends these commands with their data on it."""
+
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        number = adbd.accept_stream()
+        for command, data in messages:
+            adbd.send(command, 1, number, data)
+        if not close:
+            until_closed(connection)
+
+    return behaviour
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    return struct.pack("<BI", kind, len(data)) + data
+
+
+BAD_SHELLS: dict[str, tuple[Behaviour, str]] = {
+    "closes the stream": (after_greeting((b"CLSE", b"")), "without an exit status"),
+    "closes the connection": (after_greeting(close=True), "is lost"),
+    "prints no number": (after_greeting((b"WRTE", frame(1, b"Welcome!\n"))), "instead of a number"),
+    "garbage": (after_greeting((b"XXXX", b"")), "is lost: Unknown command"),
+    "endless output": (after_greeting((b"WRTE", frame(1, b"x" * 20_000))), "more than 10000 bytes"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "message"), BAD_SHELLS.values(), ids=BAD_SHELLS.keys())
+def test_a_shell_that_misbehaves_is_an_error(behaviour: Behaviour, message: str) -> None:
+    with device_that(behaviour) as device, pytest.raises(DeviceError, match=message):
+        device.run(["true"], deadline_s=0.5, output_limit=10_000)
+
+
+def test_a_shell_that_says_nothing_meets_the_deadline() -> None:
+    expected = pytest.raises(DeviceTimeoutError, match="no longer answers")
+    with device_that(after_greeting()) as device, expected:
+        device.run(["true"], deadline_s=0.5)
+
+
+def test_shell_output_may_come_in_any_pieces() -> None:
+    output = (
+        frame(1, b"77\nout")
+        + frame(2, b"err")
+        + frame(9, b"?")
+        + frame(1, b"put")
+        + frame(3, b"\5")
+    )
+    pieces = [(b"WRTE", output[i : i + 1]) for i in range(len(output))]
+    with device_that(after_greeting(*pieces)) as device:
+        done = device.run(["true"], deadline_s=10)
+    assert (done.stdout, done.stderr, done.returncode) == (b"output", b"err", 5)
+
+
+def test_a_shell_that_is_slow_to_say_its_number_is_killed_nevertheless() -> None:
+    killed = threading.Event()
+
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        number = adbd.accept_stream()
+        past_the_deadline.wait(10)
+        adbd.send(b"WRTE", 1, number, frame(1, b"77\n"))
+        command, number, _, service = adbd.receive()
+        while command != b"OPEN":
+            command, number, _, service = adbd.receive()
+        if service == b"shell,v2,raw:kill -9 -- -77\0":
+            killed.set()
+        adbd.send(b"OKAY", 2, number)
+        adbd.send(b"CLSE", 2, number)
+        until_closed(connection)
+
+    past_the_deadline = threading.Event()
+    threading.Timer(0.3, past_the_deadline.set).start()
+    expected = pytest.raises(DeviceTimeoutError, match="it was killed")
+    with device_that(behaviour) as device, expected:
+        device.run(["true"], deadline_s=0.1)
+    assert killed.is_set()
+
+
+def test_the_deadline_holds_against_a_flood() -> None:
+    """A peer that sends on without waiting for confirmations, as real ones do not."""
+
+    def flood(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        number = adbd.accept_stream()
+        while True:
+            adbd.send(b"WRTE", 1, number, frame(9, bytes(100_000)))
+
+    with device_that(flood) as device, pytest.raises(DeviceTimeoutError):
+        device.run(["true"], deadline_s=0.5)
+
+
+def test_messages_for_other_streams_are_dropped() -> None:
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        number = adbd.accept_stream()
+        adbd.send(b"WRTE", 9, number + 5, frame(3, b"\1"))
+        adbd.send(b"CLSE", 9, number + 5)
+        adbd.send(b"WRTE", 1, number, frame(1, b"77\n") + frame(3, b"\0"))
+        until_closed(connection)
+
+    with device_that(behaviour) as device:
+        assert device.run(["true"], deadline_s=10).returncode == 0
+
+
+def test_a_device_without_proc_does_not_say_what_it_is() -> None:
+    answer = frame(1, b"77\nMinix\n") + frame(2, b"uname: no -r") + frame(3, b"\0")
+    expected = pytest.raises(DeviceError, match="does not say what it is: uname: no -r")
+    with device_that(after_greeting((b"WRTE", answer))) as device, expected:
+        device.properties()
+
+
+def sync_after_shells(shell_outputs: list[bytes], sync_answer: bytes) -> Behaviour:
+    """Answers the shell commands of a transfer, then the transfer itself."""
+
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        for output in shell_outputs:
+            number = adbd.accept_stream()
+            adbd.send(b"WRTE", 1, number, frame(1, b"77\n" + output) + frame(3, b"\0"))
+        number = adbd.accept_stream()
+        adbd.send(b"WRTE", 1, number, sync_answer)
+        until_closed(connection)
+
+    return behaviour
+
+
+BAD_SYNCS = {
+    "unknown": b"WHAT\4\0\0\0abcd",
+    "of another service": b"DENT\4\0\0\0abcd",
+    "4 GB": b"DATA\xff\xff\xff\xff",
+    "no bytes": b"DATA\0\0\0\0",
+    "zeros": bytes(8),
+}
+
+
+def test_a_push_that_is_answered_endlessly_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(100))
+    endless = b"FAIL\xff\xff\xff\xff" + bytes(100_000)
+    expected = pytest.raises(TransferError, match="talks too much")
+    with device_that(sync_after_shells([b""], endless)) as device, expected:
+        device.push(tmp_path / "source", PurePosixPath("/data/target"))
+
+
+def test_a_pull_of_more_bytes_than_announced_ends(tmp_path: Path) -> None:
+    shells = [b"4\n", b"0" * 64 + b"  -\n"]
+    data = struct.pack("<4sI", b"DATA", 8) + b"too much"  # and no DONE
+    expected = pytest.raises(TransferError, match="arrived as 8 bytes")
+    with device_that(sync_after_shells(shells, data)) as device, expected:
+        device.pull(PurePosixPath("/data/source"), tmp_path / "target")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", BAD_SYNCS.values(), ids=BAD_SYNCS.keys())
+def test_a_push_that_is_answered_with_nonsense_is_an_error(answer: bytes, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(100))
+    expected = pytest.raises(TransferError, match="answered")
+    with device_that(sync_after_shells([b""], answer)) as device, expected:
+        device.push(tmp_path / "source", PurePosixPath("/data/target"))
+
+
+@pytest.mark.parametrize("answer", BAD_SYNCS.values(), ids=BAD_SYNCS.keys())
+def test_a_pull_that_is_answered_with_nonsense_is_an_error(answer: bytes, tmp_path: Path) -> None:
+    shells = [b"100\n", b"0" * 64 + b"  -\n"]
+    expected = pytest.raises(TransferError, match="answered")
+    with device_that(sync_after_shells(shells, answer)) as device, expected:
+        device.pull(PurePosixPath("/data/source"), tmp_path / "target")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pull_of_other_bytes_than_the_device_hashed_is_refused(tmp_path: Path) -> None:
+    shells = [b"4\n", b"0" * 64 + b"  -\n"]
+    data = struct.pack("<4sI", b"DATA", 4) + b"data" + struct.pack("<4sI", b"DONE", 0)
+    expected = pytest.raises(TransferError, match="and was 4 bytes, 0000")
+    with device_that(sync_after_shells(shells, data)) as device, expected:
+        device.pull(PurePosixPath("/data/source"), tmp_path / "target")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_silence_in_the_middle_of_a_message_loses_the_connection() -> None:
+    def behaviour(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet()
+        number = adbd.accept_stream()
+        connection.sendall(message(b"WRTE", 1, number, frame(1, b"77\n"))[:-2])
+        until_closed(connection)
+
+    with device_that(behaviour) as device, pytest.raises(DeviceGoneError, match="nothing came"):
+        device.run(["true"], deadline_s=300)
+
+
+def test_a_connection_that_was_lost_stays_lost() -> None:
+    with device_that(after_greeting(close=True)) as device:
+        for _ in range(2):
+            with pytest.raises(DeviceGoneError):
+                device.run(["true"], deadline_s=10)

@@ -1,8 +1,6 @@
 #include "harness/data.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 
 namespace pwl::harness {
@@ -10,10 +8,7 @@ namespace {
 
 Status ReadExactly(const std::string& path, void* data, size_t size) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) {
-    const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
-    return {code, path + ": " + std::strerror(errno)};
-  }
+  if (!file) return FileError(path);
   char extra = 0;
   if (std::fread(data, 1, size, file.get()) != size || std::fread(&extra, 1, 1, file.get()) != 0) {
     return {Code::kDamaged, path + ": should be " + std::to_string(size) + " bytes"};

@@ -11,42 +11,52 @@
 #include "harness/start_state.h"
 #include "harness/tasks.h"
 #include "pwl/clock.h"
+#include "pwl/loading.h"
 #include "pwl/plan.h"
 
 namespace pwl::harness {
 namespace {
 
-// The program files that a task reads: all of them, or those before an arm's first answer.
-Result<std::vector<std::string>> FilesOf(const Options& options) {
-  const Result<Plan> plan = ReadPlan(options.plan);
-  if (!plan.ok()) return plan.status();
-  std::vector<std::string> files;
-  if (options.task == "progress") {
-    for (const Artefact& artefact : plan->artefacts) files.push_back(artefact.path);
-  } else if (options.arm == "pwl") {
-    for (const size_t unit : plan->stages[0]) files.push_back(plan->artefacts[unit].path);
-  } else if (const Control* control = plan->FindControl(options.arm)) {
-    files.push_back(control->artefact.path);
+// The programs that a measured start reads: all of them, or those before an arm's first answer.
+Result<std::vector<Artefact>> ProgramsOf(const Options& options, const Plan& plan) {
+  if (options.task == "progress") return plan.artefacts;
+  std::vector<Artefact> programs;
+  if (options.arm == "pwl") {
+    for (const size_t unit : plan.stages[0]) programs.push_back(plan.artefacts[unit]);
+  } else if (const Control* control = plan.FindControl(options.arm)) {
+    programs.push_back(control->artefact);
   } else {
     return Status(Code::kUsage, "the plan has no control called " + options.arm);
   }
-  return files;
+  return programs;
+}
+
+// Checks the programs, brings them into the start state, and starts anew as the measured process.
+Status Launch(const Options& options, const Plan& plan) {
+  const Result<std::vector<Artefact>> programs = ProgramsOf(options, plan);
+  if (!programs.ok()) return programs.status();
+  std::vector<std::string> files;
+  for (const Artefact& program : *programs) {
+    if (Status status = CheckArtefact(program, Verify::kSha256, nullptr); !status.ok()) {
+      return status;
+    }
+    files.push_back(program.path);
+  }
+  return EnterStartState(options.state, files);
 }
 
 Status Run(const Options& options, int64_t main_ns) {
   if (options.task == "info") return RunInfo();
-  if (options.task == "ttfi" || options.task == "progress") {
-    const std::optional<StartState> start = CurrentStartState();
-    if (!start) {
-      const Result<std::vector<std::string>> files = FilesOf(options);
-      if (!files.ok()) return files.status();
-      return EnterStartState(options.state, *files);
-    }
+  const bool measured = options.task == "ttfi" || options.task == "progress";
+  if (const std::optional<StartState> start = CurrentStartState(); measured && start) {
     return options.task == "ttfi" ? RunTtfi(options, *start, main_ns)
                                   : RunProgress(options, *start, main_ns);
   }
-  const Result<Plan> plan = ReadPlan(options.plan);
+  Result<Plan> plan = ReadPlan(options.plan);
   if (!plan.ok()) return plan.status();
+  if (measured) return Launch(options, *plan);
+  // Nothing here is about the time that loading takes, so everything is checked.
+  plan->verify = Verify::kSha256;
   if (options.task == "latency") return RunLatency(options, *plan);
   if (options.task == "accuracy") return RunAccuracy(*plan);
   if (options.task == "parity") return RunParity(*plan);

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "harness/process.h"
 #include "pwl/clock.h"
@@ -35,32 +34,27 @@ class File {
   const int fd_;
 };
 
-Status Failed(const std::string& path) {
-  const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
-  return {code, path + ": " + std::strerror(errno)};
-}
-
 Status Evict(const std::string& path) {
   const File file(path);
-  if (file.fd() < 0) return Failed(path);
+  if (file.fd() < 0) return FileError(path);
   // Pages that have not been written yet cannot be dropped.
-  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return Failed(path);
+  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return FileError(path);
   const int error = posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
   if (error != 0) {
     errno = error;
-    return Failed(path);
+    return FileError(path);
   }
   return {};
 }
 
 Status ReadThrough(const std::string& path) {
   const File file(path);
-  if (file.fd() < 0) return Failed(path);
+  if (file.fd() < 0) return FileError(path);
   std::vector<char> buffer(1 << 18);
   ssize_t count = 0;
   while ((count = read(file.fd(), buffer.data(), buffer.size())) > 0) {
   }
-  return count == 0 ? Status() : Failed(path);
+  return count == 0 ? Status() : FileError(path);
 }
 
 Status CountAll(const std::vector<std::string>& files, int64_t* pages, int64_t* resident) {
@@ -81,21 +75,21 @@ Status CountAll(const std::vector<std::string>& files, int64_t* pages, int64_t* 
 Status CountResident(const std::string& path, int64_t* pages, int64_t* resident) {
   const File file(path);
   struct stat found{};
-  if (file.fd() < 0 || fstat(file.fd(), &found) != 0) return Failed(path);
+  if (file.fd() < 0 || fstat(file.fd(), &found) != 0) return FileError(path);
   *pages = 0;
   *resident = 0;
   if (found.st_size == 0) return {};
   const auto size = static_cast<size_t>(found.st_size);
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd(), 0);
-  if (mapped == MAP_FAILED) return Failed(path);
+  if (mapped == MAP_FAILED) return FileError(path);
   std::vector<unsigned char> states((size + page - 1) / page);
   const int failed = mincore(mapped, size, states.data());
   const int error = errno;
   munmap(mapped, size);
   if (failed != 0) {
     errno = error;
-    return Failed(path);
+    return FileError(path);
   }
   *pages = static_cast<int64_t>(states.size());
   *resident = std::count_if(states.begin(), states.end(), [](unsigned char s) { return s & 1; });
@@ -142,7 +136,7 @@ Status EnterStartState(const std::string& state, const std::vector<std::string>&
                 static_cast<long long>(resident));
   setenv(kVariable, value, 1);
   execv("/proc/self/exe", argv.data());
-  return Failed("/proc/self/exe");
+  return FileError("/proc/self/exe");
 }
 
 }  // namespace pwl::harness

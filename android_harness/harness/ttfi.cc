@@ -60,6 +60,7 @@ Result<Arm> Load(const std::string& name, const std::string& plan_path) {
   }
   const Control* control = plan->FindControl(name);
   if (control == nullptr) return Status(Code::kUsage, "the plan has no control called " + name);
+  Prefetch(control->artefact);
   auto program = LoadArtefact(control->artefact, plan->verify, arm.engine.get(), &arm.times);
   if (!program.ok()) return program.status();
   arm.monolith = std::move(*program);

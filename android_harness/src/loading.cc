@@ -1,9 +1,9 @@
 #include "pwl/loading.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,8 +17,8 @@ namespace {
 Status Locate(const Artefact& artefact) {
   struct stat found{};
   if (stat(artefact.path.c_str(), &found) != 0) {
-    const Code code = errno == ENOENT || errno == ENOTDIR ? Code::kMissing : Code::kIo;
-    return {code, artefact.id + ": " + artefact.path + ": " + std::strerror(errno)};
+    const Status status = FileError(artefact.path);
+    return {status.code(), artefact.id + ": " + status.message()};
   }
   if (!S_ISREG(found.st_mode)) {
     return {Code::kDamaged, artefact.id + ": " + artefact.path + " is no file"};
@@ -42,16 +42,29 @@ Status CheckSha256(const Artefact& artefact) {
 
 }  // namespace
 
-Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,
-                                              Engine* engine, LoadTimes* times) {
+void Prefetch(const Artefact& artefact) {
+  const int file = open(artefact.path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  (void)posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+  close(file);
+}
+
+Status CheckArtefact(const Artefact& artefact, Verify verify, LoadTimes* times) {
+  LoadTimes unused;
+  if (times == nullptr) times = &unused;
   const int64_t begin = NowNs();
   if (Status status = Locate(artefact); !status.ok()) return status;
   const int64_t located = NowNs();
   times->locate_ns += located - begin;
-  if (verify == Verify::kSha256) {
-    if (Status status = CheckSha256(artefact); !status.ok()) return status;
-    times->verify_ns += NowNs() - located;
-  }
+  if (verify == Verify::kSize) return {};
+  const Status status = CheckSha256(artefact);
+  times->verify_ns += NowNs() - located;
+  return status;
+}
+
+Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,
+                                              Engine* engine, LoadTimes* times) {
+  if (Status status = CheckArtefact(artefact, verify, times); !status.ok()) return status;
   Result<std::unique_ptr<Program>> program = engine->Load(artefact.path, times);
   if (!program.ok()) {
     return Status(program.status().code(), artefact.id + ": " + program.status().message());

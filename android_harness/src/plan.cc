@@ -1,11 +1,9 @@
 #include "pwl/plan.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -290,10 +288,7 @@ Result<Plan> ParsePlan(std::string_view text, const std::string& root) {
 
 Result<Plan> ReadPlan(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) {
-    const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
-    return Status(code, path + ": " + std::strerror(errno));
-  }
+  if (!file) return FileError(path);
   std::string text;
   char piece[8192];
   size_t count = 0;
@@ -303,7 +298,7 @@ Result<Plan> ReadPlan(const std::string& path) {
       return Status(Code::kInvalidPlan, path + ": longer than a plan");
     }
   }
-  if (std::ferror(file.get()) != 0) return Status(Code::kIo, path + ": " + std::strerror(errno));
+  if (std::ferror(file.get()) != 0) return FileError(path);
   const size_t slash = path.rfind('/');
   return ParsePlan(text, slash == std::string::npos ? "." : path.substr(0, slash));
 }

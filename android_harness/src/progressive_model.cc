@@ -93,6 +93,8 @@ Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(siz
                                                                              StageLoad* load) {
   load->stage = index;
   load->begin_ns = NowNs();
+  // All files of the stage are read while the first one is being prepared.
+  for (const size_t unit : plan_.stages[index]) Prefetch(plan_.artefacts[unit]);
   auto stage = std::make_shared<Stage>();
   stage->index = index;
   for (const size_t unit : plan_.stages[index]) {

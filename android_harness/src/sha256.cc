@@ -1,7 +1,6 @@
 #include "pwl/sha256.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -99,17 +98,14 @@ void Sha256::Block(const uint8_t* block) {
 
 Result<std::string> Sha256OfFile(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) {
-    const Code code = errno == ENOENT ? Code::kMissing : Code::kIo;
-    return Status(code, path + ": " + std::strerror(errno));
-  }
+  if (!file) return FileError(path);
   std::vector<char> buffer(1 << 18);
   Sha256 digest;
   size_t count = 0;
   while ((count = std::fread(buffer.data(), 1, buffer.size(), file.get())) > 0) {
     digest.Update(buffer.data(), count);
   }
-  if (std::ferror(file.get()) != 0) return Status(Code::kIo, path + ": " + std::strerror(errno));
+  if (std::ferror(file.get()) != 0) return FileError(path);
   return digest.Finish();
 }
 

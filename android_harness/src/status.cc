@@ -1,5 +1,8 @@
 #include "pwl/status.h"
 
+#include <cerrno>
+#include <cstring>
+
 namespace pwl {
 
 const char* CodeName(Code code) {
@@ -24,6 +27,14 @@ const char* CodeName(Code code) {
       return "not-cold";
   }
   return "unknown";
+}
+
+Status FileError(const std::string& path) {
+  const int error = errno;
+  Code code = Code::kIo;
+  if (error == ENOENT || error == ENOTDIR) code = Code::kMissing;
+  if (error == EISDIR) code = Code::kDamaged;
+  return {code, path + ": " + std::strerror(error)};
 }
 
 }  // namespace pwl

@@ -154,7 +154,7 @@ TEST(Plan, IsReadFromAFileWithPathsBesideIt) {
 TEST(Plan, ThatIsMissingOrAFolderOrHugeIsAnError) {
   const TemporaryFolder folder;
   EXPECT_EQ(ReadPlan(folder.path() + "/none").status().code(), Code::kMissing);
-  EXPECT_EQ(ReadPlan(folder.path()).status().code(), Code::kIo);
+  EXPECT_EQ(ReadPlan(folder.path()).status().code(), Code::kDamaged);
   const std::string huge = folder.Write("huge", std::string(3 << 20, 'x'));
   EXPECT_EQ(ReadPlan(huge).status().code(), Code::kInvalidPlan);
 }

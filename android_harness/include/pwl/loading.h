@@ -10,6 +10,17 @@
 
 namespace pwl {
 
+// Asks the kernel to read a file ahead, and returns while it does. A hint: failures show later, when
+// the file is loaded.
+void Prefetch(const Artefact& artefact);
+
+// Checks that a file has the size, and by `verify` the sha256, that the plan says. Messages begin
+// with the artefact's id. `times`, unless null, is told how long it took.
+//
+// The sha256 matters for more than right answers: ExecuTorch's own checks let some damaged programs
+// through to XNNPACK, which crashes on them.
+Status CheckArtefact(const Artefact& artefact, Verify verify, LoadTimes* times);
+
 // Loads an artefact that has the size, and by `verify` the sha256, that the plan says, and whose
 // program reads and writes as many floats as the plan says. Messages begin with the artefact's id.
 Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,

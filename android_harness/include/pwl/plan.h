@@ -4,7 +4,7 @@
 //   pwl-plan 1
 //   backend executorch
 //   threads 1
-//   verify size | sha256
+//   verify size | sha256                                   before a program is loaded; see Verify
 //   input FLOATS                                           floats that the first program reads
 //   classes COUNT                                          floats that the last program writes
 //   artefact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT

@@ -38,6 +38,9 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
+// What `errno` says about a file: kMissing, kDamaged for what is no file, or kIo.
+Status FileError(const std::string& path);
+
 // A value, or the reason why there is none.
 template <typename T>
 class [[nodiscard]] Result {

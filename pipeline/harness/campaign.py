@@ -1,0 +1,127 @@
+"""A campaign: all measurements of one report, interleaved so that drift hits every arm alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.harness.samples import (
+    Info,
+    LatencySample,
+    Logits,
+    Predictions,
+    ProgressSample,
+    State,
+    TtfiSample,
+)
+from pipeline.harness.session import HarnessSession, NotColdError
+from pipeline.progress import Progress
+
+#: The progressive arm and its controls.
+ARMS = ("pwl", "student", "teacher")
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOptions:
+    """How much is measured.
+
+    Attributes:
+        rounds: samples of every arm in every start state.
+        states: start states.
+        seed: of the order within each round.
+        steady: inferences after the first one of a start, and after the last swap.
+        hold: inferences at each stage of a paced run, before the next stage is loaded.
+        paced: how many paced runs.
+        latency_runs: processes that take steady latencies in turns.
+        latency_rounds: turns in each of them.
+    """
+
+    rounds: int = 15
+    states: tuple[State, ...] = ("cold", "warm")
+    seed: int = 0
+    steady: int = 20
+    hold: int = 40
+    paced: int = 9
+    latency_runs: int = 9
+    latency_rounds: int = 25
+
+
+@dataclass(slots=True)
+class Campaign:
+    """Everything that was measured; lists of rounds, in the order in which they were run."""
+
+    info: Info
+    ttfi: list[list[TtfiSample]] = field(default_factory=list)
+    progress: list[list[ProgressSample]] = field(default_factory=list)
+    paced: list[ProgressSample] = field(default_factory=list)
+    latency: list[list[LatencySample]] = field(default_factory=list)
+    predictions: list[Predictions] = field(default_factory=list)
+    logits: list[Logits] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def run_campaign(session: HarnessSession, options: CampaignOptions, progress: Progress) -> Campaign:
+    """Runs a whole campaign.
+
+    Correctness comes first: a device that computes wrong logits is not worth timing. One round is
+    run and thrown away, so that the first measured one finds the device as every other does.
+
+    Raises:
+        IntegrityError: the harness refuses a file.
+        DeviceError: the device failed.
+    """
+    campaign = Campaign(session.info())
+    with progress.task("parity and accuracy", total=2) as task:
+        campaign.logits = session.parity()
+        task.advance(1)
+        campaign.predictions = session.accuracy()
+        task.advance(1)
+    states = _possible_states(session, options.states, campaign.notes)
+    order = random.Random(options.seed)
+    with progress.task("starts", total=(options.rounds + 1) * len(states) * 4) as task:
+        for number in range(-1, options.rounds):
+            ttfi, through = _round(session, states, options, order)
+            if number >= 0:
+                campaign.ttfi.append(ttfi)
+                campaign.progress.append(through)
+            task.advance(len(states) * 4, f"round {number + 1}/{options.rounds}")
+    with progress.task("swaps and latency", total=options.paced + options.latency_runs) as task:
+        for number in range(max(options.paced, options.latency_runs)):
+            if number < options.paced:
+                sample = session.progress("warm", options.hold, options.hold)
+                campaign.paced.append(sample)
+                task.advance(1)
+            if number < options.latency_runs:
+                campaign.latency.append(session.latency(options.latency_rounds))
+                task.advance(1)
+    return campaign
+
+
+def _possible_states(
+    session: HarnessSession, states: Sequence[State], notes: list[str]
+) -> list[State]:
+    """The start states that the device allows; a cold one is tried before it is counted on."""
+    if "cold" in states:
+        try:
+            session.ttfi("pwl", "cold", 0)
+        except NotColdError as error:
+            notes.append(f"no cold starts: {error.what}")
+            return [state for state in states if state != "cold"]
+    return list(states)
+
+
+def _round(
+    session: HarnessSession, states: Sequence[State], options: CampaignOptions, order: random.Random
+) -> tuple[list[TtfiSample], list[ProgressSample]]:
+    """Every arm and the progressive run once in every state, in random order."""
+    starts = [(arm, state) for state in states for arm in (*ARMS, None)]
+    order.shuffle(starts)
+    ttfi: list[TtfiSample] = []
+    through: list[ProgressSample] = []
+    for arm, state in starts:
+        if arm is None:
+            through.append(session.progress(state, options.steady))
+        else:
+            ttfi.append(session.ttfi(arm, state, options.steady))
+    return ttfi, through

@@ -1,0 +1,171 @@
+"""Runs tasks of the deployed harness and turns its lines into samples."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.device.base import Completed, Device
+from pipeline.errors import DeviceError, IntegrityError
+from pipeline.harness.deploy import Deployment
+from pipeline.harness.samples import (
+    Info,
+    LatencySample,
+    Logits,
+    Predictions,
+    ProgressSample,
+    State,
+    TtfiSample,
+)
+from pipeline.section import Section
+
+S = TypeVar("S", bound=Section)
+Line = dict[str, Any]
+
+#: Codes of the harness that mean "the files are wrong", as opposed to "the device failed".
+_INTEGRITY = {"damaged", "missing", "incompatible", "invalid-plan"}
+
+
+class NotColdError(DeviceError):
+    """The device keeps files in memory, so that no cold start can be measured."""
+
+
+class HarnessSession:
+    """The harness on a device.
+
+    Args:
+        device: where it runs.
+        deployment: what was deployed there.
+        deadline_s: how long a single task may take.
+    """
+
+    def __init__(self, device: Device, deployment: Deployment, deadline_s: float = 300.0) -> None:
+        self._device = device
+        self._deployment = deployment
+        self._deadline_s = deadline_s
+
+    def info(self) -> Info:
+        """What the harness is."""
+        return self._one(self.run("info"), "info", Info)
+
+    def ttfi(self, arm: str, state: State, inferences: int) -> TtfiSample:
+        """One cold or warm start of an arm, and some inferences after the first."""
+        flags = ["--arm", arm, "--state", state, "--inferences", str(inferences)]
+        return self._one(self.run("ttfi", *flags), "ttfi", TtfiSample)
+
+    def progress(self, state: State, inferences: int, hold: int = 0) -> ProgressSample:
+        """One start that goes through all stages, and some inferences after the last swap."""
+        flags = ["--state", state, "--inferences", str(inferences), "--hold", str(hold)]
+        lines = self.run("progress", *flags)
+        head = dict(self._lines(lines, "progress")[0])
+        head["loads"] = tuple(self._lines(lines, "stage"))
+        head["inferences"] = self._lines(lines, "inferences")[0]
+        return self._typed(head, ProgressSample)
+
+    def latency(self, rounds: int) -> list[LatencySample]:
+        """Steady latencies of all stages and controls, taken in turns."""
+        lines = self.run("latency", "--inferences", str(rounds))
+        return [self._typed(line, LatencySample) for line in self._lines(lines, "latency")]
+
+    def accuracy(self) -> list[Predictions]:
+        """What every stage says about the evaluation images."""
+        lines = self._lines(self.run("accuracy"), "predictions")
+        return [self._typed(line, Predictions) for line in lines]
+
+    def parity(self) -> list[Logits]:
+        """What every stage and control makes of the golden inputs."""
+        return [self._typed(line, Logits) for line in self._lines(self.run("parity"), "logits")]
+
+    def run(self, task: str, *flags: str) -> list[Line]:
+        """Runs a task and returns its lines, the closing one left out.
+
+        Raises:
+            NotColdError: a cold start was asked for and cannot be had.
+            IntegrityError: the harness refuses a file.
+            DeviceError: the harness failed or died, or its output is not whole.
+        """
+        nonce = secrets.token_hex(8)
+        argv = [*self._deployment.command, "--task", task, "--nonce", nonce]
+        argv += ["--plan", str(self._deployment.plan), *flags]
+        done = self._device.run(argv, deadline_s=self._deadline_s)
+        lines = self._parse(task, done)
+        for line in lines:
+            if line["event"] == "error":
+                self._refused(task, str(line.get("code")), str(line.get("message")))
+        if done.returncode != 0:
+            raise DeviceError(
+                f"harness task {task} on {self._device.spec} {_ending(done)}",
+                f"its last words: {_tail(done) or 'none'}",
+            )
+        if not lines or lines[-1] != {"event": "end", "ok": 1, "nonce": nonce}:
+            raise DeviceError(
+                f"the output of harness task {task} on {self._device.spec} is cut short",
+                "run it again; if it stays so, the device kills the process or drops output",
+            )
+        return lines[:-1]
+
+    def _parse(self, task: str, done: Completed) -> list[Line]:
+        lines: list[Line] = []
+        for text in done.stdout.decode("utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                line = None
+            if not isinstance(line, dict) or not isinstance(line.get("event"), str):
+                if done.returncode:  # a process that died in mid-line: its ending says more
+                    continue
+                raise DeviceError(
+                    f"harness task {task} on {self._device.spec} printed what is no result: "
+                    f"{text[:80]!r}",
+                    "deploy the harness again; another program may have its name",
+                )
+            lines.append(line)
+        return lines
+
+    def _refused(self, task: str, code: str, message: str) -> None:
+        what = f"harness task {task} on {self._device.spec}: {code}: {message}"
+        if code == "not-cold":
+            raise NotColdError(what, "measure warm starts only (--states warm)")
+        if code in _INTEGRITY:
+            raise IntegrityError(what, "run the command again, which deploys what is damaged anew")
+        raise DeviceError(what, "see the message; the device or the harness's build is at fault")
+
+    def _lines(self, lines: Sequence[Line], event: str) -> list[Line]:
+        found = [
+            {key: value for key, value in line.items() if key != "event"}
+            for line in lines
+            if line["event"] == event
+        ]
+        if not found:
+            raise DeviceError(f"the harness on {self._device.spec} printed no {event!r} line")
+        return found
+
+    def _one(self, lines: Sequence[Line], event: str, kind: type[S]) -> S:
+        return self._typed(self._lines(lines, event)[0], kind)
+
+    def _typed(self, line: Line, kind: type[S]) -> S:
+        try:
+            return kind.model_validate(line)
+        except ValidationError as error:
+            raise DeviceError(
+                f"the harness on {self._device.spec} is of another version: {error}",
+                "build the harness package with this release",
+            ) from None
+
+
+def _ending(done: Completed) -> str:
+    if done.returncode > 128:
+        try:
+            return f"was ended by {signal.Signals(done.returncode - 128).name}"
+        except ValueError:
+            pass
+    return f"ended with status {done.returncode}"
+
+
+def _tail(done: Completed) -> str:
+    return " / ".join(done.stderr.decode("utf-8", errors="replace").strip().splitlines()[-3:])

@@ -1,0 +1,171 @@
+"""Builds the native harness for this machine and collects it into a package."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeline.errors import DeviceError, UsageError
+from pipeline.files import replacing_folder, sha256_of, write_text
+from pipeline.fingerprint import fingerprint
+from pipeline.harness.package import DESCRIPTION, Package, PackageDescription, PackagedFile
+from pipeline.progress import Progress
+
+_ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
+_SOURCES = Path(__file__).parents[2] / "android_harness"
+_STEP = re.compile(r"^\[(\d+)/(\d+)\]")
+
+
+def build_for_host(folder: Path, progress: Progress) -> Package:
+    """The harness for this machine, built in `folder` unless nothing changed since the last time.
+
+    Raises:
+        UsageError: the C++ sources, a compiler, CMake or Ninja are missing.
+        DeviceError: the build failed; the compiler's words are in the message.
+    """
+    package = folder / "package"
+    record = folder / "built.json"
+    key = fingerprint(
+        [(str(path.relative_to(_SOURCES)), sha256_of(path)) for path in _source_files()],
+        version("executorch"),
+        platform.machine(),
+        _compiler(),
+    )
+    try:
+        if json.loads(record.read_text(encoding="utf-8")) == {"key": key}:
+            return Package(package)
+    except (OSError, ValueError, UsageError):
+        pass  # never built, or incomplete
+    program = _compile(folder / "cmake", progress)
+    _collect(program, package)
+    write_text(record, json.dumps({"key": key}))
+    return Package(package)
+
+
+def configure_command(build: Path, *options: str) -> list[str]:
+    """The CMake call that configures the harness's sources for this machine in `build`."""
+    spec = find_spec("executorch")
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError("the executorch package is not installed", "pip install executorch")
+    prefix = next(iter(spec.submodule_search_locations))
+    return [
+        tool("cmake"),
+        *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
+        *("-S", str(_SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefix}"),
+        *options,
+    ]
+
+
+def tool(name: str) -> str:
+    """The path of a build tool, preferring the one installed beside this Python.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise UsageError(f"{name} is not installed", "pip install 'cmake>=3.28' ninja")
+    return found
+
+
+def _source_files() -> list[Path]:
+    if not _SOURCES.is_dir():
+        raise UsageError(
+            f"{_SOURCES} is not there: the harness is built from a checkout of the repository",
+            "run from a checkout, or name a built package with --harness",
+        )
+    names = ("include/**/*", "src/*", "harness/*", "CMakeLists.txt")
+    return sorted(p for name in names for p in _SOURCES.glob(name) if p.is_file())
+
+
+def _compiler() -> str:
+    compiler = os.environ.get("CXX", "c++")
+    try:
+        text = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise UsageError(
+            f"there is no C++ compiler ({compiler})", "apt-get install g++, or set CXX"
+        ) from None
+    return text.stdout.splitlines()[0]
+
+
+def _compile(build: Path, progress: Progress) -> Path:
+    _run(configure_command(build), build)
+    command = [tool("cmake"), "--build", str(build), "--target", "pwl_harness"]
+    with (
+        progress.task("build harness", total=1) as task,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        said: list[str] = []
+        done = 0.0
+        for line in process.stdout or ():
+            said.append(line)
+            if step := _STEP.match(line):
+                share = int(step[1]) / int(step[2])
+                task.advance(share - done)
+                done = share
+    if process.returncode:
+        raise DeviceError("the harness does not build:\n" + "".join(said[-40:]))
+    return build / "pwl_harness"
+
+
+def _run(command: list[str], build: Path) -> None:
+    build.mkdir(parents=True, exist_ok=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise DeviceError(
+            f"CMake cannot configure the harness:\n{result.stdout[-2000:]}{result.stderr[-4000:]}",
+            f"remove {build} if it belongs to another environment",
+        )
+
+
+def _collect(program: Path, package: Path) -> None:
+    """Puts the program, its shared libraries and their loader into a folder of their own."""
+    listing = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True)
+    libraries: dict[str, Path] = {}
+    loader: Path | None = None
+    for line in listing.stdout.splitlines():
+        name, _, rest = line.strip().partition(" => ")
+        path = Path((rest or name).split(" (")[0])
+        if "not found" in line:
+            raise DeviceError(f"{program} needs {name}, which is not found")
+        if rest:
+            libraries[name] = path
+        elif path.is_absolute():
+            loader = path
+    if loader is None:
+        raise DeviceError(f"{program} names no dynamic loader")
+    # What the wheel's libraries ask for besides (libdl and libpthread) is empty in today's glibc,
+    # but the loader still wants to find it, so all that ldd lists travels.
+    content = {"pwl_harness": program, f"lib/{loader.name}": loader}
+    content |= {f"lib/{name}": path for name, path in libraries.items()}
+    with replacing_folder(package) as folder:
+        (folder / "lib").mkdir()
+        files = []
+        for name, source in sorted(content.items()):
+            target = folder / name
+            shutil.copyfile(source, target)
+            target.chmod(0o755)
+            executable = name in ("pwl_harness", f"lib/{loader.name}")
+            files.append(PackagedFile(path=name, sha256=sha256_of(target), executable=executable))
+        description = PackageDescription(
+            abi=_ABIS.get(platform.machine(), platform.machine()),
+            engine=f"executorch {version('executorch')}",
+            program="pwl_harness",
+            loader=f"lib/{loader.name}",
+            libraries="lib",
+            files=tuple(files),
+        )
+        text = json.dumps(description.model_dump(mode="json"), indent=1)
+        (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")

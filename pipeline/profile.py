@@ -1,0 +1,57 @@
+"""`python -m pipeline.profile`: measures a bundle on a device and writes a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import command
+
+
+@command
+def profile(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    device: Annotated[str, typer.Option(help="local, or adb:HOST:PORT.")] = "local",
+    out: Annotated[
+        Path | None, typer.Option(help="Report folder.", show_default="reports/NAME-DEVICE")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Starts of every arm in every state.", min=1)] = 15,
+    states: Annotated[str, typer.Option(help="Start states, separated by commas.")] = "cold,warm",
+    control: Annotated[
+        Path | None, typer.Option(help="Control arms.", show_default="beside the bundle")
+    ] = None,
+    harness: Annotated[
+        Path | None,
+        typer.Option(help="Built harness package.", show_default="built for this machine"),
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder to build the harness in.")] = Path("build"),
+) -> None:
+    """Measures a bundle on a device, interleaved with its control arms.
+
+    Writes report.json (every sample), report.html (one page with plots) and curve.svg, and prints
+    the tables.
+    """
+    from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
+    from pipeline.progress import progress_for_terminal
+    from pipeline.report.table import print_report
+
+    options = ProfileOptions(
+        device=device,
+        states=parse_states(states),
+        rounds=rounds,
+        control=control,
+        harness=harness,
+        work=work,
+    )
+    progress = progress_for_terminal()
+    report = measure(bundle, options, progress)
+    folder = out or Path("reports") / f"{report.bundle.name}-{device.replace(':', '-')}"
+    write_report(report, folder)
+    print_report(report)
+    print(f"{folder}/report.html shows it, {folder}/report.json holds every sample")
+
+
+if __name__ == "__main__":
+    profile()

@@ -1,0 +1,111 @@
+"""From a bundle and a device to a report: the rooms one after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import open_bundle, open_controls
+from pipeline.device.connect import connect
+from pipeline.errors import UsageError
+from pipeline.files import replacing, write_text
+from pipeline.harness.campaign import CampaignOptions, run_campaign
+from pipeline.harness.deploy import deploy
+from pipeline.harness.package import Package
+from pipeline.harness.samples import State
+from pipeline.harness.session import HarnessSession
+from pipeline.harness.state import read_state
+from pipeline.harness.toolchain import build_for_host
+from pipeline.progress import Progress
+from pipeline.report.compose import compose_report
+from pipeline.report.document import Context, Report
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOptions:
+    """How a bundle is measured.
+
+    Attributes:
+        device: as `connect` takes it.
+        states: start states.
+        rounds: starts of every arm in every state.
+        control: folder of the control arms; None for the one beside the bundle.
+        harness: a built package; None to build one for this machine.
+        work: folder to build it in.
+    """
+
+    device: str
+    states: tuple[State, ...]
+    rounds: int
+    control: Path | None
+    harness: Path | None
+    work: Path
+
+
+def parse_states(text: str) -> tuple[State, ...]:
+    """Reads ``cold,warm``.
+
+    Raises:
+        UsageError: something else is named, or nothing.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    states: tuple[State, ...] = tuple(state for state in _STATES if state in names)
+    if not names or len(states) != len(set(names)):
+        raise UsageError(f"--states {text!r}", "name cold, warm or both: --states cold,warm")
+    return states
+
+
+_STATES: tuple[State, ...] = ("cold", "warm")
+
+
+def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) -> Report:
+    """Deploys a bundle with its control arms and measures it.
+
+    Raises:
+        UsageError: there is no bundle, no compiler, or the device cannot be named so.
+        IntegrityError: the bundle is damaged, or the harness refuses a file.
+        DeviceError: the device failed.
+    """
+    bundle = open_bundle(bundle_folder)
+    control_root = options.control or control_folder(bundle_folder)
+    controls = open_controls(control_root, bundle.manifest)
+    with connect(options.device) as device:
+        properties = device.properties()
+        if options.harness is not None:
+            package = Package(options.harness)
+        else:
+            package = build_for_host(options.work / "harness" / "host", progress)
+        deployment = deploy(device, package, bundle, controls, control_root, progress)
+        session = HarnessSession(device, deployment)
+        amount = CampaignOptions(rounds=options.rounds, states=options.states)
+        before = read_state(device)
+        begin, created = time.monotonic(), datetime.now(UTC)
+        campaign = run_campaign(session, amount, progress)
+        seconds = time.monotonic() - begin
+        context = Context(
+            created=created.isoformat(timespec="seconds"),
+            tool=version("pwl-android"),
+            device=asdict(properties),
+            harness=campaign.info.model_dump(mode="json"),
+            options=asdict(amount),
+            before=before.model_dump(mode="json"),
+            after=read_state(device).model_dump(mode="json"),
+            seconds=round(seconds, 3),
+        )
+    return compose_report(bundle, controls, campaign, context)
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Writes report.json, report.html and curve.svg, each whole or not at all."""
+    from pipeline.report import plots
+    from pipeline.report.page import report_page
+
+    curve = plots.curve(report)
+    write_text(folder / "report.json", report.to_json())
+    write_text(folder / "curve.svg", curve)
+    with replacing(folder / "report.html") as temporary:
+        temporary.write_text(report_page(report, curve), encoding="utf-8")

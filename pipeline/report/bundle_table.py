@@ -1,0 +1,78 @@
+"""A bundle as tables for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.bundle.manifest import Manifest
+from pipeline.units import size
+
+
+def bundle_tables(manifest: Manifest) -> RenderableType:
+    """What the bundle is, its stages and its artefacts."""
+    return Group(_head(manifest), _stages(manifest), _artefacts(manifest))
+
+
+def print_bundle(manifest: Manifest) -> None:
+    """Prints `bundle_tables` on stdout, never wider than 100 columns."""
+    console = Console()
+    console.width = min(console.width, 100) if console.is_terminal else 100
+    console.print(bundle_tables(manifest))
+
+
+def _head(manifest: Manifest) -> Text:
+    model, backend = manifest.model, manifest.backend
+    return Text(
+        f"{manifest.name}  {manifest.id[:12]}\n"
+        f"{model.family}, {model.blocks} blocks, {len(model.labels)} labels; "
+        f"parameters: teacher {model.teacher_parameters:,}, student {model.student_parameters:,}\n"
+        f"{backend.precision} by {backend.exporter}, runs on {backend.name} "
+        f">= {backend.minimum_runtime}; input {'x'.join(map(str, manifest.input.shape))} "
+        f"{manifest.input.layout}\n"
+    )
+
+
+def _stages(manifest: Manifest) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="stages", title_justify="left", pad_edge=False)
+    for name in ("stage", "route", "loads"):
+        table.add_column(name)
+    for name in ("bytes", "top-1", "95 % interval", "max rel error"):
+        table.add_column(name, justify="right")
+    for stage in manifest.stages:
+        score = stage.accuracy
+        table.add_row(
+            str(stage.index),
+            stage.route,
+            " ".join(stage.loads),
+            size(stage.load_bytes),
+            f"{score.top1:.2%}",
+            f"{100 * score.low:.1f}-{100 * score.high:.1f}",
+            f"{stage.parity.max_rel:.1e}",
+        )
+    return table
+
+
+def _artefacts(manifest: Manifest) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="artefacts", title_justify="left", pad_edge=False)
+    table.add_column("id")
+    for name in ("bytes", "parameters"):
+        table.add_column(name, justify="right")
+    table.add_column("in -> out")
+    table.add_column("operators", justify="right")
+    table.add_column("max rel error", justify="right")
+    table.add_column("sha256")
+    for artefact in manifest.artefacts:
+        shapes = ("x".join(map(str, e.shape[1:])) for e in (artefact.input, artefact.output))
+        table.add_row(
+            artefact.id,
+            size(artefact.bytes),
+            f"{artefact.parameters:,}",
+            " -> ".join(shapes),
+            str(sum(artefact.operators.values())),
+            f"{artefact.parity.max_rel:.1e}",
+            artefact.sha256[:12],
+        )
+    return table

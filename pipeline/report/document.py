@@ -1,0 +1,197 @@
+"""report.json: what was measured, on what, and how sure one can be.
+
+The JSON Schema generated from these types is published as docs/report.schema.json. Every sample is
+kept: medians, ratios and verdicts can be computed anew from the file alone.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.section import Section
+
+SCHEMA_VERSION: Literal[1] = 1
+
+Verdict = Literal["valid", "suspect", "invalid"]
+
+
+class Metric(Section):
+    """One quantity.
+
+    Attributes:
+        unit: ``ms``, ``MB``, ``bytes``, ``share``, ``ratio``, ``images``, ``relative``.
+        samples: every value.
+        rounds: the round that each sample comes from; samples of one round belong together.
+        median: of the samples.
+        low: lower end of the median's 95 % interval.
+        high: upper end.
+    """
+
+    unit: str
+    samples: tuple[float, ...]
+    rounds: tuple[int, ...]
+    median: float
+    low: float
+    high: float
+
+
+class Ratio(Section):
+    """The median of one metric over another, round by round, with its 95 % interval.
+
+    Attributes:
+        numerator: name of a metric.
+        denominator: name of a metric.
+        median: of the ratios.
+        low: lower end of the interval.
+        high: upper end.
+        rounds: how many rounds had both.
+    """
+
+    numerator: str
+    denominator: str
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+class StageResult(Section):
+    """What the device makes of the evaluation set at one stage.
+
+    Attributes:
+        index: of the stage.
+        route: the variant of each block.
+        load_bytes: size of what the stage loads.
+        correct: images that the device labels rightly.
+        images: images evaluated.
+        top1: their share.
+        low: lower end of its 95 % Wilson interval.
+        high: upper end.
+        host_correct: images that eager PyTorch labels rightly.
+        differing: images that device and eager PyTorch label differently.
+    """
+
+    index: int
+    route: str
+    load_bytes: int
+    correct: int
+    images: int
+    top1: float
+    low: float
+    high: float
+    host_correct: int
+    differing: int
+
+
+class ParityResult(Section):
+    """The largest deviation of the device's logits from eager PyTorch on the golden inputs.
+
+    `max_rel` is relative to the largest absolute reference value; a NaN on the device gives null.
+    """
+
+    name: str
+    stage: int
+    max_abs: float | None
+    max_rel: float | None
+    tolerance: float
+    passed: bool
+
+
+class BundleFacts(Section):
+    """The bundle that was measured."""
+
+    name: str
+    id: str
+    family: str
+    blocks: int
+    backend: str
+    exporter: str
+    precision: str
+    threads: int
+    bytes: int
+    control_bytes: dict[str, int]
+
+
+class Context(Section):
+    """Where and how it was measured.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        tool: version of this package.
+        device: what the device says of itself.
+        harness: what the harness says of itself.
+        options: how much was measured.
+        before: state of the device when measuring began.
+        after: state when it ended.
+        seconds: how long it took.
+    """
+
+    created: str
+    tool: str
+    device: dict[str, Any]
+    harness: dict[str, Any]
+    options: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    seconds: float
+
+
+class Validity(Section):
+    """Whether the numbers may be trusted, and what speaks against it."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+class Report(Section):
+    """A whole report."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    bundle: BundleFacts
+    context: Context
+    validity: Validity
+    stages: Annotated[tuple[StageResult, ...], Field(min_length=1)]
+    parity: tuple[ParityResult, ...]
+    metrics: dict[str, Metric]
+    ratios: dict[str, Ratio]
+    runs: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The text of report.json."""
+        return json.dumps(self.model_dump(mode="json"), indent=None, sort_keys=True) + "\n"
+
+
+def load_report(path: Path) -> Report:
+    """Reads a report.
+
+    Raises:
+        UsageError: there is none, or it was written by a newer release.
+        IntegrityError: it is damaged.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
+    except ValueError as error:
+        raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} has schema version {version}; this release reads up to {SCHEMA_VERSION}",
+            "update this tool",
+        )
+    try:
+        return Report.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise IntegrityError(
+            f"{path} is no report: {where}: {first['msg']}", "name a report.json, or measure again"
+        ) from None

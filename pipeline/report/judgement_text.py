@@ -1,0 +1,120 @@
+"""Verdicts for people and for CI: a terminal table, JUnit XML, Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.report.document import Report
+from pipeline.report.gates import Gate, Judgement, Verdict
+from pipeline.report.statistics import Estimate
+from pipeline.report.table import WIDTH, describe_device
+
+_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.REGRESSION: "bold red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.ERROR: "magenta",
+}
+_MARKS = {
+    Verdict.PASS: "✅",
+    Verdict.REGRESSION: "❌",
+    Verdict.INCONCLUSIVE: "❔",
+    Verdict.ERROR: "⚠️",
+}
+
+
+def print_judgements(judgements: Sequence[Judgement]) -> None:
+    """Prints a table of all verdicts on stdout, never wider than 100 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("gate", overflow="fold")
+    table.add_column("verdict")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("limit, or what is wrong", overflow="fold")
+    for judgement in judgements:
+        table.add_row(
+            _title(judgement),
+            Text(judgement.verdict, style=_STYLES[judgement.verdict]),
+            _value(judgement.value),
+            judgement.why,
+        )
+    console = Console()
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(table)
+    console.print(_summary(judgements))
+
+
+def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
+    """JUnit XML: a regression is a failure, an error an error, inconclusive a skipped test."""
+    counts = Counter(judgement.verdict for judgement in judgements)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"{report.bundle.name} on {report.context.device['serial']}",
+        tests=str(len(judgements)),
+        failures=str(counts[Verdict.REGRESSION]),
+        errors=str(counts[Verdict.ERROR]),
+        skipped=str(counts[Verdict.INCONCLUSIVE]),
+        timestamp=report.context.created,
+    )
+    kinds = {
+        Verdict.REGRESSION: "failure",
+        Verdict.ERROR: "error",
+        Verdict.INCONCLUSIVE: "skipped",
+    }
+    for judgement in judgements:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"pwl.{report.bundle.name}", name=_title(judgement)
+        )
+        message = f"{_value(judgement.value)}; {judgement.why}".removeprefix("; ")
+        if kind := kinds.get(judgement.verdict):
+            ElementTree.SubElement(case, kind, message=message)
+        else:
+            ElementTree.SubElement(case, "system-out").text = message
+    ElementTree.indent(suite)
+    text = ElementTree.tostring(suite, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def markdown(report: Report, judgements: Sequence[Judgement]) -> str:
+    """A summary for a pull request."""
+    lines = [
+        f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(judgements)}",
+        "",
+        f"{report.context.device['serial']}: {describe_device(report)}; {report.context.created}",
+        "",
+        "| gate | verdict | value | limit, or what is wrong |",
+        "|---|---|---:|---|",
+    ]
+    for judgement in judgements:
+        cells = [
+            _title(judgement),
+            f"{_MARKS[judgement.verdict]} {judgement.verdict}",
+            _value(judgement.value),
+            judgement.why,
+        ]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _title(judgement: Judgement) -> str:
+    gate: Gate = judgement.gate
+    return f"{gate.name} ({judgement.metric})" if "*" in gate.metric else gate.name
+
+
+def _value(value: Estimate | None) -> str:
+    if value is None:
+        return ""
+    if value.low == value.high:
+        return f"{value.median:.6g}"
+    return f"{value.median:.4g} [{value.low:.4g}, {value.high:.4g}]"
+
+
+def _summary(judgements: Sequence[Judgement]) -> str:
+    counts = Counter(judgement.verdict for judgement in judgements)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])

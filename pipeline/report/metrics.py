@@ -1,0 +1,207 @@
+"""From samples to metrics: flat names, such as ``ttfi_ms.pwl.cold``, each with its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+
+from pipeline.harness.campaign import ARMS, Campaign
+from pipeline.harness.samples import ProgressSample, TtfiSample
+from pipeline.report.document import Metric, ParityResult, Ratio, StageResult
+from pipeline.report.statistics import Estimate, paired_ratios
+
+PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
+
+#: Inferences right after a swap whose latency is not steady yet.
+_SETTLING = 5
+
+#: One value by round number.
+Samples = dict[int, float]
+
+
+def metrics_of(
+    campaign: Campaign,
+    stages: Sequence[StageResult],
+    parity: Sequence[ParityResult],
+    bundle_bytes: int,
+) -> dict[str, Metric]:
+    """Every metric of a campaign, by name."""
+    found: dict[str, tuple[str, Samples]] = {}
+    for states in (_starts(campaign.ttfi), _through(campaign.progress), _paced(campaign.paced)):
+        for name, unit, number, value in states:
+            found.setdefault(name, (unit, {}))[1][number] = value
+    for number, run in enumerate(campaign.latency):
+        for sample in run:
+            name = f"latency_ms.{sample.name}"
+            found.setdefault(name, ("ms", {}))[1][number] = median(sample.steady_ns) / 1e6
+    for stage in stages:
+        found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
+        found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
+        found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
+    found["accuracy.final"] = ("share", {0: stages[-1].top1})
+    for result in parity:
+        if result.max_rel is not None:
+            found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
+    found["bundle_bytes"] = ("bytes", {0: bundle_bytes})
+    return {name: _metric(unit, samples) for name, (unit, samples) in sorted(found.items())}
+
+
+def ratios_of(metrics: Mapping[str, Metric]) -> dict[str, Ratio]:
+    """The ratios that say whether progressive loading pays, by name."""
+    final = max(
+        (int(name.split("-")[1]) for name in metrics if name.startswith("latency_ms.stage-")),
+        default=0,
+    )
+    wanted = {
+        "latency_stage0_over_student": ("latency_ms.stage-0", "latency_ms.student"),
+        "latency_final_over_teacher": (f"latency_ms.stage-{final}", "latency_ms.teacher"),
+    }
+    for state in ("cold", "warm"):
+        ttfi, teacher = f"ttfi_ms.pwl.{state}", f"ttfi_ms.teacher.{state}"
+        wanted |= {
+            f"ttfi_over_student.{state}": (ttfi, f"ttfi_ms.student.{state}"),
+            f"ttfi_over_teacher.{state}": (ttfi, teacher),
+            f"process_over_teacher.{state}": (
+                f"process_ms.pwl.{state}",
+                f"process_ms.teacher.{state}",
+            ),
+            f"final_over_teacher_ttfi.{state}": (f"time_to_final_ms.{state}", teacher),
+            f"peak_rss_over_teacher.{state}": (
+                f"peak_rss_mb.pwl.{state}",
+                f"peak_rss_mb.teacher.{state}",
+            ),
+        }
+    return {
+        name: ratio
+        for name, (numerator, denominator) in sorted(wanted.items())
+        if (ratio := ratio_of(metrics, numerator, denominator)) is not None
+    }
+
+
+def ratio_of(metrics: Mapping[str, Metric], numerator: str, denominator: str) -> Ratio | None:
+    """The ratio of two metrics, or None when one is missing or they share no round."""
+    if numerator not in metrics or denominator not in metrics:
+        return None
+    values = paired_ratios(_by_round(metrics[numerator]), _by_round(metrics[denominator]))
+    if not values:
+        return None
+    estimate = Estimate.of(list(values.values()))
+    return Ratio(
+        numerator=numerator,
+        denominator=denominator,
+        median=estimate.median,
+        low=estimate.low,
+        high=estimate.high,
+        rounds=estimate.count,
+    )
+
+
+def _by_round(metric: Metric) -> Samples:
+    return dict(zip(metric.rounds, metric.samples, strict=True))
+
+
+def _metric(unit: str, samples: Samples) -> Metric:
+    estimate = Estimate.of(list(samples.values()))
+    return Metric(
+        unit=unit,
+        samples=tuple(samples.values()),
+        rounds=tuple(samples.keys()),
+        median=estimate.median,
+        low=estimate.low,
+        high=estimate.high,
+    )
+
+
+Found = Iterator[tuple[str, str, int, float]]
+
+
+def _starts(rounds: Iterable[Sequence[TtfiSample]]) -> Found:
+    """What single starts say: name, unit, round, value."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            arm = f"{sample.arm}.{sample.state}"
+            yield f"ttfi_ms.{arm}", "ms", number, sample.ttfi_ns / 1e6
+            yield f"process_ms.{arm}", "ms", number, sample.process_ns / 1e6
+            for phase in PHASES:
+                value = getattr(sample, f"{phase}_ns") / 1e6
+                yield f"phase_ms.{arm}.{phase}", "ms", number, value
+            yield f"bytes_read.{arm}", "bytes", number, float(sample.bytes_read)
+            if sample.arm != ARMS[0]:  # the progressive arm's highest comes later, when it loads
+                yield f"peak_rss_mb.{arm}", "MB", number, sample.peak_rss_kb / 1e3
+
+
+def _through(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
+    """What runs at full speed say."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            state = sample.state
+            yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
+            for load in sample.loads:
+                stage = load.stage
+                reached = time_to_stage_ns(sample, stage)
+                yield f"time_to_stage_ms.{stage}.{state}", "ms", number, reached / 1e6
+                if stage:
+                    taken = (load.ready_ns - load.load_begin_ns) / 1e6
+                    yield f"swap_load_ms.{stage}.{state}", "ms", number, taken
+            final = time_to_stage_ns(sample, sample.loads[-1].stage)
+            yield f"time_to_final_ms.{state}", "ms", number, final / 1e6
+
+
+def _paced(runs: Iterable[ProgressSample]) -> Found:
+    """What runs say that stay at each stage for a while."""
+    for number, sample in enumerate(runs):
+        worst = 0.0
+        for load in sample.loads:
+            stage = load.stage
+            last = stage == sample.loads[-1].stage
+            memory = sample.rss_kb if last else load.rss_kb
+            yield f"stage_rss_mb.{stage}", "MB", number, memory / 1e3
+            if stage == 0:
+                continue
+            before, during = latencies_around(sample, stage)
+            if before and during:
+                steady = median(before)
+                yield f"latency_during_load_ms.{stage}", "ms", number, max(during) / 1e6
+                worst = max(worst, max(during) / steady)
+            first = next(
+                duration
+                for duration, ran in zip(
+                    sample.inferences.duration_ns, sample.inferences.stage, strict=True
+                )
+                if ran == stage
+            )
+            yield f"first_after_swap_ms.{stage}", "ms", number, first / 1e6
+            yield f"swap_commit_ms.{stage}", "ms", number, load.commit_ns / 1e6
+        yield "swap_stall", "ratio", number, worst
+
+
+def time_to_stage_ns(sample: ProgressSample, stage: int) -> int:
+    """When the first answer came that is at least as good as a stage's, since the app wanted one.
+
+    At full speed a stage may be replaced before any inference ran on it.
+    """
+    runs = sample.inferences
+    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
+        if ran >= stage:
+            return begin + duration
+    raise ValueError(f"no inference ran on stage {stage} or a later one")
+
+
+def latencies_around(sample: ProgressSample, stage: int) -> tuple[list[int], list[int]]:
+    """Latencies on the stage before `stage`: steady ones before its load began, and those during.
+
+    An inference counts as during when any part of it overlaps the load or the swap.
+    """
+    load = next(load for load in sample.loads if load.stage == stage)
+    end = load.ready_ns + load.commit_ns
+    before: list[int] = []
+    during: list[int] = []
+    runs = sample.inferences
+    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
+        if ran != stage - 1:
+            continue
+        if begin + duration <= load.load_begin_ns:
+            before.append(duration)
+        elif begin < end:
+            during.append(duration)
+    return before[_SETTLING:], during

@@ -1,0 +1,114 @@
+"""A report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.harness.campaign import ARMS
+from pipeline.report import plots
+from pipeline.report.document import Report
+from pipeline.report.table import RATIO_WORDS, describe_device, states_of
+from pipeline.units import milliseconds, size
+
+
+def report_page(report: Report, curve: str) -> str:
+    """The text of report.html.
+
+    Args:
+        report: what to show.
+        curve: the accuracy curve as SVG, which is also written on its own.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    states = states_of(report)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        device=describe_device(report),
+        states=states,
+        sentences={state: _sentence(report, state) for state in states},
+        starts=_starts(report, states),
+        stages=_stages(report, states),
+        ratios=_ratios(report),
+        plots={
+            "curve": curve,
+            "phases": plots.phases(report),
+            "memory": plots.memory(report),
+            "timeline": plots.timeline(report),
+        },
+        context=json.dumps(report.context.model_dump(mode="json"), indent=1, ensure_ascii=False),
+    )
+
+
+def _sentence(report: Report, state: str) -> str:
+    """What a reader should know if they read one line."""
+    metrics = report.metrics
+    first = metrics[f"ttfi_ms.pwl.{state}"].median
+    alone = metrics[f"ttfi_ms.teacher.{state}"].median
+    final = metrics[f"time_to_final_ms.{state}"].median
+    low, high = report.stages[0].top1, report.stages[-1].top1
+    return (
+        f"the first answer is there after {milliseconds(first)} ms instead of "
+        f"{milliseconds(alone)} ms ({alone / first:.1f} times earlier), {low:.2%} accurate; after "
+        f"{milliseconds(final)} ms answers are the teacher's, {high:.2%} accurate."
+    )
+
+
+def _starts(report: Report, states: list[str]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for arm in ARMS:
+        cells: list[str] = []
+        for state in states:
+            ttfi = report.metrics[f"ttfi_ms.{arm}.{state}"]
+            process = report.metrics[f"process_ms.{arm}.{state}"]
+            cells.append(milliseconds(ttfi.median))
+            cells.append(f"{milliseconds(ttfi.low)}-{milliseconds(ttfi.high)}")
+            cells.append(milliseconds(process.median))
+        rows.append({"arm": arm, "cells": cells})
+    return rows
+
+
+def _stages(report: Report, states: list[str]) -> list[list[str]]:
+    parity = {result.name: result.max_rel for result in report.parity}
+
+    def cell(name: str) -> str:
+        metric = report.metrics.get(name)
+        return milliseconds(metric.median) if metric else ""
+
+    rows: list[list[str]] = []
+    for stage in report.stages:
+        index = stage.index
+        error = parity.get(f"stage-{index}")
+        rows.append(
+            [
+                str(index),
+                stage.route,
+                size(stage.load_bytes),
+                *(cell(f"time_to_stage_ms.{index}.{state}") for state in states),
+                cell(f"swap_load_ms.{index}.{states[-1]}"),
+                cell(f"latency_ms.stage-{index}"),
+                cell(f"latency_during_load_ms.{index + 1}"),
+                cell(f"first_after_swap_ms.{index}"),
+                f"{report.metrics[f'stage_rss_mb.{index}'].median:.1f}",
+                f"{stage.top1:.2%}",
+                f"{100 * stage.low:.1f}-{100 * stage.high:.1f}",
+                str(stage.differing),
+                "NaN" if error is None else f"{error:.1e}",
+            ]
+        )
+    return rows
+
+
+def _ratios(report: Report) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for name, ratio in report.ratios.items():
+        words, _, state = name.partition(".")
+        interval = f"{ratio.low:.3f}-{ratio.high:.3f}"
+        words = RATIO_WORDS.get(words, words)
+        rows.append([words, state, f"{ratio.median:.3f}", interval, str(ratio.rounds)])
+    return rows

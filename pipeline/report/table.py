@@ -1,0 +1,150 @@
+"""A report as tables for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.harness.campaign import ARMS
+from pipeline.report.document import Metric, Report
+from pipeline.units import milliseconds, size
+
+WIDTH = 100
+STATES = ("cold", "warm")
+
+#: What each ratio of a report compares, in words.
+RATIO_WORDS = {
+    "ttfi_over_student": "first answer: chain of units / student in one file",
+    "ttfi_over_teacher": "first answer: progressive / teacher alone",
+    "process_over_teacher": "first answer since process start: progressive / teacher",
+    "final_over_teacher_ttfi": "final stage reached / teacher's first answer",
+    "peak_rss_over_teacher": "peak memory: progressive / teacher alone",
+    "latency_stage0_over_student": "steady latency: stage 0 / student in one file",
+    "latency_final_over_teacher": "steady latency: final stage / teacher alone",
+}
+
+
+def print_report(report: Report) -> None:
+    """Prints `report_tables` on stdout, never wider than 100 columns."""
+    console = Console()
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(report_tables(report))
+
+
+def report_tables(report: Report) -> RenderableType:
+    """Starts, stages, ratios and validity."""
+    return Group(_head(report), _starts(report), _stages(report), _ratios(report), _trust(report))
+
+
+def describe_device(report: Report) -> str:
+    """The device in one line."""
+    device = report.context.device
+    memory = device.get("memory_bytes")
+    parts = [str(device["model"]), str(device["system"]), f"{device['cores']} cores"]
+    return ", ".join([*parts, size(memory)] if memory else parts)
+
+
+def states_of(report: Report) -> list[str]:
+    """The start states that were measured."""
+    return [state for state in STATES if f"ttfi_ms.pwl.{state}" in report.metrics]
+
+
+def _head(report: Report) -> Text:
+    bundle, options = report.bundle, report.context.options
+    return Text(
+        f"{bundle.name} {bundle.id[:12]}, {bundle.precision} on {report.context.harness['engine']}"
+        f", {bundle.threads} thread{'s' if bundle.threads > 1 else ''}\n"
+        f"{report.context.device['serial']}: {describe_device(report)}\n"
+        f"{options.get('rounds')} rounds, interleaved; medians [95 % interval]\n"
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    return table
+
+
+def _span(metric: Metric | None) -> str:
+    if metric is None:
+        return "-"
+    low, high = milliseconds(metric.low), milliseconds(metric.high)
+    return f"{milliseconds(metric.median)} [{low}-{high}]"
+
+
+def _starts(report: Report) -> Table:
+    states = states_of(report)
+    columns = [f"{state} ttfi ms" for state in states] + [f"{state} process ms" for state in states]
+    table = _table("time to first inference", "arm", *columns, "peak RSS MB")
+    for arm in ARMS:
+        cells = [_span(report.metrics.get(f"ttfi_ms.{arm}.{state}")) for state in states]
+        for state in states:
+            process = report.metrics.get(f"process_ms.{arm}.{state}")
+            cells.append(milliseconds(process.median) if process else "-")
+        peak = report.metrics.get(f"peak_rss_mb.{arm}.{states[-1]}") if states else None
+        table.add_row(arm, *cells, f"{peak.median:.1f}" if peak else "-")
+    return table
+
+
+def _stages(report: Report) -> Table:
+    states = states_of(report)
+    table = _table(
+        "stages (ready: when its first answer is there; during: worst while the next one loads)",
+        "stage\nroute",
+        "loads\n",
+        *(f"ready ms\n{state}" for state in states),
+        *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", "top-1\n"),
+        "max rel\nerror",
+    )
+    parity = {result.name: result.max_rel for result in report.parity}
+
+    def cell(name: str, digits: str = "ms") -> str:
+        metric = report.metrics.get(name)
+        if metric is None:
+            return ""
+        return milliseconds(metric.median) if digits == "ms" else f"{metric.median:.1f}"
+
+    for stage in report.stages:
+        index = stage.index
+        error = parity.get(f"stage-{index}")
+        table.add_row(
+            f"{index} {stage.route}",
+            size(stage.load_bytes),
+            *(cell(f"time_to_stage_ms.{index}.{state}") for state in states),
+            cell(f"swap_load_ms.{index}.{states[-1]}") if states else "",
+            cell(f"latency_ms.stage-{index}"),
+            cell(f"latency_during_load_ms.{index + 1}"),
+            cell(f"stage_rss_mb.{index}", "MB"),
+            f"{stage.top1:.2%}" + (f" ({stage.differing} differ)" if stage.differing else ""),
+            "NaN" if error is None else f"{error:.1e}",
+        )
+    return table
+
+
+def _ratios(report: Report) -> Table:
+    table = _table("ratios, paired by round", "", "state", "median", "95 % interval")
+    for name, ratio in report.ratios.items():
+        words, _, state = name.partition(".")
+        table.add_row(
+            RATIO_WORDS.get(words, words),
+            state,
+            f"{ratio.median:.3f}",
+            f"{ratio.low:.3f}-{ratio.high:.3f}",
+        )
+    if stall := report.metrics.get("swap_stall"):
+        table.add_row(
+            "worst latency while a block loads / steady before",
+            "warm",
+            f"{stall.median:.3f}",
+            f"{stall.low:.3f}-{stall.high:.3f}",
+        )
+    return table
+
+
+def _trust(report: Report) -> Text:
+    lines = [f"the numbers are {report.validity.verdict}"]
+    lines += [f"  {reason}" for reason in report.validity.reasons]
+    return Text("\n".join(lines))

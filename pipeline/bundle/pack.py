@@ -27,6 +27,11 @@ def entry_for(path: str, content: Content) -> FileEntry:
     return FileEntry(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
+def sums_text(digests: Mapping[str, str]) -> str:
+    """The text of SHA256SUMS, as `sha256sum --check` reads it, for digests by path."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
+
+
 def pack_bundle(manifest: Manifest, files: Mapping[str, Content], out: Path) -> None:
     """Writes a bundle folder: manifest.json, the files it names, SHA256SUMS.
 
@@ -73,8 +78,7 @@ def _write(
         (folder / head).write_text(text, encoding="utf-8")
         sums = {entry.path: entry.sha256 for entry in entries}
         sums[head] = hashlib.sha256(text.encode()).hexdigest()
-        lines = (f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
-        (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+        (folder / SUMS).write_text(sums_text(sums), encoding="utf-8")
 
 
 def _is_empty_folder(path: Path) -> bool:

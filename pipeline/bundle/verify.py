@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest
-from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS
+from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, sums_text
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.files import sha256_of
 from pipeline.section import Section
@@ -131,21 +131,21 @@ def _check(root: Path, head: str, entries: Iterable[FileEntry]) -> list[str]:
 
 
 def _check_sums(root: Path, head: str, expected: dict[str, FileEntry]) -> list[str]:
+    wanted = {path: entry.sha256 for path, entry in expected.items()}
+    wanted[head] = sha256_of(root / head)
     try:
-        lines = (root / SUMS).read_text(encoding="utf-8").splitlines()
+        text = (root / SUMS).read_text(encoding="utf-8")
     except FileNotFoundError:
         return [f"{SUMS}: missing"]
     except (OSError, UnicodeDecodeError) as error:
         return [f"{SUMS}: cannot be read: {error}"]
-    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
-    wanted = {path: entry.sha256 for path, entry in expected.items()}
-    wanted[head] = sha256_of(root / head)
-    differing = sorted(
-        path for path in listed.keys() | wanted.keys() if listed.get(path) != wanted.get(path)
-    )
-    return (
-        [f"{SUMS}: does not agree with the folder on {', '.join(differing)}"] if differing else []
-    )
+    if text == sums_text(wanted):
+        return []
+    listed = {
+        path: digest for digest, _, path in (line.partition("  ") for line in text.split("\n"))
+    }
+    differing = sorted(path for path in wanted if listed.get(path) != wanted[path])
+    return [f"{SUMS}: does not agree with the folder on {', '.join(differing) or 'its own text'}"]
 
 
 def _refuse(root: Path, problems: list[str], remedy: str) -> None:

@@ -106,10 +106,13 @@ def _plain_name(operator: str) -> str:
 
 
 def _natural(tensor: Tensor) -> Tensor:
-    """One item in the memory order of the edges.
+    """One item in the memory order of the edges, with the strides that this order usually has.
 
-    With one channel both orders are the same bytes, and the runtime wants the plain one.
+    With one channel both orders are the same bytes, and the runtime wants the plain one. The copy
+    matters: `contiguous` leaves unusual strides of axes of size 1 alone, and the runtime's bindings
+    take those for another order of the axes.
     """
-    if tensor.dim() == 4 and tensor.shape[1] > 1:
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor.contiguous()
+    channels_last = tensor.dim() == 4 and tensor.shape[1] > 1
+    return tensor.clone(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )

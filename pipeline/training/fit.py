@@ -119,6 +119,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
             task.advance(0, f"epoch {epoch + 1}/{settings.epochs}  {shown}")
             if epoch + 1 < settings.epochs:
                 _save(phase, optimiser, scheduler, epoch + 1)
+    optimiser.zero_grad(set_to_none=True)
     phase.module.eval()
     phase.checkpoint.unlink(missing_ok=True)
 

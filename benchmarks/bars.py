@@ -1,0 +1,81 @@
+"""The bars that progressive loading has to clear, measured in one interleaved run.
+
+    python benchmarks/bars.py [BUNDLE] [--device local] [--rounds 31]
+
+Ratios are medians of ratios within rounds, with 95 % intervals. Nothing is asserted: a shared
+machine decides too much. Run it on an idle one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.profiling import ProfileOptions, measure, write_report
+from pipeline.progress import progress_for_terminal
+from pipeline.report.document import Report
+from pipeline.report.table import print_report
+
+#: What is compared, the name in the report, the bar.
+BARS = (
+    ("first answer, chain / student in one file, cold", "ttfi_over_student.cold", 1.05),
+    ("first answer, chain / student in one file, warm", "ttfi_over_student.warm", 1.05),
+    ("first answer, progressive / teacher, cold", "ttfi_over_teacher.cold", 0.30),
+    ("first answer, progressive / teacher, warm", "ttfi_over_teacher.warm", 0.30),
+    ("steady latency, final stage / teacher", "latency_final_over_teacher", 1.05),
+    ("worst latency while a block loads / steady", "swap_stall", 1.50),
+    ("final stage reached / teacher's first answer, cold", "final_over_teacher_ttfi.cold", 1.25),
+    ("final stage reached / teacher's first answer, warm", "final_over_teacher_ttfi.warm", 1.25),
+    ("peak memory, progressive / teacher", "peak_rss_over_teacher.warm", 1.15),
+)
+
+
+def main() -> None:
+    """Measures, prints the tables of the report and then the bars."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", nargs="?", type=Path, default=Path("dist/digits-resnet"))
+    parser.add_argument("--device", default="local")
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--out", type=Path, default=Path("reports/bars"))
+    options = parser.parse_args()
+    how = ProfileOptions(
+        device=options.device,
+        states=("cold", "warm"),
+        rounds=options.rounds,
+        control=None,
+        harness=None,
+        work=Path("build"),
+    )
+    report = measure(options.bundle, how, progress_for_terminal())
+    write_report(report, options.out)
+    print_report(report)
+    print_bars(report)
+
+
+def print_bars(report: Report) -> None:
+    """Each bar with what was measured and whether it is cleared."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("bar")
+    for name in ("at most", "median", "95 % interval"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for words, name, limit in BARS:
+        measured = report.ratios.get(name) or report.metrics.get(name)
+        if measured is None:
+            table.add_row(words, f"{limit:.2f}", "-", "-", "not measured")
+            continue
+        interval = f"{measured.low:.3f}-{measured.high:.3f}"
+        verdict = "cleared" if measured.median <= limit else "MISSED"
+        table.add_row(words, f"{limit:.2f}", f"{measured.median:.3f}", interval, verdict)
+    differing = max(stage.differing for stage in report.stages)
+    worst = "cleared" if differing <= 1 else "MISSED"
+    table.add_row("images that device and host label differently", "1", str(differing), "", worst)
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()

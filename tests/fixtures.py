@@ -1,0 +1,97 @@
+"""A small but real bundle, built once for the whole session, and the harness to run it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.assembly import assemble
+from pipeline.bundle.verify import Bundle
+from pipeline.harness.package import Package
+from pipeline.harness.toolchain import build_for_host
+from pipeline.progress import Silent
+from pipeline.section import load_toml
+from pipeline.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+#: Three blocks, other widths in teacher and student, real images, real training; seconds to build.
+TINY_PROFILE = """
+name = "tiny"
+
+[data]
+source = "digits"
+image_size = 8
+test_images = 1500
+
+[model]
+family = "resnet"
+
+[model.teacher]
+stem = 8
+widths = [8, 12, 16]
+depths = [1, 2, 1]
+
+[model.student]
+stem = 4
+widths = [4, 6, 8]
+depths = [1, 1, 1]
+
+[training]
+threads = 1
+
+[training.teacher]
+epochs = 3
+
+[training.distillation]
+recipe = "joint"
+epochs = 3
+
+[bundle]
+golden_images = 3
+evaluation_images = 40
+"""
+
+
+def settings_from(text: str, folder: Path) -> Settings:
+    """The settings that a profile's text says."""
+    path = folder / "profile.toml"
+    path.write_text(text)
+    return load_toml(path, Settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_from(TINY_PROFILE, tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained weights and lowered programs of the tiny profile, filled by `built_bundle`."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def built_bundle(
+    tiny_settings: Settings, tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The tiny bundle. Read it only; `bundle_copy` is for writing."""
+    out = tmp_path_factory.mktemp("dist") / "tiny"
+    return assemble(tiny_settings, out, tiny_cache, Silent()).bundle
+
+
+@pytest.fixture
+def bundle_copy(built_bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle, with its control arms beside it, to be damaged."""
+    target = tmp_path / "copy"
+    shutil.copytree(built_bundle.root, target)
+    shutil.copytree(f"{built_bundle.root}.control", f"{target}.control")
+    return target
+
+
+@pytest.fixture(scope="session")
+def harness_package() -> Package:
+    """The real harness, built for this machine (in the folder that the demo uses too)."""
+    return build_for_host(ROOT / "build" / "harness" / "host", Silent())

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from pipeline.device.base import Completed, Device
+from pipeline.errors import DeviceError, IntegrityError
+from pipeline.harness.deploy import Deployment
+from pipeline.harness.session import HarnessSession, NotColdError
+
+#: Gives stdout, stderr and exit status for the nonce that the harness was given.
+Script = Callable[[str], tuple[str, str, int]]
+
+
+class ScriptedDevice:
+    """A device whose harness says what a test wants it to."""
+
+    spec = "scripted"
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.argv: list[str] = []
+
+    def run(self, argv: Sequence[str], *, deadline_s: float, **_: Any) -> Completed:
+        self.argv = list(argv)
+        nonce = argv[list(argv).index("--nonce") + 1]
+        stdout, stderr, status = self._script(nonce)
+        return Completed(tuple(argv), status, stdout.encode(), stderr.encode(), 0.1)
+
+
+def session(script: Script) -> HarnessSession:
+    device: Any = ScriptedDevice(script)
+    assert isinstance(device, object)
+    typed: Device = device
+    return HarnessSession(typed, Deployment(("/x/harness",), PurePosixPath("/x/plan"), 0, 0))
+
+
+def line(event: str, **fields: Any) -> str:
+    return json.dumps({"event": event, **fields}) + "\n"
+
+
+def end(nonce: str, ok: int = 1) -> str:
+    return line("end", ok=ok, nonce=nonce)
+
+
+def error(code: str, message: str) -> Script:
+    return lambda nonce: (line("error", code=code, message=message) + end(nonce, 0), "", 1)
+
+
+INFO = {
+    "harness": "0.1.0",
+    "engine": "executorch 1.5.1",
+    "abi": "x86_64",
+    "compiler": "12",
+    "page_bytes": 4096,
+    "cores_online": 2,
+    "cores_allowed": 2,
+}
+
+
+def test_lines_become_typed_samples() -> None:
+    info = session(lambda nonce: (line("info", **INFO) + end(nonce), "", 0)).info()
+    assert info.engine == "executorch 1.5.1"
+
+
+@pytest.mark.parametrize("code", ["damaged", "missing", "incompatible", "invalid-plan"])
+def test_a_refused_file_is_an_integrity_error_with_the_harness_s_words(code: str) -> None:
+    with pytest.raises(IntegrityError, match="teacher-2: sha256 is"):
+        session(error(code, "teacher-2: sha256 is 12, should be 34")).parity()
+
+
+def test_a_start_that_cannot_be_cold_is_told_apart() -> None:
+    with pytest.raises(NotColdError, match="tmpfs"):
+        session(error("not-cold", "is the folder on a tmpfs?")).ttfi("pwl", "cold", 0)
+
+
+def test_any_other_failure_is_the_device_s() -> None:
+    with pytest.raises(DeviceError, match="no thread pool"):
+        session(error("runtime", "ExecuTorch has no thread pool on this device")).accuracy()
+
+
+def test_a_crash_is_named_by_its_signal_with_the_last_words() -> None:
+    def crash(nonce: str) -> tuple[str, str, int]:
+        return line("logits"), "E: going down\n", 139
+
+    with pytest.raises(DeviceError, match="SIGSEGV") as caught:
+        session(crash).parity()
+    assert "going down" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        lambda nonce: line("info", **INFO),
+        lambda nonce: line("info", **INFO) + end("another nonce"),
+        lambda nonce: end(nonce) + line("info", **INFO),
+        lambda nonce: "",
+    ],
+)
+def test_output_that_is_not_whole_is_refused(stdout: Callable[[str], str]) -> None:
+    with pytest.raises(DeviceError, match="cut short"):
+        session(lambda nonce: (stdout(nonce), "", 0)).info()
+
+
+@pytest.mark.parametrize("text", ["hello\n", "[1]\n", '{"no": "event"}\n', '{"event": 3}\n'])
+def test_output_of_another_program_is_refused(text: str) -> None:
+    with pytest.raises(DeviceError, match="no result"):
+        session(lambda nonce: (text + end(nonce), "", 0)).info()
+
+
+def test_a_harness_of_another_version_is_refused() -> None:
+    newer = {**INFO, "colour": "blue"}
+    with pytest.raises(DeviceError, match="another version"):
+        session(lambda nonce: (line("info", **newer) + end(nonce), "", 0)).info()
+
+
+def test_a_missing_line_is_named() -> None:
+    with pytest.raises(DeviceError, match="no 'info' line"):
+        session(lambda nonce: (end(nonce), "", 0)).info()
+
+
+def test_a_task_is_asked_for_with_the_plan_and_its_options() -> None:
+    device = ScriptedDevice(
+        lambda nonce: (line("latency", name="x", steady_ns=[1]) + end(nonce), "", 0)
+    )
+    typed: Any = device
+    deployment = Deployment(("/x/ld.so", "/x/harness"), PurePosixPath("/x/plan"), 0, 0)
+    HarnessSession(typed, deployment).latency(7)
+    assert device.argv[:4] == ["/x/ld.so", "/x/harness", "--task", "latency"]
+    assert device.argv[-4:] == ["--plan", "/x/plan", "--inferences", "7"]

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.lowering.backend import TensorSpec
+from pipeline.lowering.executorch import ExecuTorch
+from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.parity import Parity
+from pipeline.lowering.store import ProgramStore, content_key
+from pipeline.lowering.units import Unit, units_of
+from pipeline.lowering.worker import lower_unit
+from pipeline.model.family import build_model
+from pipeline.model.resnet import ConvNorm
+from pipeline.model.route import Role, UnitId, prefix_routes
+from pipeline.settings import LoweringSettings, ResNetModel, ResNetSettings
+
+SETTINGS = LoweringSettings()
+
+
+def trained_norms(module: nn.Module) -> nn.Module:
+    """Gives batch normalisations statistics that are not the neutral ones."""
+    torch.manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean = torch.randn(part.num_features) * 0.2
+            part.running_var = torch.rand(part.num_features) + 0.5
+            nn.init.uniform_(part.weight, 0.7, 1.3)
+            nn.init.uniform_(part.bias, -0.1, 0.1)
+    return module.eval()
+
+
+def conv() -> nn.Module:
+    torch.manual_seed(1)
+    return trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2, activate=False)))
+
+
+class Sine(nn.Module):
+    """An operator that XNNPACK does not take, in the middle of some that it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        result: Tensor = self.second(torch.erf(self.first(images)))
+        return result
+
+
+@torch.no_grad()
+def test_folding_keeps_the_function_and_removes_every_batch_norm() -> None:
+    module, images = conv(), torch.randn(2, 3, 8, 8)
+    folded = fold_batch_norms(module, "unit")
+    assert torch.allclose(folded(images), module(images), atol=1e-5)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+def test_folding_refuses_a_module_in_training_mode() -> None:
+    with pytest.raises(UsageError, match="unit is in training mode"):
+        fold_batch_norms(conv().train(), "unit")
+
+
+def test_folding_refuses_a_batch_norm_that_it_cannot_fold() -> None:
+    with pytest.raises(UsageError, match="follows no convolution: 0"):
+        fold_batch_norms(nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()).eval(), "unit")
+
+
+def test_folding_refuses_what_cannot_be_traced() -> None:
+    class Branches(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images if images.sum() > 0 else -images
+
+    with pytest.raises(UsageError, match="cannot be traced"):
+        fold_batch_norms(Branches().eval(), "unit")
+
+
+def test_units_carry_the_real_features_that_reach_them() -> None:
+    settings = ResNetModel(
+        family="resnet",
+        teacher=ResNetSettings(stem=8, widths=(8, 12), depths=(1, 1)),
+        student=ResNetSettings(stem=4, widths=(4, 6), depths=(1, 1)),
+    )
+    model = build_model(settings, (1, 8, 8), classes=3, seed=0).eval()
+    images = torch.randn(3, 1, 8, 8)
+    units, logits = units_of(model, prefix_routes(2), images)
+    encoder = units[UnitId(Role.ENCODER, 0)]
+    assert torch.equal(encoder.inputs, units[UnitId(Role.TEACHER, 0)].outputs)
+    assert torch.equal(units[UnitId(Role.TEACHER, 1)].inputs, encoder.inputs)
+    with torch.no_grad():
+        assert torch.allclose(logits[0], model.student(images), atol=1e-5)
+        assert torch.allclose(logits[2], model.teacher(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_lowered_program_computes_what_eager_pytorch_computes(channels: int) -> None:
+    module = trained_norms(nn.Sequential(ConvNorm(channels, 6), ConvNorm(6, 8, stride=2)))
+    images = torch.randn(3, channels, 8, 8)
+    backend = ExecuTorch()
+    folded = fold_batch_norms(module, "unit")
+    program = backend.lower(folded, images[:1], "unit")
+    with torch.no_grad():
+        parity = Parity.of(backend.run([program.data], images), module(images))
+    assert parity.max_rel < 1e-5
+    assert parity.inputs == 3
+    assert program.operators["convolution"] == 2
+
+
+def test_lowering_the_same_twice_gives_the_same_bytes() -> None:
+    images = torch.randn(1, 3, 8, 8)
+    folded = fold_batch_norms(conv(), "unit")
+    first, second = (ExecuTorch().lower(folded, images, "unit").data for _ in range(2))
+    assert first == second
+
+
+def test_a_module_with_an_operator_outside_the_delegate_is_refused_by_operator() -> None:
+    with pytest.raises(UsageError, match=r"odd-unit does not fit.*erf"):
+        ExecuTorch().lower(Sine().eval(), torch.randn(1, 3, 8, 8), "odd-unit")
+
+
+def test_a_deviating_program_is_refused_with_its_deviation(tmp_path: Path) -> None:
+    module, images = conv(), torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        wrong = module(images) + 0.01
+    unit = Unit("unit", module, images, wrong)
+    store = ProgramStore(tmp_path, ".pte")
+    folded = fold_batch_norms(module, "unit")
+    with pytest.raises(IntegrityError, match="unit deviates from eager PyTorch by"):
+        lower_unit(SETTINGS, store, "key", unit, folded)
+    assert store.find("key") is None
+
+
+def test_parity_counts_nan_as_infinitely_far() -> None:
+    reference = torch.ones(2, 3)
+    outputs = reference.clone()
+    outputs[1, 1] = torch.nan
+    assert Parity.of(outputs, reference).max_rel == float("inf")
+    with pytest.raises(IntegrityError):
+        Parity.of(outputs, reference).require(1e9, "unit")
+
+
+def test_edges_are_described_in_memory_order() -> None:
+    assert TensorSpec.of(torch.zeros(5, 3, 8, 7)) == TensorSpec((1, 8, 7, 3), "NHWC")
+    assert TensorSpec.of(torch.zeros(5, 10)) == TensorSpec((1, 10), "NC")
+    assert TensorSpec.of(torch.zeros(5, 4, 12)) == TensorSpec((1, 4, 12), "NTC")
+
+
+def keep(store: ProgramStore) -> None:
+    edges = (TensorSpec((1, 2), "NC"), TensorSpec((1, 3), "NC"))
+    store.keep("key", b"program", {"linear": 1}, edges, Parity(0.1, 0.2, 3))
+
+
+def test_the_store_gives_back_what_it_keeps(tmp_path: Path) -> None:
+    store = ProgramStore(tmp_path, ".pte")
+    assert store.find("key") is None
+    keep(store)
+    found = store.find("key")
+    assert found is not None
+    assert found.path.read_bytes() == b"program"
+    assert (found.bytes, found.operators, found.parity) == (7, {"linear": 1}, Parity(0.1, 0.2, 3))
+
+
+@pytest.mark.parametrize("damage", ["program", "record", "record-cut", "record-keys"])
+def test_the_store_forgets_what_is_damaged(tmp_path: Path, damage: str) -> None:
+    store = ProgramStore(tmp_path, ".pte")
+    keep(store)
+    record = tmp_path / "key.json"
+    match damage:
+        case "program":
+            (tmp_path / "key.pte").write_bytes(b"progrxm")
+        case "record":
+            record.write_text("[]")
+        case "record-cut":
+            record.write_text(record.read_text()[:-5])
+        case "record-keys":
+            kept = json.loads(record.read_text())
+            del kept["parity"]
+            record.write_text(json.dumps(kept))
+    assert store.find("key") is None
+
+
+def test_the_key_of_a_program_follows_its_graph_weights_features_and_context() -> None:
+    inputs, outputs = torch.randn(2, 3, 8, 8), torch.randn(2, 8, 4, 4)
+    folded = fold_batch_norms(conv(), "unit")
+    base = content_key(folded, inputs, outputs, "1.5.1")
+    assert base == content_key(fold_batch_norms(conv(), "unit"), inputs, outputs, "1.5.1")
+    assert base != content_key(folded, inputs, outputs, "1.5.2")
+    assert base != content_key(folded, inputs + 1, outputs, "1.5.1")
+    torch.manual_seed(1)
+    activated = trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2)))
+    assert base != content_key(fold_batch_norms(activated, "unit"), inputs, outputs, "1.5.1")
+    with torch.no_grad():
+        next(iter(folded.parameters())).flatten()[0] += 1e-6
+    assert base != content_key(folded, inputs, outputs, "1.5.1")

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.model.route import Route, prefix_routes
+
+
+def units(route: str) -> str:
+    return " ".join(str(unit) for unit in Route.parse(route).units())
+
+
+def test_a_route_is_one_letter_a_block() -> None:
+    assert str(Route.parse("TTSS")) == "TTSS"
+    assert len(Route.parse("TTSS")) == 4
+
+
+@pytest.mark.parametrize("text", ["", "TX", "ts", "T S"])
+def test_other_letters_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="word of S and T"):
+        Route.parse(text)
+
+
+def test_the_paper_s_order_swaps_from_the_first_block_on() -> None:
+    assert [str(route) for route in prefix_routes(3)] == ["SSS", "TSS", "TTS", "TTT"]
+
+
+def test_pure_routes_need_no_converter() -> None:
+    assert units("SSS") == "student-0 student-1 student-2"
+    assert units("TTT") == "teacher-0 teacher-1 teacher-2"
+
+
+def test_a_prefix_route_encodes_once_behind_its_last_teacher_block() -> None:
+    assert units("TTSS") == "teacher-0 teacher-1 encoder-1 student-2 student-3"
+
+
+def test_a_suffix_route_decodes() -> None:
+    assert units("SST") == "student-0 student-1 decoder-1 teacher-2"
+
+
+def test_every_change_of_variant_has_its_converter() -> None:
+    assert units("TST") == "teacher-0 encoder-0 student-1 decoder-1 teacher-2"

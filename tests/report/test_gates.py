@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.errors import ExitCode, UsageError
+from pipeline.report.document import Report
+from pipeline.report.gates import Gate, GateFile, Judgement, Verdict, exit_code, judge
+from pipeline.report.judgement_text import junit_xml, markdown
+from pipeline.section import load_toml
+from tests.fixtures import ROOT
+from tests.report.builder import DEVICE, around, metric, report
+
+TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": metric([0.5])}
+
+
+def decide(
+    gate: dict[str, Any], ours: Report | None = None, baseline: Report | None = None
+) -> Judgement:
+    gates = GateFile(gate=(Gate.model_validate({"name": "gate", **gate}),))
+    judgements = judge(gates, ours or report(TEN), baseline)
+    assert len(judgements) == 1, judgements
+    return judgements[0]
+
+
+@pytest.mark.parametrize(
+    ("gate", "verdict"),
+    [
+        ({"metric": "time", "at_most": 11}, Verdict.PASS),
+        ({"metric": "time", "at_most": 9}, Verdict.REGRESSION),
+        ({"metric": "time", "at_most": 10.001}, Verdict.INCONCLUSIVE),
+        ({"metric": "time", "at_least": 9}, Verdict.PASS),
+        ({"metric": "time", "at_least": 11}, Verdict.REGRESSION),
+        ({"metric": "time", "at_least": 9.999}, Verdict.INCONCLUSIVE),
+        ({"metric": "time", "at_least": 9, "at_most": 11}, Verdict.PASS),
+        ({"metric": "time", "at_least": 11, "at_most": 12}, Verdict.REGRESSION),
+        ({"metric": "exact", "at_least": 0.5, "at_most": 0.5}, Verdict.PASS),
+        ({"metric": "exact", "at_least": 0.500001}, Verdict.REGRESSION),
+    ],
+)
+def test_a_limit_is_judged_by_the_whole_interval(gate: dict[str, Any], verdict: Verdict) -> None:
+    assert decide(gate).verdict is verdict
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    # Both drift by a factor of three over the run; their ratio does not.
+    drift = [1 + 2 * index / 14 for index in range(15)]
+    ours = report({"a": metric([10 * d for d in drift]), "b": metric([40 * d for d in drift])})
+    judgement = decide({"metric": "a", "over": "b", "at_most": 0.26, "at_least": 0.24}, ours)
+    assert judgement.verdict is Verdict.PASS
+    assert judgement.value is not None
+    assert judgement.value.median == pytest.approx(0.25)
+
+
+def test_differences_are_taken_between_exact_metrics() -> None:
+    ours = report({"final": metric([0.97]), "teacher": metric([0.98])})
+    gate = {"metric": "final", "minus": "teacher", "at_least": -0.005}
+    assert decide(gate, ours).verdict is Verdict.REGRESSION
+    assert decide({**gate, "at_least": -0.02}, ours).verdict is Verdict.PASS
+
+
+def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None:
+    judgement = decide({"metric": "tine", "at_most": 1})
+    assert judgement.verdict is Verdict.ERROR
+    assert "did you mean time?" in judgement.why
+    assert decide({"metric": "time", "over": "no", "at_most": 1}).verdict is Verdict.ERROR
+
+
+def test_a_star_judges_every_metric_that_fits() -> None:
+    gates = GateFile(gate=(Gate(name="all", metric="accuracy.*", at_least=0.9),))
+    ours = report({"accuracy.0": metric([0.85]), "accuracy.1": metric([0.95])})
+    verdicts = {j.metric: j.verdict for j in judge(gates, ours, None)}
+    assert verdicts == {"accuracy.0": Verdict.REGRESSION, "accuracy.1": Verdict.PASS}
+
+
+BASELINE = {"metric": "time", "over": "baseline", "at_most": 1.1}
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "verdict"),
+    [
+        (10.0, 0.01, Verdict.PASS),
+        (15.0, 0.01, Verdict.REGRESSION),
+        (11.0, 0.05, Verdict.INCONCLUSIVE),
+        (12.4, 0.2, Verdict.REGRESSION),  # intervals overlap, but the shift is significant
+    ],
+)
+def test_a_baseline_is_compared_across_sessions(
+    value: float, spread: float, verdict: Verdict
+) -> None:
+    before = report({"time": metric(around(10.0, spread))})
+    ours = report({"time": metric(around(value, spread))})
+    assert decide(BASELINE, ours, before).verdict is verdict
+
+
+def test_a_gate_over_a_baseline_without_one_is_an_error() -> None:
+    judgement = decide(BASELINE)
+    assert judgement.verdict is Verdict.ERROR
+    assert "--baseline" in judgement.why
+
+
+def test_a_baseline_of_another_device_is_an_error() -> None:
+    before = report(TEN, device={**DEVICE, "model": "Other board"})
+    gates = GateFile(gate=(Gate.model_validate({"name": "gate", **BASELINE}),))
+    first, *_ = judge(gates, report(TEN), before)
+    assert first.verdict is Verdict.ERROR
+    assert "Other board" in first.why
+
+
+def test_a_suspect_report_is_not_judged_unless_that_is_allowed() -> None:
+    ours = report(TEN, verdict="suspect", reasons=["the device was hot"])
+    gate = Gate(name="gate", metric="time", at_most=11)
+    judgements = judge(GateFile(gate=(gate,)), ours, None)
+    assert judgements[0].verdict is Verdict.ERROR
+    assert "the device was hot" in judgements[0].why
+    assert len(judge(GateFile(gate=(gate,), allow_suspect=True), ours, None)) == 1
+
+
+def judgement(verdict: Verdict, *, integrity: bool = False) -> Judgement:
+    gate = Gate(name="gate", metric="time", at_most=1, integrity=integrity)
+    return Judgement(gate, "time", verdict, None, "because")
+
+
+@pytest.mark.parametrize(
+    ("judgements", "code"),
+    [
+        ([judgement(Verdict.PASS)], ExitCode.OK),
+        ([judgement(Verdict.PASS), judgement(Verdict.INCONCLUSIVE)], ExitCode.INCONCLUSIVE),
+        ([judgement(Verdict.INCONCLUSIVE), judgement(Verdict.ERROR)], ExitCode.DEVICE),
+        ([judgement(Verdict.ERROR), judgement(Verdict.REGRESSION)], ExitCode.REGRESSION),
+        (
+            [judgement(Verdict.REGRESSION), judgement(Verdict.REGRESSION, integrity=True)],
+            ExitCode.INTEGRITY,
+        ),
+    ],
+)
+def test_the_exit_code_is_that_of_the_gravest_verdict(
+    judgements: list[Judgement], code: ExitCode
+) -> None:
+    assert exit_code(judgements) is code
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ('name = "x"\nmetric = "time"', "give at_most, at_least or both"),
+        ('name = "x"\nmetric = "time"\nat_mots = 3', "did you mean 'at_most'?"),
+        ('name = "x"\nmetric = "t"\nover = "a"\nminus = "b"\nat_most = 1', "exclude each other"),
+    ],
+)
+def test_a_wrong_gates_file_is_refused(gate: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(f"[[gate]]\n{gate}\n")
+    with pytest.raises(UsageError) as caught:
+        load_toml(path, GateFile)
+    assert said in caught.value.what
+
+
+def test_a_gates_file_without_gates_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text("gate = []")
+    with pytest.raises(UsageError):
+        load_toml(path, GateFile)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles" / "gates").glob("*.toml")))
+def test_published_gates_are_valid(path: Path) -> None:
+    assert load_toml(path, GateFile).gate
+
+
+ALL = [judgement(verdict) for verdict in Verdict]
+
+
+def test_junit_tells_failures_errors_and_skips_apart() -> None:
+    suite = ElementTree.fromstring(junit_xml(report(TEN), ALL))
+    assert suite.attrib["tests"] == "4"
+    counts = {key: suite.attrib[key] for key in ("failures", "errors", "skipped")}
+    assert counts == {"failures": "1", "errors": "1", "skipped": "1"}
+    assert [case[0].tag for case in suite] == ["system-out", "failure", "skipped", "error"]
+
+
+def test_markdown_is_a_table_with_a_row_a_gate() -> None:
+    text = markdown(report(TEN), ALL)
+    assert text.startswith("## tiny `abababababab`: 1 pass, 1 regression, 1 inconclusive, 1 error")
+    rows = [line for line in text.splitlines() if line.startswith("| gate")]
+    assert len(rows) == 1 + len(ALL)

@@ -1,0 +1,215 @@
+"""The commands, as a user calls them, on the tiny bundle: this machine and the loopback device."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.bundle.verify import Bundle
+from pipeline.harness.package import Package
+from pipeline.report.document import Report, load_report
+from tests.fixtures import ROOT, TINY_PROFILE
+
+
+def run(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *(str(word) for word in words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module", params=["local", "adb"])
+def reported(
+    request: pytest.FixtureRequest,
+    built_bundle: Bundle,
+    harness_package: Package,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder of a report on the tiny bundle, and what the command printed."""
+    folder = tmp_path_factory.mktemp("report")
+    if request.param == "local":
+        device = f"local:{tmp_path_factory.mktemp('device')}"
+    else:
+        device = request.getfixturevalue("loopback_device")
+    done = run(
+        *("pipeline.profile", built_bundle.root, "--device", device, "--rounds", 3),
+        *("--out", folder / "out", "--harness", harness_package.root),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "out", done
+
+
+@pytest.fixture
+def report(reported: tuple[Path, subprocess.CompletedProcess[str]]) -> Report:
+    return load_report(reported[0] / "report.json")
+
+
+def test_the_device_labels_as_the_host_does(report: Report, built_bundle: Bundle) -> None:
+    assert [stage.route for stage in report.stages] == ["SSS", "TSS", "TTS", "TTT"]
+    for stage in report.stages:
+        assert stage.images == 40
+        assert stage.differing <= 1
+        assert stage.host_correct == built_bundle.manifest.evaluation.correct[stage.index]
+
+
+def test_every_stage_and_control_passes_parity(report: Report) -> None:
+    names = [result.name for result in report.parity]
+    assert names == ["stage-0", "stage-1", "stage-2", "stage-3", "student", "teacher"]
+    assert all(result.passed for result in report.parity)
+    # Not zero: it was computed by another library in another process.
+    assert any(result.max_rel for result in report.parity)
+
+
+def test_every_sample_is_kept(report: Report) -> None:
+    for arm in ("pwl", "student", "teacher"):
+        for state in ("cold", "warm"):
+            assert len(report.metrics[f"ttfi_ms.{arm}.{state}"].samples) == 3
+    assert len(report.runs["ttfi"]) == len(report.runs["progress"]) == 3
+    assert sum(len(samples) for samples in report.runs["ttfi"]) == 3 * 6
+
+
+def test_cold_starts_found_nothing_in_memory_and_read_everything(report: Report) -> None:
+    for samples in report.runs["ttfi"]:
+        for sample in samples:
+            if sample["state"] == "cold":
+                assert sample["resident_pages"] == 0
+                assert sample["bytes_read"] > 0
+            else:
+                assert sample["resident_pages"] == sample["pages"] > 0
+
+
+def test_the_phases_of_a_start_add_up_to_it(report: Report) -> None:
+    phases = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
+    for samples in report.runs["ttfi"]:
+        for sample in samples:
+            total = sum(sample[f"{phase}_ns"] for phase in phases)
+            assert 0 < total <= sample["ttfi_ns"] <= sample["process_ns"]
+
+
+def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> None:
+    runs = [*(sample for samples in report.runs["progress"] for sample in samples)]
+    for sample in [*runs, *report.runs["paced"]]:
+        assert [load["stage"] for load in sample["loads"]] == [0, 1, 2, 3]
+        stages = sample["inferences"]["stage"]
+        assert stages == sorted(stages)
+        assert stages[-1] == 3
+    for sample in report.runs["paced"]:
+        assert set(sample["inferences"]["stage"]) == {0, 1, 2, 3}
+
+
+def test_the_context_names_device_harness_and_state(report: Report) -> None:
+    context = report.context
+    assert context.device["abi"] == context.harness["abi"]
+    assert context.harness["engine"].startswith("executorch 1.")
+    assert context.before["memory_available_kb"] > 0
+    assert context.options["rounds"] == 3
+
+
+def test_the_tables_fit_a_hundred_columns(
+    reported: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    lines = reported[1].stdout.splitlines()
+    assert any("TTT" in line for line in lines)
+    tables = [line for line in lines if not line.startswith(str(reported[0]))]
+    assert max(len(line) for line in tables) <= 100
+
+
+def test_the_page_is_whole_and_needs_no_other_file(
+    reported: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    page = (reported[0] / "report.html").read_text()
+    assert page.count("<svg") == page.count("</svg>") == 4
+    for heading in ("Accuracy over time", "Time to first inference, by phase", "Memory by stage"):
+        assert heading in page
+    loaded = re.findall(r'(?:src|href)="(?!#)([^"]+)"|url\((?!#)([^)]+)\)|@import', page)
+    assert loaded == []
+    assert (reported[0] / "curve.svg").read_text().startswith("<svg")
+
+
+def test_the_check_command_judges_it(
+    reported: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    gates = tmp_path / "gates.toml"
+    gates.write_text(
+        'allow_suspect = true\n[[gate]]\nname = "parity"\nmetric = "parity_max_rel.*"\n'
+        'at_most = 1e-4\nintegrity = true\n[[gate]]\nname = "size"\nmetric = "bundle_bytes"\n'
+        "at_most = 1e6\n"
+    )
+    report = reported[0] / "report.json"
+    junit, markdown = tmp_path / "junit.xml", tmp_path / "summary.md"
+    outputs = ("--junit", junit, "--markdown", markdown)
+    done = run("pipeline.check", report, "--gates", gates, *outputs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert junit.exists()
+    assert markdown.exists()
+    gates.write_text(gates.read_text().replace("at_most = 1e6", "at_most = 1"))
+    assert run("pipeline.check", report, "--gates", gates).returncode == 1
+    gates.write_text(gates.read_text().replace("at_most = 1e-4", "at_most = 1e-12"))
+    assert run("pipeline.check", report, "--gates", gates).returncode == 4
+
+
+def test_build_and_inspect_from_an_empty_folder(tiny_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_PROFILE)
+    shutil.copytree(tiny_cache, tmp_path / "build" / "cache")
+    done = run("pipeline.build", "tiny.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "dist/tiny is built" in done.stdout
+    again = run("pipeline.build", "tiny.toml", cwd=tmp_path)
+    assert "dist/tiny is up to date" in again.stdout
+    shown = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "files verified" in shown.stdout
+    assert max(len(line) for line in shown.stdout.splitlines()) <= 100
+    unit = tmp_path / "dist/tiny/units/encoder-0.pte"
+    unit.write_bytes(unit.read_bytes()[:-1])
+    damaged = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)
+    assert damaged.returncode == 4
+    assert "units/encoder-0.pte" in damaged.stderr
+    assert "Traceback" not in damaged.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("pipeline.build", "none.toml"), 2, "none.toml: no such file"),
+        (("pipeline.inspect", "none"), 2, "none: no such folder"),
+        (("pipeline.profile", "none"), 2, "none: no such folder"),
+        (("pipeline.check", "none.json", "--gates", "none.toml"), 2, "none.toml"),
+    ],
+)
+def test_wrong_usage_ends_with_two_and_a_remedy(
+    words: tuple[str, ...], code: int, said: str, tmp_path: Path
+) -> None:
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "remedy:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_path: Path) -> None:
+    words = ("pipeline.profile", built_bundle.root, "--device", "adb:127.0.0.1:1")
+    done = run(*words, "--out", tmp_path / "out")
+    assert done.returncode == 3
+    assert "127.0.0.1:1" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["build", "inspect", "profile", "check"])
+def test_help_needs_none_of_the_slow_libraries(name: str) -> None:
+    script = (
+        "import sys, runpy\n"
+        f"sys.argv = ['{name}', '--help']\n"
+        "try: runpy.run_module('pipeline." + name + "', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "slow = {'torch', 'executorch', 'scipy', 'matplotlib', 'sklearn', 'numpy', 'adb_shell'}\n"
+        "print('SLOW', sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "SLOW []" in done.stdout
+    assert "Usage" in done.stdout

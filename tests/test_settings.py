@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ExitCode, UsageError
+from pipeline.settings import DigitsData, JointDistillation, Settings, load_settings
+from tests.fixtures import ROOT, TINY_PROFILE, settings_from
+
+PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_published_profile_is_valid_and_named_like_its_file(path: Path) -> None:
+    assert load_settings(path).name == path.stem
+
+
+def test_a_profile_says_what_its_tables_say(tiny_settings: Settings) -> None:
+    assert isinstance(tiny_settings.data, DigitsData)
+    assert isinstance(tiny_settings.training.distillation, JointDistillation)
+    assert tiny_settings.model.teacher.block_strides == (1, 2, 2)
+
+
+def refusal(text: str, folder: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        settings_from(text, folder)
+    assert caught.value.code is ExitCode.USAGE
+    assert caught.value.remedy
+    return caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("image_size", "image_sise", "data.image_sise: unknown key; did you mean 'image_size'?"),
+        ("[bundle]", "[bumdle]", "bumdle: unknown key; did you mean 'bundle'?"),
+        ("golden_images", "gold", "bundle.gold: unknown key"),
+        ('recipe = "joint"', 'recipe = "join"', "training.distillation"),
+        ('source = "digits"', 'source = "didgets"', "data"),
+        ("epochs = 3", "epochs = 0", "training.teacher.epochs"),
+        ("epochs = 3", 'epochs = "many"', "(got 'many')"),
+        ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
+        ('name = "tiny"', 'name = "../tiny"', "name:"),
+    ],
+)
+def test_a_wrong_setting_is_named(right: str, wrong: str, said: str, tmp_path: Path) -> None:
+    assert said in refusal(TINY_PROFILE.replace(right, wrong, 1), tmp_path)
+
+
+def test_an_unknown_key_of_one_recipe_is_not_excused_by_another(tmp_path: Path) -> None:
+    text = TINY_PROFILE.replace('recipe = "joint"', 'recipe = "joint"\nsync_weight = 1.0')
+    assert "training.distillation.sync_weight: unknown key" in refusal(text, tmp_path)
+
+
+def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    text = TINY_PROFILE.replace("stem = 8", "stam = 8").replace("threads = 1", "treads = 1")
+    said = refusal(text, tmp_path)
+    assert "model.teacher.stam" in said
+    assert "training.treads" in said
+
+
+def test_different_numbers_of_blocks_are_refused(tmp_path: Path) -> None:
+    text = TINY_PROFILE.replace("widths = [4, 6, 8]", "widths = [4, 6]")
+    said = refusal(text.replace("depths = [1, 1, 1]", "depths = [1, 1]"), tmp_path)
+    assert "the teacher has 3 blocks and the student 2" in said
+
+
+def test_what_is_no_toml_file_is_refused_by_line(tmp_path: Path) -> None:
+    assert "line 1" in refusal("name = = 3", tmp_path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(UsageError, match=str(path)):
+            load_settings(path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "profile.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not a TOML file"):
+        load_settings(path)

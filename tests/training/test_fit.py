@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.progress import Silent, Task
+from pipeline.settings import OptimiserSettings
+from pipeline.training.fit import Phase, fit, reproducible
+
+IMAGES = torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
+LABELS = (IMAGES.sum(dim=1) > 0).long()
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def train(
+    module: nn.Module, checkpoint: Path, progress: Silent | None = None, **settings: object
+) -> None:
+    options = OptimiserSettings.model_validate({"epochs": 6, "batch_size": 8, **settings})
+
+    def step(indices: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        noise = torch.randn(len(indices), 4, generator=generator) * 0.01
+        logits = module(IMAGES[indices] + noise)
+        return {"loss": nn.functional.cross_entropy(logits, LABELS[indices])}
+
+    phase = Phase("test", module, [(list(module.parameters()), 1.0)], 32, 3, checkpoint)
+    fit(phase, options, step, progress or Silent())
+
+
+class InterruptedRunError(Exception):
+    pass
+
+
+class InterruptsAfter(Silent):
+    """Ends the training from within, as Ctrl-C would, when some epochs are done."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    @contextmanager
+    def task(self, title: str, total: float) -> Iterator[Task]:
+        outer = self
+
+        class Counting:
+            epochs = 0
+
+            def advance(self, amount: float = 1, note: str = "") -> None:
+                if note.startswith("epoch"):
+                    self.epochs += 1
+                elif self.epochs == outer.epochs:
+                    raise InterruptedRunError
+
+        yield Counting()
+
+
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    state = second.state_dict()
+    return all(torch.equal(tensor, state[name]) for name, tensor in first.state_dict().items())
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    module = network()
+    train(module, tmp_path / "checkpoint", epochs=20)
+    assert not module.training
+    assert (module(IMAGES).argmax(dim=1) == LABELS).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, epochs: int, schedule: str
+) -> None:
+    whole, broken, resumed = network(), network(), network()
+    train(whole, tmp_path / "whole", schedule=schedule)
+    with pytest.raises(InterruptedRunError):
+        train(broken, tmp_path / "checkpoint", InterruptsAfter(epochs), schedule=schedule)
+    with torch.no_grad():
+        for parameter in resumed.parameters():
+            parameter.zero_()  # whatever it held, the checkpoint counts
+    train(resumed, tmp_path / "checkpoint", schedule=schedule)
+    assert equal(whole, resumed)
+    assert not equal(whole, network())
+
+
+def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:
+    train(network(), tmp_path / "checkpoint")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with pytest.raises(InterruptedRunError):
+        train(network(), path, InterruptsAfter(2))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(IntegrityError, match="checkpoint"):
+        train(network(), path)
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_name_of_its_parts(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with pytest.raises(InterruptedRunError):
+        train(network(), path, InterruptsAfter(2))
+    with pytest.raises(IntegrityError, match=r"missing 2\.bias"):
+        train(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(2, 2)), path)
+
+
+def test_a_diverging_run_is_stopped_with_advice(tmp_path: Path) -> None:
+    module = nn.Linear(4, 2)
+    with pytest.raises(UsageError, match="the loss is") as caught:
+        train(module, tmp_path / "checkpoint", learning_rate=1e30, epochs=50)
+    assert "learning_rate" in caught.value.remedy
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="32 training images do not fill a batch of 64"):
+        train(network(), tmp_path / "checkpoint", batch_size=64)
+
+
+def test_reproducible_leaves_torch_as_it_was() -> None:
+    before = torch.get_num_threads()
+    with reproducible(1):
+        assert torch.get_num_threads() == 1
+        assert torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == before
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.model.family import build_model
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, prefix_routes
+from pipeline.progress import Silent
+from pipeline.settings import (
+    DigitsData,
+    JointDistillation,
+    ReferenceDistillation,
+    ResNetModel,
+    ResNetSettings,
+    TeacherSettings,
+)
+from pipeline.training.data.images import Dataset
+from pipeline.training.data.source import load_dataset
+from pipeline.training.distill import distill
+from pipeline.training.evaluate import Accuracy, evaluate
+from pipeline.training.features import TeacherFeatures
+from pipeline.training.losses import distillation, feature_distance, softened_divergence
+from pipeline.training.recipes.recipe import recipe_for
+from pipeline.training.recipes.reference import random_mixed_route
+from pipeline.training.teacher import train_teacher
+
+RECIPES = [
+    JointDistillation(recipe="joint", epochs=6),
+    ReferenceDistillation(recipe="reference", epochs=6),
+]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_dataset(DigitsData(source="digits"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def taught(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PwlModel:
+    """A model with a trained teacher and a fresh student of other widths."""
+    settings = ResNetModel(
+        family="resnet",
+        teacher=ResNetSettings(stem=8, widths=(8, 12, 16), depths=(1, 1, 1)),
+        student=ResNetSettings(stem=6, widths=(6, 8, 12), depths=(1, 1, 1)),
+    )
+    model = build_model(settings, dataset.image_shape, len(dataset.names), seed=0)
+    inputs = dataset.normalisation.apply(dataset.train.images)
+    train_teacher(
+        model.teacher,
+        inputs,
+        torch.from_numpy(dataset.train.labels),
+        TeacherSettings(epochs=6),
+        seed=0,
+        checkpoint=tmp_path_factory.mktemp("teacher") / "checkpoint",
+        progress=Silent(),
+    )
+    return model.eval()
+
+
+def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]:
+    routes = prefix_routes(model.blocks)
+    predictions = evaluate(model, dataset, routes, tmp_path / "evaluation", Silent())
+    return [Accuracy.of(row, dataset.test.labels).top1 for row in predictions]
+
+
+@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teacher_alone(
+    settings: JointDistillation | ReferenceDistillation,
+    taught: PwlModel,
+    dataset: Dataset,
+    tmp_path: Path,
+) -> None:
+    model = copy.deepcopy(taught)
+    before = accuracies(model, dataset, tmp_path / "before")
+    distill(
+        model,
+        dataset.normalisation.apply(dataset.train.images),
+        torch.from_numpy(dataset.train.labels),
+        settings,
+        feature_cache_mb=1000,
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        progress=Silent(),
+    )
+    after = accuracies(model, dataset, tmp_path / "after")
+    assert max(before[:-1]) < 0.4
+    assert min(after) > 0.8
+    assert after[-1] == before[-1]
+    for name, tensor in taught.teacher.state_dict().items():
+        assert torch.equal(tensor, model.teacher.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
+    settings: JointDistillation | ReferenceDistillation, taught: PwlModel, dataset: Dataset
+) -> None:
+    recipe = recipe_for(settings)
+    taught.zero_grad()
+    taught.teacher.requires_grad_(False)
+    trainable = recipe.trainable(taught)
+    trainable.module.train()
+    inputs = dataset.normalisation.apply(dataset.train.images[:64])
+    labels = torch.from_numpy(dataset.train.labels[:64])
+    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+    generator = torch.Generator().manual_seed(0)
+    terms = recipe.loss(taught, inputs, labels, features, torch.arange(64), generator)
+    torch.stack(list(terms.values())).sum().backward()
+    covered = [parameter for group, _ in trainable.rates for parameter in group]
+    assert {id(p) for p in covered} == {id(p) for p in trainable.module.parameters()}
+    assert all(parameter.grad is not None for parameter in covered)
+    assert all(parameter.grad is None for parameter in taught.teacher.parameters())
+    trainable.module.eval()
+    taught.zero_grad()
+
+
+def test_the_reference_recipe_has_the_five_terms_of_the_paper(
+    taught: PwlModel, dataset: Dataset
+) -> None:
+    settings = ReferenceDistillation(recipe="reference", epochs=1)
+    inputs = dataset.normalisation.apply(dataset.train.images[:8])
+    labels = torch.from_numpy(dataset.train.labels[:8])
+    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+    generator = torch.Generator().manual_seed(0)
+    terms = recipe_for(settings).loss(taught, inputs, labels, features, torch.arange(8), generator)
+    # cross entropy and divergence of the student are one weighted term
+    assert list(terms) == ["student", "sync", "recon", "cross"]
+    doubled = settings.model_copy(update={"sync_weight": 2.0})
+    again = recipe_for(doubled).loss(
+        taught, inputs, labels, features, torch.arange(8), torch.Generator().manual_seed(0)
+    )
+    assert torch.allclose(again["sync"], 2 * terms["sync"])
+    assert torch.allclose(again["recon"], terms["recon"])
+
+
+def test_mixed_routes_are_drawn_from_all_but_the_pure_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = {str(random_mixed_route(3, generator)) for _ in range(200)}
+    assert drawn == {"TSS", "STS", "SST", "TTS", "TST", "STT"}
+
+
+@pytest.mark.parametrize("cache_mb", [0, 1000])
+def test_teacher_features_are_the_same_kept_or_computed(
+    cache_mb: int, taught: PwlModel, dataset: Dataset
+) -> None:
+    inputs = dataset.normalisation.apply(dataset.train.images[:32])
+    features = TeacherFeatures(taught.teacher, inputs, cache_mb).batch(torch.tensor([3, 17]))
+    with torch.no_grad():
+        expected = taught.teacher(inputs[[3, 17]])
+    assert len(features) == 3
+    assert torch.allclose(features[-1], expected, atol=1e-5)
+
+
+def test_softened_divergence_is_zero_for_equal_logits_and_grows_with_distance() -> None:
+    logits = torch.randn(4, 5)
+    assert softened_divergence(logits, logits, 2.0).abs() < 1e-6
+    near = softened_divergence(logits + 0.1 * torch.randn(4, 5), logits, 2.0)
+    assert 0 < near < softened_divergence(logits.flip(1), logits, 2.0)
+
+
+def test_distillation_mixes_its_two_terms_by_alpha() -> None:
+    logits, target = torch.randn(4, 5), torch.randn(4, 5)
+    labels = torch.tensor([0, 1, 2, 3])
+    hard = torch.nn.functional.cross_entropy(logits, labels)
+    soft = softened_divergence(logits, target, 3.0)
+    mixed = distillation(logits, labels, target, alpha=0.25, temperature=3.0)
+    assert torch.allclose(mixed, 0.25 * hard + 0.75 * soft)
+
+
+def test_feature_distance_counts_size_and_direction() -> None:
+    features = torch.randn(3, 4, 2, 2)
+    assert feature_distance(features, features).abs() < 1e-6
+    opposite = feature_distance(features, -features)
+    assert torch.allclose(opposite, (4 * features**2).mean() + 2, atol=1e-5)
+
+
+def test_accuracy_has_the_wilson_interval() -> None:
+    labels = np.arange(100) % 10
+    predictions = labels.astype(np.uint16)
+    predictions[:10] = 11
+    accuracy = Accuracy.of(predictions, labels)
+    assert (accuracy.correct, accuracy.images, accuracy.top1) == (90, 100, 0.9)
+    # Wilson (1927) for 90 of 100: 0.8256, 0.9448
+    assert accuracy.low == pytest.approx(0.8256, abs=1e-4)
+    assert accuracy.high == pytest.approx(0.9448, abs=1e-4)
+
+
+def test_evaluation_is_kept_for_the_same_routes_only(
+    taught: PwlModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    keep = tmp_path / "evaluation"
+    first = evaluate(taught, dataset, [Route.parse("TTT")], keep, Silent())
+    assert keep.exists()
+    both = [Route.parse("TTT"), Route.parse("SSS")]
+    second = evaluate(taught, dataset, both, keep, Silent())
+    assert second.shape == (2, len(dataset.test))
+    assert np.array_equal(first[0], second[0])
+    keep.write_bytes(b"damaged")
+    assert np.array_equal(evaluate(taught, dataset, both, keep, Silent()), second)

@@ -45,14 +45,12 @@ struct Settings {
     if (std::getenv("DEVSHIM_ACCEPT_KEYS") != nullptr) {
       const sockaddr_un address = AuthAddress();
       auth_socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-      if (bind(auth_socket, reinterpret_cast<const sockaddr*>(&address),
-               sizeof address) != 0) {
+      if (bind(auth_socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
         close(auth_socket);
         auth_socket = -1;
       }
     }
-    for (const char* name :
-         {"LD_PRELOAD", "DEVSHIM_PROPERTIES", "DEVSHIM_ACCEPT_KEYS"}) {
+    for (const char* name : {"LD_PRELOAD", "DEVSHIM_PROPERTIES", "DEVSHIM_ACCEPT_KEYS"}) {
       unsetenv(name);
     }
   }
@@ -83,8 +81,7 @@ void AnswerQuestions(int framework) {
 void StartFramework() {
   const sockaddr_un address = AuthAddress();
   const int framework = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (connect(framework, reinterpret_cast<const sockaddr*>(&address),
-              sizeof address) == 0) {
+  if (connect(framework, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
     std::thread(AnswerQuestions, framework).detach();
   } else {
     close(framework);
@@ -96,8 +93,8 @@ void StartFramework() {
 
 namespace android::base {
 
-__attribute__((visibility("default"))) std::string GetProperty(
-    const std::string& key, const std::string& default_value) {
+__attribute__((visibility("default"))) std::string GetProperty(const std::string& key,
+                                                               const std::string& default_value) {
   const std::string& folder = GetSettings().properties;
   if (folder.empty() || key.find('/') != std::string::npos) {
     return default_value;
@@ -116,8 +113,7 @@ extern "C" {
 
 // adbd 34 leaves EINVAL in errno while it parses "tcp:localhost:PORT", and then
 // takes a listen() that succeeded for one that failed.
-__attribute__((visibility("default"))) int listen(int fd,
-                                                  int backlog) noexcept {
+__attribute__((visibility("default"))) int listen(int fd, int backlog) noexcept {
   const int result = static_cast<int>(syscall(SYS_listen, fd, backlog));
   if (result != 0) return result;
   if (fd == GetSettings().auth_socket) StartFramework();
@@ -125,8 +121,7 @@ __attribute__((visibility("default"))) int listen(int fd,
   return 0;
 }
 
-__attribute__((visibility("default"))) int android_get_control_socket(
-    const char* name) {
+__attribute__((visibility("default"))) int android_get_control_socket(const char* name) {
   return std::strcmp(name, "adbd") == 0 ? GetSettings().auth_socket : -1;
 }
 

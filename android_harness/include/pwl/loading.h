@@ -10,8 +10,8 @@
 
 namespace pwl {
 
-// Asks the kernel to read a file ahead, and returns while it does. A hint: failures show later, when
-// the file is loaded.
+// Asks the kernel to read a file ahead, and returns while it does. A hint: failures show later,
+// when the file is loaded.
 void Prefetch(const Artefact& artefact);
 
 // Checks that a file has the size, and by `verify` the sha256, that the plan says. Messages begin

@@ -28,6 +28,7 @@ BARS = (
     ("first answer, progressive / teacher, warm", "ttfi_over_teacher.warm", 0.30),
     ("steady latency, final stage / teacher", "latency_final_over_teacher", 1.05),
     ("worst latency while a block loads / steady", "swap_stall", 1.50),
+    ("(the same just before, nothing loading)", "swap_stall_quiet", 1.50),
     ("final stage reached / teacher's first answer, cold", "final_over_teacher_ttfi.cold", 1.25),
     ("final stage reached / teacher's first answer, warm", "final_over_teacher_ttfi.warm", 1.25),
     ("peak memory, progressive / teacher", "peak_rss_over_teacher.warm", 1.15),

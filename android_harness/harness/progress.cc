@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "harness/data.h"
@@ -100,16 +101,15 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   if (!inputs.ok()) return inputs.status();
 
   const int64_t origin = NowNs();
-  const Result<Plan> plan = ReadPlan(options.plan);
+  Result<Plan> plan = ReadPlan(options.plan);
   if (!plan.ok()) return plan.status();
   const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan->threads);
   if (!engine.ok()) return engine.status();
   Pace pace(options.hold);
   Recorder recorder;
   StageLoad first;
-  auto started = ProgressiveModel::Start(
-      *plan, engine->get(), {plan->verify, [&](size_t stage) { return pace.MayLoad(stage); }},
-      &recorder, &first);
+  const ProgressiveOptions how{plan->verify, [&](size_t stage) { return pace.MayLoad(stage); }};
+  auto started = ProgressiveModel::Start(std::move(*plan), engine->get(), how, &recorder, &first);
   if (!started.ok()) return started.status();
   ProgressiveModel& model = **started;
   const Memory first_memory = ReadMemory();

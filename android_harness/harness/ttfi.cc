@@ -51,8 +51,9 @@ Result<Arm> Load(const std::string& name, const std::string& plan_path) {
   arm.engine_ns = NowNs() - begin;
   if (name == "pwl") {
     StageLoad load;
+    const ProgressiveOptions options{plan->verify, nullptr};
     auto model =
-        ProgressiveModel::Start(*plan, arm.engine.get(), {plan->verify, nullptr}, nullptr, &load);
+        ProgressiveModel::Start(std::move(*plan), arm.engine.get(), options, nullptr, &load);
     if (!model.ok()) return model.status();
     arm.model = std::move(*model);
     arm.times += load.times;
@@ -60,7 +61,6 @@ Result<Arm> Load(const std::string& name, const std::string& plan_path) {
   }
   const Control* control = plan->FindControl(name);
   if (control == nullptr) return Status(Code::kUsage, "the plan has no control called " + name);
-  Prefetch(control->artefact);
   auto program = LoadArtefact(control->artefact, plan->verify, arm.engine.get(), &arm.times);
   if (!program.ok()) return program.status();
   arm.monolith = std::move(*program);

@@ -1,6 +1,5 @@
 #include "pwl/executorch_engine.h"
 
-#include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
 #include <executorch/runtime/backend/backend_options_map.h>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "mapped_data_loader.h"
 #include "pwl/clock.h"
 
 // The wheel ships libexecutorch_threadpool.so without its header threadpool.h; these are the two
@@ -30,7 +30,6 @@ namespace {
 
 using executorch::aten::ScalarType;
 using executorch::extension::make_tensor_ptr;
-using executorch::extension::MmapDataLoader;
 using executorch::extension::Module;
 using executorch::extension::TensorPtr;
 using executorch::runtime::BackendOptions;
@@ -55,9 +54,10 @@ class ExecuTorchProgram final : public pwl::Program {
                                                     const LoadBackendOptionsMap& options,
                                                     LoadTimes* times) {
     const int64_t begin = NowNs();
-    auto loader = MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock);
-    if (!loader.ok()) return Status(Code::kIo, Describe("cannot map the file", loader.error()));
-    auto module = std::make_unique<Module>(std::make_unique<MmapDataLoader>(std::move(*loader)));
+    Result<std::unique_ptr<MappedDataLoader>> loader = MappedDataLoader::Map(path);
+    if (!loader.ok()) return loader.status();
+    MappedDataLoader* const mapped_file = loader->get();  // belongs to the module from here on
+    auto module = std::make_unique<Module>(std::move(*loader));
     const int64_t mapped = NowNs();
     // Minimal verification would crash on some damaged files; this one costs microseconds.
     if (const Error error =
@@ -69,6 +69,8 @@ class ExecuTorchProgram final : public pwl::Program {
     if (const Error error = module->load_forward(); error != Error::Ok) {
       return Status(Code::kIncompatible, Describe("cannot be prepared", error));
     }
+    // XNNPACK has packed the weights into memory of its own.
+    mapped_file->DropPages();
     times->map_ns += mapped - begin;
     times->parse_ns += parsed - mapped;
     auto program = std::unique_ptr<ExecuTorchProgram>(new ExecuTorchProgram(std::move(module)));

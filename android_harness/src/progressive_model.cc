@@ -9,12 +9,14 @@
 
 namespace pwl {
 
-Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(const Plan& plan, Engine* engine,
+Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(Plan plan, Engine* engine,
                                                                   ProgressiveOptions options,
                                                                   Observer* observer,
                                                                   StageLoad* load) {
   std::unique_ptr<ProgressiveModel> model(
-      new ProgressiveModel(plan, engine, std::move(options), observer));
+      new ProgressiveModel(std::move(plan), engine, std::move(options), observer));
+  // All files are being read while the first one is being prepared.
+  model->PrefetchStage(0);
   StageLoad first;
   Result<std::shared_ptr<Stage>> stage = model->LoadStage(0, nullptr, &first);
   if (!stage.ok()) return stage.status();
@@ -23,9 +25,9 @@ Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(const Plan& pl
   return model;
 }
 
-ProgressiveModel::ProgressiveModel(const Plan& plan, Engine* engine, ProgressiveOptions options,
+ProgressiveModel::ProgressiveModel(Plan plan, Engine* engine, ProgressiveOptions options,
                                    Observer* observer)
-    : plan_(plan), engine_(engine), options_(std::move(options)), observer_(observer) {}
+    : plan_(std::move(plan)), engine_(engine), options_(std::move(options)), observer_(observer) {}
 
 ProgressiveModel::~ProgressiveModel() {
   {
@@ -93,8 +95,6 @@ Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(siz
                                                                              StageLoad* load) {
   load->stage = index;
   load->begin_ns = NowNs();
-  // All files of the stage are read while the first one is being prepared.
-  for (const size_t unit : plan_.stages[index]) Prefetch(plan_.artefacts[unit]);
   auto stage = std::make_shared<Stage>();
   stage->index = index;
   for (const size_t unit : plan_.stages[index]) {
@@ -118,6 +118,11 @@ Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(siz
   return stage;
 }
 
+void ProgressiveModel::PrefetchStage(size_t index) {
+  if (index >= stages()) return;
+  for (const size_t unit : plan_.stages[index]) Prefetch(plan_.artefacts[unit]);
+}
+
 void ProgressiveModel::LoadLaterStages() {
   std::shared_ptr<Stage> current;
   {
@@ -125,8 +130,10 @@ void ProgressiveModel::LoadLaterStages() {
     current = active_;
   }
   Status failure;
+  PrefetchStage(current->index + 1);
   for (size_t index = current->index + 1; index < stages(); ++index) {
     if (options_.may_load && !options_.may_load(index)) break;
+    PrefetchStage(index + 1);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (stopping_) break;

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pipeline.device.base import Device
 from pipeline.section import Section
 
-# One round trip; a line a fact, and no line where the device does not say.
+# One round trip; a line a fact, and no line where the device does not say. The two readings of
+# /proc/stat, half a second apart, tell what runs besides us right now; the load average would still
+# count what we ourselves did a minute ago.
 _PROBE = r"""
+read cpu < /proc/stat 2>/dev/null && echo "$cpu"
+sleep 0.5
+read cpu < /proc/stat 2>/dev/null && echo "$cpu"
 read load rest < /proc/loadavg 2>/dev/null && echo "load $load"
 while read key value rest; do [ "$key" = MemAvailable: ] && echo "memory $value"; done \
   < /proc/meminfo 2>/dev/null
@@ -28,6 +33,7 @@ class DeviceState(Section):
     """What a device says about its load. None or empty where it does not say.
 
     Attributes:
+        busy_share: share of all processors' time that was in use for half a second.
         load_1min: runnable processes, averaged over a minute.
         memory_available_kb: memory that programs could still take.
         governors: frequency governor of each core that has one.
@@ -36,6 +42,7 @@ class DeviceState(Section):
         battery_percent: charge.
     """
 
+    busy_share: float | None
     load_1min: float | None
     memory_available_kb: int | None
     governors: tuple[str, ...]
@@ -58,6 +65,7 @@ def read_state(device: Device) -> DeviceState:
             facts.setdefault(key, []).append(value.strip())
     heat = [float(text) for text in facts.get("temperature", []) if _is_number(text)]
     return DeviceState(
+        busy_share=_busy_share(facts.get("cpu", [])),
         load_1min=_first(facts.get("load", [])),
         memory_available_kb=_whole(_first(facts.get("memory", []))),
         governors=tuple(facts.get("governor", [])),
@@ -66,6 +74,16 @@ def read_state(device: Device) -> DeviceState:
         hottest_celsius=max(heat) / 1000 if heat else None,
         battery_percent=_whole(_first(facts.get("battery", []))),
     )
+
+
+def _busy_share(readings: list[str]) -> float | None:
+    """From two "cpu" lines of /proc/stat: user, nice, system, idle, iowait... in ticks."""
+    ticks = [[int(word) for word in line.split() if word.isdigit()] for line in readings]
+    if len(ticks) != 2 or min(len(line) for line in ticks) < 5:
+        return None
+    passed = [after - before for before, after in zip(*ticks, strict=True)]
+    total = sum(passed)
+    return round(1 - (passed[3] + passed[4]) / total, 3) if total > 0 else None
 
 
 def _first(values: list[str]) -> float | None:

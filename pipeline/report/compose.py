@@ -25,10 +25,11 @@ from pipeline.report.document import (
 )
 from pipeline.report.metrics import metrics_of, ratios_of
 
-#: Runnable processes per core, beside the measurement, above which timings are suspect.
-_BUSY = 0.5
+#: Share of the processors' time in use when measuring begins, above which timings are suspect.
+_BUSY = 0.25
 _HOT_CELSIUS = 60.0
 _LOW_BATTERY_PERCENT = 20
+_MOMENTS = ("before", "after")
 
 
 def compose_report(
@@ -141,15 +142,10 @@ def _parity(bundle: Bundle, controls: Controls, logits: Sequence[Logits]) -> lis
 
 def _validity(campaign: Campaign, context: Context) -> Validity:
     reasons: list[str] = list(campaign.notes)
-    cores = int(context.device.get("cores") or 1)
-    states = {
-        name: DeviceState.model_validate(getattr(context, name)) for name in ("before", "after")
-    }
-    before = states["before"]
-    if before.load_1min is not None and before.load_1min > _BUSY * cores:
-        reasons.append(
-            f"the device was busy when measuring began: load {before.load_1min:g} on {cores} cores"
-        )
+    states = {name: DeviceState.model_validate(getattr(context, name)) for name in _MOMENTS}
+    busy = states["before"].busy_share
+    if busy is not None and busy > _BUSY:
+        reasons.append(f"the device was busy when measuring began: {busy:.0%} of its processors")
     for name, state in states.items():
         if state.hottest_celsius is not None and state.hottest_celsius > _HOT_CELSIUS:
             reasons.append(f"the device was hot {name} measuring: {state.hottest_celsius:.0f} °C")

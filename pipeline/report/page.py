@@ -7,7 +7,7 @@ import json
 from pipeline.harness.campaign import ARMS
 from pipeline.report import plots
 from pipeline.report.document import Report
-from pipeline.report.table import RATIO_WORDS, describe_device, states_of
+from pipeline.report.table import RATIO_WORDS, STALL_WORDS, describe_device, states_of
 from pipeline.units import milliseconds, size
 
 
@@ -111,4 +111,8 @@ def _ratios(report: Report) -> list[list[str]]:
         interval = f"{ratio.low:.3f}-{ratio.high:.3f}"
         words = RATIO_WORDS.get(words, words)
         rows.append([words, state, f"{ratio.median:.3f}", interval, str(ratio.rounds)])
+    for name, words in STALL_WORDS.items():
+        if stall := report.metrics.get(name):
+            interval = f"{stall.low:.3f}-{stall.high:.3f}"
+            rows.append([words, "warm", f"{stall.median:.3f}", interval, str(len(stall.samples))])
     return rows

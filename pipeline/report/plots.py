@@ -58,8 +58,13 @@ def curve(report: Report) -> str:
             linewidth=0,
             label="95 % interval",
         )
-        for stage, at, value in zip(report.stages, reached, accuracy, strict=True):
-            axis.annotate(stage.route, (at, value), (3, 6), textcoords="offset points", fontsize=7)
+        following = [*reached[1:], 2 * end]
+        for stage, at, after, value in zip(
+            report.stages, reached, following, accuracy, strict=True
+        ):
+            # Below the line where the next stage's name comes directly after.
+            offset = (3, -10) if after - at < 0.08 * end else (3, 6)
+            axis.annotate(stage.route, (at, value), offset, textcoords="offset points", fontsize=7)
         axis.set(title=f"{state} start", xlabel="ms since the app wanted an answer")
         axis.set(xlim=(0, end), ylim=(floor, max(high) + 0.15 * (max(high) - floor)))
     axes[0].set_ylabel("top-1 accuracy, %")

@@ -24,6 +24,11 @@ RATIO_WORDS = {
     "latency_stage0_over_student": "steady latency: stage 0 / student in one file",
     "latency_final_over_teacher": "steady latency: final stage / teacher alone",
 }
+#: The worst latency around the loading of blocks, in words.
+STALL_WORDS = {
+    "swap_stall": "worst latency while a block loads / steady before",
+    "swap_stall_quiet": "worst of as many just before, nothing loading / steady",
+}
 
 
 def print_report(report: Report) -> None:
@@ -134,13 +139,10 @@ def _ratios(report: Report) -> Table:
             f"{ratio.median:.3f}",
             f"{ratio.low:.3f}-{ratio.high:.3f}",
         )
-    if stall := report.metrics.get("swap_stall"):
-        table.add_row(
-            "worst latency while a block loads / steady before",
-            "warm",
-            f"{stall.median:.3f}",
-            f"{stall.low:.3f}-{stall.high:.3f}",
-        )
+    for name, words in STALL_WORDS.items():
+        if stall := report.metrics.get(name):
+            interval = f"{stall.low:.3f}-{stall.high:.3f}"
+            table.add_row(words, "warm", f"{stall.median:.3f}", interval)
     return table
 
 

@@ -58,7 +58,7 @@ class ProgressiveModel {
  public:
   // Loads stage 0 on the calling thread. `engine` must outlive the model, and so must `observer`
   // unless it is null. `load`, unless null, is told what the loading took.
-  static Result<std::unique_ptr<ProgressiveModel>> Start(const Plan& plan, Engine* engine,
+  static Result<std::unique_ptr<ProgressiveModel>> Start(Plan plan, Engine* engine,
                                                          ProgressiveOptions options,
                                                          Observer* observer, StageLoad* load);
 
@@ -90,9 +90,10 @@ class ProgressiveModel {
     std::vector<std::shared_ptr<Program>> chain;
   };
 
-  ProgressiveModel(const Plan& plan, Engine* engine, ProgressiveOptions options,
-                   Observer* observer);
+  ProgressiveModel(Plan plan, Engine* engine, ProgressiveOptions options, Observer* observer);
 
+  // Has the files of a stage read ahead while another program is being prepared.
+  void PrefetchStage(size_t index);
   Result<std::shared_ptr<Stage>> LoadStage(size_t index, const Stage* before, StageLoad* load);
   void LoadLaterStages();
   void Activate(std::shared_ptr<Stage> next, StageLoad* load);

@@ -87,8 +87,8 @@ def _make(
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
-    from pipeline.lowering.backend import backend_for
     from pipeline.lowering.lower import lower_model
+    from pipeline.lowering.registry import backend_for
     from pipeline.model.route import prefix_routes
     from pipeline.training.data.source import load_dataset
     from pipeline.training.evaluate import Accuracy, evaluate

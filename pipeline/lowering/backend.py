@@ -1,4 +1,4 @@
-"""What a mobile runtime has to offer to be a backend, and the registry of those that do."""
+"""What a mobile runtime has to offer to be a backend."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
-
-from pipeline.settings import LoweringSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +85,3 @@ class Backend(Protocol):
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
         """Runs programs one after the other on each of ``[n, ...]`` and stacks the outputs."""
         ...
-
-
-def backend_for(settings: LoweringSettings) -> Backend:
-    """The backend that a profile names; its libraries are imported when it is first used."""
-    from pipeline.lowering.executorch import ExecuTorch
-
-    return ExecuTorch()

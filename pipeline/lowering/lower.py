@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pipeline.fingerprint import source_fingerprint
-from pipeline.lowering.backend import backend_for
 from pipeline.lowering.fold import fold_batch_norms
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit

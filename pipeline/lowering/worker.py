@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.lowering.backend import TensorSpec, backend_for
+from pipeline.lowering.backend import TensorSpec
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ProgramStore
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings

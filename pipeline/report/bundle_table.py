@@ -48,7 +48,7 @@ def _stages(manifest: Manifest) -> Table:
             stage.route,
             " ".join(stage.loads),
             size(stage.load_bytes),
-            f"{score.top1:.2%}",
+            f"{score.correct / score.images:.2%}",  # `top1` is rounded
             f"{100 * score.low:.1f}-{100 * score.high:.1f}",
             f"{stage.parity.max_rel:.1e}",
         )

@@ -13,7 +13,7 @@ from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
-from pipeline.training.recipes.recipe import recipe_for
+from pipeline.training.recipes.registry import recipe_for
 
 
 def distill(

@@ -25,8 +25,8 @@ from pipeline.training.distill import distill
 from pipeline.training.evaluate import Accuracy, evaluate
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
-from pipeline.training.recipes.recipe import recipe_for
 from pipeline.training.recipes.reference import random_mixed_route
+from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
 
 RECIPES = [

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
-from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.features import TeacherFeatures
 
 
@@ -54,16 +53,3 @@ class Recipe(Protocol):
             generator: where random choices come from.
         """
         ...
-
-
-def recipe_for(settings: JointDistillation | ReferenceDistillation) -> Recipe:
-    """The recipe that a profile's ``[training.distillation]`` table names."""
-    match settings:
-        case JointDistillation():
-            from pipeline.training.recipes.joint import JointRecipe
-
-            return JointRecipe(settings)
-        case ReferenceDistillation():
-            from pipeline.training.recipes.reference import ReferenceRecipe
-
-            return ReferenceRecipe(settings)

@@ -49,6 +49,7 @@ def main() -> None:
         rounds=options.rounds,
         control=None,
         harness=None,
+        litert_library=None,
         work=Path("build"),
     )
     report = measure(options.bundle, how, progress_for_terminal())

@@ -12,6 +12,7 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.lowering.packages import PACKAGES
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.training.data.source import data_fingerprint
@@ -19,7 +20,7 @@ from pipeline.training.data.source import data_fingerprint
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
 
-_PACKAGES = ("torch", "executorch", "numpy", "scikit-learn")
+_PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def assemble(
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
     Args:
-        settings: the profile.
+        settings: the profile, with one backend.
         out: the bundle's folder; replaced in one move at the end, or left as it is.
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
@@ -53,11 +54,12 @@ def assemble(
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
     """
+    (backend,) = settings.lowering.backend
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
         source_fingerprint("model", "training", "lowering", "bundle", "settings.py", "assembly.py"),
-        versions(*_PACKAGES),
+        versions(*_PACKAGES, *PACKAGES[backend]),
         machine_kind(),
     )
     record = cache / "builds" / f"{key[:32]}.json"
@@ -114,7 +116,7 @@ def _make(
         ),
         dataset,
         BackendInfo(
-            name=settings.lowering.backend,
+            name=backend.name,
             exporter=backend.exporter,
             minimum_runtime=backend.minimum_runtime,
             precision=settings.lowering.precision,
@@ -125,7 +127,7 @@ def _make(
         Provenance(
             profile=settings.model_dump(mode="json"),
             data=data_fingerprint(settings.data),
-            versions=versions(*_PACKAGES),
+            versions=versions(*_PACKAGES, *PACKAGES[backend.name]),
             machine=machine_kind(),
         ),
     )

@@ -19,6 +19,9 @@ def build(
     cache: Annotated[
         Path, typer.Option(help="Folder for trained weights and lowered programs.")
     ] = Path("build/cache"),
+    backend: Annotated[
+        str | None, typer.Option(help="executorch or litert.", show_default="the profile's")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Worker processes.", show_default="one per processor", min=1)
     ] = None,
@@ -26,22 +29,28 @@ def build(
     """Builds the bundle that a profile describes, and its control arms beside it.
 
     What has not changed since an earlier build is not made again. An interrupted training goes on
-    from its last epoch.
+    from its last epoch. A profile that names several backends gives a bundle of each, from one
+    training run, in OUT-BACKEND.
     """
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
     from pipeline.progress import progress_for_terminal
     from pipeline.report.bundle_table import print_bundle
-    from pipeline.settings import load_settings
+    from pipeline.settings import backend_named, for_backend, load_settings
 
     settings = load_settings(profile)
-    target = out or Path("dist") / settings.name
-    made = assemble(settings, target, cache, progress_for_terminal(), jobs=jobs)
-    print_bundle(made.bundle.manifest)
-    print(
-        f"{target} is {'built' if made.fresh else 'up to date'}; "
-        f"its control arms are in {control_folder(target)}"
-    )
+    names = settings.lowering.backend if backend is None else (backend_named(backend),)
+    progress = progress_for_terminal()
+    for name in names:
+        target = out or Path("dist") / settings.name
+        if len(names) > 1:
+            target = target.with_name(f"{target.name}-{name}")
+        made = assemble(for_backend(settings, name), target, cache, progress, jobs=jobs)
+        print_bundle(made.bundle.manifest)
+        print(
+            f"{target} is {'built' if made.fresh else 'up to date'}; "
+            f"its control arms are in {control_folder(target)}"
+        )
 
 
 if __name__ == "__main__":

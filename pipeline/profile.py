@@ -15,16 +15,23 @@ def profile(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
     device: Annotated[str, typer.Option(help="local, or adb:HOST:PORT.")] = "local",
     out: Annotated[
-        Path | None, typer.Option(help="Report folder.", show_default="reports/NAME-DEVICE")
+        Path | None, typer.Option(help="Report folder.", show_default="reports/BUNDLE-DEVICE")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Starts of every arm in every state.", min=1)] = 15,
-    states: Annotated[str, typer.Option(help="Start states, separated by commas.")] = "cold,warm",
+    states: Annotated[
+        str,
+        typer.Option(help="Start states: cold, warm, cold-cached (cold, weight caches on disk)."),
+    ] = "cold,warm",
     control: Annotated[
         Path | None, typer.Option(help="Control arms.", show_default="beside the bundle")
     ] = None,
     harness: Annotated[
         Path | None,
         typer.Option(help="Built harness package.", show_default="built for this machine"),
+    ] = None,
+    litert_library: Annotated[
+        Path | None,
+        typer.Option(help="libLiteRt.so of the device's ABI.", show_default="the package's"),
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder to build the harness in.")] = Path("build"),
 ) -> None:
@@ -43,11 +50,12 @@ def profile(
         rounds=rounds,
         control=control,
         harness=harness,
+        litert_library=litert_library,
         work=work,
     )
     progress = progress_for_terminal()
     report = measure(bundle, options, progress)
-    folder = out or Path("reports") / f"{report.bundle.name}-{device.replace(':', '-')}"
+    folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
     write_report(report, folder)
     print_report(report)
     print(f"{folder}/report.html shows it, {folder}/report.json holds every sample")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import open_bundle, open_controls
@@ -35,6 +36,7 @@ class ProfileOptions:
         rounds: starts of every arm in every state.
         control: folder of the control arms; None for the one beside the bundle.
         harness: a built package; None to build one for this machine.
+        litert_library: a libLiteRt.so to measure; None for the package's own.
         work: folder to build it in.
     """
 
@@ -43,11 +45,12 @@ class ProfileOptions:
     rounds: int
     control: Path | None
     harness: Path | None
+    litert_library: Path | None
     work: Path
 
 
 def parse_states(text: str) -> tuple[State, ...]:
-    """Reads ``cold,warm``.
+    """Reads ``cold,warm``; ``cold-cached`` is cold with weight caches on disk.
 
     Raises:
         UsageError: something else is named, or nothing.
@@ -55,11 +58,13 @@ def parse_states(text: str) -> tuple[State, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     states: tuple[State, ...] = tuple(state for state in _STATES if state in names)
     if not names or len(states) != len(set(names)):
-        raise UsageError(f"--states {text!r}", "name cold, warm or both: --states cold,warm")
+        raise UsageError(
+            f"--states {text!r}", f"name some of {', '.join(_STATES)}, such as --states cold,warm"
+        )
     return states
 
 
-_STATES: tuple[State, ...] = ("cold", "warm")
+_STATES: tuple[State, ...] = get_args(State)
 
 
 def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) -> Report:
@@ -76,9 +81,11 @@ def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) ->
     with connect(options.device) as device:
         properties = device.properties()
         if options.harness is not None:
-            package = Package(options.harness)
+            package = Package(options.harness, options.litert_library)
         else:
-            package = build_for_host(options.work / "harness" / "host", progress)
+            package = build_for_host(
+                options.work / "harness" / "host", progress, options.litert_library
+            )
         deployment = deploy(device, package, bundle, controls, control_root, progress)
         session = HarnessSession(device, deployment)
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
@@ -90,7 +97,7 @@ def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) ->
             created=created.isoformat(timespec="seconds"),
             tool=version("pwl-android"),
             device=asdict(properties),
-            harness=campaign.info.model_dump(mode="json"),
+            harness=campaign.info.model_dump(mode="json") | {"engine": deployment.engine},
             options=asdict(amount),
             before=before.model_dump(mode="json"),
             after=read_state(device).model_dump(mode="json"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from pipeline.errors import UsageError
 from pipeline.section import Section, load_toml
 
 Count = Annotated[int, Field(ge=1)]
@@ -159,13 +160,23 @@ class TrainingSettings(Section):
     feature_cache_mb: Annotated[int, Field(ge=0)] = 2048
 
 
+BackendName = Literal["executorch", "litert"]
+
+
 class LoweringSettings(Section):
     """The mobile format, and how far a lowered program may be from eager PyTorch.
 
-    `tolerance` bounds the largest absolute difference over the largest absolute reference value.
+    Attributes:
+        backend: one name, or a list of them: then one training run gives a bundle of each.
+        precision: of weights and arithmetic.
+        tolerance: bounds the largest absolute difference over the largest absolute reference value.
     """
 
-    backend: Literal["executorch"] = "executorch"
+    backend: Annotated[
+        tuple[BackendName, ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+        Field(min_length=1),
+    ] = ("executorch",)
     precision: Literal["fp32"] = "fp32"
     tolerance: Rate = 1e-4
 
@@ -194,6 +205,24 @@ class Settings(Section):
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+
+
+def backend_named(name: str) -> BackendName:
+    """A backend's name from the command line.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for known in get_args(BackendName):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"--backend {name!r}", f"one of: {', '.join(get_args(BackendName))}")
+
+
+def for_backend(settings: Settings, backend: BackendName) -> Settings:
+    """The same profile for one backend alone."""
+    lowering = settings.lowering.model_copy(update={"backend": (backend,)})
+    return settings.model_copy(update={"lowering": lowering})
 
 
 def load_settings(path: Path) -> Settings:

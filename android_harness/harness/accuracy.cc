@@ -9,14 +9,15 @@
 #include "harness/json_line.h"
 #include "harness/stages.h"
 #include "harness/tasks.h"
-#include "pwl/executorch_engine.h"
+#include "pwl/make_engine.h"
 
 namespace pwl::harness {
 
-Status RunAccuracy(const Plan& plan) {
+Status RunAccuracy(const Options& options, const Plan& plan) {
   const Result<Rows> inputs = ReadEvaluationInputs(plan);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan.threads);
+  const Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   const auto predict = [&](size_t stage, ProgressiveModel& model) -> Status {
     std::vector<int64_t> predictions;

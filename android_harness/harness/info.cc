@@ -5,7 +5,7 @@
 
 #include "harness/json_line.h"
 #include "harness/tasks.h"
-#include "pwl/executorch_engine.h"
+#include "pwl/make_engine.h"
 
 namespace pwl::harness {
 namespace {
@@ -20,8 +20,9 @@ constexpr char kAbi[] = "x86_64";
 
 }  // namespace
 
-Status RunInfo() {
-  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(1);
+Status RunInfo(const Options& options, const Plan& plan) {
+  const Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

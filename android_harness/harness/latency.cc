@@ -10,8 +10,8 @@
 #include "harness/json_line.h"
 #include "harness/tasks.h"
 #include "pwl/clock.h"
-#include "pwl/executorch_engine.h"
 #include "pwl/loading.h"
+#include "pwl/make_engine.h"
 
 namespace pwl::harness {
 namespace {
@@ -38,7 +38,8 @@ Status RunOnce(const Contender& contender, Floats flow) {
 Status RunLatency(const Options& options, const Plan& plan) {
   const Result<Rows> inputs = ReadGoldenInputs(plan);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan.threads);
+  const Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   std::vector<std::shared_ptr<Program>> programs;
   const auto load = [&](const Artefact& artefact) -> Status {

@@ -4,10 +4,12 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/json_line.h"
 #include "harness/options.h"
+#include "harness/programs.h"
 #include "harness/start_state.h"
 #include "harness/tasks.h"
 #include "pwl/clock.h"
@@ -16,20 +18,6 @@
 
 namespace pwl::harness {
 namespace {
-
-// The programs that a measured start reads: all of them, or those before an arm's first answer.
-Result<std::vector<Artefact>> ProgramsOf(const Options& options, const Plan& plan) {
-  if (options.task == "progress") return plan.artefacts;
-  std::vector<Artefact> programs;
-  if (options.arm == "pwl") {
-    for (const size_t unit : plan.stages[0]) programs.push_back(plan.artefacts[unit]);
-  } else if (const Control* control = plan.FindControl(options.arm)) {
-    programs.push_back(control->artefact);
-  } else {
-    return Status(Code::kUsage, "the plan has no control called " + options.arm);
-  }
-  return programs;
-}
 
 // Checks the programs, brings them into the start state, and starts anew as the measured process.
 Status Launch(const Options& options, const Plan& plan) {
@@ -42,11 +30,13 @@ Status Launch(const Options& options, const Plan& plan) {
     }
     files.push_back(program.path);
   }
+  if (options.state == "cold-cached") {
+    for (std::string& file : CachesOf(options, *programs)) files.push_back(std::move(file));
+  }
   return EnterStartState(options.state, files);
 }
 
 Status Run(const Options& options, int64_t main_ns) {
-  if (options.task == "info") return RunInfo();
   const bool measured = options.task == "ttfi" || options.task == "progress";
   if (const std::optional<StartState> start = CurrentStartState(); measured && start) {
     return options.task == "ttfi" ? RunTtfi(options, *start, main_ns)
@@ -55,11 +45,12 @@ Status Run(const Options& options, int64_t main_ns) {
   Result<Plan> plan = ReadPlan(options.plan);
   if (!plan.ok()) return plan.status();
   if (measured) return Launch(options, *plan);
+  if (options.task == "info") return RunInfo(options, *plan);
   // Nothing here is about the time that loading takes, so everything is checked.
   plan->verify = Verify::kSha256;
   if (options.task == "latency") return RunLatency(options, *plan);
-  if (options.task == "accuracy") return RunAccuracy(*plan);
-  if (options.task == "parity") return RunParity(*plan);
+  if (options.task == "accuracy") return RunAccuracy(options, *plan);
+  if (options.task == "parity") return RunParity(options, *plan);
   return {Code::kUsage, "no task is called " + options.task};
 }
 

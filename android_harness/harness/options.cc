@@ -33,9 +33,15 @@ Result<Options> ParseOptions(int argc, char** argv) {
       options.arm = value;
     } else if (name == "--state") {
       options.state = value;
-      good = value == "cold" || value == "warm";
+      good = value == "cold" || value == "warm" || value == "cold-cached";
     } else if (name == "--inferences") {
       good = ParseCount(value, &options.inferences);
+    } else if (name == "--library") {
+      options.library = value;
+    } else if (name == "--weight-cache") {
+      options.cache.folder = value;
+    } else if (name == "--runtime") {
+      options.cache.runtime = value;
     } else if (name == "--hold") {
       good = ParseCount(value, &options.hold);
     } else {
@@ -48,10 +54,18 @@ Result<Options> ParseOptions(int argc, char** argv) {
   if (options.task.empty() || options.nonce.empty()) {
     return Status(Code::kUsage, "--task and --nonce are needed");
   }
-  if (options.task != "info" && options.plan.empty()) {
-    return Status(Code::kUsage, "--plan is needed");
+  if (options.plan.empty()) return Status(Code::kUsage, "--plan is needed");
+  if (options.cache.enabled() && options.cache.runtime.empty()) {
+    return Status(Code::kUsage, "--weight-cache needs --runtime, which its files are named after");
+  }
+  if (options.state == "cold-cached" && !options.cache.enabled()) {
+    return Status(Code::kUsage, "--state cold-cached needs --weight-cache");
   }
   return options;
+}
+
+EngineOptions EngineOptionsOf(const Options& options, const Plan& plan) {
+  return {plan.threads, options.library, options.cache};
 }
 
 }  // namespace pwl::harness

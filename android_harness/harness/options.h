@@ -4,7 +4,10 @@
 
 #include <string>
 
+#include "pwl/make_engine.h"
+#include "pwl/plan.h"
 #include "pwl/status.h"
+#include "pwl/weight_cache.h"
 
 namespace pwl::harness {
 
@@ -13,17 +16,24 @@ struct Options {
   std::string plan;            // path of the plan
   std::string nonce;           // repeated in the last line, which proves that nothing was cut off
   std::string arm = "pwl";     // ttfi: pwl, or the name of a control
-  std::string state = "warm";  // ttfi, progress: cold or warm page cache
-  int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds
-  int hold = 0;        // progress: inferences at each stage before the next one is loaded
+  std::string state = "warm";  // ttfi, progress: cold or warm page cache; cold-cached: cold, with
+                               // weight caches on disk
+  int inferences = 0;   // ttfi: after the first; progress: after the last stage; latency: rounds
+  int hold = 0;         // progress: inferences at each stage before the next one is loaded
+  std::string library;  // of an engine that is loaded while the program runs: its path
+  WeightCache cache;    // where the engine keeps packed weights, if it shall
 };
 
 constexpr char kUsage[] =
     "usage: pwl_harness --task TASK --plan PLAN --nonce WORD\n"
-    "                   [--arm NAME] [--state cold|warm] [--inferences N] [--hold N]\n"
+    "                   [--arm NAME] [--state cold|warm|cold-cached] [--inferences N] [--hold N]\n"
+    "                   [--library PATH] [--weight-cache FOLDER --runtime SHA256]\n"
     "tasks: info, ttfi, progress, latency, accuracy, parity\n";
 
 Result<Options> ParseOptions(int argc, char** argv);
+
+// How the engine of a plan is made in this process.
+EngineOptions EngineOptionsOf(const Options& options, const Plan& plan);
 
 }  // namespace pwl::harness
 

@@ -8,15 +8,16 @@
 #include "harness/json_line.h"
 #include "harness/stages.h"
 #include "harness/tasks.h"
-#include "pwl/executorch_engine.h"
 #include "pwl/loading.h"
+#include "pwl/make_engine.h"
 
 namespace pwl::harness {
 
-Status RunParity(const Plan& plan) {
+Status RunParity(const Options& options, const Plan& plan) {
   const Result<Rows> inputs = ReadGoldenInputs(plan);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan.threads);
+  const Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   std::vector<float> logits;
   const auto print = [&](const std::string& name, size_t stage, size_t input) {

@@ -1,5 +1,7 @@
 #include "harness/process.h"
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -28,6 +30,15 @@ Memory ReadMemory() {
 }
 
 int64_t StorageBytesRead() { return Field("/proc/self/io", "read_bytes:"); }
+
+int64_t SizeOf(const std::vector<std::string>& files) {
+  int64_t sum = 0;
+  struct stat found{};
+  for (const std::string& path : files) {
+    if (stat(path.c_str(), &found) == 0) sum += found.st_size;
+  }
+  return sum;
+}
 
 std::vector<std::string> CommandLine() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);

@@ -20,6 +20,9 @@ Memory ReadMemory();
 // Bytes that this process made the storage read, or -1 where the kernel does not say.
 int64_t StorageBytesRead();
 
+// Size of the files that are there; missing ones count nothing.
+int64_t SizeOf(const std::vector<std::string>& files);
+
 // The command line that this process was started with, dynamic loader included.
 std::vector<std::string> CommandLine();
 

@@ -12,9 +12,10 @@
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/process.h"
+#include "harness/programs.h"
 #include "harness/tasks.h"
 #include "pwl/clock.h"
-#include "pwl/executorch_engine.h"
+#include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
 
 namespace pwl::harness {
@@ -103,7 +104,8 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   const int64_t origin = NowNs();
   Result<Plan> plan = ReadPlan(options.plan);
   if (!plan.ok()) return plan.status();
-  const Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan->threads);
+  const Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan->backend, EngineOptionsOf(options, *plan));
   if (!engine.ok()) return engine.status();
   Pace pace(options.hold);
   Recorder recorder;
@@ -157,6 +159,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
       .Add("rss_kb", last.rss_kb)
       .Add("peak_rss_kb", last.peak_kb)
       .Add("bytes_read", StorageBytesRead())
+      .Add("cache_bytes", CacheBytes(options, *described))
       .Print();
   Print(first, first_memory, origin);
   for (size_t i = 0; i < recorder.loads().size(); ++i) {

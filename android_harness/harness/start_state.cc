@@ -100,29 +100,30 @@ std::optional<StartState> CurrentStartState() {
   const char* text = std::getenv(kVariable);
   if (text == nullptr) return std::nullopt;
   StartState state;
-  char name[8];
+  char name[16];
   long long exec = 0;
   long long pages = 0;
   long long resident = 0;
-  if (std::sscanf(text, "%7s %lld %lld %lld", name, &exec, &pages, &resident) != 4) {
+  if (std::sscanf(text, "%15s %lld %lld %lld", name, &exec, &pages, &resident) != 4) {
     return std::nullopt;
   }
   return StartState{name, exec, pages, resident};
 }
 
 Status EnterStartState(const std::string& state, const std::vector<std::string>& files) {
+  const bool cold = state != "warm";
   int64_t pages = 0;
   int64_t resident = 0;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     for (const std::string& path : files) {
-      Status status = state == "cold" ? Evict(path) : ReadThrough(path);
+      Status status = cold ? Evict(path) : ReadThrough(path);
       if (!status.ok()) return status;
     }
     if (Status status = CountAll(files, &pages, &resident); !status.ok()) return status;
-    if (resident == (state == "cold" ? 0 : pages)) break;
+    if (resident == (cold ? 0 : pages)) break;
     usleep(5000);
   }
-  if (state == "cold" && resident > 0) {
+  if (cold && resident > 0) {
     return {Code::kNotCold, std::to_string(resident) + " of " + std::to_string(pages) +
                                 " pages stay in memory; is the folder on a tmpfs?"};
   }

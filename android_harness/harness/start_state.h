@@ -17,7 +17,7 @@ namespace pwl::harness {
 
 // How the measured process was started.
 struct StartState {
-  std::string state;           // "cold" or "warm"
+  std::string state;           // "cold", "warm" or "cold-cached"
   int64_t exec_ns = 0;         // when it was started, NowNs()
   int64_t pages = 0;           // pages of its files
   int64_t resident_pages = 0;  // of which were in the page cache

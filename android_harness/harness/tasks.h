@@ -10,7 +10,7 @@
 namespace pwl::harness {
 
 // What this build is, and what the device lets it see.
-Status RunInfo();
+Status RunInfo(const Options& options, const Plan& plan);
 
 // Time to first inference of one arm, in this process, whose start state has been entered.
 Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns);
@@ -22,10 +22,10 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
 Status RunLatency(const Options& options, const Plan& plan);
 
 // Predictions for the evaluation images at every stage.
-Status RunAccuracy(const Plan& plan);
+Status RunAccuracy(const Options& options, const Plan& plan);
 
 // Logits of the golden inputs at every stage and of every control.
-Status RunParity(const Plan& plan);
+Status RunParity(const Options& options, const Plan& plan);
 
 }  // namespace pwl::harness
 

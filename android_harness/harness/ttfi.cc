@@ -9,10 +9,11 @@
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/process.h"
+#include "harness/programs.h"
 #include "harness/tasks.h"
 #include "pwl/clock.h"
-#include "pwl/executorch_engine.h"
 #include "pwl/loading.h"
+#include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
 
 namespace pwl::harness {
@@ -34,26 +35,27 @@ struct Arm {
   }
 };
 
-Result<Arm> Load(const std::string& name, const std::string& plan_path) {
+Result<Arm> Load(const Options& options) {
+  const std::string& name = options.arm;
   Arm arm;
   int64_t begin = NowNs();
   // The progressive arm has to read its plan to know what to load, so that belongs to its time. An
   // app with one model has no plan; here it is only how the harness learns the file's name.
-  Result<Plan> plan = ReadPlan(plan_path);
+  Result<Plan> plan = ReadPlan(options.plan);
   if (!plan.ok()) return plan.status();
   if (name == "pwl") {
     arm.times.locate_ns += NowNs() - begin;
   }
   begin = NowNs();
-  Result<std::unique_ptr<Engine>> engine = MakeExecuTorchEngine(plan->threads);
+  Result<std::unique_ptr<Engine>> engine =
+      MakeEngine(plan->backend, EngineOptionsOf(options, *plan));
   if (!engine.ok()) return engine.status();
   arm.engine = std::move(*engine);
   arm.engine_ns = NowNs() - begin;
   if (name == "pwl") {
     StageLoad load;
-    const ProgressiveOptions options{plan->verify, nullptr};
-    auto model =
-        ProgressiveModel::Start(std::move(*plan), arm.engine.get(), options, nullptr, &load);
+    const ProgressiveOptions how{plan->verify, nullptr};
+    auto model = ProgressiveModel::Start(std::move(*plan), arm.engine.get(), how, nullptr, &load);
     if (!model.ok()) return model.status();
     arm.model = std::move(*model);
     arm.times += load.times;
@@ -78,7 +80,7 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
   std::vector<float> logits;
 
   const int64_t begin = NowNs();
-  Result<Arm> arm = Load(options.arm, options.plan);
+  Result<Arm> arm = Load(options);
   if (!arm.ok()) return arm.status();
   const int64_t loaded = NowNs();
   if (Status status = arm->Infer(inputs->row(0), &logits); !status.ok()) return status;
@@ -112,6 +114,7 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
       .Add("steady_rss_kb", after.rss_kb)
       .Add("peak_rss_kb", after.peak_kb)
       .Add("bytes_read", bytes_read)
+      .Add("cache_bytes", CacheBytes(options, *plan))
       .Add("steady_ns", steady)
       .Add("logits", logits)
       .Print();

@@ -54,10 +54,10 @@ class ExecuTorchProgram final : public pwl::Program {
                                                     const LoadBackendOptionsMap& options,
                                                     LoadTimes* times) {
     const int64_t begin = NowNs();
-    Result<std::unique_ptr<MappedDataLoader>> loader = MappedDataLoader::Map(path);
-    if (!loader.ok()) return loader.status();
-    MappedDataLoader* const mapped_file = loader->get();  // belongs to the module from here on
-    auto module = std::make_unique<Module>(std::move(*loader));
+    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(path);
+    if (!file.ok()) return file.status();
+    MappedFile* const mapped_file = file->get();  // belongs to the module from here on
+    auto module = std::make_unique<Module>(std::make_unique<MappedDataLoader>(std::move(*file)));
     const int64_t mapped = NowNs();
     // Minimal verification would crash on some damaged files; this one costs microseconds.
     if (const Error error =
@@ -133,6 +133,8 @@ class ExecuTorchProgram final : public pwl::Program {
 
 class ExecuTorchEngine final : public Engine {
  public:
+  explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
+
   Status Configure(int threads) {
     auto* pool = executorch::extension::threadpool::get_threadpool();
     // Null where the processor cannot be identified, as without /sys.
@@ -140,31 +142,42 @@ class ExecuTorchEngine final : public Engine {
     if (!pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads))) {
       return {Code::kRuntime, "ExecuTorch refuses " + std::to_string(threads) + " threads"};
     }
-    if (options_.set_option("workspace_sharing_mode", kWorkspacePerModel) != Error::Ok ||
-        map_.set_options(kXnnpack, options_.view()) != Error::Ok) {
-      return {Code::kRuntime, "ExecuTorch refuses the options of its XNNPACK backend"};
-    }
     if (executorch::runtime::get_backend_class(kXnnpack) == nullptr) {
       return {Code::kRuntime, "this build of ExecuTorch has no XNNPACK backend"};
     }
     return {};
   }
 
-  Result<std::unique_ptr<pwl::Program>> Load(const std::string& path, LoadTimes* times) override {
-    return ExecuTorchProgram::Load(path, map_, times);
+  Result<std::unique_ptr<pwl::Program>> Load(const std::string& path, const std::string& sha256,
+                                             LoadTimes* times) override {
+    BackendOptions<3> options;
+    LoadBackendOptionsMap map;
+    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerModel);
+    // They live until Load returns, which is as long as ExecuTorch reads the options.
+    std::string packed;
+    if (cache_.enabled()) {
+      packed = cache_.FileOf(sha256);
+      if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
+        return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
+      }
+      if (error == Error::Ok) error = options.set_option("weight_cache_enabled", true);
+      if (error == Error::Ok) error = options.set_option("packed_cache_path", packed.c_str());
+    }
+    if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
+    if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
+    return ExecuTorchProgram::Load(path, map, times);
   }
 
   std::string Name() const override { return "executorch " PWL_EXECUTORCH_VERSION; }
 
  private:
-  BackendOptions<1> options_;
-  LoadBackendOptionsMap map_;
+  const WeightCache cache_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads) {
-  auto engine = std::make_unique<ExecuTorchEngine>();
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache) {
+  auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache));
   if (Status status = engine->Configure(threads); !status.ok()) return status;
   return std::unique_ptr<Engine>(std::move(engine));
 }

@@ -65,7 +65,7 @@ Status CheckArtefact(const Artefact& artefact, Verify verify, LoadTimes* times) 
 Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,
                                               Engine* engine, LoadTimes* times) {
   if (Status status = CheckArtefact(artefact, verify, times); !status.ok()) return status;
-  Result<std::unique_ptr<Program>> program = engine->Load(artefact.path, times);
+  Result<std::unique_ptr<Program>> program = engine->Load(artefact.path, artefact.sha256, times);
   if (!program.ok()) {
     return Status(program.status().code(), artefact.id + ": " + program.status().message());
   }

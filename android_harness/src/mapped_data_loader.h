@@ -10,38 +10,28 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
+#include <utility>
 
-#include "pwl/status.h"
+#include "mapped_file.h"
 
 namespace pwl {
 
 class MappedDataLoader final : public executorch::runtime::DataLoader {
  public:
-  static Result<std::unique_ptr<MappedDataLoader>> Map(const std::string& path);
-  ~MappedDataLoader() override;
-
-  MappedDataLoader(const MappedDataLoader&) = delete;
-  MappedDataLoader& operator=(const MappedDataLoader&) = delete;
-
-  // Lets go of the memory behind the mapping. What is read again comes back from the file.
-  void DropPages();
+  explicit MappedDataLoader(std::unique_ptr<MappedFile> file) : file_(std::move(file)) {}
 
   // Buffers point into the mapping: they are valid as long as the loader.
   executorch::runtime::Result<executorch::runtime::FreeableBuffer> load(
       size_t offset, size_t size, const SegmentInfo& info) const override;
   executorch::runtime::Error load_into(size_t offset, size_t size, const SegmentInfo& info,
                                        void* buffer) const override;
-  executorch::runtime::Result<size_t> size() const override { return size_; }
+  executorch::runtime::Result<size_t> size() const override { return file_->size(); }
 
  private:
-  MappedDataLoader(void* data, size_t size) : data_(data), size_(size) {}
-
   // Where `size` bytes at `offset` lie, or nullptr when the file ends before.
   const char* Find(size_t offset, size_t size) const;
 
-  void* const data_;
-  const size_t size_;
+  const std::unique_ptr<MappedFile> file_;
 };
 
 }  // namespace pwl

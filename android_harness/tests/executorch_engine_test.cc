@@ -35,10 +35,10 @@ TEST(ExecuTorchEngine, RefusesWhatIsNoProgram) {
   const TemporaryFolder folder;
   const auto engine = MakeEngine();
   LoadTimes times;
-  EXPECT_FALSE(engine->Load(folder.Write("empty", ""), &times).ok());
-  EXPECT_FALSE(engine->Load(folder.Write("text", std::string(5000, 'x')), &times).ok());
-  EXPECT_FALSE(engine->Load(folder.path(), &times).ok());
-  EXPECT_FALSE(engine->Load(folder.path() + "/missing", &times).ok());
+  EXPECT_FALSE(engine->Load(folder.Write("empty", ""), "", &times).ok());
+  EXPECT_FALSE(engine->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
+  EXPECT_FALSE(engine->Load(folder.path(), "", &times).ok());
+  EXPECT_FALSE(engine->Load(folder.path() + "/missing", "", &times).ok());
 }
 
 class RealBundle : public testing::Test {
@@ -92,7 +92,7 @@ TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
 TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
   const auto engine = MakeEngine();
   LoadTimes times;
-  auto program = engine->Load(plan_.artefacts[plan_.stages[0][0]].path, &times);
+  auto program = engine->Load(plan_.artefacts[plan_.stages[0][0]].path, "", &times);
   ASSERT_TRUE(program.ok());
   EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
 }
@@ -104,7 +104,7 @@ TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
   for (size_t i = 0; i < 40; ++i) {
     LoadTimes times;
     const std::string path = folder.Write("cut", whole.substr(0, whole.size() * i / 40));
-    EXPECT_FALSE(engine->Load(path, &times).ok()) << i;
+    EXPECT_FALSE(engine->Load(path, "", &times).ok()) << i;
   }
 }
 

@@ -48,7 +48,8 @@ class FakeEngine : public Engine {
     std::atomic<bool> running_{false};
   };
 
-  Result<std::unique_ptr<Program>> Load(const std::string& path, LoadTimes* times) override {
+  Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string&,
+                                        LoadTimes* times) override {
     {
       std::unique_lock<std::mutex> lock(mutex_);
       ++loads_;

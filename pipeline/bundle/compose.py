@@ -92,6 +92,7 @@ def compose_bundle(
                 sha256=program.sha256,
                 parameters=lowered.parameters[unit],
                 operators=dict(program.operators),
+                delegated=program.delegated,
                 input=_edge(program, "input"),
                 output=_edge(program, "output"),
                 parity=Deviation(**asdict(program.parity)),

@@ -62,6 +62,7 @@ class Artefact(FileEntry):
         block: index of the block, or of the block that a converter follows.
         parameters: number of parameters in the trained module.
         operators: how often each operator occurs in the program.
+        delegated: how many of these the accelerated delegate runs.
         input: what it reads.
         output: what it writes.
         parity: against eager PyTorch, on the machine that built the bundle.
@@ -72,6 +73,7 @@ class Artefact(FileEntry):
     block: Annotated[int, Field(ge=0)]
     parameters: Annotated[int, Field(ge=0)]
     operators: dict[str, int]
+    delegated: Annotated[int, Field(ge=0)]
     input: Edge
     output: Edge
     parity: Deviation
@@ -161,7 +163,7 @@ class Evaluation(Section):
 class BackendInfo(Section):
     """What wrote the programs and what can read them."""
 
-    name: Literal["executorch"]
+    name: Literal["executorch", "litert"]
     exporter: str
     minimum_runtime: str
     precision: Literal["fp32"]

@@ -78,6 +78,8 @@ def run_campaign(session: HarnessSession, options: CampaignOptions, progress: Pr
         campaign.predictions = session.accuracy()
         task.advance(1)
     states = _possible_states(session, options.states, campaign.notes)
+    if "cold-cached" in states:
+        session.fill_caches(ARMS)
     order = random.Random(options.seed)
     with progress.task("starts", total=(options.rounds + 1) * len(states) * 4) as task:
         for number in range(-1, options.rounds):
@@ -102,12 +104,12 @@ def _possible_states(
     session: HarnessSession, states: Sequence[State], notes: list[str]
 ) -> list[State]:
     """The start states that the device allows; a cold one is tried before it is counted on."""
-    if "cold" in states:
+    if set(states) - {"warm"}:
         try:
             session.ttfi("pwl", "cold", 0)
         except NotColdError as error:
             notes.append(f"no cold starts: {error.what}")
-            return [state for state in states if state != "cold"]
+            return [state for state in states if state == "warm"]
     return list(states)
 
 

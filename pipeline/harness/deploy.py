@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.bundle.control import Controls
+from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.device.base import Device
 from pipeline.device.digest import device_sha256
 from pipeline.errors import DeviceError, IntegrityError
-from pipeline.harness.package import Package
+from pipeline.harness.package import Package, PackageFile
 from pipeline.harness.plan import BUNDLE_FOLDER, CONTROL_FOLDER, plan_text
 from pipeline.progress import Progress
 from pipeline.units import size
@@ -28,21 +29,18 @@ class Deployment:
     Attributes:
         command: how the harness is started.
         plan: path of the plan.
+        engine: name and version of the inference library.
+        caching: flags that make it keep packed weights.
         pushed: files that had to be pushed.
         pushed_bytes: their size.
     """
 
     command: tuple[str, ...]
     plan: PurePosixPath
+    engine: str
+    caching: tuple[str, ...]
     pushed: int
     pushed_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    source: Path
-    sha256: str
-    executable: bool = False
 
 
 def deploy(
@@ -69,31 +67,60 @@ def deploy(
             f"{package.description.abi}",
             "build the harness for that ABI and name its folder with --harness",
         )
-    harness = device.workdir / "harness"
-    home = device.workdir / "bundles" / bundle.manifest.name
     manifest = bundle.manifest
-    wanted = {
-        harness / file.path: _File(package.root / file.path, file.sha256, file.executable)
-        for file in package.description.files
-    }
+    backend = manifest.backend.name
+    name = f"{manifest.name}-{backend}"
+    harness = device.workdir / "harness"
+    home = device.workdir / "bundles" / name
+    wanted = {harness / path: file for path, file in package.files_for(backend).items()}
     for entry in manifest.files():
         target = home / BUNDLE_FOLDER / entry.path
-        wanted[target] = _File(bundle.root / entry.path, entry.sha256)
+        wanted[target] = PackageFile(bundle.root / entry.path, entry.sha256, executable=False)
     for arm in controls.arms:
-        wanted[home / CONTROL_FOLDER / arm.path] = _File(control_root / arm.path, arm.sha256)
+        wanted[home / CONTROL_FOLDER / arm.path] = PackageFile(
+            control_root / arm.path, arm.sha256, executable=False
+        )
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".plan") as plan:
         text = plan_text(manifest, controls, verify="size")
         plan.write(text)
         plan.flush()
-        wanted[home / "plan"] = _File(Path(plan.name), hashlib.sha256(text.encode()).hexdigest())
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        wanted[home / "plan"] = PackageFile(Path(plan.name), digest, executable=False)
         pushed, pushed_bytes = _push(device, wanted, progress)
     for folder in (harness, home):
         _remove_stale(device, folder, wanted)
-    return Deployment(tuple(package.command(harness)), home / "plan", pushed, pushed_bytes)
+    return Deployment(
+        command=(*package.command(harness), *_library_flags(package, backend, harness)),
+        plan=home / "plan",
+        engine=package.description.engines[backend],
+        caching=_caches(device, package.runtime_id(backend), name, manifest, controls),
+        pushed=pushed,
+        pushed_bytes=pushed_bytes,
+    )
+
+
+def _library_flags(package: Package, backend: str, harness: PurePosixPath) -> tuple[str, ...]:
+    library = package.description.litert if backend == "litert" else None
+    return ("--library", str(harness / library)) if library else ()
+
+
+def _caches(
+    device: Device, runtime: str, name: str, manifest: Manifest, controls: Controls
+) -> tuple[str, ...]:
+    """Makes the folder of weight caches, without those of other programs and other runtimes.
+
+    Their names are those that android_harness/include/pwl/weight_cache.h gives them.
+    """
+    folder = device.workdir / "caches" / name
+    device.run(["mkdir", "-p", str(folder)], deadline_s=_DEADLINE_S)
+    programs = [*manifest.artefacts, *controls.arms]
+    own = [folder / f"{program.sha256}-{runtime}.xnnpack" for program in programs]
+    _remove_stale(device, folder, own)
+    return ("--weight-cache", str(folder), "--runtime", runtime)
 
 
 def _push(
-    device: Device, wanted: Mapping[PurePosixPath, _File], progress: Progress
+    device: Device, wanted: Mapping[PurePosixPath, PackageFile], progress: Progress
 ) -> tuple[int, int]:
     there = device_sha256(device, list(wanted))
     missing = {path: file for path, file in wanted.items() if there.get(path) != file.sha256}
@@ -120,12 +147,10 @@ def _push(
     return len(missing), total
 
 
-def _remove_stale(
-    device: Device, folder: PurePosixPath, wanted: Mapping[PurePosixPath, _File]
-) -> None:
+def _remove_stale(device: Device, folder: PurePosixPath, wanted: Iterable[PurePosixPath]) -> None:
     """Removes what an earlier deployment left in a folder and this one does not have."""
     listing = device.run(["find", str(folder), "-type", "f"], deadline_s=_DEADLINE_S)
     found = {PurePosixPath(line) for line in listing.stdout.decode(errors="replace").splitlines()}
-    stale = sorted(str(path) for path in found - wanted.keys())
+    stale = sorted(str(path) for path in found.difference(wanted))
     for start in range(0, len(stale), 100):
         device.run(["rm", "-f", *stale[start : start + 100]], deadline_s=_DEADLINE_S)

@@ -7,7 +7,10 @@ library) has neither and is described by the same file.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -33,8 +36,9 @@ class PackageDescription(Section):
 
     Attributes:
         abi: in Android's spelling.
-        engine: name and version of the runtime inside.
+        engines: name and version of the inference library, by the backend that it runs.
         program: path of the harness.
+        litert: path of libLiteRt.so, if it brings one; only LiteRT bundles need it.
         loader: path of a dynamic loader to start it with, if it brings one.
         libraries: folder of its shared libraries, if it brings some.
         files: every file but harness.json.
@@ -42,21 +46,41 @@ class PackageDescription(Section):
 
     schema_version: Literal[1] = 1
     abi: str
-    engine: str
+    engines: Mapping[str, str]
     program: str
+    litert: str | None
     loader: str | None
     libraries: str | None
     files: tuple[PackagedFile, ...]
 
 
-class Package:
-    """A package on this machine's disk whose files have been checked."""
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file of a package as it lies on this machine."""
 
-    def __init__(self, root: Path) -> None:
+    source: Path
+    sha256: str
+    executable: bool
+
+
+class Package:
+    """A package on this machine's disk whose files have been checked.
+
+    Attributes:
+        root: its folder.
+        description: its harness.json.
+        files: by path below the package.
+    """
+
+    def __init__(self, root: Path, litert_library: Path | None = None) -> None:
         """Reads a package.
 
+        Args:
+            root: its folder.
+            litert_library: a libLiteRt.so to take instead of the package's own.
+
         Raises:
-            UsageError: `root` holds none.
+            UsageError: `root` holds none, or `litert_library` is not there.
             IntegrityError: a file is missing or is not what harness.json says.
         """
         self.root = root
@@ -77,6 +101,42 @@ class Package:
             if not found.is_file() or sha256_of(found) != file.sha256:
                 state = "is damaged" if found.is_file() else "is missing"
                 raise IntegrityError(f"{found} {state}", "build the harness again")
+        self.files = {
+            file.path: PackageFile(root / file.path, file.sha256, file.executable)
+            for file in self.description.files
+        }
+        if litert_library is not None:
+            self._take_litert(litert_library)
+
+    def _take_litert(self, library: Path) -> None:
+        if not library.is_file():
+            raise UsageError(f"{library}: no such file", "name a libLiteRt.so for the device's ABI")
+        path = self.description.litert or "libLiteRt.so"
+        digest = sha256_of(library)
+        self.files[path] = PackageFile(library, digest, executable=False)
+        engines = {**self.description.engines, "litert": f"litert {library.name} {digest[:12]}"}
+        self.description = self.description.model_copy(update={"engines": engines, "litert": path})
+
+    def files_for(self, backend: str) -> dict[str, PackageFile]:
+        """What a bundle of that backend needs of it.
+
+        Raises:
+            UsageError: it has no engine for that backend.
+        """
+        if backend not in self.description.engines:
+            raise UsageError(
+                f"the harness in {self.root} has no engine for {backend}",
+                "name a libLiteRt.so with --litert-library"
+                if backend == "litert"
+                else "build the harness again",
+            )
+        spare = self.description.litert if backend != "litert" else None
+        return {path: file for path, file in self.files.items() if path != spare}
+
+    def runtime_id(self, backend: str) -> str:
+        """The sha256 of all that has a part in running programs of a backend."""
+        files = sorted((path, file.sha256) for path, file in self.files_for(backend).items())
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
     def command(self, root: PurePosixPath) -> list[str]:
         """How the harness is started on a device where the package lies in `root`."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pipeline.section import Section
 
-State = Literal["cold", "warm"]
+State = Literal["cold", "warm", "cold-cached"]
 
 
 class Info(Section):
@@ -24,7 +24,8 @@ class Info(Section):
 class TtfiSample(Section):
     """One process from its start to its first answer, and some inferences after.
 
-    Times are nanoseconds, memory kB; -1 where the device does not say. `ttfi_ns` runs from "the app
+    `cache_bytes` is the size of the arm's weight caches, 0 without them. Times are nanoseconds,
+    memory kB; -1 where the device does not say. `ttfi_ns` runs from "the app
     wants an answer" to the answer; `process_ns` from the start of the process. The phases of the
     former are engine, locate, verify, map, parse, prepare, run0.
     """
@@ -47,6 +48,7 @@ class TtfiSample(Section):
     steady_rss_kb: int
     peak_rss_kb: int
     bytes_read: int
+    cache_bytes: int
     steady_ns: tuple[int, ...]
     logits: tuple[float | None, ...]
 
@@ -89,6 +91,7 @@ class ProgressSample(Section):
         rss_kb: at the end.
         peak_rss_kb: highest.
         bytes_read: from storage.
+        cache_bytes: size of the weight caches of all programs, 0 without them.
         loads: every stage that became active, in order.
         inferences: every inference.
     """
@@ -102,6 +105,7 @@ class ProgressSample(Section):
     rss_kb: int
     peak_rss_kb: int
     bytes_read: int
+    cache_bytes: int
     loads: tuple[StageLoad, ...]
     inferences: Inferences
 

@@ -55,17 +55,24 @@ class HarnessSession:
 
     def ttfi(self, arm: str, state: State, inferences: int) -> TtfiSample:
         """One cold or warm start of an arm, and some inferences after the first."""
-        flags = ["--arm", arm, "--state", state, "--inferences", str(inferences)]
+        flags = [*self._state(state), "--arm", arm, "--inferences", str(inferences)]
         return self._one(self.run("ttfi", *flags), "ttfi", TtfiSample)
 
     def progress(self, state: State, inferences: int, hold: int = 0) -> ProgressSample:
         """One start that goes through all stages, and some inferences after the last swap."""
-        flags = ["--state", state, "--inferences", str(inferences), "--hold", str(hold)]
+        flags = [*self._state(state), "--inferences", str(inferences), "--hold", str(hold)]
         lines = self.run("progress", *flags)
         head = dict(self._lines(lines, "progress")[0])
         head["loads"] = tuple(self._lines(lines, "stage"))
         head["inferences"] = self._lines(lines, "inferences")[0]
         return self._typed(head, ProgressSample)
+
+    def fill_caches(self, arms: Sequence[str]) -> None:
+        """Starts every arm once so that the engine leaves the packed weights of every program."""
+        caching = self._deployment.caching
+        self.run("progress", *caching, "--state", "warm")
+        for arm in arms:
+            self.run("ttfi", *caching, "--state", "warm", "--arm", arm)
 
     def latency(self, rounds: int) -> list[LatencySample]:
         """Steady latencies of all stages and controls, taken in turns."""
@@ -108,6 +115,10 @@ class HarnessSession:
                 "run it again; if it stays so, the device kills the process or drops output",
             )
         return lines[:-1]
+
+    def _state(self, state: State) -> list[str]:
+        caching = self._deployment.caching if state == "cold-cached" else ()
+        return ["--state", state, *caching]
 
     def _parse(self, task: str, done: Completed) -> list[Line]:
         lines: list[Line] = []

@@ -24,8 +24,13 @@ _SOURCES = Path(__file__).parents[2] / "android_harness"
 _STEP = re.compile(r"^\[(\d+)/(\d+)\]")
 
 
-def build_for_host(folder: Path, progress: Progress) -> Package:
+def build_for_host(folder: Path, progress: Progress, litert_library: Path | None = None) -> Package:
     """The harness for this machine, built in `folder` unless nothing changed since the last time.
+
+    Args:
+        folder: where it is built and packed.
+        progress: told how far the compiler is.
+        litert_library: a libLiteRt.so to take instead of the installed package's.
 
     Raises:
         UsageError: the C++ sources, a compiler, CMake or Ninja are missing.
@@ -36,32 +41,43 @@ def build_for_host(folder: Path, progress: Progress) -> Package:
     key = fingerprint(
         [(str(path.relative_to(_SOURCES)), sha256_of(path)) for path in _source_files()],
         version("executorch"),
+        version("ai-edge-litert"),
         platform.machine(),
         _compiler(),
     )
     try:
         if json.loads(record.read_text(encoding="utf-8")) == {"key": key}:
-            return Package(package)
+            return Package(package, litert_library)
     except (OSError, ValueError, UsageError):
         pass  # never built, or incomplete
     program = _compile(folder / "cmake", progress)
     _collect(program, package)
     write_text(record, json.dumps({"key": key}))
-    return Package(package)
+    return Package(package, litert_library)
 
 
 def configure_command(build: Path, *options: str) -> list[str]:
     """The CMake call that configures the harness's sources for this machine in `build`."""
-    spec = find_spec("executorch")
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError("the executorch package is not installed", "pip install executorch")
-    prefix = next(iter(spec.submodule_search_locations))
+    prefix = _installed("executorch")
     return [
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
         *("-S", str(_SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefix}"),
         *options,
     ]
+
+
+def installed_litert_library() -> Path:
+    """libLiteRt.so of the ai-edge-litert package."""
+    return _installed("ai_edge_litert") / "libLiteRt.so"
+
+
+def _installed(package: str) -> Path:
+    """The folder of a Python package, which is not imported."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"the package {package} is not installed", "pip install -e .")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def tool(name: str) -> str:
@@ -132,20 +148,9 @@ def _run(command: list[str], build: Path) -> None:
 
 def _collect(program: Path, package: Path) -> None:
     """Puts the program, its shared libraries and their loader into a folder of their own."""
-    listing = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True)
-    libraries: dict[str, Path] = {}
-    loader: Path | None = None
-    for line in listing.stdout.splitlines():
-        name, _, rest = line.strip().partition(" => ")
-        path = Path((rest or name).split(" (")[0])
-        if "not found" in line:
-            raise DeviceError(f"{program} needs {name}, which is not found")
-        if rest:
-            libraries[name] = path
-        elif path.is_absolute():
-            loader = path
-    if loader is None:
-        raise DeviceError(f"{program} names no dynamic loader")
+    litert = installed_litert_library()
+    libraries, loader = _needed_by(program)
+    libraries |= _needed_by(litert)[0] | {litert.name: litert}
     # What the wheel's libraries ask for besides (libdl and libpthread) is empty in today's glibc,
     # but the loader still wants to find it, so all that ldd lists travels.
     content = {"pwl_harness": program, f"lib/{loader.name}": loader}
@@ -161,11 +166,34 @@ def _collect(program: Path, package: Path) -> None:
             files.append(PackagedFile(path=name, sha256=sha256_of(target), executable=executable))
         description = PackageDescription(
             abi=_ABIS.get(platform.machine(), platform.machine()),
-            engine=f"executorch {version('executorch')}",
+            engines={
+                "executorch": f"executorch {version('executorch')}",
+                "litert": f"litert {version('ai-edge-litert')}",
+            },
             program="pwl_harness",
+            litert=f"lib/{litert.name}",
             loader=f"lib/{loader.name}",
             libraries="lib",
             files=tuple(files),
         )
         text = json.dumps(description.model_dump(mode="json"), indent=1)
         (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def _needed_by(binary: Path) -> tuple[dict[str, Path], Path]:
+    """The shared libraries of a program or library by name, and the dynamic loader it asks for."""
+    listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True)
+    libraries: dict[str, Path] = {}
+    loader: Path | None = None
+    for line in listing.stdout.splitlines():
+        name, _, rest = line.strip().partition(" => ")
+        path = Path((rest or name).split(" (")[0])
+        if "not found" in line:
+            raise DeviceError(f"{binary} needs {name}, which is not found")
+        if rest:
+            libraries[name] = path
+        elif path.is_absolute():
+            loader = path
+    if loader is None:
+        raise DeviceError(f"{binary} names no dynamic loader")
+    return libraries, loader

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from pipeline.settings import BackendName
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -37,10 +39,12 @@ class Program:
     Attributes:
         data: the bytes of the file that ships.
         operators: how often each operator occurs in it.
+        delegated: how many of these the XNNPACK delegate runs.
     """
 
     data: bytes
     operators: Mapping[str, int]
+    delegated: int
 
 
 class Backend(Protocol):
@@ -50,7 +54,7 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> str:
+    def name(self) -> BackendName:
         """As in a profile's ``[lowering] backend``."""
         ...
 

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.lowering.backend import Program
+from pipeline.settings import BackendName
 
 
 class ExecuTorch:
     """The `executorch` backend. See `pipeline.lowering.backend.Backend`."""
 
-    name = "executorch"
+    name: BackendName = "executorch"
     suffix = ".pte"
 
     @property
@@ -58,7 +59,7 @@ class ExecuTorch:
         for entry in operators:
             counts[_plain_name(entry.op_type)] += entry.delegated
         shown = {operator: count for operator, count in sorted(counts.items()) if count}
-        return Program(bytes(edge.to_executorch().buffer), shown)
+        return Program(bytes(edge.to_executorch().buffer), shown, sum(shown.values()))
 
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
         from executorch.runtime import Runtime

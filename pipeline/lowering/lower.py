@@ -9,8 +9,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pipeline.fingerprint import source_fingerprint
+from pipeline.fingerprint import fingerprint, source_fingerprint, versions
 from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.packages import PACKAGES
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
@@ -118,7 +119,11 @@ def _lower_all(
 
     backend = backend_for(settings)
     store = ProgramStore(cache, backend.suffix)
-    context = (backend.exporter, settings.precision, source_fingerprint("lowering"))
+    context = (
+        fingerprint(versions(*PACKAGES[backend.name])),
+        settings.precision,
+        source_fingerprint("lowering"),
+    )
     done: dict[str, Lowered] = {}
     missing: list[tuple[str, Unit, nn.Module]] = []
     for unit in units:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pipeline.lowering.backend import Backend
 from pipeline.lowering.executorch import ExecuTorch
+from pipeline.lowering.litert import LiteRt
 from pipeline.settings import LoweringSettings
 
 
 def backend_for(settings: LoweringSettings) -> Backend:
-    """The backend that a profile names; its libraries are imported when it is first used."""
-    return _BACKENDS[settings.backend]()
+    """The backend that settings name, one and no more; its libraries are imported at first use."""
+    (name,) = settings.backend
+    return _BACKENDS[name]()
 
 
-_BACKENDS: dict[str, type[Backend]] = {"executorch": ExecuTorch}
+_BACKENDS: dict[str, type[Backend]] = {"executorch": ExecuTorch, "litert": LiteRt}

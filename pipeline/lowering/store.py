@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
-from pipeline.lowering.backend import TensorSpec
+from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 
 
@@ -26,6 +26,7 @@ class Lowered:
         sha256: of the file.
         bytes: its size.
         operators: how often each operator occurs in it.
+        delegated: how many of these the delegate runs.
         input, output: its edges.
         parity: against eager PyTorch, on this machine.
     """
@@ -34,6 +35,7 @@ class Lowered:
     sha256: str
     bytes: int
     operators: Mapping[str, int]
+    delegated: int
     input: TensorSpec
     output: TensorSpec
     parity: Parity
@@ -81,19 +83,20 @@ class ProgramStore:
             return None
 
     def keep(
-        self,
-        key: str,
-        data: bytes,
-        operators: Mapping[str, int],
-        edges: tuple[TensorSpec, TensorSpec],
-        parity: Parity,
+        self, key: str, program: Program, edges: tuple[TensorSpec, TensorSpec], parity: Parity
     ) -> Lowered:
         """Stores a program and its record; a later `find` of the same key returns them."""
         path = self._path(key)
         with replacing(path) as temporary:
-            temporary.write_bytes(data)
+            temporary.write_bytes(program.data)
         lowered = Lowered(
-            path, hashlib.sha256(data).hexdigest(), len(data), operators, *edges, parity
+            path,
+            hashlib.sha256(program.data).hexdigest(),
+            len(program.data),
+            program.operators,
+            program.delegated,
+            *edges,
+            parity,
         )
         record = asdict(lowered)
         del record["path"]
@@ -140,6 +143,7 @@ def _lowered(path: Path, record: Mapping[str, Any]) -> Lowered:
         record["sha256"],
         record["bytes"],
         record["operators"],
+        record["delegated"],
         TensorSpec(tuple(source["shape"]), source["layout"]),
         TensorSpec(tuple(target["shape"]), target["layout"]),
         Parity(**record["parity"]),

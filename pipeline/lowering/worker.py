@@ -36,7 +36,7 @@ def lower_unit(
     parity = Parity.of(outputs, unit.outputs)
     parity.require(settings.tolerance, unit.name)
     edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
-    return unit.name, store.keep(key, program.data, program.operators, edges, parity)
+    return unit.name, store.keep(key, program, edges, parity)
 
 
 def compare_stage(

@@ -61,7 +61,7 @@ def _artefacts(manifest: Manifest) -> Table:
     for name in ("bytes", "parameters"):
         table.add_column(name, justify="right")
     table.add_column("in -> out")
-    table.add_column("operators", justify="right")
+    table.add_column("delegated", justify="right")
     table.add_column("max rel error", justify="right")
     table.add_column("sha256")
     for artefact in manifest.artefacts:
@@ -71,7 +71,7 @@ def _artefacts(manifest: Manifest) -> Table:
             size(artefact.bytes),
             f"{artefact.parameters:,}",
             " -> ".join(shapes),
-            str(sum(artefact.operators.values())),
+            f"{artefact.delegated}/{sum(artefact.operators.values())}",
             f"{artefact.parity.max_rel:.1e}",
             artefact.sha256[:12],
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
+from typing import get_args
 
 from pipeline.harness.campaign import ARMS, Campaign
-from pipeline.harness.samples import ProgressSample, TtfiSample
+from pipeline.harness.samples import ProgressSample, State, TtfiSample
 from pipeline.report.document import Metric, ParityResult, Ratio, StageResult
 from pipeline.report.statistics import Estimate, paired_ratios
 
@@ -56,7 +57,7 @@ def ratios_of(metrics: Mapping[str, Metric]) -> dict[str, Ratio]:
         "latency_stage0_over_student": ("latency_ms.stage-0", "latency_ms.student"),
         "latency_final_over_teacher": (f"latency_ms.stage-{final}", "latency_ms.teacher"),
     }
-    for state in ("cold", "warm"):
+    for state in get_args(State):
         ttfi, teacher = f"ttfi_ms.pwl.{state}", f"ttfi_ms.teacher.{state}"
         wanted |= {
             f"ttfi_over_student.{state}": (ttfi, f"ttfi_ms.student.{state}"),
@@ -126,6 +127,8 @@ def _starts(rounds: Iterable[Sequence[TtfiSample]]) -> Found:
                 value = getattr(sample, f"{phase}_ns") / 1e6
                 yield f"phase_ms.{arm}.{phase}", "ms", number, value
             yield f"bytes_read.{arm}", "bytes", number, float(sample.bytes_read)
+            if sample.cache_bytes:
+                yield f"cache_bytes.{arm}", "bytes", number, float(sample.cache_bytes)
             if sample.arm != ARMS[0]:  # the progressive arm's highest comes later, when it loads
                 yield f"peak_rss_mb.{arm}", "MB", number, sample.peak_rss_kb / 1e3
 
@@ -136,6 +139,8 @@ def _through(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
         for sample in samples:
             state = sample.state
             yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
+            if sample.cache_bytes:
+                yield f"cache_bytes.all.{state}", "bytes", number, float(sample.cache_bytes)
             for load in sample.loads:
                 stage = load.stage
                 reached = time_to_stage_ns(sample, stage)

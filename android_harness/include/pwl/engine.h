@@ -15,6 +15,11 @@ namespace pwl {
 struct Floats {
   const float* data = nullptr;
   size_t size = 0;
+  // The values begin at a multiple of kAlignment bytes, and so many bytes behind them can be read.
+  // What is padded can be read in place by every engine; other values may be copied first.
+  bool padded = false;
+
+  static constexpr size_t kAlignment = 64;
 };
 
 // Where the time of a load went, in nanoseconds.
@@ -53,9 +58,11 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Loads the file at `path` and adds the time of each phase to `times`. A file that is no program,
-  // or a damaged one, gives kDamaged or kIncompatible; it never crashes the process.
-  virtual Result<std::unique_ptr<Program>> Load(const std::string& path, LoadTimes* times) = 0;
+  // Loads the file at `path` and adds the time of each phase to `times`. `sha256` is that of the
+  // file, which weight caches are named after. A file that is no program gives kDamaged or
+  // kIncompatible. Against damage that hits the program's inside, check the sha256 before.
+  virtual Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
+                                                LoadTimes* times) = 0;
 
   // Name and version for reports, such as "executorch 1.5.1".
   virtual std::string Name() const = 0;

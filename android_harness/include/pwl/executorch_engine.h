@@ -5,12 +5,13 @@
 #include <memory>
 
 #include "pwl/engine.h"
+#include "pwl/weight_cache.h"
 
 namespace pwl {
 
 // `threads` is how many threads a single inference uses, in the whole process: ExecuTorch has one
 // pool. Loading never uses more than the thread that calls Load.
-Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads);
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {});
 
 }  // namespace pwl
 

@@ -1,0 +1,25 @@
+// Engines by the name that plans call them.
+#ifndef PWL_MAKE_ENGINE_H_
+#define PWL_MAKE_ENGINE_H_
+
+#include <memory>
+#include <string>
+
+#include "pwl/engine.h"
+#include "pwl/weight_cache.h"
+
+namespace pwl {
+
+struct EngineOptions {
+  int threads = 1;      // that a single inference uses
+  std::string library;  // of the engines that are loaded while the program runs: its path
+  WeightCache cache;
+};
+
+// `backend` is "executorch" or "litert".
+Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
+                                           const EngineOptions& options);
+
+}  // namespace pwl
+
+#endif  // PWL_MAKE_ENGINE_H_

@@ -1,0 +1,37 @@
+// A file mapped into memory, read only.
+#ifndef PWL_SRC_MAPPED_FILE_H_
+#define PWL_SRC_MAPPED_FILE_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "pwl/status.h"
+
+namespace pwl {
+
+class MappedFile {
+ public:
+  // An empty file, a folder and the like cannot be mapped.
+  static Result<std::unique_ptr<MappedFile>> Map(const std::string& path);
+  ~MappedFile();
+
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const char* data() const { return static_cast<const char*>(data_); }
+  size_t size() const { return size_; }
+
+  // Lets go of the memory behind the mapping. What is read again comes back from the file.
+  void DropPages();
+
+ private:
+  MappedFile(void* data, size_t size) : data_(data), size_(size) {}
+
+  void* const data_;
+  const size_t size_;
+};
+
+}  // namespace pwl
+
+#endif  // PWL_SRC_MAPPED_FILE_H_

@@ -1,0 +1,46 @@
+// The LiteRT engine, with the library that PWL_TEST_LITERT names.
+
+#include "pwl/litert_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "tests/temporary_folder.h"
+
+namespace pwl {
+namespace {
+
+TEST(LiteRtEngine, SaysWhichLibraryItDoesNotFind) {
+  const auto engine = MakeLiteRtEngine({"/nowhere/libLiteRt.so", 1, {}});
+  EXPECT_EQ(engine.status().code(), Code::kMissing);
+  EXPECT_NE(engine.status().message().find("/nowhere/libLiteRt.so"), std::string::npos);
+}
+
+TEST(LiteRtEngine, RefusesALibraryWithoutItsFunctions) {
+  const auto engine = MakeLiteRtEngine({"libm.so.6", 1, {}});
+  EXPECT_EQ(engine.status().code(), Code::kIncompatible);
+}
+
+TEST(LiteRtEngine, RefusesACacheFolderThatItsOptionsCannotSpell) {
+  const auto engine = MakeLiteRtEngine({"libm.so.6", 1, {"/tmp/a\"b", "runtime"}});
+  EXPECT_EQ(engine.status().code(), Code::kUsage);
+}
+
+TEST(LiteRtEngine, RefusesWhatIsNoProgram) {
+  const char* const library = std::getenv("PWL_TEST_LITERT");
+  if (library == nullptr) GTEST_SKIP() << "PWL_TEST_LITERT names no library";
+  const auto engine = MakeLiteRtEngine({library, 1, {}});
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  const TemporaryFolder folder;
+  LoadTimes times;
+  EXPECT_FALSE((*engine)->Load(folder.Write("empty", ""), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.path(), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.path() + "/missing", "", &times).ok());
+}
+
+}  // namespace
+}  // namespace pwl

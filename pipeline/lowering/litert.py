@@ -1,0 +1,120 @@
+"""LiteRT with the XNNPACK delegate: one .tflite per unit, by litert-torch (once ai-edge-torch)."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import UsageError
+from pipeline.fingerprint import versions
+from pipeline.lowering import tflite
+from pipeline.lowering.backend import Program
+from pipeline.settings import BackendName
+
+
+class LiteRt:
+    """The `litert` backend. See `pipeline.lowering.backend.Backend`.
+
+    The converter is the package litert-torch, which was called ai-edge-torch before; ai-edge-litert
+    is the runtime that was tf.lite.
+    """
+
+    name: BackendName = "litert"
+    suffix = ".tflite"
+
+    @property
+    def exporter(self) -> str:
+        return f"litert-torch {versions('litert-torch')['litert-torch']}"
+
+    @property
+    def minimum_runtime(self) -> str:
+        # The oldest library whose C functions take the parameters that our engine gives them.
+        return "2.1.6"
+
+    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+        os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
+        import litert_torch
+
+        with torch.no_grad():
+            rank = module(example).dim()
+            edges = _Edges(module, rank).eval()
+            converted = litert_torch.convert(edges, (_natural(example),))
+        data = tflite.without_tensor_names(converted.model_content())
+        if turned := tflite.transposed_edges(data):
+            raise UsageError(
+                f"{name} transposes at its {' and '.join(turned)}: every inference would pay for "
+                "an order of axes that no neighbour wants",
+                "write the module so that its edges can stay channels last, such as a head that "
+                "takes the mean over height and width",
+            )
+        operators = tflite.count_operators(data)
+        delegates, whole = _delegation(data)
+        if not whole or delegates != 1:
+            listed = ", ".join(f"{count} x {operator}" for operator, count in operators.items())
+            raise UsageError(
+                f"{name} does not fit into one XNNPACK delegate: {delegates} delegates for "
+                f"{listed}",
+                "write it in terms of operators that XNNPACK takes",
+            )
+        return Program(data, operators, sum(operators.values()))
+
+    def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
+        from ai_edge_litert.interpreter import Interpreter
+
+        steps = []
+        for program in chain:
+            interpreter = Interpreter(model_content=program, num_threads=1)
+            interpreter.allocate_tensors()
+            source = interpreter.get_input_details()[0]["index"]
+            target = interpreter.get_output_details()[0]["index"]
+            steps.append((interpreter, source, target))
+        outputs = []
+        for item in torch.split(inputs, 1):
+            values = _natural(item).numpy()
+            for interpreter, source, target in steps:
+                interpreter.set_tensor(source, values)
+                interpreter.invoke()
+                values = interpreter.get_tensor(target)
+            outputs.append(_channels_first(torch.from_numpy(values)))
+        return torch.cat(outputs)
+
+
+class _Edges(nn.Module):
+    """A module whose image inputs and outputs are channels last (NHWC), as LiteRT computes.
+
+    The converter cancels these transpositions against those that it makes for convolutions.
+    """
+
+    def __init__(self, module: nn.Module, output_rank: int) -> None:
+        super().__init__()
+        self.module = module
+        self.output_rank = output_rank
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.module(_channels_first(features))
+        return outputs.permute(0, 2, 3, 1) if self.output_rank == 4 else outputs
+
+
+def _natural(tensor: Tensor) -> Tensor:
+    return (tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor).contiguous()
+
+
+def _channels_first(tensor: Tensor) -> Tensor:
+    return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
+
+
+def _delegation(data: bytes) -> tuple[int, bool]:
+    """How many delegates a program is cut into, and whether all of it runs in them."""
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=data, num_threads=1)
+    interpreter.allocate_tensors()
+    # There is no public way to ask; the interpreter appends what it delegated to.
+    nodes = interpreter._get_ops_details()
+    delegates = sum(node["op_name"] == "DELEGATE" for node in nodes)
+    compiled = CompiledModel.from_buffer(data, hardware_accel=HardwareAccelerator.CPU)
+    return delegates, bool(compiled.is_fully_accelerated())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
+from pipeline.harness.deploy import Deployment
 from pipeline.harness.package import Package
 from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Silent
 from pipeline.section import load_toml
-from pipeline.settings import Settings
+from pipeline.settings import Settings, for_backend
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,9 +78,26 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built_bundle(
     tiny_settings: Settings, tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
-    """The tiny bundle. Read it only; `bundle_copy` is for writing."""
+    """The tiny bundle for ExecuTorch. Read it only; `bundle_copy` is for writing."""
     out = tmp_path_factory.mktemp("dist") / "tiny"
     return assemble(tiny_settings, out, tiny_cache, Silent()).bundle
+
+
+@pytest.fixture(scope="session")
+def litert_bundle(
+    tiny_settings: Settings, tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The same model for LiteRT."""
+    out = tmp_path_factory.mktemp("dist-litert") / "tiny"
+    return assemble(for_backend(tiny_settings, "litert"), out, tiny_cache, Silent()).bundle
+
+
+@pytest.fixture(scope="session", params=["executorch", "litert"])
+def either_bundle(request: pytest.FixtureRequest) -> Bundle:
+    """The tiny bundle, for one backend after the other."""
+    name = "built_bundle" if request.param == "executorch" else "litert_bundle"
+    bundle: Bundle = request.getfixturevalue(name)
+    return bundle
 
 
 @pytest.fixture
@@ -95,3 +113,19 @@ def bundle_copy(built_bundle: Bundle, tmp_path: Path) -> Path:
 def harness_package() -> Package:
     """The real harness, built for this machine (in the folder that the demo uses too)."""
     return build_for_host(ROOT / "build" / "harness" / "host", Silent())
+
+
+def deployment_in(root: Path, package: Package, backend: str) -> Deployment:
+    """What lies in `root` as a deployment that nobody has checked: plan, bundle/ and control/."""
+    home = PurePosixPath(package.root.resolve())
+    library = package.description.litert
+    flags = ["--library", str(home / library)] if backend == "litert" and library else []
+    (root / "caches").mkdir(exist_ok=True)
+    return Deployment(
+        command=(*package.command(home), *flags),
+        plan=PurePosixPath(root / "plan"),
+        engine=package.description.engines[backend],
+        caching=("--weight-cache", str(root / "caches"), "--runtime", package.runtime_id(backend)),
+        pushed=0,
+        pushed_bytes=0,
+    )

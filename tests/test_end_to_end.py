@@ -24,7 +24,7 @@ def run(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module", params=["local", "adb"])
 def reported(
     request: pytest.FixtureRequest,
-    built_bundle: Bundle,
+    either_bundle: Bundle,
     harness_package: Package,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
@@ -35,8 +35,9 @@ def reported(
     else:
         device = request.getfixturevalue("loopback_device")
     done = run(
-        *("pipeline.profile", built_bundle.root, "--device", device, "--rounds", 3),
+        *("pipeline.profile", either_bundle.root, "--device", device, "--rounds", 3),
         *("--out", folder / "out", "--harness", harness_package.root),
+        *("--states", "cold,warm,cold-cached"),
     )
     assert done.returncode == 0, done.stderr
     return folder / "out", done
@@ -47,12 +48,12 @@ def report(reported: tuple[Path, subprocess.CompletedProcess[str]]) -> Report:
     return load_report(reported[0] / "report.json")
 
 
-def test_the_device_labels_as_the_host_does(report: Report, built_bundle: Bundle) -> None:
+def test_the_device_labels_as_the_host_does(report: Report, either_bundle: Bundle) -> None:
     assert [stage.route for stage in report.stages] == ["SSS", "TSS", "TTS", "TTT"]
     for stage in report.stages:
         assert stage.images == 40
         assert stage.differing <= 1
-        assert stage.host_correct == built_bundle.manifest.evaluation.correct[stage.index]
+        assert stage.host_correct == either_bundle.manifest.evaluation.correct[stage.index]
 
 
 def test_every_stage_and_control_passes_parity(report: Report) -> None:
@@ -65,20 +66,28 @@ def test_every_stage_and_control_passes_parity(report: Report) -> None:
 
 def test_every_sample_is_kept(report: Report) -> None:
     for arm in ("pwl", "student", "teacher"):
-        for state in ("cold", "warm"):
+        for state in ("cold", "warm", "cold-cached"):
             assert len(report.metrics[f"ttfi_ms.{arm}.{state}"].samples) == 3
     assert len(report.runs["ttfi"]) == len(report.runs["progress"]) == 3
-    assert sum(len(samples) for samples in report.runs["ttfi"]) == 3 * 6
+    assert sum(len(samples) for samples in report.runs["ttfi"]) == 3 * 9
 
 
 def test_cold_starts_found_nothing_in_memory_and_read_everything(report: Report) -> None:
     for samples in report.runs["ttfi"]:
         for sample in samples:
-            if sample["state"] == "cold":
+            if sample["state"] != "warm":
                 assert sample["resident_pages"] == 0
                 assert sample["bytes_read"] > 0
             else:
                 assert sample["resident_pages"] == sample["pages"] > 0
+
+
+def test_only_cached_starts_have_weight_caches_and_their_size_is_reported(report: Report) -> None:
+    for samples in report.runs["ttfi"]:
+        for sample in samples:
+            assert (sample["cache_bytes"] > 0) == (sample["state"] == "cold-cached")
+    for arm in ("pwl", "student", "teacher", "all"):
+        assert report.metrics[f"cache_bytes.{arm}.cold-cached"].median > 0
 
 
 def test_the_phases_of_a_start_add_up_to_it(report: Report) -> None:
@@ -103,7 +112,7 @@ def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> N
 def test_the_context_names_device_harness_and_state(report: Report) -> None:
     context = report.context
     assert context.device["abi"] == context.harness["abi"]
-    assert context.harness["engine"].startswith("executorch 1.")
+    assert re.match(r"executorch 1\.\d|litert 2\.\d", context.harness["engine"])
     assert context.before["memory_available_kb"] > 0
     assert context.options["rounds"] == 3
 

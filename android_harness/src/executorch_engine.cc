@@ -52,10 +52,11 @@ class ExecuTorchProgram final : public pwl::Program {
  public:
   static Result<std::unique_ptr<pwl::Program>> Load(const std::string& path,
                                                     const LoadBackendOptionsMap& options,
-                                                    LoadTimes* times) {
+                                                    bool cached, LoadTimes* times) {
     const int64_t begin = NowNs();
     Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(path);
     if (!file.ok()) return file.status();
+    if (cached && (*file)->size() > kReadWhole) (*file)->ReadSparsely();
     MappedFile* const mapped_file = file->get();  // belongs to the module from here on
     auto module = std::make_unique<Module>(std::make_unique<MappedDataLoader>(std::move(*file)));
     const int64_t mapped = NowNs();
@@ -165,7 +166,11 @@ class ExecuTorchEngine final : public Engine {
     }
     if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
     if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
-    return ExecuTorchProgram::Load(path, map, times);
+    return ExecuTorchProgram::Load(path, map, BulkOf(path, sha256) != path, times);
+  }
+
+  std::string BulkOf(const std::string& path, const std::string& sha256) const override {
+    return cache_.FileOrProgram(path, sha256);
   }
 
   std::string Name() const override { return "executorch " PWL_EXECUTORCH_VERSION; }

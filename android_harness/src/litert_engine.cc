@@ -59,12 +59,14 @@ class LiteRtProgram final : public Program {
  public:
   explicit LiteRtProgram(const Library* api) : api_(api) {}
 
+  // `cached`: the weights come from elsewhere.
   Status Load(litert::Environment environment, const std::string& path, const std::string& settings,
-              LoadTimes* times) {
+              bool cached, LoadTimes* times) {
     const int64_t begin = NowNs();
     Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(path);
     if (!file.ok()) return file.status();
     file_ = std::move(*file);
+    if (cached && file_->size() > kReadWhole) file_->ReadSparsely();
     const int64_t mapped = NowNs();
     // From memory, because from a file LiteRT does not verify the structure and crashes on damage.
     litert::Model model = nullptr;
@@ -78,6 +80,8 @@ class LiteRtProgram final : public Program {
     const int64_t parsed = NowNs();
     if (Status status = Compile(environment, settings); !status.ok()) return status;
     if (Status status = MakeBuffers(); !status.ok()) return status;
+    // XNNPACK has packed the weights into memory of its own.
+    file_->DropPages();
     times->map_ns += mapped - begin;
     times->parse_ns += parsed - mapped;
     times->prepare_ns += NowNs() - parsed;
@@ -231,9 +235,14 @@ class LiteRtEngine final : public Engine {
       settings += "weight_cache_file_path = \"" + cache_.FileOf(sha256) + "\"\n";
     }
     auto program = std::make_unique<LiteRtProgram>(library_.get());
-    const Status status = program->Load(environment_.get(), path, settings, times);
+    const bool cached = BulkOf(path, sha256) != path;
+    const Status status = program->Load(environment_.get(), path, settings, cached, times);
     if (!status.ok()) return status;
     return std::unique_ptr<Program>(std::move(program));
+  }
+
+  std::string BulkOf(const std::string& path, const std::string& sha256) const override {
+    return cache_.FileOrProgram(path, sha256);
   }
 
   std::string Name() const override { return "litert"; }

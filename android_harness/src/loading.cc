@@ -42,8 +42,8 @@ Status CheckSha256(const Artefact& artefact) {
 
 }  // namespace
 
-void Prefetch(const Artefact& artefact) {
-  const int file = open(artefact.path.c_str(), O_RDONLY | O_CLOEXEC);
+void Prefetch(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
   (void)posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
   close(file);

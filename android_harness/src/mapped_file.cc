@@ -26,6 +26,8 @@ Result<std::unique_ptr<MappedFile>> MappedFile::Map(const std::string& path) {
 
 MappedFile::~MappedFile() { munmap(data_, size_); }
 
+void MappedFile::ReadSparsely() { (void)madvise(data_, size_, MADV_RANDOM); }
+
 void MappedFile::DropPages() { (void)madvise(data_, size_, MADV_DONTNEED); }
 
 }  // namespace pwl

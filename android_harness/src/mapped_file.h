@@ -22,6 +22,9 @@ class MappedFile {
   const char* data() const { return static_cast<const char*>(data_); }
   size_t size() const { return size_; }
 
+  // Has no more read than what is touched: for a file of which a small part is wanted.
+  void ReadSparsely();
+
   // Lets go of the memory behind the mapping. What is read again comes back from the file.
   void DropPages();
 

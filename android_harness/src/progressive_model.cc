@@ -6,6 +6,7 @@
 
 #include "pwl/clock.h"
 #include "pwl/loading.h"
+#include "pwl/weight_cache.h"
 
 namespace pwl {
 
@@ -120,7 +121,12 @@ Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(siz
 
 void ProgressiveModel::PrefetchStage(size_t index) {
   if (index >= stages()) return;
-  for (const size_t unit : plan_.stages[index]) Prefetch(plan_.artefacts[unit]);
+  for (const size_t unit : plan_.stages[index]) {
+    const Artefact& artefact = plan_.artefacts[unit];
+    const std::string bulk = engine_->BulkOf(artefact.path, artefact.sha256);
+    Prefetch(bulk);
+    if (bulk != artefact.path && artefact.bytes <= kReadWhole) Prefetch(artefact.path);
+  }
 }
 
 void ProgressiveModel::LoadLaterStages() {

@@ -1,129 +1,34 @@
-// The real engine, on a real bundle when PWL_TEST_PLAN names the plan of one.
+// The ExecuTorch engine without a bundle.
 
 #include "pwl/executorch_engine.h"
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <string>
-#include <vector>
 
-#include "pwl/loading.h"
-#include "pwl/plan.h"
-#include "pwl/progressive_model.h"
 #include "tests/temporary_folder.h"
 
 namespace pwl {
 namespace {
 
-std::unique_ptr<Engine> MakeEngine() {
-  auto engine = MakeExecuTorchEngine(1);
-  EXPECT_TRUE(engine.ok()) << engine.status().message();
-  return engine.ok() ? std::move(*engine) : nullptr;
-}
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 TEST(ExecuTorchEngine, RefusesWhatIsNoProgram) {
+  const auto engine = MakeExecuTorchEngine(1);
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
   const TemporaryFolder folder;
-  const auto engine = MakeEngine();
   LoadTimes times;
-  EXPECT_FALSE(engine->Load(folder.Write("empty", ""), "", &times).ok());
-  EXPECT_FALSE(engine->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
-  EXPECT_FALSE(engine->Load(folder.path(), "", &times).ok());
-  EXPECT_FALSE(engine->Load(folder.path() + "/missing", "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.Write("empty", ""), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.path(), "", &times).ok());
+  EXPECT_FALSE((*engine)->Load(folder.path() + "/missing", "", &times).ok());
 }
 
-class RealBundle : public testing::Test {
- protected:
-  void SetUp() override {
-    const char* path = std::getenv("PWL_TEST_PLAN");
-    if (path == nullptr) GTEST_SKIP() << "PWL_TEST_PLAN names no plan";
-    auto plan = ReadPlan(path);
-    ASSERT_TRUE(plan.ok()) << plan.status().message();
-    plan_ = std::move(*plan);
-    const std::string bytes = ReadAll(plan_.golden->inputs);
-    ASSERT_EQ(bytes.size(), plan_.golden->count * plan_.floats_in * sizeof(float));
-    const auto* values = reinterpret_cast<const float*>(bytes.data());
-    input_.assign(values, values + plan_.floats_in);
-  }
-
-  // How far `logits` are from the golden ones of a stage, relative to the largest.
-  double Deviation(const std::vector<float>& logits, size_t stage) const {
-    const std::string bytes = ReadAll(plan_.golden->outputs[stage]);
-    const auto* golden = reinterpret_cast<const float*>(bytes.data());
-    double largest = 0;
-    double scale = 0;
-    for (size_t i = 0; i < logits.size(); ++i) {
-      largest = std::max(largest, std::fabs(static_cast<double>(logits[i]) - golden[i]));
-      scale = std::max(scale, std::fabs(static_cast<double>(golden[i])));
-    }
-    return largest / scale;
-  }
-
-  Plan plan_;
-  std::vector<float> input_;
-};
-
-TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
-  const auto engine = MakeEngine();
-  auto model =
-      ProgressiveModel::Start(plan_, engine.get(), {Verify::kSha256, nullptr}, nullptr, nullptr);
-  ASSERT_TRUE(model.ok()) << model.status().message();
-  (*model)->LoadInBackground();
-  std::vector<float> logits;
-  bool last = false;
-  while (!last) {
-    last = (*model)->active_stage() + 1 == (*model)->stages();
-    const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
-    ASSERT_TRUE(stage.ok()) << stage.status().message();
-    EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
-  }
-  EXPECT_TRUE((*model)->WaitForLoading().ok());
-}
-
-TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
-  const auto engine = MakeEngine();
+TEST(ExecuTorchEngine, RefusesACacheWhosePathItsOptionsCannotHold) {
+  const TemporaryFolder folder;
+  const auto engine = MakeExecuTorchEngine(1, {folder.path() + std::string(200, '/'), "runtime"});
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
   LoadTimes times;
-  auto program = engine->Load(plan_.artefacts[plan_.stages[0][0]].path, "", &times);
-  ASSERT_TRUE(program.ok());
-  EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
-}
-
-TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
-  const auto engine = MakeEngine();
-  const TemporaryFolder folder;
-  const std::string whole = ReadAll(plan_.artefacts[plan_.stages[0][0]].path);
-  for (size_t i = 0; i < 40; ++i) {
-    LoadTimes times;
-    const std::string path = folder.Write("cut", whole.substr(0, whole.size() * i / 40));
-    EXPECT_FALSE(engine->Load(path, "", &times).ok()) << i;
-  }
-}
-
-TEST_F(RealBundle, LetsNoFlippedBitThroughToTheEngine) {
-  const auto engine = MakeEngine();
-  const TemporaryFolder folder;
-  Artefact artefact = plan_.artefacts[plan_.stages[0][0]];
-  const std::string whole = ReadAll(artefact.path);
-  for (size_t i = 0; i < 200; ++i) {
-    std::string damaged = whole;
-    const size_t at = i * 7919 % damaged.size();
-    damaged[at] = static_cast<char>(damaged[at] ^ (1 << i % 8));
-    artefact.path = folder.Write("flipped", damaged);
-    LoadTimes times;
-    const auto program = LoadArtefact(artefact, Verify::kSha256, engine.get(), &times);
-    EXPECT_EQ(program.status().code(), Code::kDamaged) << at;
-    EXPECT_EQ(times.map_ns, 0);
-    EXPECT_GT(times.verify_ns, 0);
-  }
+  const auto program = (*engine)->Load(folder.Write("text", "x"), std::string(64, 'a'), &times);
+  EXPECT_EQ(program.status().code(), Code::kUsage);
 }
 
 }  // namespace

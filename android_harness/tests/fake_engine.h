@@ -60,6 +60,7 @@ class FakeEngine : public Engine {
     const float added = std::stof(path.substr(path.rfind('-') + 1));
     return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, added));
   }
+  std::string BulkOf(const std::string& path, const std::string&) const override { return path; }
   std::string Name() const override { return "fake"; }
 
   void Refuse(const std::string& path) { refused_.insert(path); }

@@ -46,7 +46,7 @@ class HarnessSession:
 
     def __init__(self, device: Device, deployment: Deployment, deadline_s: float = 300.0) -> None:
         self._device = device
-        self._deployment = deployment
+        self.deployment = deployment
         self._deadline_s = deadline_s
 
     def info(self) -> Info:
@@ -69,7 +69,7 @@ class HarnessSession:
 
     def fill_caches(self, arms: Sequence[str]) -> None:
         """Starts every arm once so that the engine leaves the packed weights of every program."""
-        caching = self._deployment.caching
+        caching = self.deployment.caching
         self.run("progress", *caching, "--state", "warm")
         for arm in arms:
             self.run("ttfi", *caching, "--state", "warm", "--arm", arm)
@@ -97,8 +97,8 @@ class HarnessSession:
             DeviceError: the harness failed or died, or its output is not whole.
         """
         nonce = secrets.token_hex(8)
-        argv = [*self._deployment.command, "--task", task, "--nonce", nonce]
-        argv += ["--plan", str(self._deployment.plan), *flags]
+        argv = [*self.deployment.command, "--task", task, "--nonce", nonce]
+        argv += ["--plan", str(self.deployment.plan), *flags]
         done = self._device.run(argv, deadline_s=self._deadline_s)
         lines = self._parse(task, done)
         for line in lines:
@@ -117,7 +117,7 @@ class HarnessSession:
         return lines[:-1]
 
     def _state(self, state: State) -> list[str]:
-        caching = self._deployment.caching if state == "cold-cached" else ()
+        caching = self.deployment.caching if state == "cold-cached" else ()
         return ["--state", state, *caching]
 
     def _parse(self, task: str, done: Completed) -> list[Line]:

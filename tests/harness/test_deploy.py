@@ -31,12 +31,16 @@ def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
 
 
 @pytest.fixture
-def controls(built_bundle: Bundle) -> Controls:
-    return open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+def controls(either_bundle: Bundle) -> Controls:
+    return open_controls(control_folder(either_bundle.root), either_bundle.manifest)
 
 
 def bring(device: Device, package: Package, bundle: Bundle, controls: Controls) -> Deployment:
     return deploy(device, package, bundle, controls, control_folder(bundle.root), Silent())
+
+
+def suffix(bundle: Bundle) -> str:
+    return Path(bundle.manifest.artefacts[0].path).suffix
 
 
 def names(device: Device) -> set[str]:
@@ -45,41 +49,41 @@ def names(device: Device) -> set[str]:
 
 
 def test_a_deployed_harness_runs(
-    device: Device, harness_package: Package, built_bundle: Bundle, controls: Controls
+    device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    deployment = bring(device, harness_package, built_bundle, controls)
+    deployment = bring(device, harness_package, either_bundle, controls)
     assert deployment.pushed > 0
     info = HarnessSession(device, deployment).info()
     assert info.abi == harness_package.description.abi
 
 
 def test_a_second_deployment_pushes_nothing(
-    device: Device, harness_package: Package, built_bundle: Bundle, controls: Controls
+    device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    bring(device, harness_package, built_bundle, controls)
-    again = bring(device, harness_package, built_bundle, controls)
+    bring(device, harness_package, either_bundle, controls)
+    again = bring(device, harness_package, either_bundle, controls)
     assert (again.pushed, again.pushed_bytes) == (0, 0)
 
 
 def test_only_what_was_damaged_on_the_device_is_pushed_again(
-    device: Device, harness_package: Package, built_bundle: Bundle, controls: Controls
+    device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    first = bring(device, harness_package, built_bundle, controls)
-    unit = first.plan.parent / "bundle" / "units" / "teacher-1.pte"
+    first = bring(device, harness_package, either_bundle, controls)
+    unit = first.plan.parent / "bundle" / "units" / f"teacher-1{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo damage >> {unit}"], deadline_s=30)
-    again = bring(device, harness_package, built_bundle, controls)
+    again = bring(device, harness_package, either_bundle, controls)
     assert again.pushed == 1
 
 
 def test_what_an_earlier_bundle_left_is_removed(
-    device: Device, harness_package: Package, built_bundle: Bundle, controls: Controls
+    device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    first = bring(device, harness_package, built_bundle, controls)
-    stale = first.plan.parent / "bundle" / "units" / "teacher-9.pte"
+    first = bring(device, harness_package, either_bundle, controls)
+    stale = first.plan.parent / "bundle" / "units" / f"teacher-9{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo stale > {stale}"], deadline_s=30)
-    bring(device, harness_package, built_bundle, controls)
-    assert "teacher-9.pte" not in names(device)
-    assert "teacher-1.pte" in names(device)
+    bring(device, harness_package, either_bundle, controls)
+    assert f"teacher-9{suffix(either_bundle)}" not in names(device)
+    assert f"teacher-1{suffix(either_bundle)}" in names(device)
 
 
 def test_a_file_that_changed_since_it_was_verified_is_not_deployed(
@@ -95,7 +99,7 @@ def test_a_file_that_changed_since_it_was_verified_is_not_deployed(
 def test_a_package_for_another_abi_is_refused(
     device: Device,
     harness_package: Package,
-    built_bundle: Bundle,
+    either_bundle: Bundle,
     controls: Controls,
     tmp_path: Path,
 ) -> None:
@@ -105,7 +109,7 @@ def test_a_package_for_another_abi_is_refused(
     description["abi"] = "armeabi-v7a"
     (root / "harness.json").write_text(json.dumps(description))
     with pytest.raises(DeviceError, match="armeabi-v7a"):
-        bring(device, Package(root), built_bundle, controls)
+        bring(device, Package(root), either_bundle, controls)
 
 
 def test_a_damaged_package_is_refused(harness_package: Package, tmp_path: Path) -> None:
@@ -125,13 +129,13 @@ def test_a_damaged_package_is_refused(harness_package: Package, tmp_path: Path) 
         Package(tmp_path / "none")
 
 
-def test_the_plan_says_what_the_manifest_says(built_bundle: Bundle, controls: Controls) -> None:
-    lines = plan_text(built_bundle.manifest, controls).splitlines()
+def test_the_plan_says_what_the_manifest_says(either_bundle: Bundle, controls: Controls) -> None:
+    lines = plan_text(either_bundle.manifest, controls).splitlines()
     assert lines[0] == "pwl-plan 1"
     assert lines[-1] == "end"
     assert "stage 1 teacher-0 encoder-0 student-1 student-2" in lines
     assert "input 64" in lines
     assert "classes 10" in lines
-    artefact = built_bundle.manifest.artefact("encoder-0")
-    expected = f"artefact encoder-0 bundle/units/encoder-0.pte {artefact.bytes} {artefact.sha256}"
+    artefact = either_bundle.manifest.artefact("encoder-0")
+    expected = f"artefact encoder-0 bundle/{artefact.path} {artefact.bytes} {artefact.sha256}"
     assert f"{expected} 512 256" in lines

@@ -11,18 +11,18 @@ import pytest
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.harness.plan import plan_text
-from pipeline.harness.toolchain import configure_command, tool
+from pipeline.harness.toolchain import configure_command, installed_litert_library, tool
 from tests.fixtures import ROOT
 
 
 @pytest.fixture(scope="session")
-def plan(built_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plan(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plan of the tiny bundle, as it lies on a device."""
     root = tmp_path_factory.mktemp("deployed")
-    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
-    (root / "bundle").symlink_to(built_bundle.root)
-    (root / "control").symlink_to(control_folder(built_bundle.root))
-    (root / "plan").write_text(plan_text(built_bundle.manifest, controls))
+    controls = open_controls(control_folder(either_bundle.root), either_bundle.manifest)
+    (root / "bundle").symlink_to(either_bundle.root)
+    (root / "control").symlink_to(control_folder(either_bundle.root))
+    (root / "plan").write_text(plan_text(either_bundle.manifest, controls))
     return root / "plan"
 
 
@@ -38,6 +38,7 @@ def test_the_runtime_s_unit_tests_pass(sanitizer: str, plan: Path) -> None:
     options = "allocator_may_return_null=1"
     environment = os.environ | {
         "PWL_TEST_PLAN": str(plan),
+        "PWL_TEST_LITERT": str(installed_litert_library()),
         "ASAN_OPTIONS": options,
         "TSAN_OPTIONS": options,
     }

@@ -32,11 +32,16 @@ class ScriptedDevice:
         return Completed(tuple(argv), status, stdout.encode(), stderr.encode(), 0.1)
 
 
+def deployment(*command: str) -> Deployment:
+    caching = ("--weight-cache", "/x/caches", "--runtime", "ab12")
+    return Deployment(command, PurePosixPath("/x/plan"), "executorch 1.5.1", caching, 0, 0)
+
+
 def session(script: Script) -> HarnessSession:
     device: Any = ScriptedDevice(script)
     assert isinstance(device, object)
     typed: Device = device
-    return HarnessSession(typed, Deployment(("/x/harness",), PurePosixPath("/x/plan"), 0, 0))
+    return HarnessSession(typed, deployment("/x/harness"))
 
 
 def line(event: str, **fields: Any) -> str:
@@ -128,7 +133,15 @@ def test_a_task_is_asked_for_with_the_plan_and_its_options() -> None:
         lambda nonce: (line("latency", name="x", steady_ns=[1]) + end(nonce), "", 0)
     )
     typed: Any = device
-    deployment = Deployment(("/x/ld.so", "/x/harness"), PurePosixPath("/x/plan"), 0, 0)
-    HarnessSession(typed, deployment).latency(7)
+    HarnessSession(typed, deployment("/x/ld.so", "/x/harness")).latency(7)
     assert device.argv[:4] == ["/x/ld.so", "/x/harness", "--task", "latency"]
     assert device.argv[-4:] == ["--plan", "/x/plan", "--inferences", "7"]
+
+
+def test_only_a_cached_start_is_told_of_weight_caches() -> None:
+    device = ScriptedDevice(lambda nonce: (end(nonce), "", 0))
+    typed: Any = device
+    for state, cached in (("cold", False), ("warm", False), ("cold-cached", True)):
+        with pytest.raises(DeviceError, match="no 'ttfi' line"):
+            HarnessSession(typed, deployment("/x/harness")).ttfi("pwl", state, 0)
+        assert ("--weight-cache" in device.argv) == cached

@@ -64,6 +64,9 @@ class Engine {
   virtual Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
                                                 LoadTimes* times) = 0;
 
+  // The file that Load would read most of: the program, or its weight cache where there is one.
+  virtual std::string BulkOf(const std::string& path, const std::string& sha256) const = 0;
+
   // Name and version for reports, such as "executorch 1.5.1".
   virtual std::string Name() const = 0;
 };

@@ -3,6 +3,7 @@
 #define PWL_LOADING_H_
 
 #include <memory>
+#include <string>
 
 #include "pwl/engine.h"
 #include "pwl/plan.h"
@@ -12,7 +13,7 @@ namespace pwl {
 
 // Asks the kernel to read a file ahead, and returns while it does. A hint: failures show later,
 // when the file is loaded.
-void Prefetch(const Artefact& artefact);
+void Prefetch(const std::string& path);
 
 // Checks that a file has the size, and by `verify` the sha256, that the plan says. Messages begin
 // with the artefact's id. `times`, unless null, is told how long it took.

@@ -8,9 +8,16 @@
 #ifndef PWL_WEIGHT_CACHE_H_
 #define PWL_WEIGHT_CACHE_H_
 
+#include <unistd.h>
+
+#include <cstddef>
 #include <string>
 
 namespace pwl {
+
+// With a cache, only the structure of a program is read, not its weights. Up to this many bytes it
+// costs less to read everything than to fetch the pages of the structure one by one.
+constexpr size_t kReadWhole = 1 << 20;
 
 struct WeightCache {
   std::string folder;   // it exists, belongs to the app alone, and is writable; empty: no cache
@@ -21,6 +28,13 @@ struct WeightCache {
   // The file for the program with that sha256.
   std::string FileOf(const std::string& program_sha256) const {
     return folder + "/" + program_sha256 + "-" + runtime + ".xnnpack";
+  }
+
+  // That file if it is there already, or else the program's own.
+  std::string FileOrProgram(const std::string& program, const std::string& program_sha256) const {
+    if (!enabled()) return program;
+    const std::string file = FileOf(program_sha256);
+    return access(file.c_str(), R_OK) == 0 ? file : program;
   }
 };
 

@@ -1,0 +1,123 @@
+"""Weight caches of both engines: faster starts, and never the weights of another program."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.assembly import assemble
+from pipeline.bundle.verify import Bundle
+from pipeline.device.local import LocalDevice
+from pipeline.harness.package import Package
+from pipeline.harness.plan import plan_text
+from pipeline.harness.session import HarnessSession
+from pipeline.progress import Silent
+from pipeline.settings import BackendName, Settings, for_backend
+from tests.fixtures import deployment_in
+
+BACKENDS: tuple[BackendName, ...] = ("executorch", "litert")
+
+
+@pytest.fixture(scope="module")
+def retrained(
+    tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Bundle]:
+    """Bundles of the same architecture with other weights: the update of an app."""
+    root = tmp_path_factory.mktemp("retrained")
+    settings = tiny_settings.model_copy(update={"seed": 1})
+    return {
+        name: assemble(for_backend(settings, name), root / name, root / "cache", Silent()).bundle
+        for name in BACKENDS
+    }
+
+
+def install(bundle: Bundle, root: Path, package: Package) -> HarnessSession:
+    """Puts a bundle where an earlier one lay; its weight caches stay."""
+    shutil.rmtree(root / "bundle", ignore_errors=True)
+    shutil.copytree(bundle.root, root / "bundle")
+    (root / "plan").write_text(plan_text(bundle.manifest, None))
+    deployment = deployment_in(root, package, bundle.manifest.backend.name)
+    return HarnessSession(LocalDevice(root / "work"), deployment, deadline_s=60)
+
+
+def deviation(session: HarnessSession, bundle: Bundle, root: Path) -> float:
+    """How far the logits of a cached run of all stages are from the golden ones."""
+    largest = 0.0
+    for line in session.run("parity", *session.deployment.caching):
+        path = bundle.root / bundle.manifest.golden.outputs[line["stage"]].path
+        golden = memoryview(path.read_bytes()).cast("f").tolist()
+        classes = len(bundle.manifest.model.labels)
+        wanted = golden[line["input"] * classes : (line["input"] + 1) * classes]
+        scale = max(map(abs, golden))
+        largest = max(
+            largest,
+            *(abs(a - b) / scale for a, b in zip(line["logits"], wanted, strict=True)),
+        )
+    return largest
+
+
+def test_a_cache_is_named_after_the_program_and_the_runtime(
+    either_bundle: Bundle, harness_package: Package, tmp_path: Path
+) -> None:
+    session = install(either_bundle, tmp_path, harness_package)
+    session.fill_caches(["pwl"])
+    runtime = harness_package.runtime_id(either_bundle.manifest.backend.name)
+    expected = {f"{unit.sha256}-{runtime}.xnnpack" for unit in either_bundle.manifest.artefacts}
+    assert {path.name for path in (tmp_path / "caches").iterdir()} == expected
+
+
+def test_starts_without_the_option_leave_no_cache(
+    either_bundle: Bundle, harness_package: Package, tmp_path: Path
+) -> None:
+    install(either_bundle, tmp_path, harness_package).progress("warm", 1)
+    assert list((tmp_path / "caches").iterdir()) == []
+
+
+def test_cached_weights_give_the_same_logits(
+    either_bundle: Bundle, harness_package: Package, tmp_path: Path
+) -> None:
+    session = install(either_bundle, tmp_path, harness_package)
+    session.fill_caches(["pwl"])
+    assert deviation(session, either_bundle, tmp_path) < 1e-4
+
+
+def test_an_updated_model_does_not_get_the_old_weights(
+    either_bundle: Bundle,
+    retrained: dict[str, Bundle],
+    harness_package: Package,
+    tmp_path: Path,
+) -> None:
+    install(either_bundle, tmp_path, harness_package).fill_caches(["pwl"])
+    updated = retrained[either_bundle.manifest.backend.name]
+    session = install(updated, tmp_path, harness_package)
+    assert deviation(session, updated, tmp_path) < 1e-4
+
+
+def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
+    litert_bundle: Bundle, retrained: dict[str, Bundle], harness_package: Package, tmp_path: Path
+) -> None:
+    """Why the names carry a sha256, and that the test above can fail."""
+    install(litert_bundle, tmp_path, harness_package).fill_caches(["pwl"])
+    updated = retrained["litert"]
+    runtime = harness_package.runtime_id("litert")
+    for old in litert_bundle.manifest.artefacts:
+        new = updated.manifest.artefact(old.id)
+        cache = tmp_path / "caches" / f"{old.sha256}-{runtime}.xnnpack"
+        cache.rename(cache.with_name(f"{new.sha256}-{runtime}.xnnpack"))
+    session = install(updated, tmp_path, harness_package)
+    assert deviation(session, updated, tmp_path) > 1e-2
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "garbage"])
+def test_a_damaged_cache_costs_time_and_nothing_else(
+    damage: str, either_bundle: Bundle, harness_package: Package, tmp_path: Path
+) -> None:
+    session = install(either_bundle, tmp_path, harness_package)
+    session.fill_caches(["pwl"])
+    for path in (tmp_path / "caches").iterdir():
+        data = path.read_bytes()
+        content = {"cut": data[: len(data) // 2], "empty": b"", "garbage": b"x" * len(data)}
+        path.write_bytes(content[damage])
+    assert deviation(session, either_bundle, tmp_path) < 1e-4

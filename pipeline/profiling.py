@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-from pipeline.bundle.control import control_folder
-from pipeline.bundle.verify import open_bundle, open_controls
+from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.connect import connect
 from pipeline.errors import UsageError
 from pipeline.files import replacing, write_text
-from pipeline.harness.campaign import CampaignOptions, run_campaign
+from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import deploy
 from pipeline.harness.package import Package
 from pipeline.harness.samples import State
@@ -67,17 +68,25 @@ def parse_states(text: str) -> tuple[State, ...]:
 _STATES: tuple[State, ...] = get_args(State)
 
 
-def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) -> Report:
-    """Deploys a bundle with its control arms and measures it.
+def measure(folder: Path, options: ProfileOptions, progress: Progress) -> Report:
+    """Deploys a bundle with its control arms and measures it. Raises as `measure_together` does."""
+    return measure_together([folder], options, progress)[0]
+
+
+def measure_together(
+    folders: Sequence[Path], options: ProfileOptions, progress: Progress
+) -> list[Report]:
+    """Deploys bundles with their control arms to one device and measures them in turns.
 
     Raises:
         UsageError: there is no bundle, no compiler, or the device cannot be named so.
-        IntegrityError: the bundle is damaged, or the harness refuses a file.
+        IntegrityError: a bundle is damaged, or the harness refuses a file.
         DeviceError: the device failed.
     """
-    bundle = open_bundle(bundle_folder)
-    control_root = options.control or control_folder(bundle_folder)
-    controls = open_controls(control_root, bundle.manifest)
+    measured: list[tuple[Bundle, Controls, Path]] = []
+    for folder in folders:
+        bundle, root = open_bundle(folder), options.control or control_folder(folder)
+        measured.append((bundle, open_controls(root, bundle.manifest), root))
     with connect(options.device) as device:
         properties = device.properties()
         if options.harness is not None:
@@ -86,24 +95,37 @@ def measure(bundle_folder: Path, options: ProfileOptions, progress: Progress) ->
             package = build_for_host(
                 options.work / "harness" / "host", progress, options.litert_library
             )
-        deployment = deploy(device, package, bundle, controls, control_root, progress)
-        session = HarnessSession(device, deployment)
+        sessions = [
+            HarnessSession(device, deploy(device, package, bundle, controls, root, progress))
+            for bundle, controls, root in measured
+        ]
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
         before = read_state(device)
         begin, created = time.monotonic(), datetime.now(UTC)
-        campaign = run_campaign(session, amount, progress)
+        campaigns = run_campaigns(sessions, amount, progress)
         seconds = time.monotonic() - begin
-        context = Context(
-            created=created.isoformat(timespec="seconds"),
-            tool=version("pwl-android"),
-            device=asdict(properties),
-            harness=campaign.info.model_dump(mode="json") | {"engine": deployment.engine},
-            options=asdict(amount),
-            before=before.model_dump(mode="json"),
-            after=read_state(device).model_dump(mode="json"),
-            seconds=round(seconds, 3),
+        after = read_state(device)
+    return [
+        compose_report(
+            bundle,
+            controls,
+            campaign,
+            Context(
+                created=created.isoformat(timespec="seconds"),
+                tool=version("pwl-android"),
+                device=asdict(properties),
+                harness=campaign.info.model_dump(mode="json")
+                | {"engine": session.deployment.engine},
+                options=asdict(amount),
+                before=before.model_dump(mode="json"),
+                after=after.model_dump(mode="json"),
+                seconds=round(seconds, 3),
+            ),
         )
-    return compose_report(bundle, controls, campaign, context)
+        for (bundle, controls, _), session, campaign in zip(
+            measured, sessions, campaigns, strict=True
+        )
+    ]
 
 
 def write_report(report: Report, folder: Path) -> None:

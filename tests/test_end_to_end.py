@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.verify import Bundle
+from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.harness.package import Package
 from pipeline.report.document import Report, load_report
 from tests.fixtures import ROOT, TINY_PROFILE
@@ -197,6 +197,34 @@ def test_wrong_usage_ends_with_two_and_a_remedy(
     assert said in done.stderr
     assert "remedy:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_training_run_gives_a_bundle_of_each_backend(tiny_cache: Path, tmp_path: Path) -> None:
+    both = f'{TINY_PROFILE}\n[lowering]\nbackend = ["executorch", "litert"]\n'
+    (tmp_path / "tiny.toml").write_text(both)
+    shutil.copytree(tiny_cache / "training", tmp_path / "build/cache/training")
+    done = run("pipeline.build", "tiny.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "train teacher" not in done.stderr
+    manifests = [
+        open_bundle(tmp_path / f"dist/tiny-{name}").manifest for name in ("executorch", "litert")
+    ]
+    assert [manifest.backend.name for manifest in manifests] == ["executorch", "litert"]
+    assert manifests[0].golden == manifests[1].golden
+    assert manifests[0].evaluation == manifests[1].evaluation
+
+
+def test_a_backend_on_the_command_line_overrides_the_profile_s(
+    litert_bundle: Bundle, tiny_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_PROFILE)
+    shutil.copytree(tiny_cache, tmp_path / "build" / "cache")
+    done = run("pipeline.build", "tiny.toml", "--backend", "litert", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert open_bundle(tmp_path / "dist/tiny").manifest.id == litert_bundle.manifest.id
+    wrong = run("pipeline.build", "tiny.toml", "--backend", "onnx", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "executorch, litert" in wrong.stderr
 
 
 def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_path: Path) -> None:

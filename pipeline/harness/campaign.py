@@ -61,8 +61,10 @@ class Campaign:
     notes: list[str] = field(default_factory=list)
 
 
-def run_campaign(session: HarnessSession, options: CampaignOptions, progress: Progress) -> Campaign:
-    """Runs a whole campaign.
+def run_campaigns(
+    sessions: Sequence[HarnessSession], options: CampaignOptions, progress: Progress
+) -> list[Campaign]:
+    """Runs a whole campaign of each session, all in one: every round is a round of each.
 
     Correctness comes first: a device that computes wrong logits is not worth timing. One round is
     run and thrown away, so that the first measured one finds the device as every other does.
@@ -71,33 +73,44 @@ def run_campaign(session: HarnessSession, options: CampaignOptions, progress: Pr
         IntegrityError: the harness refuses a file.
         DeviceError: the device failed.
     """
-    campaign = Campaign(session.info())
-    with progress.task("parity and accuracy", total=2) as task:
-        campaign.logits = session.parity()
-        task.advance(1)
-        campaign.predictions = session.accuracy()
-        task.advance(1)
-    states = _possible_states(session, options.states, campaign.notes)
-    if "cold-cached" in states:
-        session.fill_caches(ARMS)
+    pairs = [(session, Campaign(session.info())) for session in sessions]
+    with progress.task("parity and accuracy", total=2 * len(pairs)) as task:
+        for session, campaign in pairs:
+            campaign.logits = session.parity()
+            task.advance(1)
+            campaign.predictions = session.accuracy()
+            task.advance(1)
+    notes: list[str] = []
+    states = _possible_states(sessions[0], options.states, notes)
+    for session, campaign in pairs:
+        campaign.notes += notes
+        if "cold-cached" in states:
+            session.fill_caches(ARMS)
     order = random.Random(options.seed)
-    with progress.task("starts", total=(options.rounds + 1) * len(states) * 4) as task:
+    each = len(states) * 4
+    with progress.task("starts", total=(options.rounds + 1) * each * len(pairs)) as task:
         for number in range(-1, options.rounds):
-            ttfi, through = _round(session, states, options, order)
-            if number >= 0:
-                campaign.ttfi.append(ttfi)
-                campaign.progress.append(through)
-            task.advance(len(states) * 4, f"round {number + 1}/{options.rounds}")
-    with progress.task("swaps and latency", total=options.paced + options.latency_runs) as task:
+            order.shuffle(pairs)
+            for session, campaign in pairs:
+                ttfi, through = _round(session, states, options, order)
+                if number >= 0:
+                    campaign.ttfi.append(ttfi)
+                    campaign.progress.append(through)
+                task.advance(each, f"round {number + 1}/{options.rounds}")
+    total = (options.paced + options.latency_runs) * len(pairs)
+    with progress.task("swaps and latency", total=total) as task:
         for number in range(max(options.paced, options.latency_runs)):
-            if number < options.paced:
-                sample = session.progress("warm", options.hold, options.hold)
-                campaign.paced.append(sample)
-                task.advance(1)
-            if number < options.latency_runs:
-                campaign.latency.append(session.latency(options.latency_rounds))
-                task.advance(1)
-    return campaign
+            order.shuffle(pairs)
+            for session, campaign in pairs:
+                if number < options.paced:
+                    sample = session.progress("warm", options.hold, options.hold)
+                    campaign.paced.append(sample)
+                    task.advance(1)
+                if number < options.latency_runs:
+                    campaign.latency.append(session.latency(options.latency_rounds))
+                    task.advance(1)
+    by_session = {id(session): campaign for session, campaign in pairs}
+    return [by_session[id(session)] for session in sessions]
 
 
 def _possible_states(

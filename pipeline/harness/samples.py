@@ -6,7 +6,8 @@ from typing import Literal
 
 from pipeline.section import Section
 
-State = Literal["cold", "warm", "cold-cached"]
+#: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
+State = Literal["cold", "cold-cached", "warm"]
 
 
 class Info(Section):

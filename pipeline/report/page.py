@@ -59,17 +59,22 @@ def _sentence(report: Report, state: str) -> str:
     )
 
 
-def _starts(report: Report, states: list[str]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for arm in ARMS:
-        cells: list[str] = []
-        for state in states:
-            ttfi = report.metrics[f"ttfi_ms.{arm}.{state}"]
-            process = report.metrics[f"process_ms.{arm}.{state}"]
-            cells.append(milliseconds(ttfi.median))
-            cells.append(f"{milliseconds(ttfi.low)}-{milliseconds(ttfi.high)}")
-            cells.append(milliseconds(process.median))
-        rows.append({"arm": arm, "cells": cells})
+def _starts(report: Report, states: list[str]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for start in (f"{arm}.{state}" for state in states for arm in ARMS):
+        arm, _, state = start.partition(".")
+        ttfi, process = report.metrics[f"ttfi_ms.{start}"], report.metrics[f"process_ms.{start}"]
+        cache = report.metrics.get(f"cache_bytes.{start}")
+        rows.append(
+            [
+                arm,
+                state,
+                milliseconds(ttfi.median),
+                f"{milliseconds(ttfi.low)}-{milliseconds(ttfi.high)}",
+                milliseconds(process.median),
+                size(cache.median) if cache else "",
+            ]
+        )
     return rows
 
 

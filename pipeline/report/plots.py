@@ -58,16 +58,18 @@ def curve(report: Report) -> str:
             linewidth=0,
             label="95 % interval",
         )
-        following = [*reached[1:], 2 * end]
+        below = False
         for stage, at, after, value in zip(
-            report.stages, reached, following, accuracy, strict=True
+            report.stages, reached, [*reached[1:], 2 * end], accuracy, strict=True
         ):
-            # Below the line where the next stage's name comes directly after.
-            offset = (3, -10) if after - at < 0.08 * end else (3, 6)
+            # Under the line where the next stage's name comes directly after and would cover it.
+            below = after - at < 0.1 * end and not below
+            offset = (3, -10) if below else (3, 6)
             axis.annotate(stage.route, (at, value), offset, textcoords="offset points", fontsize=7)
-        axis.set(title=f"{state} start", xlabel="ms since the app wanted an answer")
+        axis.set(title=f"{state} start")
         axis.set(xlim=(0, end), ylim=(floor, max(high) + 0.15 * (max(high) - floor)))
     axes[0].set_ylabel("top-1 accuracy, %")
+    figure.supxlabel("ms since the app wanted an answer", fontsize="medium")
     axes[-1].legend(loc="lower right", fontsize=8, frameon=False)
     return _svg(figure)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.harness.campaign import ARMS
+from pipeline.harness.samples import State
 from pipeline.report.document import Metric, Report
 from pipeline.units import milliseconds, size
 
 WIDTH = 100
-STATES = ("cold", "warm")
 
 #: What each ratio of a report compares, in words.
 RATIO_WORDS = {
@@ -53,7 +55,7 @@ def describe_device(report: Report) -> str:
 
 def states_of(report: Report) -> list[str]:
     """The start states that were measured."""
-    return [state for state in STATES if f"ttfi_ms.pwl.{state}" in report.metrics]
+    return [state for state in get_args(State) if f"ttfi_ms.pwl.{state}" in report.metrics]
 
 
 def _head(report: Report) -> Text:
@@ -81,21 +83,32 @@ def _span(metric: Metric | None) -> str:
 
 
 def _starts(report: Report) -> Table:
-    states = states_of(report)
-    columns = [f"{state} ttfi ms" for state in states] + [f"{state} process ms" for state in states]
-    table = _table("time to first inference", "arm", *columns, "peak RSS MB")
-    for arm in ARMS:
-        cells = [_span(report.metrics.get(f"ttfi_ms.{arm}.{state}")) for state in states]
-        for state in states:
-            process = report.metrics.get(f"process_ms.{arm}.{state}")
-            cells.append(milliseconds(process.median) if process else "-")
-        peak = report.metrics.get(f"peak_rss_mb.{arm}.{states[-1]}") if states else None
-        table.add_row(arm, *cells, f"{peak.median:.1f}" if peak else "-")
+    table = _table(
+        "time to first inference",
+        *("state", "arm", "ttfi ms", "since process start ms", "weight caches", "peak RSS MB"),
+    )
+    table.columns[1].justify = "left"
+    for state in states_of(report):
+        for arm in ARMS:
+            start = f"{arm}.{state}"
+            process = report.metrics.get(f"process_ms.{start}")
+            peak = report.metrics.get(f"peak_rss_mb.{start}")
+            cache = report.metrics.get(f"cache_bytes.{start}")
+            table.add_row(
+                state,
+                arm,
+                _span(report.metrics.get(f"ttfi_ms.{start}")),
+                _span(process),
+                size(cache.median) if cache else "-",
+                f"{peak.median:.1f}" if peak else "-",
+                end_section=arm == ARMS[-1],
+            )
     return table
 
 
 def _stages(report: Report) -> Table:
-    states = states_of(report)
+    # The page has a column for starts with weight caches, too.
+    states = [state for state in states_of(report) if state != "cold-cached"]
     table = _table(
         "stages (ready: when its first answer is there; during: worst while the next one loads)",
         "stage\nroute",

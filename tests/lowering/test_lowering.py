@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.lowering.backend import TensorSpec
-from pipeline.lowering.executorch import ExecuTorch
+from pipeline.lowering.backend import Backend, Program, TensorSpec
 from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.litert import LiteRt
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key
 from pipeline.lowering.units import Unit, units_of
 from pipeline.lowering.worker import lower_unit
@@ -40,7 +41,7 @@ def conv() -> nn.Module:
     return trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2, activate=False)))
 
 
-class Sine(nn.Module):
+class Odd(nn.Module):
     """An operator that XNNPACK does not take, in the middle of some that it does."""
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Sine(nn.Module):
         self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
 
     def forward(self, images: Tensor) -> Tensor:
-        result: Tensor = self.second(torch.erf(self.first(images)))
+        result: Tensor = self.second(torch.atan2(self.first(images), self.first(images) + 1))
         return result
 
 
@@ -97,30 +98,64 @@ def test_units_carry_the_real_features_that_reach_them() -> None:
         assert torch.allclose(logits[2], model.teacher(images), atol=1e-5)
 
 
+@pytest.fixture(params=["executorch", "litert"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return backend_for(LoweringSettings(backend=request.param))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_lowered_program_computes_what_eager_pytorch_computes(channels: int) -> None:
+def test_a_lowered_program_computes_what_eager_pytorch_computes(
+    channels: int, backend: Backend
+) -> None:
     module = trained_norms(nn.Sequential(ConvNorm(channels, 6), ConvNorm(6, 8, stride=2)))
     images = torch.randn(3, channels, 8, 8)
-    backend = ExecuTorch()
     folded = fold_batch_norms(module, "unit")
     program = backend.lower(folded, images[:1], "unit")
     with torch.no_grad():
         parity = Parity.of(backend.run([program.data], images), module(images))
     assert parity.max_rel < 1e-5
     assert parity.inputs == 3
-    assert program.operators["convolution"] == 2
+    convolutions = {"executorch": "convolution", "litert": "CONV_2D"}[backend.name]
+    assert program.operators[convolutions] + program.operators.get("DEPTHWISE_CONV_2D", 0) == 2
+    assert program.delegated == sum(program.operators.values())
 
 
-def test_lowering_the_same_twice_gives_the_same_bytes() -> None:
+def test_lowering_the_same_twice_gives_the_same_bytes(backend: Backend) -> None:
     images = torch.randn(1, 3, 8, 8)
     folded = fold_batch_norms(conv(), "unit")
-    first, second = (ExecuTorch().lower(folded, images, "unit").data for _ in range(2))
+    first, second = (backend.lower(folded, images, "unit").data for _ in range(2))
     assert first == second
 
 
-def test_a_module_with_an_operator_outside_the_delegate_is_refused_by_operator() -> None:
-    with pytest.raises(UsageError, match=r"odd-unit does not fit.*erf"):
-        ExecuTorch().lower(Sine().eval(), torch.randn(1, 3, 8, 8), "odd-unit")
+def test_a_module_with_an_operator_outside_the_delegate_is_refused_by_operator(
+    backend: Backend,
+) -> None:
+    operator = {"executorch": "atan", "litert": "ATAN2"}[backend.name]
+    with pytest.raises(UsageError, match=rf"odd-unit does not fit.*{operator}"):
+        backend.lower(Odd().eval(), torch.randn(1, 3, 8, 8), "odd-unit")
+
+
+def test_a_litert_program_names_no_python_class() -> None:
+    program = LiteRt().lower(fold_batch_norms(conv(), "unit"), torch.randn(1, 3, 8, 8), "unit")
+    for word in (b"torch", b"Conv2d", b"__main__", b"pipeline"):
+        assert word not in program.data
+
+
+def test_a_litert_unit_that_transposes_at_its_edge_is_refused() -> None:
+    class Sideways(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.softmax(images.flatten(2), dim=-1)
+
+    with pytest.raises(UsageError, match="sideways transposes at its input"):
+        LiteRt().lower(Sideways().eval(), torch.randn(1, 3, 4, 4), "sideways")
+
+
+def test_a_head_with_pooling_needs_no_transposition() -> None:
+    head = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    ).eval()
+    program = LiteRt().lower(head, torch.randn(1, 3, 8, 8), "head")
+    assert set(program.operators) == {"CONV_2D", "MEAN", "FULLY_CONNECTED"}
 
 
 def test_a_deviating_program_is_refused_with_its_deviation(tmp_path: Path) -> None:
@@ -152,7 +187,7 @@ def test_edges_are_described_in_memory_order() -> None:
 
 def keep(store: ProgramStore) -> None:
     edges = (TensorSpec((1, 2), "NC"), TensorSpec((1, 3), "NC"))
-    store.keep("key", b"program", {"linear": 1}, edges, Parity(0.1, 0.2, 3))
+    store.keep("key", Program(b"program", {"linear": 1}, 1), edges, Parity(0.1, 0.2, 3))
 
 
 def test_the_store_gives_back_what_it_keeps(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def sample(runs: list[tuple[int, int, int]], loads: list[StageLoad]) -> Progress
         rss_kb=0,
         peak_rss_kb=0,
         bytes_read=0,
+        cache_bytes=0,
         loads=tuple(loads),
         inferences=Inferences(begin_ns=begin, duration_ns=duration, stage=stage),
     )

@@ -12,14 +12,16 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.lowering.packages import PACKAGES
+from pipeline.ingest.function import FunctionSource
+from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
-from pipeline.settings import Settings
+from pipeline.settings import KerasModel, Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
 
+_ROOMS = ("model", "training", "ingest", "lowering", "bundle", "settings.py", "assembly.py")
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
@@ -54,12 +56,12 @@ def assemble(
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
     """
-    (backend,) = settings.lowering.backend
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
-        source_fingerprint("model", "training", "lowering", "bundle", "settings.py", "assembly.py"),
-        versions(*_PACKAGES, *PACKAGES[backend]),
+        source_fingerprint(*_ROOMS),
+        _function_fingerprint(settings),
+        versions(*_PACKAGES) | export_versions(settings),
         machine_kind(),
     )
     record = cache / "builds" / f"{key[:32]}.json"
@@ -68,6 +70,19 @@ def assemble(
     manifest, controls = _make(settings, out, cache, progress, jobs)
     write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
+
+
+def _function_fingerprint(settings: Settings) -> str:
+    if isinstance(settings.model, KerasModel):
+        return FunctionSource.parse(settings.model.source).fingerprint()
+    return ""
+
+
+def _exporter(settings: Settings, exporter: str) -> str:
+    if not isinstance(settings.model, KerasModel):
+        return exporter
+    name, version = next(iter(export_versions(settings).items()))
+    return f"{name} {version}"
 
 
 def _unchanged(record: Path, out: Path) -> Build | None:
@@ -89,17 +104,17 @@ def _make(
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
+    from pipeline.ingest.source import model_key, obtain_model
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.model.route import prefix_routes
     from pipeline.training.data.source import load_dataset
     from pipeline.training.evaluate import Accuracy, evaluate
-    from pipeline.training.train import train, training_key
 
     dataset = load_dataset(settings.data, settings.seed)
-    model = train(settings, dataset, cache / "training", progress)
+    model = obtain_model(settings, dataset, cache / "training", progress)
     routes = prefix_routes(model.blocks)
-    evaluated = cache / "training" / f"evaluation-{training_key(settings)[:16]}.safetensors"
+    evaluated = cache / "training" / f"evaluation-{model_key(settings)[:16]}.safetensors"
     predictions = evaluate(model, dataset, routes, evaluated, progress)
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(
@@ -117,7 +132,7 @@ def _make(
         dataset,
         BackendInfo(
             name=backend.name,
-            exporter=backend.exporter,
+            exporter=_exporter(settings, backend.exporter),
             minimum_runtime=backend.minimum_runtime,
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
@@ -127,7 +142,7 @@ def _make(
         Provenance(
             profile=settings.model_dump(mode="json"),
             data=data_fingerprint(settings.data),
-            versions=versions(*_PACKAGES, *PACKAGES[backend.name]),
+            versions=versions(*_PACKAGES) | export_versions(settings),
             machine=machine_kind(),
         ),
     )

@@ -11,17 +11,27 @@ from pipeline.command import command
 
 
 @command
-def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> None:
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    cross_check: Annotated[
+        str | None,
+        typer.Option(help="tf: have TensorFlow run every .tflite unit, too.", show_default="no"),
+    ] = None,
+) -> None:
     """Prints what a bundle holds, after checking its schema and the sha256 of every file.
 
     A damaged bundle ends with exit code 4 and a list of all that is wrong with it.
     """
     from pipeline.bundle.verify import open_bundle
-    from pipeline.report.bundle_table import print_bundle
+    from pipeline.crosschecking import cross_check as ask
+    from pipeline.report.bundle_table import print_bundle, print_second_opinion
 
-    manifest = open_bundle(bundle).manifest
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
     print_bundle(manifest)
     print(f"{bundle}: {sum(1 for _ in manifest.files())} files verified")
+    if cross_check is not None:
+        print_second_opinion(ask(opened, cross_check))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,19 @@ class ResNetModel(Section):
         return self
 
 
+class KerasModel(Section):
+    """Trained Keras blocks that a function of the user's gives; see `pipeline.ingest.keras`.
+
+    `source` is ``MODULE:FUNCTION`` or ``path/to/file.py:FUNCTION``.
+    """
+
+    family: Literal["keras"]
+    source: str
+
+
+ModelSettings = Annotated[ResNetModel | KerasModel, Field(discriminator="family")]
+
+
 class OptimiserSettings(Section):
     """SGD with Nesterov momentum. `learning_rate` is the highest of the schedule."""
 
@@ -200,11 +213,22 @@ class Settings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSettings
-    model: ResNetModel
-    training: TrainingSettings
+    model: ModelSettings
+    training: TrainingSettings | None = None
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+
+    @model_validator(mode="after")
+    def _model_and_training_agree(self) -> Self:
+        if isinstance(self.model, KerasModel):
+            if self.training is not None:
+                raise ValueError("a model of family keras comes trained: leave [training] out")
+            if self.lowering.backend != ("litert",):
+                raise ValueError('a model of family keras needs [lowering] backend = "litert"')
+        elif self.training is None:
+            raise ValueError("training: field required")
+        return self
 
 
 def backend_named(name: str) -> BackendName:

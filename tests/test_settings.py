@@ -41,6 +41,8 @@ def refusal(text: str, folder: Path) -> str:
         ("epochs = 3", "epochs = 0", "training.teacher.epochs"),
         ("epochs = 3", 'epochs = "many"', "(got 'many')"),
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
+        ("[bundle]", '[lowering]\nbackend = "onnx"\n[bundle]', "lowering.backend"),
+        ("[training]\n", "[training]\nfoo = 1\n", "training.foo: unknown key"),
         ('name = "tiny"', 'name = "../tiny"', "name:"),
     ],
 )
@@ -81,3 +83,18 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not a TOML file"):
         load_settings(path)
+
+
+def test_a_keras_model_comes_trained_and_is_for_litert(tmp_path: Path) -> None:
+    head, _, rest = TINY_PROFILE.partition("[model]")
+    training = rest[rest.index("[training]") :]
+    keras = head + '[model]\nfamily = "keras"\nsource = "blocks.py:blocks"\n'
+    assert "leave [training] out" in refusal(keras + training, tmp_path)
+    assert 'needs [lowering] backend = "litert"' in refusal(keras, tmp_path)
+    litert = keras + '[lowering]\nbackend = "litert"\n'
+    assert settings_from(litert, tmp_path).training is None
+
+
+def test_a_model_that_is_trained_here_needs_its_training_table(tmp_path: Path) -> None:
+    text = TINY_PROFILE[: TINY_PROFILE.index("[training]")]
+    assert "training: field required" in refusal(text, tmp_path)

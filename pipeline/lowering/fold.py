@@ -11,6 +11,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 
 from pipeline.errors import UsageError
+from pipeline.model.keras import keras_models
 
 
 def fold_batch_norms(module: nn.Module, name: str) -> nn.Module:
@@ -24,6 +25,8 @@ def fold_batch_norms(module: nn.Module, name: str) -> nn.Module:
         UsageError: the module is in training mode (it would lower without an error and be wrong),
             cannot be traced, or keeps a batch normalisation that follows no convolution.
     """
+    if keras_models(module):
+        return module  # its own converter folds
     if any(part.training for part in module.modules()):
         raise UsageError(
             f"{name} is in training mode: batch normalisation would use the batch's statistics",

@@ -11,6 +11,8 @@ from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.lowering import tflite
 from pipeline.lowering.backend import Program
+from pipeline.lowering.keras import keras_to_tflite
+from pipeline.model.keras import keras_models
 from pipeline.settings import BackendName
 
 
@@ -34,14 +36,9 @@ class LiteRt:
         return "2.1.6"
 
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
-        os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
-        import litert_torch
-
-        with torch.no_grad():
-            rank = module(example).dim()
-            edges = _Edges(module, rank).eval()
-            converted = litert_torch.convert(edges, (_natural(example),))
-        data = tflite.without_tensor_names(converted.model_content())
+        models = keras_models(module)
+        converted = keras_to_tflite(models) if models else _convert(module, example)
+        data = tflite.without_tensor_names(converted)
         if turned := tflite.transposed_edges(data):
             raise UsageError(
                 f"{name} transposes at its {' and '.join(turned)}: every inference would pay for "
@@ -79,6 +76,16 @@ class LiteRt:
                 values = interpreter.get_tensor(target)
             outputs.append(_channels_first(torch.from_numpy(values)))
         return torch.cat(outputs)
+
+
+def _convert(module: nn.Module, example: Tensor) -> bytes:
+    os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
+    import litert_torch
+
+    with torch.no_grad():
+        rank = module(example).dim()
+        converted = litert_torch.convert(_Edges(module, rank).eval(), (_natural(example),))
+    return bytes(converted.model_content())
 
 
 class _Edges(nn.Module):

@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError
+
+from pipeline.errors import UsageError
+from pipeline.fingerprint import versions
+from pipeline.settings import KerasModel, Settings
 
 #: By the name of the backend.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "executorch": ("executorch",),
     "litert": ("litert-torch", "litert-converter", "ai-edge-litert"),
 }
+
+
+def export_versions(settings: Settings) -> dict[str, str]:
+    """The versions of what turns the model of a profile (with one backend) into programs.
+
+    Raises:
+        UsageError: it needs TensorFlow, which is not installed.
+    """
+    if isinstance(settings.model, KerasModel):
+        return _tensorflow() | versions("keras", "ai-edge-litert")
+    (backend,) = settings.lowering.backend
+    return versions(*PACKAGES[backend])
+
+
+def _tensorflow() -> dict[str, str]:
+    for name in ("tensorflow-cpu", "tensorflow"):
+        try:
+            return versions(name)
+        except PackageNotFoundError:
+            continue
+    raise UsageError(
+        "tensorflow is not installed, which Keras models need",
+        "pip install '.[tensorflow]' (1.3 GB)",
+    )

@@ -15,6 +15,7 @@ from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
+from pipeline.model.keras import KerasUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: st
     if isinstance(folded, fx.GraphModule):
         digest.update(folded.code.encode())
     digest.update(repr(folded).encode())
+    for part in folded.modules():
+        if isinstance(part, KerasUnit):
+            digest.update(part.content().encode())
     for name, tensor in sorted(folded.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

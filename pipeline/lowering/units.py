@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pipeline.model.keras import parameter_count
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
 
@@ -30,7 +31,7 @@ class Unit:
 
     @property
     def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
+        return parameter_count(self.module)
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -9,6 +11,9 @@ from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
 from pipeline.units import size
+
+if TYPE_CHECKING:
+    from pipeline.lowering.cross_check import SecondOpinion
 
 
 def bundle_tables(manifest: Manifest) -> RenderableType:
@@ -18,9 +23,7 @@ def bundle_tables(manifest: Manifest) -> RenderableType:
 
 def print_bundle(manifest: Manifest) -> None:
     """Prints `bundle_tables` on stdout, never wider than 100 columns."""
-    console = Console()
-    console.width = min(console.width, 100) if console.is_terminal else 100
-    console.print(bundle_tables(manifest))
+    _console().print(bundle_tables(manifest))
 
 
 def _head(manifest: Manifest) -> Text:
@@ -76,3 +79,23 @@ def _artefacts(manifest: Manifest) -> Table:
             artefact.sha256[:12],
         )
     return table
+
+
+def print_second_opinion(opinion: SecondOpinion) -> None:
+    """Prints how far another library is from LiteRT unit by unit, and from PyTorch by stage."""
+    title = f"tf.lite of TensorFlow {opinion.version}"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("what")
+    table.add_column("compared with")
+    table.add_column("max rel error", justify="right")
+    for name, parity in opinion.units.items():
+        table.add_row(name, "LiteRT", f"{parity.max_rel:.1e}")
+    for route, parity in opinion.stages.items():
+        table.add_row(route, "eager PyTorch", f"{parity.max_rel:.1e}")
+    _console().print(table)
+
+
+def _console() -> Console:
+    console = Console()
+    console.width = min(console.width, 100) if console.is_terminal else 100
+    return console

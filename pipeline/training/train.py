@@ -13,7 +13,7 @@ from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, 
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
-from pipeline.settings import Settings
+from pipeline.settings import KerasModel, ResNetModel, Settings, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
@@ -28,20 +28,27 @@ def training_key(settings: Settings) -> str:
     Raises:
         UsageError: the data is missing.
     """
-    return fingerprint(
-        _teacher_key(settings), settings.model.student, settings.training.distillation
-    )
+    model, training = _tables(settings)
+    return fingerprint(_teacher_key(settings), model.student, training.distillation)
+
+
+def _tables(settings: Settings) -> tuple[ResNetModel, TrainingSettings]:
+    """The tables of a profile whose model is trained here."""
+    if isinstance(settings.model, KerasModel) or settings.training is None:
+        raise ValueError(f"{settings.name}: its model is not trained here")
+    return settings.model, settings.training
 
 
 def _teacher_key(settings: Settings) -> str:
+    model, training = _tables(settings)
     return fingerprint(
         settings.seed,
         settings.data,
         data_fingerprint(settings.data),
-        settings.model.family,
-        settings.model.teacher,
-        settings.training.threads,
-        settings.training.teacher,
+        model.family,
+        model.teacher,
+        training.threads,
+        training.teacher,
         source_fingerprint("model", "training"),
         versions("torch", "numpy"),
         machine_kind(),
@@ -62,7 +69,8 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
     """
-    model = build_model(settings.model, dataset.image_shape, len(dataset.names), settings.seed)
+    tables, training = _tables(settings)
+    model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
     teacher_file = cache / f"teacher-{_teacher_key(settings)[:16]}.safetensors"
@@ -73,7 +81,7 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             model.teacher,
             inputs,
             labels,
-            settings.training.teacher,
+            training.teacher,
             seed=2 * settings.seed,
             checkpoint=teacher_file.with_suffix(".partial"),
             progress=progress,
@@ -85,14 +93,14 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             model,
             inputs,
             labels,
-            settings.training.distillation,
-            feature_cache_mb=settings.training.feature_cache_mb,
+            training.distillation,
+            feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,
             checkpoint=model_file.with_suffix(".partial"),
             progress=progress,
         )
 
-    with reproducible(settings.training.threads):
+    with reproducible(training.threads):
         _cached(model_file, model, teach_student, progress)
     return model.eval()
 

@@ -33,7 +33,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# need_environment EXTRA: .venv with the project installed as .[EXTRA], exactly as pinned.
+# need_environment EXTRAS: $VENV with the project installed as .[EXTRAS], exactly as pinned.
 need_environment() {
   local python stamp wanted
   python=$(find_python)
@@ -41,7 +41,7 @@ need_environment() {
   stamp=$VENV/.installed-$1
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     if [ ! -x "$VENV/bin/pip" ]; then
-      step "making a virtual environment in .venv"
+      step "making a virtual environment in ${VENV##*/}"
       rm -rf "$VENV"
       "$python" -m venv "$VENV" || fail "python -m venv failed; on Debian and Ubuntu:
   sudo apt-get install -y python3-venv"

@@ -1,0 +1,119 @@
+"""A second opinion on LiteRT programs: the same bytes run by TensorFlow's own tf.lite.
+
+tf.lite is the interpreter that LiteRT grew out of; it is built and released apart, so that a
+mistake of one of them shows. TensorFlow is an optional extra of this project.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.errors import UsageError
+from pipeline.lowering.parity import Parity
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What tf.lite makes of a bundle.
+
+    Attributes:
+        version: of TensorFlow.
+        units: by id, its outputs against LiteRT's on the same inputs.
+        stages: by route, the chain's logits against those of eager PyTorch.
+    """
+
+    version: str
+    units: Mapping[str, Parity]
+    stages: Mapping[str, Parity]
+
+    def require(self, tolerance: float) -> None:
+        """Refuses deviations above `tolerance`, relative as in `Parity.max_rel`.
+
+        Raises:
+            IntegrityError: names the first unit or stage that deviates.
+        """
+        for name, parity in (*self.units.items(), *self.stages.items()):
+            parity.require(tolerance, f"{name} in tf.lite")
+
+
+def ask_tensorflow(
+    programs: Mapping[str, bytes],
+    stages: Mapping[str, Sequence[str]],
+    inputs: Floats,
+    logits: Mapping[str, Floats],
+) -> SecondOpinion:
+    """Runs every stage of a LiteRT bundle by tf.lite.
+
+    Args:
+        programs: .tflite files by unit id.
+        stages: unit ids in execution order, by route.
+        inputs: golden inputs as the first unit reads them, ``[n, height, width, channels]``.
+        logits: what eager PyTorch makes of them ``[n, classes]``, by route.
+
+    Raises:
+        UsageError: TensorFlow is not installed.
+    """
+    tensorflow, interpreter = _interpreter()
+    from ai_edge_litert.interpreter import Interpreter
+
+    theirs = {name: _Runner(interpreter, data) for name, data in programs.items()}
+    ours = {name: _Runner(Interpreter, data) for name, data in programs.items()}
+    units: dict[str, Parity] = {}
+    chains: dict[str, Parity] = {}
+    for route, chain in stages.items():
+        features = inputs
+        for name in chain:
+            outputs = theirs[name].run(features)
+            if name not in units:
+                units[name] = _parity(outputs, ours[name].run(features))
+            features = outputs
+        chains[route] = _parity(features, logits[route])
+    return SecondOpinion(tensorflow, units, chains)
+
+
+def _interpreter() -> tuple[str, Callable[..., Any]]:
+    # TensorFlow's native code prints a page of hints otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise UsageError(
+            "tensorflow is not installed", "pip install '.[tensorflow]' (1.3 GB)"
+        ) from None
+    return str(tf.__version__), tf.lite.Interpreter
+
+
+class _Runner:
+    """One program in one kind of interpreter; both kinds have the same methods."""
+
+    def __init__(self, interpreter: Callable[..., Any], program: bytes) -> None:
+        with warnings.catch_warnings():
+            # That tf.lite will leave TensorFlow one day.
+            warnings.simplefilter("ignore")
+            self._interpreter = interpreter(model_content=program, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._source = self._interpreter.get_input_details()[0]["index"]
+        self._target = self._interpreter.get_output_details()[0]["index"]
+
+    def run(self, inputs: Floats) -> Floats:
+        """Each of ``[n, ...]`` by itself; the outputs stacked."""
+        outputs = []
+        for item in inputs:
+            self._interpreter.set_tensor(self._source, item[np.newaxis])
+            self._interpreter.invoke()
+            outputs.append(self._interpreter.get_tensor(self._target))
+        return np.concatenate(outputs)
+
+
+def _parity(outputs: Floats, reference: Floats) -> Parity:
+    return Parity.of(torch.from_numpy(outputs), torch.from_numpy(reference))

@@ -65,7 +65,7 @@ Result<Options> ParseOptions(int argc, char** argv) {
 }
 
 EngineOptions EngineOptionsOf(const Options& options, const Plan& plan) {
-  return {plan.threads, options.library, options.cache};
+  return {plan.threads, options.library, options.cache, plan.minimum_runtime};
 }
 
 }  // namespace pwl::harness

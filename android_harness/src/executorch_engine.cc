@@ -174,6 +174,7 @@ class ExecuTorchEngine final : public Engine {
   }
 
   std::string Name() const override { return "executorch " PWL_EXECUTORCH_VERSION; }
+  std::string Version() const override { return PWL_EXECUTORCH_VERSION; }
 
  private:
   const WeightCache cache_;

@@ -246,6 +246,7 @@ class LiteRtEngine final : public Engine {
   }
 
   std::string Name() const override { return "litert"; }
+  std::string Version() const override { return litert::kOldest; }
 
  private:
   std::unique_ptr<Library> library_;

@@ -25,6 +25,9 @@ using OpaqueOptions = struct OpaqueOptionsT*;
 using CompiledModel = struct CompiledModelT*;
 using TensorBuffer = struct TensorBufferT*;
 
+// The library does not tell its version. What Open accepts is at least this.
+constexpr char kOldest[] = "2.1.6";
+
 constexpr int kFloat32 = 1;
 constexpr int kCpu = 1;  // a bit of a set of accelerators
 

@@ -40,6 +40,13 @@ bool ParseFloat(std::string_view word, float* number) {
   return !text.empty() && rest == text.c_str() + text.size() && *number - *number == 0.0f;
 }
 
+// Numbers with dots between them.
+bool IsVersion(std::string_view word) {
+  return !word.empty() && word.front() != '.' && word.back() != '.' &&
+         word.find("..") == std::string_view::npos &&
+         word.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 bool IsSha256(std::string_view word) {
   return word.size() == 64 && std::all_of(word.begin(), word.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -99,9 +106,19 @@ class Parser {
     if (name == "golden") return ReadGolden(words);
     if (name == "evaluation") return ReadEvaluation(words);
     if (name == "normalise") return ReadNormalise(words);
+    if (name == "exporter") {
+      if (words.size() != 3) return Wrong("exporter NAME VERSION is expected");
+      plan_.exporter = std::string(words[1]) + " " + std::string(words[2]);
+      return {};
+    }
     if (words.size() != 2) return Wrong("unknown directive or wrong number of words");
     if (name == "backend") {
       plan_.backend = words[1];
+      return {};
+    }
+    if (name == "runtime") {
+      if (!IsVersion(words[1])) return Wrong("runtime is a version such as 1.5.0");
+      plan_.minimum_runtime = words[1];
       return {};
     }
     if (name == "verify") {

@@ -62,6 +62,7 @@ class FakeEngine : public Engine {
   }
   std::string BulkOf(const std::string& path, const std::string&) const override { return path; }
   std::string Name() const override { return "fake"; }
+  std::string Version() const override { return "1.0.0"; }
 
   void Refuse(const std::string& path) { refused_.insert(path); }
   void Accept(const std::string& path) { refused_.erase(path); }

@@ -14,6 +14,8 @@ const std::string kSha(64, 'a');
 std::string GoodPlan() {
   return "pwl-plan 1\n"
          "backend executorch\n"
+         "exporter executorch 1.5.1\n"
+         "runtime 1.5.0\n"
          "threads 2\n"
          "verify size\n"
          "input 12\n"
@@ -65,6 +67,8 @@ TEST(Plan, SaysWhatIsInItsText) {
   const Result<Plan> plan = ParsePlan(GoodPlan(), "/root");
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(plan->backend, "executorch");
+  EXPECT_EQ(plan->exporter, "executorch 1.5.1");
+  EXPECT_EQ(plan->minimum_runtime, "1.5.0");
   EXPECT_EQ(plan->threads, 2);
   EXPECT_EQ(plan->verify, Verify::kSize);
   ASSERT_EQ(plan->artefacts.size(), 5u);
@@ -97,7 +101,7 @@ TEST(Plan, CutShortAnywhereIsRefused) {
 TEST(Plan, OfAnotherVersionIsRefused) { ExpectRefused(Replaced("plan 1", "plan 2"), "line 1"); }
 
 TEST(Plan, WithAnUnknownDirectiveNamesItsLine) {
-  ExpectRefused(Replaced("threads 2", "treads 2"), "line 3: unknown directive `treads`");
+  ExpectRefused(Replaced("threads 2", "treads 2"), "line 5: unknown directive `treads`");
 }
 
 TEST(Plan, CannotReachOutsideItsFolder) {
@@ -130,6 +134,8 @@ TEST(Plan, RefusesWhatDoesNotAddUp) {
   ExpectRefused(Replaced("normalise 0.4 1e-1\n", ""), "one `normalise` per channel");
   ExpectRefused(Replaced(kSha + " 2\n", kSha + " 3\n"), "control teacher names no stage");
   ExpectRefused(Replaced("backend executorch\n", ""), "no `backend`");
+  ExpectRefused(Replaced("runtime 1.5.0", "runtime 1..0"), "runtime is a version");
+  ExpectRefused(Replaced("exporter executorch 1.5.1", "exporter executorch"), "exporter NAME");
   ExpectRefused(GoodPlan() + "stage 3 t0 t1\n", "nothing may follow");
 }
 

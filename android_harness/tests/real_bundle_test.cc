@@ -22,7 +22,8 @@ namespace {
 
 std::unique_ptr<Engine> EngineOf(const Plan& plan) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
-  auto engine = pwl::MakeEngine(plan.backend, {1, library == nullptr ? "" : library, {}});
+  auto engine = pwl::MakeEngine(plan.backend,
+                                {1, library == nullptr ? "" : library, {}, plan.minimum_runtime});
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return engine.ok() ? std::move(*engine) : nullptr;
 }
@@ -78,6 +79,25 @@ TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
     EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
   }
   EXPECT_TRUE((*model)->WaitForLoading().ok());
+}
+
+TEST_F(RealBundle, IsRefusedByARuntimeThatIsTooOld) {
+  const char* const library = std::getenv("PWL_TEST_LITERT");
+  const auto engine =
+      pwl::MakeEngine(plan_.backend, {1, library == nullptr ? "" : library, {}, "99.0.0"});
+  EXPECT_EQ(engine.status().code(), Code::kIncompatible);
+  EXPECT_NE(engine.status().message().find("99.0.0"), std::string::npos);
+}
+
+TEST(Version, IsComparedNumberByNumber) {
+  EXPECT_TRUE(IsAtLeast("1.5.1", ""));
+  EXPECT_TRUE(IsAtLeast("1.5.1", "1.5.1"));
+  EXPECT_TRUE(IsAtLeast("1.10.0", "1.9.9"));
+  EXPECT_TRUE(IsAtLeast("2", "1.9.9"));
+  EXPECT_TRUE(IsAtLeast("1.5", "1.5.0"));
+  EXPECT_FALSE(IsAtLeast("1.5", "1.5.1"));
+  EXPECT_FALSE(IsAtLeast("1.5.1", "1.6.0"));
+  EXPECT_FALSE(IsAtLeast("", "0.0.1"));
 }
 
 TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {

@@ -34,6 +34,10 @@ def plan_text(
 def _lines(manifest: Manifest, controls: Controls | None, verify: str) -> Iterator[str]:
     yield "pwl-plan 1"
     yield f"backend {manifest.backend.name}"
+    # The plan splits at spaces: a name of one word and its version.
+    name, _, exported = manifest.backend.exporter.partition(" ")
+    yield f"exporter {name} {exported}"
+    yield f"runtime {manifest.backend.minimum_runtime}"
     yield f"threads {manifest.backend.threads}"
     yield f"verify {verify}"
     yield f"input {math.prod(manifest.input.shape)}"

@@ -69,6 +69,9 @@ class Engine {
 
   // Name and version for reports, such as "executorch 1.5.1".
   virtual std::string Name() const = 0;
+
+  // The version that the library is known to have at least, such as "1.5.1".
+  virtual std::string Version() const = 0;
 };
 
 }  // namespace pwl

@@ -14,7 +14,11 @@ struct EngineOptions {
   int threads = 1;      // that a single inference uses
   std::string library;  // of the engines that are loaded while the program runs: its path
   WeightCache cache;
+  std::string minimum_runtime;  // the version that the programs ask for; empty: any
 };
+
+// Whether a version is the same as another or later. Both are numbers with dots between them.
+bool IsAtLeast(const std::string& version, const std::string& minimum);
 
 // `backend` is "executorch" or "litert".
 Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,

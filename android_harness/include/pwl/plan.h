@@ -3,6 +3,8 @@
 //
 //   pwl-plan 1
 //   backend executorch
+//   exporter executorch 1.5.1                              what wrote the programs
+//   runtime 1.5.0                                          the oldest that can read them
 //   threads 1
 //   verify size | sha256                                   before a program is loaded; see Verify
 //   input FLOATS                                           floats that the first program reads
@@ -15,8 +17,8 @@
 //   normalise MEAN STD                                     per channel: (pixel/255 - mean)/std
 //   end
 //
-// PATH is relative to the folder of the plan. `golden`, `evaluation`, `normalise` and `control` may
-// be missing. `end` proves that nothing was cut off.
+// PATH is relative to the folder of the plan. `exporter`, `runtime`, `golden`, `evaluation`,
+// `normalise` and `control` may be missing. `end` proves that nothing was cut off.
 #ifndef PWL_PLAN_H_
 #define PWL_PLAN_H_
 
@@ -72,6 +74,8 @@ struct Evaluation {
 
 struct Plan {
   std::string backend;
+  std::string exporter;
+  std::string minimum_runtime;
   int threads = 1;
   Verify verify = Verify::kSha256;
   size_t floats_in = 0;

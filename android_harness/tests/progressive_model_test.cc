@@ -275,5 +275,14 @@ TEST_F(ProgressiveModelTest, TellsWhatTheFirstStageTook) {
   EXPECT_GE(load.ready_ns, load.begin_ns);
 }
 
+TEST_F(ProgressiveModelTest, MayBeAskedToLoadWhileItLoads) {
+  const auto model = Start();
+  while (model->active_stage() + 1 < kStages) model->LoadInBackground();
+  // The thread may be at its very end now.
+  for (int i = 0; i < 100; ++i) model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[kStages - 1]);
+}
+
 }  // namespace
 }  // namespace pwl

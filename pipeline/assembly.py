@@ -15,7 +15,7 @@ from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, 
 from pipeline.ingest.function import FunctionSource
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
-from pipeline.settings import KerasModel, Settings
+from pipeline.settings import Settings, SourceModel
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
@@ -73,13 +73,18 @@ def assemble(
 
 
 def _function_fingerprint(settings: Settings) -> str:
-    if isinstance(settings.model, KerasModel):
-        return FunctionSource.parse(settings.model.source).fingerprint()
+    if isinstance(settings.model, SourceModel):
+        return FunctionSource.parse(settings.model.function).fingerprint()
     return ""
 
 
+def _family(settings: Settings) -> str:
+    model = settings.model
+    return "keras" if isinstance(model, SourceModel) else model.family
+
+
 def _exporter(settings: Settings, exporter: str) -> str:
-    if not isinstance(settings.model, KerasModel):
+    if not isinstance(settings.model, SourceModel):
         return exporter
     name, version = next(iter(export_versions(settings).items()))
     return f"{name} {version}"
@@ -123,7 +128,7 @@ def _make(
     backend = backend_for(settings.lowering)
     manifest, files = compose_bundle(
         settings.name,
-        settings.model.family,
+        _family(settings),
         lowered,
         Measured(
             accuracy=[Accuracy.of(row, dataset.test.labels) for row in predictions],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pipeline.errors import UsageError
 from pipeline.section import Section, load_toml
@@ -100,17 +100,33 @@ class ResNetModel(Section):
         return self
 
 
-class KerasModel(Section):
-    """Trained Keras blocks that a function of the user's gives; see `pipeline.ingest.keras`.
+class SourceModel(Section):
+    """A model that comes from elsewhere.
 
-    `source` is ``MODULE:FUNCTION`` or ``path/to/file.py:FUNCTION``.
+    Attributes:
+        source: ``keras:MODULE:FUNCTION`` or ``keras:path/to/file.py:FUNCTION``: a function that
+            gives trained Keras blocks; see `pipeline.ingest.keras`.
     """
 
-    family: Literal["keras"]
-    source: str
+    source: Annotated[str, Field(pattern=r"^keras:.+:.+$")]
+
+    @property
+    def function(self) -> str:
+        """What follows the kind of the source."""
+        return self.source.partition(":")[2]
 
 
-ModelSettings = Annotated[ResNetModel | KerasModel, Field(discriminator="family")]
+def _model_tag(table: Any) -> str:
+    """Which table ``[model]`` is meant to be: a family that is trained here, or a source."""
+    if isinstance(table, SourceModel) or (isinstance(table, dict) and "source" in table):
+        return "source"
+    return str(table.get("family") if isinstance(table, dict) else table.family)
+
+
+ModelSettings = Annotated[
+    Annotated[ResNetModel, Tag("resnet")] | Annotated[SourceModel, Tag("source")],
+    Discriminator(_model_tag),
+]
 
 
 class OptimiserSettings(Section):
@@ -221,11 +237,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:
-        if isinstance(self.model, KerasModel):
+        if isinstance(self.model, SourceModel):
             if self.training is not None:
-                raise ValueError("a model of family keras comes trained: leave [training] out")
+                raise ValueError("a Keras model comes trained: leave [training] out")
             if self.lowering.backend != ("litert",):
-                raise ValueError('a model of family keras needs [lowering] backend = "litert"')
+                raise ValueError('a Keras model needs [lowering] backend = "litert"')
         elif self.training is None:
             raise ValueError("training: field required")
         return self

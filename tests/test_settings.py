@@ -88,7 +88,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_keras_model_comes_trained_and_is_for_litert(tmp_path: Path) -> None:
     head, _, rest = TINY_PROFILE.partition("[model]")
     training = rest[rest.index("[training]") :]
-    keras = head + '[model]\nfamily = "keras"\nsource = "blocks.py:blocks"\n'
+    keras = head + '[model]\nsource = "keras:blocks.py:blocks"\n'
     assert "leave [training] out" in refusal(keras + training, tmp_path)
     assert 'needs [lowering] backend = "litert"' in refusal(keras, tmp_path)
     litert = keras + '[lowering]\nbackend = "litert"\n'

@@ -1,8 +1,7 @@
 """Teacher and student blocks from Keras: trained models of the user's own, for the LiteRT backend.
 
     [model]
-    family = "keras"
-    source = "my_blocks.py:blocks"
+    source = "keras:my_blocks.py:blocks"
 
     # my_blocks.py
     from pipeline.ingest.keras import KerasBlocks
@@ -26,7 +25,7 @@ from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.keras import KerasUnit
 from pipeline.model.pwl import PwlModel
-from pipeline.settings import KerasModel
+from pipeline.settings import SourceModel
 from pipeline.training.data.images import Dataset
 
 
@@ -45,7 +44,7 @@ class KerasBlocks:
     encoders: Sequence[Any | None]
 
 
-def keras_model(settings: KerasModel, dataset: Dataset) -> PwlModel:
+def keras_model(settings: SourceModel, dataset: Dataset) -> PwlModel:
     """The model that a profile's function gives, in eval mode. It serves prefix routes only.
 
     Raises:
@@ -56,7 +55,7 @@ def keras_model(settings: KerasModel, dataset: Dataset) -> PwlModel:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    function = FunctionSource.parse(settings.source).load()
+    function = FunctionSource.parse(settings.function).load()
     inputs = dataset.normalisation.apply(dataset.train.images).permute(0, 2, 3, 1)
     given = function(inputs.contiguous().numpy(), dataset.train.labels)
     if not isinstance(given, KerasBlocks):

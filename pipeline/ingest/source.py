@@ -8,7 +8,7 @@ from pipeline.fingerprint import fingerprint, versions
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
-from pipeline.settings import KerasModel, Settings
+from pipeline.settings import Settings, SourceModel
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
 
@@ -19,8 +19,8 @@ def model_key(settings: Settings) -> str:
     Raises:
         UsageError: the data or the user's function is missing.
     """
-    if isinstance(settings.model, KerasModel):
-        function = FunctionSource.parse(settings.model.source).fingerprint()
+    if isinstance(settings.model, SourceModel):
+        function = FunctionSource.parse(settings.model.function).fingerprint()
         data = data_fingerprint(settings.data)
         return fingerprint(settings.seed, settings.data, data, function, versions("torch"))
     from pipeline.training.train import training_key
@@ -40,7 +40,7 @@ def obtain_model(settings: Settings, dataset: Dataset, cache: Path, progress: Pr
     Raises:
         UsageError: settings, data or the user's function do not fit together.
     """
-    if isinstance(settings.model, KerasModel):
+    if isinstance(settings.model, SourceModel):
         from pipeline.ingest.keras import keras_model
 
         with progress.task("keras blocks", total=1) as task:

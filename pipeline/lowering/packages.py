@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
-from pipeline.settings import KerasModel, Settings
+from pipeline.settings import Settings, SourceModel
 
 #: By the name of the backend.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -22,7 +22,7 @@ def export_versions(settings: Settings) -> dict[str, str]:
     Raises:
         UsageError: it needs TensorFlow, which is not installed.
     """
-    if isinstance(settings.model, KerasModel):
+    if isinstance(settings.model, SourceModel):
         return _tensorflow() | versions("keras", "ai-edge-litert")
     (backend,) = settings.lowering.backend
     return versions(*PACKAGES[backend])

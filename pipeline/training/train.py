@@ -13,7 +13,7 @@ from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, 
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
-from pipeline.settings import KerasModel, ResNetModel, Settings, TrainingSettings
+from pipeline.settings import ResNetModel, Settings, SourceModel, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
@@ -34,7 +34,7 @@ def training_key(settings: Settings) -> str:
 
 def _tables(settings: Settings) -> tuple[ResNetModel, TrainingSettings]:
     """The tables of a profile whose model is trained here."""
-    if isinstance(settings.model, KerasModel) or settings.training is None:
+    if isinstance(settings.model, SourceModel) or settings.training is None:
         raise ValueError(f"{settings.name}: its model is not trained here")
     return settings.model, settings.training
 

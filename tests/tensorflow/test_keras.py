@@ -27,8 +27,7 @@ name = "keras-tiny"
 source = "digits"
 test_images = 1500
 [model]
-family = "keras"
-source = "FILE:blocks"
+source = "keras:FILE:blocks"
 [lowering]
 backend = "litert"
 [bundle]

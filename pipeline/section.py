@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from pipeline.errors import UsageError
 
@@ -73,12 +73,17 @@ def _walk(
     """
     keys: list[str] = []
     sections: list[type[BaseModel]] = [kind]
+    tags: dict[str, type[BaseModel]] = {}
     for part in location:
+        if part in tags:
+            sections, tags = [tags[str(part)]], {}
+            continue
         fields = [s.model_fields[part] for s in sections if part in s.model_fields]
         tagged = [section for section in sections if part in _tags(section)]
         if fields:
             keys.append(str(part))
             sections = [found for field in fields for found in _sections_in(field.annotation)]
+            tags = {tag: found for field in fields for tag, found in _tagged_in(field.annotation)}
         elif tagged:
             sections = tagged
         else:
@@ -93,6 +98,15 @@ def _tags(section: type[BaseModel]) -> set[object]:
         if get_origin(field.annotation) is Literal
         for value in get_args(field.annotation)
     }
+
+
+def _tagged_in(annotation: object) -> list[tuple[str, type[BaseModel]]]:
+    """The members of a union that carry a pydantic `Tag`."""
+    parts = get_args(annotation)
+    tags = [part.tag for part in parts if isinstance(part, Tag)]
+    if tags:
+        return [(tags[0], section) for section in _sections_in(parts[0])]
+    return [found for part in parts for found in _tagged_in(part)]
 
 
 def _sections_in(annotation: object) -> list[type[BaseModel]]:

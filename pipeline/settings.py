@@ -125,7 +125,11 @@ def _model_tag(table: Any) -> str:
 
 ModelSettings = Annotated[
     Annotated[ResNetModel, Tag("resnet")] | Annotated[SourceModel, Tag("source")],
-    Discriminator(_model_tag),
+    Discriminator(
+        _model_tag,
+        custom_error_type="model",
+        custom_error_message='give family = "resnet", or a source',
+    ),
 ]
 
 

@@ -43,6 +43,10 @@ def refusal(text: str, folder: Path) -> str:
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
         ("[bundle]", '[lowering]\nbackend = "onnx"\n[bundle]', "lowering.backend"),
         ("[training]\n", "[training]\nfoo = 1\n", "training.foo: unknown key"),
+        ('family = "resnet"', 'family = "resnt"', 'model: give family = "resnet", or a source'),
+        ('family = "resnet"\n', "", 'model: give family = "resnet", or a source'),
+        ('family = "resnet"', 'source = "kears:a:b"', "model.source: string should match"),
+        ('family = "resnet"', 'source = "keras:a:b"', "model.teacher: unknown key"),
         ('name = "tiny"', 'name = "../tiny"', "name:"),
     ],
 )

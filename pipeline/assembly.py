@@ -91,19 +91,19 @@ def _make(
     from pipeline.bundle.pack import pack_bundle, pack_controls
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
-    from pipeline.model.route import prefix_routes
-    from pipeline.training.data.source import load_dataset
-    from pipeline.training.evaluate import Accuracy, evaluate
-    from pipeline.training.train import train, training_key
+    from pipeline.training.score import score
 
-    dataset = load_dataset(settings.data, settings.seed)
-    model = train(settings, dataset, cache / "training", progress)
-    routes = prefix_routes(model.blocks)
-    evaluated = cache / "training" / f"evaluation-{training_key(settings)[:16]}.safetensors"
-    predictions = evaluate(model, dataset, routes, evaluated, progress)
+    scored = score(settings, cache, progress)
+    dataset = scored.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(
-        model, routes, golden, settings.lowering, cache / "units", progress, jobs=jobs
+        scored.trained.model,
+        scored.routes,
+        golden,
+        settings.lowering,
+        cache / "units",
+        progress,
+        jobs=jobs,
     )
     backend = backend_for(settings.lowering)
     manifest, files = compose_bundle(
@@ -111,8 +111,8 @@ def _make(
         settings.model.family,
         lowered,
         Measured(
-            accuracy=[Accuracy.of(row, dataset.test.labels) for row in predictions],
-            predictions=predictions[:, : settings.bundle.evaluation_images],
+            accuracy=scored.accuracy,
+            predictions=scored.predictions[:, : settings.bundle.evaluation_images],
         ),
         dataset,
         BackendInfo(

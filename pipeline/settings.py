@@ -99,6 +99,11 @@ class ResNetModel(Section):
             )
         return self
 
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, N."""
+        return len(self.teacher.widths)
+
 
 class OptimiserSettings(Section):
     """SGD with Nesterov momentum. `learning_rate` is the highest of the schedule."""

@@ -20,6 +20,7 @@ from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.teacher import train_teacher
+from pipeline.training.trained import Description, save_trained
 
 
 def training_key(settings: Settings) -> str:
@@ -31,6 +32,15 @@ def training_key(settings: Settings) -> str:
     return fingerprint(
         _teacher_key(settings), settings.model.student, settings.training.distillation
     )
+
+
+def model_file(settings: Settings, cache: Path) -> Path:
+    """Where `train` keeps the model of a profile; `load_trained` reads it.
+
+    Raises:
+        UsageError: the data is missing.
+    """
+    return cache / f"model-{training_key(settings)[:16]}.safetensors"
 
 
 def _teacher_key(settings: Settings) -> str:
@@ -66,7 +76,7 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
     teacher_file = cache / f"teacher-{_teacher_key(settings)[:16]}.safetensors"
-    model_file = cache / f"model-{training_key(settings)[:16]}.safetensors"
+    trained_file = model_file(settings, cache)
 
     def teach() -> None:
         train_teacher(
@@ -80,7 +90,7 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
         )
 
     def teach_student() -> None:
-        _cached(teacher_file, model.teacher, teach, progress)
+        _cached(teacher_file, model.teacher, teach, keep_teacher, progress)
         distill(
             model,
             inputs,
@@ -88,17 +98,29 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             settings.training.distillation,
             feature_cache_mb=settings.training.feature_cache_mb,
             seed=2 * settings.seed + 1,
-            checkpoint=model_file.with_suffix(".partial"),
+            checkpoint=trained_file.with_suffix(".partial"),
             progress=progress,
         )
 
+    def keep_teacher() -> None:
+        save_tensors(teacher_file, model.teacher.state_dict(), {})
+
+    def keep() -> None:
+        save_trained(trained_file, model, Description.of(settings.model, dataset))
+
     with reproducible(settings.training.threads):
-        _cached(model_file, model, teach_student, progress)
+        _cached(trained_file, model, teach_student, keep, progress)
     return model.eval()
 
 
-def _cached(file: Path, module: nn.Module, make: Callable[[], None], progress: Progress) -> None:
-    """Fills `module` from `file`, or by `make`, whose result is then kept in `file`."""
+def _cached(
+    file: Path,
+    module: nn.Module,
+    make: Callable[[], None],
+    keep: Callable[[], None],
+    progress: Progress,
+) -> None:
+    """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
     if file.exists():
         try:
             load_into(module, load_tensors(file)[0], file)
@@ -107,4 +129,4 @@ def _cached(file: Path, module: nn.Module, make: Callable[[], None], progress: P
         else:
             return
     make()
-    save_tensors(file, module.state_dict(), {})
+    keep()

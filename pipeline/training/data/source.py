@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.settings import DataSettings, DigitsData, IdxData
+from pipeline.settings import (
+    DataSettings,
+    DigitsData,
+    FolderData,
+    HuggingFaceData,
+    IdxData,
+    ParquetData,
+)
 
 if TYPE_CHECKING:  # naming the data must not import torch
     from pipeline.training.data.images import Dataset
@@ -14,7 +21,7 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
     """Reads the data that a profile's ``[data]`` table names.
 
     Raises:
-        UsageError: the data is missing or damaged.
+        UsageError: the data is missing, damaged, or out of reach.
     """
     match settings:
         case DigitsData():
@@ -25,6 +32,18 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
             from pipeline.training.data.idx import load_idx
 
             return load_idx(settings, seed)
+        case FolderData():
+            from pipeline.training.data.folder import load_folder
+
+            return load_folder(settings, seed)
+        case ParquetData():
+            from pipeline.training.data.parquet import load_parquet
+
+            return load_parquet(settings, seed)
+        case HuggingFaceData():
+            from pipeline.training.data.huggingface import load_huggingface
+
+            return load_huggingface(settings, seed)
 
 
 def data_fingerprint(settings: DataSettings) -> str:
@@ -42,3 +61,15 @@ def data_fingerprint(settings: DataSettings) -> str:
             from pipeline.training.data.idx import idx_fingerprint
 
             return idx_fingerprint(settings)
+        case FolderData():
+            from pipeline.training.data.folder import folder_fingerprint
+
+            return folder_fingerprint(settings)
+        case ParquetData():
+            from pipeline.training.data.parquet import parquet_fingerprint
+
+            return parquet_fingerprint(settings)
+        case HuggingFaceData():
+            from pipeline.training.data.huggingface import huggingface_fingerprint
+
+            return huggingface_fingerprint(settings)

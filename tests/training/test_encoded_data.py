@@ -139,6 +139,21 @@ def test_a_missing_folder_is_named(settings: Any, tmp_path: Path) -> None:
         data_fingerprint(missing)
 
 
+def test_a_file_that_may_not_be_read_is_named(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_open = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole_open(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)  # a test may run as root, whom no mode stops
+    with pytest.raises(UsageError, match=rf"{tmp_path}.*: cannot be read: Permission denied"):
+        data_fingerprint(settings)
+
+
 def test_jpegs_grey_palette_and_transparent_images_are_converted(tmp_path: Path) -> None:
     settings = folder(tmp_path)
     cat = tmp_path / "train" / "cat"

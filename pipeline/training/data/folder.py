@@ -51,12 +51,7 @@ def _encoded(found: dict[str, list[Path]], names: tuple[str, ...]) -> EncodedSet
     labels = [label for label, name in enumerate(names) for _ in found[name]]
 
     def fetch(index: int) -> Encoded:
-        try:
-            return Encoded(files[index].read_bytes(), str(files[index]))
-        except OSError as error:
-            raise UsageError(
-                f"{files[index]}: cannot be read: {error.strerror}", "correct its permissions"
-            ) from None
+        return Encoded(files[index].read_bytes(), str(files[index]))
 
     return EncodedSet(np.array(labels, dtype=np.int64), fetch)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pipeline.errors import UsageError
 from pipeline.settings import (
     DataSettings,
     DigitsData,
@@ -23,6 +26,11 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
     Raises:
         UsageError: the data is missing, damaged, or out of reach.
     """
+    with _readable():
+        return _load(settings, seed)
+
+
+def _load(settings: DataSettings, seed: int) -> Dataset:
     match settings:
         case DigitsData():
             from pipeline.training.data.digits import load_digits
@@ -50,8 +58,13 @@ def data_fingerprint(settings: DataSettings) -> str:
     """Names the bytes behind a ``[data]`` table without decoding them, for cache keys.
 
     Raises:
-        UsageError: the data is missing.
+        UsageError: the data is missing or out of reach.
     """
+    with _readable():
+        return _fingerprint(settings)
+
+
+def _fingerprint(settings: DataSettings) -> str:
     match settings:
         case DigitsData():
             from pipeline.training.data.digits import digits_fingerprint
@@ -73,3 +86,15 @@ def data_fingerprint(settings: DataSettings) -> str:
             from pipeline.training.data.huggingface import huggingface_fingerprint
 
             return huggingface_fingerprint(settings)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Makes an error of reading files, which any source may meet, one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or 'data'}: cannot be read: {error.strerror or error}",
+            "correct its permissions, or data.path",
+        ) from None

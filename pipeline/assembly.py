@@ -109,21 +109,21 @@ def _make(
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
-    from pipeline.ingest.source import model_key, obtain_model
+    from pipeline.ingest.source import evaluated_model
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
-    from pipeline.model.route import prefix_routes
-    from pipeline.training.data.source import load_dataset
-    from pipeline.training.evaluate import Accuracy, evaluate
 
-    dataset = load_dataset(settings.data, settings.seed)
-    model = obtain_model(settings, dataset, cache / "training", progress)
-    routes = prefix_routes(model.blocks)
-    evaluated = cache / "training" / f"evaluation-{model_key(settings)[:16]}.safetensors"
-    predictions = evaluate(model, dataset, routes, evaluated, progress)
+    evaluated = evaluated_model(settings, cache, progress)
+    dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(
-        model, routes, golden, settings.lowering, cache / "units", progress, jobs=jobs
+        evaluated.model,
+        evaluated.routes,
+        golden,
+        settings.lowering,
+        cache / "units",
+        progress,
+        jobs=jobs,
     )
     backend = backend_for(settings.lowering)
     manifest, files = compose_bundle(
@@ -131,8 +131,8 @@ def _make(
         _family(settings),
         lowered,
         Measured(
-            accuracy=[Accuracy.of(row, dataset.test.labels) for row in predictions],
-            predictions=predictions[:, : settings.bundle.evaluation_images],
+            accuracy=evaluated.accuracy,
+            predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
         ),
         dataset,
         BackendInfo(

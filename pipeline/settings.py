@@ -39,7 +39,62 @@ class IdxData(Section):
     labels: tuple[str, ...] | None = None
 
 
-DataSettings = Annotated[DigitsData | IdxData, Field(discriminator="source")]
+class EncodedData(Section):
+    """What the sources of PNG and JPEG images share.
+
+    Attributes:
+        image_size: every image is resized to this many pixels square; needed where sizes differ.
+        channels: 3 for colour, 1 for grey; images are converted.
+        train_images, test_images: bounds, as in `IdxData`.
+    """
+
+    image_size: Count | None = None
+    channels: Literal[1, 3] = 3
+    train_images: Count | None = None
+    test_images: Count | None = None
+
+
+class FolderData(EncodedData):
+    """Images in ``train/LABEL/`` and ``test/LABEL/``; the folders' names are the labels."""
+
+    source: Literal["images"]
+    path: Path
+
+
+class ParquetData(EncodedData):
+    """A folder of ``train-*.parquet`` and ``test-*.parquet``, as Hugging Face publishes them.
+
+    The image column holds encoded bytes, plain or as ``{"bytes": ...}``; the label column integers.
+    """
+
+    source: Literal["parquet"]
+    path: Path
+    image_column: str = "image"
+    label_column: str = "label"
+    labels: tuple[str, ...] | None = None
+
+
+class HuggingFaceData(EncodedData):
+    """A data set of the Hugging Face Hub, fetched and kept by the `datasets` library.
+
+    With a `revision` that is a whole commit hash, a build needs the network once only.
+    """
+
+    source: Literal["huggingface"]
+    name: str
+    subset: str | None = None
+    revision: str | None = None
+    train_split: str = "train"
+    test_split: str = "test"
+    image_column: str = "image"
+    label_column: str = "label"
+    labels: tuple[str, ...] | None = None
+
+
+DataSettings = Annotated[
+    DigitsData | IdxData | FolderData | ParquetData | HuggingFaceData,
+    Field(discriminator="source"),
+]
 
 
 class ResNetSettings(Section):
@@ -98,6 +153,11 @@ class ResNetModel(Section):
                 "progressive loading swaps block for block, so the counts must be equal"
             )
         return self
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, N."""
+        return len(self.teacher.widths)
 
 
 class SourceModel(Section):

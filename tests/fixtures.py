@@ -15,6 +15,7 @@ from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Silent
 from pipeline.section import load_toml
 from pipeline.settings import Settings, for_backend
+from pipeline.training.score import Scored, score
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,6 +73,12 @@ def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained weights and lowered programs of the tiny profile, filled by `built_bundle`."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_scored(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """The tiny model, trained but not lowered, in a cache of its own."""
+    return score(tiny_settings, tmp_path_factory.mktemp("trained"), Silent())
 
 
 @pytest.fixture(scope="session")

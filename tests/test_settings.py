@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode, UsageError
+from pipeline.model.family import build_model
 from pipeline.settings import DigitsData, JointDistillation, Settings, load_settings
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
@@ -102,3 +103,46 @@ def test_a_keras_model_comes_trained_and_is_for_litert(tmp_path: Path) -> None:
 def test_a_model_that_is_trained_here_needs_its_training_table(tmp_path: Path) -> None:
     text = TINY_PROFILE[: TINY_PROFILE.index("[training]")]
     assert "training: field required" in refusal(text, tmp_path)
+
+
+def offline_forms(path: Path) -> list[str]:
+    """The other ``[data]`` tables that a profile shows in its comments, as whole profiles."""
+    lines = path.read_text().splitlines()
+    start, end = lines.index("[data]") + 1, lines.index("[model]")
+    shown = [line[4:] for line in lines[start:end] if line.startswith("#   ")]
+    first = [index for index, line in enumerate(shown) if line.startswith("source")]
+    return [
+        "\n".join([*lines[:start], *shown[begin:stop], *lines[end:]])
+        for begin, stop in zip(first, [*first[1:], None], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_the_offline_forms_that_a_profile_shows_are_valid(dataset: str, tmp_path: Path) -> None:
+    forms = offline_forms(ROOT / "profiles" / f"{dataset}-resnet.toml")
+    assert [settings_from(form, tmp_path).data.source for form in forms] == ["parquet", "images"]
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_the_cifar_profiles_make_a_model_for_their_images(dataset: str) -> None:
+    settings = load_settings(ROOT / "profiles" / f"{dataset}-resnet.toml")
+    model = build_model(settings.model, (3, 32, 32), 10, seed=0)
+    assert model.blocks == settings.model.blocks == 4
+
+
+DIGITS_TABLE = 'source = "digits"\nimage_size = 8\ntest_images = 1500'
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('source = "images"\npaht = "x"', "data.paht: unknown key; did you mean 'path'?"),
+        ('source = "images"\npath = "x"\nchannels = 2', "data.channels"),
+        ('source = "parquet"\npath = "x"\nlabel = "y"', "data.label: unknown key"),
+        ('source = "parquet"\npath = "x"\ntrain_images = 0', "data.train_images"),
+        ('source = "huggingface"', "data.name: field required"),
+    ],
+)
+def test_a_wrong_data_table_is_named(table: str, said: str, tmp_path: Path) -> None:
+    assert DIGITS_TABLE in TINY_PROFILE
+    assert said in refusal(TINY_PROFILE.replace(DIGITS_TABLE, table), tmp_path)

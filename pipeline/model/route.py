@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -80,3 +81,20 @@ class Route:
 def prefix_routes(blocks: int) -> tuple[Route, ...]:
     """The order of the paper: all student, then the teacher's blocks from the first to the last."""
     return tuple(Route.prefix(blocks, teachers) for teachers in range(blocks + 1))
+
+
+def routes_with(blocks: int, others: Iterable[Route]) -> tuple[Route, ...]:
+    """The prefix routes, then those of `others` that are none, each once.
+
+    Raises:
+        UsageError: a route has another number of blocks.
+    """
+    routes = dict.fromkeys(prefix_routes(blocks))
+    for route in others:
+        if len(route) != blocks:
+            raise UsageError(
+                f"route {route} has {len(route)} blocks, the model {blocks}",
+                f"write {blocks} letters, such as {Route.prefix(blocks, blocks // 2)}",
+            )
+        routes[route] = None
+    return tuple(routes)

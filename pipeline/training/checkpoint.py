@@ -32,25 +32,35 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             facts = json.loads((file.metadata() or {})["facts"])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no table")
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise IntegrityError(
             f"{path}: not a whole checkpoint: {error}", "delete the file; it is made again"
         ) from None
     return tensors, facts
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_into(
+    module: nn.Module, tensors: Mapping[str, Tensor], path: Path, *, assign: bool = False
+) -> None:
     """Fills a module's parameters and buffers, every one of them and nothing else.
 
+    Args:
+        module: filled in place.
+        tensors: what to fill it with, by name.
+        path: the file that the tensors came from, for errors.
+        assign: make the tensors themselves the module's, which may then be on the meta device.
+
     Raises:
-        IntegrityError: names or shapes differ; they are named.
+        IntegrityError: names, shapes or dtypes differ; they are named.
     """
     expected = module.state_dict()
     missing, extra = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     wrong = [
-        f"{name} is {list(tensors[name].shape)}, not {list(expected[name].shape)}"
+        f"{name} is {_kind(tensors[name])}, not {_kind(expected[name])}"
         for name in expected.keys() & tensors.keys()
-        if tensors[name].shape != expected[name].shape
+        if _kind(tensors[name]) != _kind(expected[name])
     ]
     problems = [f"missing {name}" for name in sorted(missing)]
     problems += [f"left over {name}" for name in sorted(extra)] + sorted(wrong)
@@ -59,4 +69,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
         raise IntegrityError(
             f"{path} does not fit the model:\n  {shown}", "use the profile that the file came from"
         )
-    module.load_state_dict(dict(tensors))
+    module.load_state_dict(dict(tensors), assign=assign)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

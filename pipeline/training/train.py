@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
@@ -20,6 +20,7 @@ from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.teacher import train_teacher
+from pipeline.training.trained import Description, save_trained
 
 
 def training_key(settings: Settings) -> str:
@@ -28,19 +29,35 @@ def training_key(settings: Settings) -> str:
     Raises:
         UsageError: the data is missing.
     """
-    model, training = _tables(settings)
+    model, training = training_tables(settings)
     return fingerprint(_teacher_key(settings), model.student, training.distillation)
 
 
-def _tables(settings: Settings) -> tuple[ResNetModel, TrainingSettings]:
-    """The tables of a profile whose model is trained here."""
+def training_tables(settings: Settings) -> tuple[ResNetModel, TrainingSettings]:
+    """The tables of a profile whose model is trained here.
+
+    Raises:
+        UsageError: its model comes from elsewhere.
+    """
     if isinstance(settings.model, SourceModel) or settings.training is None:
-        raise ValueError(f"{settings.name}: its model is not trained here")
+        raise UsageError(
+            f"the model of {settings.name} comes from elsewhere and is not trained here",
+            "build it: `python -m pipeline.build` evaluates it, too",
+        )
     return settings.model, settings.training
 
 
+def model_file(settings: Settings, cache: Path) -> Path:
+    """Where `train` keeps the model of a profile; `load_trained` reads it.
+
+    Raises:
+        UsageError: the data is missing.
+    """
+    return cache / f"model-{training_key(settings)[:16]}.safetensors"
+
+
 def _teacher_key(settings: Settings) -> str:
-    model, training = _tables(settings)
+    model, training = training_tables(settings)
     return fingerprint(
         settings.seed,
         settings.data,
@@ -69,12 +86,12 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
     """
-    tables, training = _tables(settings)
+    tables, training = training_tables(settings)
     model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
     teacher_file = cache / f"teacher-{_teacher_key(settings)[:16]}.safetensors"
-    model_file = cache / f"model-{training_key(settings)[:16]}.safetensors"
+    trained_file = model_file(settings, cache)
 
     def teach() -> None:
         train_teacher(
@@ -88,7 +105,7 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
         )
 
     def teach_student() -> None:
-        _cached(teacher_file, model.teacher, teach, progress)
+        _cached(teacher_file, model.teacher, teach, keep_teacher, progress)
         distill(
             model,
             inputs,
@@ -96,17 +113,29 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             training.distillation,
             feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,
-            checkpoint=model_file.with_suffix(".partial"),
+            checkpoint=trained_file.with_suffix(".partial"),
             progress=progress,
         )
 
+    def keep_teacher() -> None:
+        save_tensors(teacher_file, model.teacher.state_dict(), {})
+
+    def keep() -> None:
+        save_trained(trained_file, model, Description.of(tables, dataset))
+
     with reproducible(training.threads):
-        _cached(model_file, model, teach_student, progress)
+        _cached(trained_file, model, teach_student, keep, progress)
     return model.eval()
 
 
-def _cached(file: Path, module: nn.Module, make: Callable[[], None], progress: Progress) -> None:
-    """Fills `module` from `file`, or by `make`, whose result is then kept in `file`."""
+def _cached(
+    file: Path,
+    module: nn.Module,
+    make: Callable[[], None],
+    keep: Callable[[], None],
+    progress: Progress,
+) -> None:
+    """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
     if file.exists():
         try:
             load_into(module, load_tensors(file)[0], file)
@@ -115,4 +144,4 @@ def _cached(file: Path, module: nn.Module, make: Callable[[], None], progress: P
         else:
             return
     make()
-    save_tensors(file, module.state_dict(), {})
+    keep()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.model.route import Route, prefix_routes
+from pipeline.model.route import Route, prefix_routes, routes_with
 
 
 def units(route: str) -> str:
@@ -40,3 +40,13 @@ def test_a_suffix_route_decodes() -> None:
 
 def test_every_change_of_variant_has_its_converter() -> None:
     assert units("TST") == "teacher-0 encoder-0 student-1 decoder-1 teacher-2"
+
+
+def test_further_routes_follow_the_prefix_routes_each_once() -> None:
+    others = [Route.parse(text) for text in ("STS", "TTT", "STS")]
+    assert [str(route) for route in routes_with(3, others)] == ["SSS", "TSS", "TTS", "TTT", "STS"]
+
+
+def test_a_further_route_of_another_length_is_refused() -> None:
+    with pytest.raises(UsageError, match="route TT has 2 blocks, the model 3"):
+        routes_with(3, [Route.parse("TT")])

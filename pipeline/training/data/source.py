@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.settings import DataSettings, DigitsData, IdxData
+from pipeline.errors import UsageError
+from pipeline.settings import (
+    DataSettings,
+    DigitsData,
+    FolderData,
+    HuggingFaceData,
+    IdxData,
+    ParquetData,
+)
 
 if TYPE_CHECKING:  # naming the data must not import torch
     from pipeline.training.data.images import Dataset
@@ -14,8 +24,13 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
     """Reads the data that a profile's ``[data]`` table names.
 
     Raises:
-        UsageError: the data is missing or damaged.
+        UsageError: the data is missing, damaged, or out of reach.
     """
+    with _readable():
+        return _load(settings, seed)
+
+
+def _load(settings: DataSettings, seed: int) -> Dataset:
     match settings:
         case DigitsData():
             from pipeline.training.data.digits import load_digits
@@ -25,14 +40,31 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
             from pipeline.training.data.idx import load_idx
 
             return load_idx(settings, seed)
+        case FolderData():
+            from pipeline.training.data.folder import load_folder
+
+            return load_folder(settings, seed)
+        case ParquetData():
+            from pipeline.training.data.parquet import load_parquet
+
+            return load_parquet(settings, seed)
+        case HuggingFaceData():
+            from pipeline.training.data.huggingface import load_huggingface
+
+            return load_huggingface(settings, seed)
 
 
 def data_fingerprint(settings: DataSettings) -> str:
     """Names the bytes behind a ``[data]`` table without decoding them, for cache keys.
 
     Raises:
-        UsageError: the data is missing.
+        UsageError: the data is missing or out of reach.
     """
+    with _readable():
+        return _fingerprint(settings)
+
+
+def _fingerprint(settings: DataSettings) -> str:
     match settings:
         case DigitsData():
             from pipeline.training.data.digits import digits_fingerprint
@@ -42,3 +74,27 @@ def data_fingerprint(settings: DataSettings) -> str:
             from pipeline.training.data.idx import idx_fingerprint
 
             return idx_fingerprint(settings)
+        case FolderData():
+            from pipeline.training.data.folder import folder_fingerprint
+
+            return folder_fingerprint(settings)
+        case ParquetData():
+            from pipeline.training.data.parquet import parquet_fingerprint
+
+            return parquet_fingerprint(settings)
+        case HuggingFaceData():
+            from pipeline.training.data.huggingface import huggingface_fingerprint
+
+            return huggingface_fingerprint(settings)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Makes an error of reading files, which any source may meet, one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or 'data'}: cannot be read: {error.strerror or error}",
+            "correct its permissions, or data.path",
+        ) from None

@@ -1,0 +1,65 @@
+"""`python -m pipeline.evaluate`: what a trained model says, in eager PyTorch, along every route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import command
+
+
+@command
+def evaluate(
+    source: Annotated[
+        Path, typer.Argument(help="Profile (.toml), or checkpoint that pipeline.train wrote.")
+    ],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help=".npy of float32 NCHW normalised images, or of uint8 NHWC images."),
+    ] = None,
+    logits: Annotated[Path | None, typer.Option(help="Write their logits here (.npz).")] = None,
+    route: Annotated[
+        list[str] | None, typer.Option(help="A further route, such as TTSS. May be repeated.")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
+) -> None:
+    """Prints the accuracy of every route of a profile, and writes logits for images of your own.
+
+    The routes are those that ship (SSSS, TSSS, ... TTTT) and every --route. The `joint` recipe
+    trains the shipped ones only. A profile that is not trained yet is trained first.
+    """
+    from pipeline.errors import UsageError
+    from pipeline.model.route import Route, routes_with
+    from pipeline.progress import progress_for_terminal
+    from pipeline.report.route_table import print_routes
+    from pipeline.settings import load_settings
+    from pipeline.training.logits import write_logits
+    from pipeline.training.score import score
+    from pipeline.training.trained import load_trained
+
+    others = [Route.parse(text) for text in route or ()]
+    if (inputs is None) != (logits is None):
+        raise UsageError("--inputs and --logits belong together", "give both or neither")
+    progress = progress_for_terminal()
+    if source.suffix == ".toml":
+        settings = load_settings(source)
+        scored = score(settings, cache, progress, others)
+        print_routes(settings.name, scored.routes, scored.accuracy)
+        trained = scored.trained
+    elif inputs is None:
+        raise UsageError(
+            f"{source}: a checkpoint holds no images to evaluate",
+            "give --inputs and --logits, or name the profile (.toml) instead",
+        )
+    else:
+        trained = load_trained(source)
+    if inputs is not None and logits is not None:
+        routes = routes_with(trained.model.blocks, others)
+        print(write_logits(trained, inputs, routes, logits, progress))
+        print(f"{logits}: logits of {' '.join(map(str, routes))}")
+
+
+if __name__ == "__main__":
+    evaluate()

@@ -1,0 +1,40 @@
+"""The accuracy of a model's routes as a table for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pipeline.model.route import Route
+    from pipeline.training.evaluate import Accuracy
+
+WIDTH = 100
+
+
+def print_routes(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy]) -> None:
+    """Prints `route_table` on stdout, never wider than 100 columns."""
+    console = Console()
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console.print(route_table(title, routes, accuracy))
+
+
+def route_table(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy]) -> Table:
+    """Top-1 accuracy with its 95 % interval in per cent, one line a route."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("route")
+    for name in ("from the teacher", "top-1", "95 % interval", "correct of"):
+        table.add_column(name, justify="right")
+    for route, found in zip(routes, accuracy, strict=True):
+        table.add_row(
+            str(route),
+            f"{str(route).count('T')}/{len(route)}",
+            f"{found.top1:.2%}",
+            f"{100 * found.low:.1f}-{100 * found.high:.1f}",
+            f"{found.correct:,} / {found.images:,}",
+        )
+    return table

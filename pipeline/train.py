@@ -1,0 +1,36 @@
+"""`python -m pipeline.train`: trains the model of a profile and says how good every route is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.command import command
+
+
+@command
+def train(
+    profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
+    cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
+) -> None:
+    """Trains the teacher, the student and the converters of a profile, and scores every route.
+
+    What is in the cache is not trained again, and an interrupted training goes on from its last
+    epoch. `pipeline.build` with the same cache starts from what is trained here, and
+    `pipeline.evaluate` reads the checkpoint.
+    """
+    from pipeline.progress import progress_for_terminal
+    from pipeline.report.route_table import print_routes
+    from pipeline.settings import load_settings
+    from pipeline.training.score import score
+
+    settings = load_settings(profile)
+    scored = score(settings, cache, progress_for_terminal())
+    print_routes(settings.name, scored.routes, scored.accuracy)
+    print(f"checkpoint: {scored.checkpoint}")
+
+
+if __name__ == "__main__":
+    train()

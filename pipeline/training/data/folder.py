@@ -1,0 +1,82 @@
+"""A folder of image files: ``train/LABEL/*.png`` and ``test/LABEL/*.png``, or .jpg and .jpeg."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.files import sha256_of
+from pipeline.settings import FolderData
+from pipeline.training.data.encoded import Encoded, EncodedSet, decode_dataset, decoder
+from pipeline.training.data.images import Dataset
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_LAYOUT = "lay the images out as train/LABEL/NAME.png and test/LABEL/NAME.png (or .jpg)"
+
+
+def load_folder(settings: FolderData, seed: int) -> Dataset:
+    """The data set in a folder; labels are the sorted names of the folders below ``train``.
+
+    Raises:
+        UsageError: the layout is another, train and test have other labels, a label has no image,
+            or an image is damaged or of another size; the file is named.
+    """
+    train, test = (_images(settings.path / part) for part in ("train", "test"))
+    if lonely := sorted(train.keys() ^ test.keys()):
+        has, lacks = ("train", "test") if lonely[0] in train else ("test", "train")
+        raise UsageError(
+            f"{settings.path}: label {lonely[0]!r} is in {has} but not in {lacks}",
+            "give train and test the same labels",
+        )
+    names = tuple(sorted(train))
+    return decode_dataset(_encoded(train, names), _encoded(test, names), names, settings, seed)
+
+
+def folder_fingerprint(settings: FolderData) -> str:
+    """Names the bytes that `load_folder` would read: every image's name and sha256."""
+    digest = hashlib.sha256(decoder().encode())
+    for part in ("train", "test"):
+        for files in _images(settings.path / part).values():
+            for file in files:
+                name = file.relative_to(settings.path).as_posix()
+                digest.update(f"\n{sha256_of(file)} {name}".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _encoded(found: dict[str, list[Path]], names: tuple[str, ...]) -> EncodedSet:
+    files = [file for name in names for file in found[name]]
+    labels = [label for label, name in enumerate(names) for _ in found[name]]
+
+    def fetch(index: int) -> Encoded:
+        return Encoded(files[index].read_bytes(), str(files[index]))
+
+    return EncodedSet(np.array(labels, dtype=np.int64), fetch)
+
+
+def _images(part: Path) -> dict[str, list[Path]]:
+    """The image files of every label, both in the order of their names."""
+    if not part.is_dir():
+        raise UsageError(f"{part}: no such folder", _LAYOUT)
+    found: dict[str, list[Path]] = {}
+    for label in _entries(part):
+        if not label.is_dir():
+            raise UsageError(f"{label}: a file where the folders of the labels belong", _LAYOUT)
+        found[label.name] = _entries(label)
+        if not found[label.name]:
+            raise UsageError(f"{label}: a label without images", "add some, or remove the folder")
+        for file in found[label.name]:
+            if file.suffix.lower() not in _SUFFIXES or not file.is_file():
+                raise UsageError(
+                    f"{file}: not an image file ({', '.join(_SUFFIXES)})", "convert or remove it"
+                )
+    if not found:
+        raise UsageError(f"{part}: holds no label", _LAYOUT)
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    # Hidden files are what desktops leave behind.
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

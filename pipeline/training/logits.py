@@ -1,0 +1,138 @@
+"""Logits of a trained model for images of one's own, as NumPy files.
+
+They are what a lowered program is compared with: the same images in, eager PyTorch's answer out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.errors import UsageError
+from pipeline.files import replacing
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
+from pipeline.progress import Progress
+from pipeline.training.trained import Description, Trained
+
+_BATCH = 256
+#: What NumPy raises for headers that are no literals, or absurd ones.
+_BAD_HEADER = (ValueError, OSError, EOFError, OverflowError, SyntaxError, TokenError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Images as a model takes them.
+
+    Attributes:
+        tensor: float32 ``[n, channels, height, width]``, normalised.
+        origin: what the file held and what was done to it, for a person.
+    """
+
+    tensor: Tensor
+    origin: str
+
+
+def write_logits(
+    trained: Trained, images: Path, routes: Sequence[Route], out: Path, progress: Progress
+) -> str:
+    """Writes the logits of the images in a file: one array float32 ``[n, classes]`` a route.
+
+    Args:
+        trained: the model.
+        images: .npy file, see `read_inputs`.
+        routes: what to run; the arrays are named ``SSSS``, ``TSSS``, ...
+        out: .npz file; it appears whole or not at all.
+        progress: told every route.
+
+    Returns:
+        What was read and how it was taken, for a person.
+
+    Raises:
+        UsageError: a file, its content or a route does not fit the model.
+    """
+    if out.suffix != ".npz":
+        raise UsageError(f"{out}: logits are written as an .npz file", "let its name end in .npz")
+    inputs = read_inputs(images, trained.description)
+    # Any: savez has keywords of its own, but none of them is a word of S and T.
+    found: dict[str, Any] = dict(route_logits(trained.model, inputs.tensor, routes, progress))
+    try:
+        with replacing(out) as temporary, temporary.open("wb") as file:
+            np.savez(file, **found)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written: {error.strerror}", "name another") from None
+    return inputs.origin
+
+
+def route_logits(
+    model: PwlModel, inputs: Tensor, routes: Sequence[Route], progress: Progress
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Logits ``[n, classes]`` of normalised images ``[n, channels, height, width]`` by route.
+
+    Raises:
+        UsageError: a route has another number of blocks than the model.
+    """
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    with progress.task("logits", total=len(routes)) as task, torch.no_grad():
+        for route in routes:
+            batches = [model(batch, route) for batch in torch.split(inputs, _BATCH)]
+            found[str(route)] = torch.cat(batches).numpy()
+            task.advance(1, str(route))
+    return found
+
+
+def read_inputs(path: Path, description: Description) -> Inputs:
+    """The images of a .npy file, of either kind that a model's user has at hand.
+
+    float32 ``[n, channels, height, width]`` is taken as normalised already; uint8
+    ``[n, height, width, channels]`` is normalised as the model's training images were.
+
+    Raises:
+        UsageError: the file is missing, no .npy file, pickled, empty, not finite, or of another
+            shape or dtype.
+    """
+    array = _open(path)
+    channels, height, width = description.image_shape
+    wanted = {
+        np.dtype(np.float32): (channels, height, width),
+        np.dtype(np.uint8): (height, width, channels),
+    }
+    if array.dtype not in wanted or array.ndim != 4 or array.shape[1:] != wanted[array.dtype]:
+        raise UsageError(
+            f"{path}: holds {array.dtype} {list(array.shape)}",
+            f"this model takes float32 [n, {channels}, {height}, {width}] (normalised images) "
+            f"or uint8 [n, {height}, {width}, {channels}] (plain ones)",
+        )
+    if array.dtype == np.uint8:
+        tensor = description.normalisation.apply(np.array(array))
+        done = "uint8 images, normalised with the model's mean and deviation"
+    else:
+        tensor = torch.from_numpy(np.array(array, order="C"))
+        done = "float32 images, taken as normalised already"
+    if not tensor.isfinite().all():
+        raise UsageError(f"{path}: some values are not finite", "look for NaN where it was made")
+    return Inputs(tensor, f"{path}: {len(array)} {done}")
+
+
+def _open(path: Path) -> npt.NDArray[Any]:
+    """The array in a file, mapped: a header that promises more than is there costs no memory."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", "name a .npy file that numpy.save wrote")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except _BAD_HEADER as error:
+        raise UsageError(
+            f"{path}: not a .npy file of numbers: {error}",
+            "write it with numpy.save(path, array, allow_pickle=False)",
+        ) from None
+    if not array.size:
+        raise UsageError(f"{path}: holds no image", "give at least one")
+    return array

@@ -1,0 +1,114 @@
+"""A trained model on disk: its checkpoint carries what is needed to build the model again.
+
+The description is JSON in the header of the safetensors file, beside the weights. It is checked
+before anything is built from it, and nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.model.family import build_model
+from pipeline.model.pwl import PwlModel
+from pipeline.section import Section
+from pipeline.settings import Count, ResNetModel
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.data.images import Dataset, Normalisation
+
+_REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Description(Section):
+    """All that a model is beside its weights.
+
+    Attributes:
+        version: of this table.
+        model: the ``[model]`` table of the profile.
+        image_shape: channels, height, width of one image.
+        labels: the names of the classes, in the order of the logits.
+        mean, std: one a channel, of pixels between 0 and 1; see `Normalisation`.
+    """
+
+    version: Literal[1] = 1
+    model: ResNetModel
+    image_shape: tuple[Count, Count, Count]
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    mean: tuple[Finite, ...]
+    std: tuple[Positive, ...]
+
+    @model_validator(mode="after")
+    def _one_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.image_shape[0]:
+            raise ValueError(
+                f"{self.image_shape[0]} channels, but {len(self.mean)} means and "
+                f"{len(self.std)} deviations"
+            )
+        return self
+
+    @classmethod
+    def of(cls, model: ResNetModel, dataset: Dataset) -> Description:
+        """Describes the model that a ``[model]`` table and a data set make."""
+        return cls(
+            model=model,
+            image_shape=dataset.image_shape,
+            labels=dataset.names,
+            mean=dataset.normalisation.mean,
+            std=dataset.normalisation.std,
+        )
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How pixels become inputs of this model."""
+        return Normalisation(self.mean, self.std)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model with its weights, in eval mode, and what it is."""
+
+    model: PwlModel
+    description: Description
+
+
+def save_trained(path: Path, model: PwlModel, description: Description) -> None:
+    """Writes a checkpoint that `load_trained` reads; it appears whole or not at all."""
+    save_tensors(path, model.state_dict(), {"trained": description.model_dump(mode="json")})
+
+
+def load_trained(path: Path) -> Trained:
+    """Builds the model of a checkpoint, whatever seed or profile it came from.
+
+    Raises:
+        UsageError: there is no such file, or it is no checkpoint of a trained model.
+        IntegrityError: the weights are not those that the description asks for.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", _REMEDY)
+    try:
+        tensors, facts = load_tensors(path)
+    except IntegrityError as error:
+        raise UsageError(error.what, _REMEDY) from None
+    if "trained" not in facts:
+        raise UsageError(f"{path}: it does not say which model its weights belong to", _REMEDY)
+    try:
+        description = Description.model_validate(facts["trained"])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "the whole of it"
+        raise UsageError(
+            f"{path}: its description is wrong: {place}: {problem['msg']}", _REMEDY
+        ) from None
+    # On the meta device nothing is allocated: a description that promises a giant costs nothing.
+    with torch.device("meta"):
+        model = build_model(description.model, description.image_shape, len(description.labels), 0)
+    load_into(model, tensors, path, assign=True)
+    return Trained(model.eval(), description)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.model.route import prefix_routes
+from pipeline.training.checkpoint import load_tensors, save_tensors
+from pipeline.training.score import Scored
+from pipeline.training.trained import load_trained, save_trained
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def rewritten(tiny_scored: Scored, tmp_path: Path) -> Callable[[Change], Path]:
+    """Makes a copy of the tiny checkpoint, its facts changed by a function."""
+
+    def rewrite(change: Change) -> Path:
+        tensors, facts = load_tensors(tiny_scored.checkpoint)
+        change(facts)
+        save_tensors(tmp_path / "changed.safetensors", tensors, facts)
+        return tmp_path / "changed.safetensors"
+
+    return rewrite
+
+
+def test_a_checkpoint_alone_gives_the_model_back(tiny_scored: Scored) -> None:
+    loaded = load_trained(tiny_scored.checkpoint)
+    assert not loaded.model.training
+    images = tiny_scored.dataset.test.images[:16]
+    inputs = loaded.description.normalisation.apply(images)
+    for route in prefix_routes(3):
+        expected = tiny_scored.trained.model(inputs, route)
+        assert torch.allclose(loaded.model(inputs, route), expected, atol=1e-5)
+
+
+def test_it_says_what_the_model_takes_and_answers(tiny_scored: Scored) -> None:
+    description = load_trained(tiny_scored.checkpoint).description
+    assert description.image_shape == (1, 8, 8)
+    assert description.labels == tuple("0123456789")
+    assert description.normalisation == tiny_scored.dataset.normalisation
+
+
+def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(
+    tiny_scored: Scored,
+) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_trained(tiny_scored.checkpoint)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_loaded_model_is_saved_as_the_same_bytes(tiny_scored: Scored, tmp_path: Path) -> None:
+    loaded = load_trained(tiny_scored.checkpoint)
+    save_trained(tmp_path / "again.safetensors", loaded.model, loaded.description)
+    again = (tmp_path / "again.safetensors").read_bytes()
+    assert again == tiny_scored.checkpoint.read_bytes()
+
+
+def test_the_checkpoint_of_a_teacher_alone_is_refused(tiny_scored: Scored) -> None:
+    (teacher,) = tiny_scored.checkpoint.parent.glob("teacher-*")
+    with pytest.raises(UsageError, match="does not say which model") as caught:
+        load_trained(teacher)
+    assert "model-*.safetensors" in caught.value.remedy
+
+
+class Boom:
+    """Ends the test if it is ever unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\3\4" + bytes(100),
+        bytes(8),
+        b"\xff" * 64,
+        (2).to_bytes(8, "little") + b"{}",  # whole, but says nothing
+        pickle.dumps(Boom()),
+    ],
+)
+def test_other_files_are_refused_by_name(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=str(path)):
+        load_trained(path)
+
+
+def test_a_missing_checkpoint_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(UsageError, match="no such file"):
+            load_trained(path)
+
+
+def set_description(**values: Any) -> Change:
+    return lambda facts: facts["trained"].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (set_description(std=[0.0]), "std"),
+        (set_description(mean=[float("nan")]), "mean"),
+        (set_description(mean=[0.1, 0.2]), "1 channels, but 2 means"),
+        (set_description(labels=[]), "labels"),
+        (set_description(image_shape=[1, 8]), "image_shape"),
+        (set_description(version=2), "version"),
+        (set_description(code="import os"), "code"),
+        (set_description(model={"family": "other"}), "model"),
+        (lambda facts: facts.update(trained=[]), "the whole of it"),
+    ],
+)
+def test_a_wrong_description_is_named(
+    change: Change, said: str, rewritten: Callable[[Change], Path]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_trained(rewritten(change))
+    assert "changed.safetensors: its description is wrong" in caught.value.what
+    assert said in caught.value.what
+
+
+def test_weights_of_another_model_than_described_are_refused(
+    rewritten: Callable[[Change], Path],
+) -> None:
+    path = rewritten(set_description(labels=["a", "b"]))
+    with pytest.raises(IntegrityError, match=r"classifier.linear.bias is .*\[10\], not .*\[2\]"):
+        load_trained(path)
+
+
+def test_a_description_that_promises_a_giant_allocates_nothing(
+    rewritten: Callable[[Change], Path],
+) -> None:
+    def grow(facts: dict[str, Any]) -> None:
+        facts["trained"]["model"]["teacher"]["widths"] = [10**6, 10**6, 10**6]
+
+    with pytest.raises(IntegrityError, match="does not fit the model"):
+        load_trained(rewritten(grow))
+
+
+def test_weights_of_another_dtype_are_refused(tiny_scored: Scored, tmp_path: Path) -> None:
+    tensors, facts = load_tensors(tiny_scored.checkpoint)
+    name = "student.classifier.linear.bias"
+    tensors[name] = tensors[name].half()
+    save_tensors(tmp_path / "half.safetensors", tensors, facts)
+    with pytest.raises(IntegrityError, match=rf"{name} is float16 \[10\], not float32 \[10\]"):
+        load_trained(tmp_path / "half.safetensors")

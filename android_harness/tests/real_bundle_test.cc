@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -98,6 +100,38 @@ TEST(Version, IsComparedNumberByNumber) {
   EXPECT_FALSE(IsAtLeast("1.5", "1.5.1"));
   EXPECT_FALSE(IsAtLeast("1.5.1", "1.6.0"));
   EXPECT_FALSE(IsAtLeast("", "0.0.1"));
+}
+
+TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {
+  const auto engine = EngineOf(plan_);
+  LoadTimes times;
+  const Artefact& first = plan_.artefacts[plan_.stages[0][0]];
+  auto program = engine->Load(first.path, first.sha256, &times);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  std::vector<float> expected;
+  std::vector<float> space(input_.size() + 32);
+  for (size_t shift = 0; shift < 16; ++shift) {  // every alignment of a float within 64 bytes
+    std::copy(input_.begin(), input_.end(), space.begin() + static_cast<ptrdiff_t>(shift));
+    const auto output = (*program)->Run({space.data() + shift, input_.size()});
+    ASSERT_TRUE(output.ok()) << output.status().message();
+    const std::vector<float> values(output->data, output->data + output->size);
+    if (shift == 0) expected = values;
+    EXPECT_EQ(values, expected) << shift;
+  }
+}
+
+TEST_F(RealBundle, HandsFeaturesOnWithoutACopyWhereItSaysSo) {
+  const auto engine = EngineOf(plan_);
+  LoadTimes times;
+  const Artefact& first = plan_.artefacts[plan_.stages[0][0]];
+  auto program = engine->Load(first.path, first.sha256, &times);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const auto output = (*program)->Run({input_.data(), input_.size()});
+  ASSERT_TRUE(output.ok());
+  EXPECT_EQ(output->padded, plan_.backend == "litert");
+  if (output->padded) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(output->data) % Floats::kAlignment, 0u);
+  }
 }
 
 TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {

@@ -82,6 +82,63 @@ class ResNetSettings(Section):
         return self.strides or (1,) + (2,) * (len(self.widths) - 1)
 
 
+class VggSettings(Section):
+    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a 2x2 pooling.
+
+    Attributes:
+        widths: channels of each block.
+        depths: convolutions in each block.
+    """
+
+    widths: tuple[Count, ...]
+    depths: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        if not self.widths:
+            raise ValueError("widths: at least one block is needed")
+        if len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
+                "give one of each per block"
+            )
+        return self
+
+
+class VitSettings(Section):
+    """One network of the ViT family: patches as tokens, blocks of encoder layers.
+
+    Attributes:
+        patch: height and width of a patch, in pixels.
+        width: of a token.
+        heads: of each attention.
+        mlp_width: of each perceptron's hidden layer, by default four times `width`.
+        depths: encoder layers in each block.
+    """
+
+    patch: Count
+    width: Count
+    heads: Count
+    mlp_width: Count | None = None
+    depths: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if not self.depths:
+            raise ValueError("depths: at least one block is needed")
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} cannot be shared out among {self.heads} heads: "
+                "make it a multiple of heads"
+            )
+        return self
+
+    @property
+    def hidden_width(self) -> int:
+        """The width of the perceptrons' hidden layers."""
+        return self.mlp_width or 4 * self.width
+
+
 class ResNetModel(Section):
     """A teacher and a student of the ResNet family."""
 
@@ -91,13 +148,51 @@ class ResNetModel(Section):
 
     @model_validator(mode="after")
     def _same_blocks(self) -> Self:
-        teacher, student = len(self.teacher.widths), len(self.student.widths)
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        return self
+
+
+class VggModel(Section):
+    """A teacher and a student of the VGG family."""
+
+    family: Literal["vgg"]
+    teacher: VggSettings
+    student: VggSettings
+
+    @model_validator(mode="after")
+    def _same_blocks(self) -> Self:
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        return self
+
+
+class VitModel(Section):
+    """A teacher and a student of the ViT family."""
+
+    family: Literal["vit"]
+    teacher: VitSettings
+    student: VitSettings
+
+    @model_validator(mode="after")
+    def _same_blocks_and_tokens(self) -> Self:
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        teacher, student = self.teacher.patch, self.student.patch
         if teacher != student:
             raise ValueError(
-                f"the teacher has {teacher} blocks and the student {student}: "
-                "progressive loading swaps block for block, so the counts must be equal"
+                f"the teacher's patch is {teacher} and the student's {student}: "
+                "blocks can be exchanged only between equal numbers of tokens"
             )
         return self
+
+
+ModelSettings = Annotated[ResNetModel | VggModel | VitModel, Field(discriminator="family")]
+
+
+def _require_same_blocks(teacher: tuple[int, ...], student: tuple[int, ...]) -> None:
+    if len(teacher) != len(student):
+        raise ValueError(
+            f"the teacher has {len(teacher)} blocks and the student {len(student)}: "
+            "progressive loading swaps block for block, so the counts must be equal"
+        )
 
 
 class OptimiserSettings(Section):
@@ -200,7 +295,7 @@ class Settings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSettings
-    model: ResNetModel
+    model: ModelSettings
     training: TrainingSettings
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode, UsageError
-from pipeline.settings import DigitsData, JointDistillation, Settings, load_settings
+from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
@@ -81,3 +81,50 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not a TOML file"):
         load_settings(path)
+
+
+VGG_MODEL = """
+family = "vgg"
+teacher = { widths = [8, 12], depths = [2, 1] }
+student = { widths = [4, 6], depths = [1, 1] }
+"""
+
+VIT_MODEL = """
+family = "vit"
+teacher = { patch = 2, width = 24, heads = 3, depths = [2, 1] }
+student = { patch = 2, width = 16, heads = 2, mlp_width = 20, depths = [1, 1] }
+"""
+
+
+def with_model(table: str) -> str:
+    """The tiny profile with another ``[model]`` table."""
+    before, rest = TINY_PROFILE.split("[model]\n")
+    return f"{before}[model]{table}\n[training]\n{rest.split('[training]')[1]}"
+
+
+def test_the_hidden_width_of_a_vit_is_four_times_its_width_unless_said(tmp_path: Path) -> None:
+    model = settings_from(with_model(VIT_MODEL), tmp_path).model
+    assert isinstance(model, VitModel)
+    assert (model.teacher.hidden_width, model.student.hidden_width) == (96, 20)
+
+
+@pytest.mark.parametrize(
+    ("table", "right", "wrong", "said"),
+    [
+        (VGG_MODEL, '"vgg"', '"vggg"', "model"),
+        (VGG_MODEL, "[2, 1]", "[2]", "model.teacher: depths has 1 entries but widths has 2"),
+        (VGG_MODEL, "[8, 12], depths = [2, 1]", "[8], depths = [2]", "the teacher has 1 blocks"),
+        (VGG_MODEL, "widths = [4", "stem = 3, widths = [4", "model.student.stem: unknown key"),
+        (VGG_MODEL, "[4, 6]", "[4, 0]", "model.student.widths"),
+        (VIT_MODEL, "heads = 3", "heads = 5", "width 24 cannot be shared out among 5 heads"),
+        (VIT_MODEL, "patch = 2", "patch = 4", "the teacher's patch is 4 and the student's 2"),
+        (VIT_MODEL, "[1, 1]", "[1]", "the teacher has 2 blocks and the student 1"),
+        (VIT_MODEL, "[1, 1]", "[]", "depths: at least one block is needed"),
+        (VIT_MODEL, "heads", "head", "model.teacher.head: unknown key; did you mean 'heads'?"),
+    ],
+)
+def test_a_wrong_setting_of_a_family_is_named(
+    table: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    assert right in table
+    assert said in refusal(with_model(table.replace(right, wrong, 1)), tmp_path)

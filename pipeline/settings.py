@@ -196,7 +196,13 @@ def _require_same_blocks(teacher: tuple[int, ...], student: tuple[int, ...]) -> 
 
 
 class OptimiserSettings(Section):
-    """SGD with Nesterov momentum. `learning_rate` is the highest of the schedule."""
+    """SGD with Nesterov momentum.
+
+    Attributes:
+        learning_rate: the highest of the schedule.
+        gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
+            for without a final normalisation its logits and gradients drive each other up.
+    """
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)] = 64
@@ -204,6 +210,7 @@ class OptimiserSettings(Section):
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     weight_decay: Weight = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    gradient_norm: Rate | None = None
 
 
 class TeacherSettings(OptimiserSettings):

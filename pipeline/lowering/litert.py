@@ -33,6 +33,11 @@ class LiteRt:
         # The oldest library whose C functions take the parameters that our engine gives them.
         return "2.1.6"
 
+    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
+        # Its delegate takes all that our families are made of as they are. The rewriting for
+        # ExecuTorch would work here too, but gains nothing.
+        return module
+
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
         os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
         import litert_torch

@@ -21,7 +21,7 @@ from pipeline.training.data.source import data_fingerprint
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
 
-_ROOMS = ("model", "training", "ingest", "lowering", "bundle", "settings.py", "assembly.py")
+_ROOMS = ("model", "training", "ingest", "lowering", "bundle", "settings", "assembly.py")
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
 

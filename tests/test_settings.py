@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ExitCode, UsageError
 from pipeline.model.family import build_model
-from pipeline.settings import DigitsData, JointDistillation, Settings, load_settings
+from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
@@ -44,8 +44,12 @@ def refusal(text: str, folder: Path) -> str:
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
         ("[bundle]", '[lowering]\nbackend = "onnx"\n[bundle]', "lowering.backend"),
         ("[training]\n", "[training]\nfoo = 1\n", "training.foo: unknown key"),
-        ('family = "resnet"', 'family = "resnt"', 'model: give family = "resnet", or a source'),
-        ('family = "resnet"\n', "", 'model: give family = "resnet", or a source'),
+        (
+            'family = "resnet"',
+            'family = "resnt"',
+            "model: give a family (resnet, vgg or vit), or a source",
+        ),
+        ('family = "resnet"\n', "", "model: give a family (resnet, vgg or vit), or a source"),
         ('family = "resnet"', 'source = "kears:a:b"', "model.source: string should match"),
         ('family = "resnet"', 'source = "keras:a:b"', "model.teacher: unknown key"),
         ('name = "tiny"', 'name = "../tiny"', "name:"),
@@ -146,3 +150,50 @@ DIGITS_TABLE = 'source = "digits"\nimage_size = 8\ntest_images = 1500'
 def test_a_wrong_data_table_is_named(table: str, said: str, tmp_path: Path) -> None:
     assert DIGITS_TABLE in TINY_PROFILE
     assert said in refusal(TINY_PROFILE.replace(DIGITS_TABLE, table), tmp_path)
+
+
+VGG_MODEL = """
+family = "vgg"
+teacher = { widths = [8, 12], depths = [2, 1] }
+student = { widths = [4, 6], depths = [1, 1] }
+"""
+
+VIT_MODEL = """
+family = "vit"
+teacher = { patch = 2, width = 24, heads = 3, depths = [2, 1] }
+student = { patch = 2, width = 16, heads = 2, mlp_width = 20, depths = [1, 1] }
+"""
+
+
+def with_model(table: str) -> str:
+    """The tiny profile with another ``[model]`` table."""
+    before, rest = TINY_PROFILE.split("[model]\n")
+    return f"{before}[model]{table}\n[training]\n{rest.split('[training]')[1]}"
+
+
+def test_the_hidden_width_of_a_vit_is_four_times_its_width_unless_said(tmp_path: Path) -> None:
+    model = settings_from(with_model(VIT_MODEL), tmp_path).model
+    assert isinstance(model, VitModel)
+    assert (model.teacher.hidden_width, model.student.hidden_width) == (96, 20)
+
+
+@pytest.mark.parametrize(
+    ("table", "right", "wrong", "said"),
+    [
+        (VGG_MODEL, '"vgg"', '"vggg"', "model"),
+        (VGG_MODEL, "[2, 1]", "[2]", "model.teacher: depths has 1 entries but widths has 2"),
+        (VGG_MODEL, "[8, 12], depths = [2, 1]", "[8], depths = [2]", "the teacher has 1 blocks"),
+        (VGG_MODEL, "widths = [4", "stem = 3, widths = [4", "model.student.stem: unknown key"),
+        (VGG_MODEL, "[4, 6]", "[4, 0]", "model.student.widths"),
+        (VIT_MODEL, "heads = 3", "heads = 5", "width 24 cannot be shared out among 5 heads"),
+        (VIT_MODEL, "patch = 2", "patch = 4", "the teacher's patch is 4 and the student's 2"),
+        (VIT_MODEL, "[1, 1]", "[1]", "the teacher has 2 blocks and the student 1"),
+        (VIT_MODEL, "[1, 1]", "[]", "depths: at least one block is needed"),
+        (VIT_MODEL, "heads", "head", "model.teacher.head: unknown key; did you mean 'heads'?"),
+    ],
+)
+def test_a_wrong_setting_of_a_family_is_named(
+    table: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    assert right in table
+    assert said in refusal(with_model(table.replace(right, wrong, 1)), tmp_path)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.lowering.backend import Program
+from pipeline.lowering.transformer import without_transformer_operators
 from pipeline.settings import BackendName
 
 
@@ -30,6 +31,9 @@ class ExecuTorch:
         # version, and nothing about newer programs on older runtimes.
         major, minor, *_ = versions("executorch")["executorch"].split(".")
         return f"{major}.{minor}.0"
+
+    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
+        return without_transformer_operators(module, name)
 
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner

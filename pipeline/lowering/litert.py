@@ -35,6 +35,11 @@ class LiteRt:
         # The oldest library whose C functions take the parameters that our engine gives them.
         return "2.1.6"
 
+    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
+        # Its delegate takes all that our families are made of as they are. The rewriting for
+        # ExecuTorch would work here too, but gains nothing.
+        return module
+
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
         models = keras_models(module)
         converted = keras_to_tflite(models) if models else _convert(module, example)

@@ -127,7 +127,7 @@ def _lower_all(
     done: dict[str, Lowered] = {}
     missing: list[tuple[str, Unit, nn.Module]] = []
     for unit in units:
-        folded = fold_batch_norms(unit.module, unit.name)
+        folded = fold_batch_norms(backend.rewrite(unit.module, unit.name), unit.name)
         key = content_key(folded, unit.inputs, unit.outputs, *context)
         if found := store.find(key):
             found.parity.require(settings.tolerance, unit.name)

@@ -25,5 +25,5 @@ def make_converter(source: tuple[int, ...], target: tuple[int, ...], boundary: i
     raise UsageError(
         f"block {boundary}: teacher and student outputs {list(source)} and {list(target)} "
         "differ in more than the channels",
-        "give both the same strides, so that the spatial sizes agree after each block",
+        "give both the same strides or patches, so that all other sizes agree after each block",
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 
+from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.resnet import resnet
-from pipeline.settings import ResNetModel
+from pipeline.model.vgg import vgg
+from pipeline.model.vit import vit
+from pipeline.settings import FamilyModel, ResNetSettings, VggSettings, VitSettings
 
 
 def build_model(
-    settings: ResNetModel, image_shape: tuple[int, int, int], classes: int, seed: int
+    settings: FamilyModel, image_shape: tuple[int, int, int], classes: int, seed: int
 ) -> PwlModel:
     """A freshly initialised model.
 
@@ -21,10 +24,24 @@ def build_model(
         seed: the same seed gives the same weights.
 
     Raises:
-        UsageError: teacher and student do not fit together.
+        UsageError: teacher and student do not fit together, or not to images of that size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        teacher = resnet(settings.teacher, image_shape[0], classes)
-        student = resnet(settings.student, image_shape[0], classes)
+        teacher = _network(settings.teacher, image_shape, classes)
+        student = _network(settings.student, image_shape, classes)
         return PwlModel.pair(teacher, student, image_shape)
+
+
+def _network(
+    settings: ResNetSettings | VggSettings | VitSettings,
+    image_shape: tuple[int, int, int],
+    classes: int,
+) -> BlockNet:
+    match settings:
+        case ResNetSettings():
+            return resnet(settings, image_shape[0], classes)
+        case VggSettings():
+            return vgg(settings, image_shape, classes)
+        case VitSettings():
+            return vit(settings, image_shape, classes)

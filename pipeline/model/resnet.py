@@ -6,23 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.convolution import ConvNorm, PooledLinear
 from pipeline.settings import ResNetSettings
-
-
-class ConvNorm(nn.Module):
-    """Convolution without bias, batch normalisation and, by default, ReLU; "same" padding."""
-
-    def __init__(
-        self, source: int, target: int, *, kernel: int = 3, stride: int = 1, activate: bool = True
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(source, target, kernel, stride, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(target)
-        self.activate = activate
-
-    def forward(self, features: Tensor) -> Tensor:
-        features = self.norm(self.conv(features))
-        return F.relu(features) if self.activate else features
 
 
 class BasicLayer(nn.Module):
@@ -40,19 +25,6 @@ class BasicLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return F.relu(self.second(self.first(features)) + self.shortcut(features))
-
-
-class PooledLinear(nn.Module):
-    """Global average pooling and a linear classifier."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(channels, classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.linear(self.pool(features).flatten(1))
-        return logits
 
 
 def resnet(settings: ResNetSettings, channels: int, classes: int) -> BlockNet:

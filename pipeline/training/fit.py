@@ -88,6 +88,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
         weight_decay=settings.weight_decay,
         nesterov=True,
     )
+    trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
     scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
     first = _resume(phase, optimiser, scheduler) if phase.checkpoint.exists() else 0
     with progress.task(phase.title, total=settings.epochs * batches) as task:
@@ -106,10 +107,12 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
                 if not math.isfinite(loss.item()):
                     raise UsageError(
                         f"{phase.title}: the loss is {loss.item()} in epoch {epoch + 1}",
-                        "lower learning_rate in the profile",
+                        "lower learning_rate in the profile, or set gradient_norm",
                     )
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                if settings.gradient_norm is not None:
+                    nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
                 optimiser.step()
                 scheduler.step()
                 for name, value in terms.items():

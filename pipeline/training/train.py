@@ -13,7 +13,7 @@ from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, 
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
-from pipeline.settings import ResNetModel, Settings, SourceModel, TrainingSettings
+from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
@@ -33,7 +33,7 @@ def training_key(settings: Settings) -> str:
     return fingerprint(_teacher_key(settings), model.student, training.distillation)
 
 
-def training_tables(settings: Settings) -> tuple[ResNetModel, TrainingSettings]:
+def training_tables(settings: Settings) -> tuple[FamilyModel, TrainingSettings]:
     """The tables of a profile whose model is trained here.
 
     Raises:

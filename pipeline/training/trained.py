@@ -17,7 +17,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.section import Section
-from pipeline.settings import Count, ResNetModel
+from pipeline.settings import Count, FamilyModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset, Normalisation
 
@@ -39,7 +39,7 @@ class Description(Section):
     """
 
     version: Literal[1] = 1
-    model: ResNetModel
+    model: FamilyModel
     image_shape: tuple[Count, Count, Count]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     mean: tuple[Finite, ...]
@@ -55,7 +55,7 @@ class Description(Section):
         return self
 
     @classmethod
-    def of(cls, model: ResNetModel, dataset: Dataset) -> Description:
+    def of(cls, model: FamilyModel, dataset: Dataset) -> Description:
         """Describes the model that a ``[model]`` table and a data set make."""
         return cls(
             model=model,

@@ -16,8 +16,8 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key
 from pipeline.lowering.units import Unit, units_of
 from pipeline.lowering.worker import lower_unit
+from pipeline.model.convolution import ConvNorm
 from pipeline.model.family import build_model
-from pipeline.model.resnet import ConvNorm
 from pipeline.model.route import Role, UnitId, prefix_routes
 from pipeline.settings import LoweringSettings, ResNetModel, ResNetSettings
 

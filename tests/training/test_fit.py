@@ -132,3 +132,23 @@ def test_reproducible_leaves_torch_as_it_was() -> None:
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_bound_on_the_gradients_bounds_the_first_step(tmp_path: Path) -> None:
+    module, start = network(), network()
+    train(
+        module,
+        tmp_path / "checkpoint",
+        epochs=1,
+        batch_size=32,
+        weight_decay=0,
+        gradient_norm=1e-3,
+        schedule="cosine",
+        learning_rate=1.0,
+    )
+    moved = sum(
+        float((after.detach() - before.detach()).square().sum())
+        for after, before in zip(module.parameters(), start.parameters(), strict=True)
+    )
+    # Nesterov's first step is (1 + momentum) times the gradient.
+    assert moved**0.5 == pytest.approx(1.9e-3, rel=1e-2)

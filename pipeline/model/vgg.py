@@ -1,0 +1,42 @@
+"""The VGG family with batch normalisation (Simonyan and Zisserman, arXiv 1409.1556)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pipeline.errors import UsageError
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.convolution import ConvNorm, PooledLinear
+from pipeline.settings import VggSettings
+
+
+def vgg(settings: VggSettings, image_shape: tuple[int, int, int], classes: int) -> BlockNet:
+    """A freshly initialised network: per block some 3x3 convolutions and a 2x2 maximum pooling.
+
+    There is no embedder: the first block takes the images.
+
+    Args:
+        settings: widths and depths.
+        image_shape: channels, height, width of one image.
+        classes: number of labels.
+
+    Raises:
+        UsageError: the poolings would leave nothing of the image.
+    """
+    source, height, width = image_shape
+    poolings = len(settings.widths)
+    if min(height, width) < 2**poolings:
+        raise UsageError(
+            f"images of {height}x{width} pixels are too small for {poolings} poolings, which halve "
+            f"them to nothing: {2**poolings}x{2**poolings} is the smallest size",
+            f"set data.image_size to {2**poolings} or more, or give the model fewer blocks",
+        )
+    blocks: list[nn.Module] = []
+    for channels, depth in zip(settings.widths, settings.depths, strict=True):
+        layers: list[nn.Module] = [
+            ConvNorm(source if layer == 0 else channels, channels, bias=True)
+            for layer in range(depth)
+        ]
+        blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
+        source = channels
+    return BlockNet(nn.Identity(), blocks, PooledLinear(source, classes))

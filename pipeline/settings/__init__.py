@@ -1,0 +1,77 @@
+"""Profiles: the typed TOML files that say what to build, a module a table."""
+
+from pipeline.settings.data import (
+    DataSettings,
+    DigitsData,
+    EncodedData,
+    FolderData,
+    HuggingFaceData,
+    IdxData,
+    ParquetData,
+)
+from pipeline.settings.model import (
+    FamilyModel,
+    ModelSettings,
+    ResNetModel,
+    ResNetSettings,
+    SourceModel,
+    VggModel,
+    VggSettings,
+    VitModel,
+    VitSettings,
+)
+from pipeline.settings.profile import (
+    BackendName,
+    BundleSettings,
+    LoweringSettings,
+    RuntimeSettings,
+    Settings,
+    backend_named,
+    for_backend,
+    load_settings,
+)
+from pipeline.settings.quantities import (
+    Count,
+)
+from pipeline.settings.training import (
+    Distillation,
+    JointDistillation,
+    OptimiserSettings,
+    ReferenceDistillation,
+    TeacherSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "BackendName",
+    "BundleSettings",
+    "Count",
+    "DataSettings",
+    "DigitsData",
+    "Distillation",
+    "EncodedData",
+    "FamilyModel",
+    "FolderData",
+    "HuggingFaceData",
+    "IdxData",
+    "JointDistillation",
+    "LoweringSettings",
+    "ModelSettings",
+    "OptimiserSettings",
+    "ParquetData",
+    "ReferenceDistillation",
+    "ResNetModel",
+    "ResNetSettings",
+    "RuntimeSettings",
+    "Settings",
+    "SourceModel",
+    "TeacherSettings",
+    "TrainingSettings",
+    "VggModel",
+    "VggSettings",
+    "VitModel",
+    "VitSettings",
+    "backend_named",
+    "for_backend",
+    "load_settings",
+]

@@ -1,0 +1,212 @@
+"""The ``[model]`` table: a family with its sizes, or a source."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from pipeline.section import Section
+from pipeline.settings.quantities import Count
+
+
+class ResNetSettings(Section):
+    """One network of the ResNet family: a stem, stages of basic blocks, a linear classifier.
+
+    Attributes:
+        stem: channels after the stem (the embedder).
+        stem_kernel, stem_stride: its convolution.
+        widths: channels of each block.
+        depths: basic layers in each block.
+        strides: stride with which each block begins.
+    """
+
+    stem: Count = 64
+    stem_kernel: Literal[1, 3, 5, 7] = 3
+    stem_stride: Literal[1, 2] = 1
+    widths: tuple[Count, ...]
+    depths: tuple[Count, ...]
+    strides: tuple[Literal[1, 2], ...] = ()
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        if not self.widths:
+            raise ValueError("widths: at least one block is needed")
+        if len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
+                "give one of each per block"
+            )
+        if self.strides and len(self.strides) != len(self.widths):
+            raise ValueError(
+                f"strides has {len(self.strides)} entries but widths has {len(self.widths)}: "
+                "give one per block or leave it out"
+            )
+        return self
+
+    @property
+    def block_strides(self) -> tuple[int, ...]:
+        """The strides, by default 1 for the first block and 2 for every other."""
+        return self.strides or (1,) + (2,) * (len(self.widths) - 1)
+
+
+class VggSettings(Section):
+    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a 2x2 pooling.
+
+    Attributes:
+        widths: channels of each block.
+        depths: convolutions in each block.
+    """
+
+    widths: tuple[Count, ...]
+    depths: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        if not self.widths:
+            raise ValueError("widths: at least one block is needed")
+        if len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
+                "give one of each per block"
+            )
+        return self
+
+
+class VitSettings(Section):
+    """One network of the ViT family: patches as tokens, blocks of encoder layers.
+
+    Attributes:
+        patch: height and width of a patch, in pixels.
+        width: of a token.
+        heads: of each attention.
+        mlp_width: of each perceptron's hidden layer, by default four times `width`.
+        depths: encoder layers in each block.
+    """
+
+    patch: Count
+    width: Count
+    heads: Count
+    mlp_width: Count | None = None
+    depths: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if not self.depths:
+            raise ValueError("depths: at least one block is needed")
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} cannot be shared out among {self.heads} heads: "
+                "make it a multiple of heads"
+            )
+        return self
+
+    @property
+    def hidden_width(self) -> int:
+        """The width of the perceptrons' hidden layers."""
+        return self.mlp_width or 4 * self.width
+
+
+class ResNetModel(Section):
+    """A teacher and a student of the ResNet family."""
+
+    family: Literal["resnet"]
+    teacher: ResNetSettings
+    student: ResNetSettings
+
+    @model_validator(mode="after")
+    def _same_blocks(self) -> Self:
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        return self
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, N."""
+        return len(self.teacher.depths)
+
+
+class VggModel(Section):
+    """A teacher and a student of the VGG family."""
+
+    family: Literal["vgg"]
+    teacher: VggSettings
+    student: VggSettings
+
+    @model_validator(mode="after")
+    def _same_blocks(self) -> Self:
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        return self
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, N."""
+        return len(self.teacher.depths)
+
+
+class VitModel(Section):
+    """A teacher and a student of the ViT family."""
+
+    family: Literal["vit"]
+    teacher: VitSettings
+    student: VitSettings
+
+    @model_validator(mode="after")
+    def _same_blocks_and_tokens(self) -> Self:
+        _require_same_blocks(self.teacher.depths, self.student.depths)
+        teacher, student = self.teacher.patch, self.student.patch
+        if teacher != student:
+            raise ValueError(
+                f"the teacher's patch is {teacher} and the student's {student}: "
+                "blocks can be exchanged only between equal numbers of tokens"
+            )
+        return self
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, N."""
+        return len(self.teacher.depths)
+
+
+class SourceModel(Section):
+    """A model that comes from elsewhere.
+
+    Attributes:
+        source: ``keras:MODULE:FUNCTION`` or ``keras:path/to/file.py:FUNCTION``: a function that
+            gives trained Keras blocks; see `pipeline.ingest.keras`.
+    """
+
+    source: Annotated[str, Field(pattern=r"^keras:.+:.+$")]
+
+    @property
+    def function(self) -> str:
+        """What follows the kind of the source."""
+        return self.source.partition(":")[2]
+
+
+def _model_tag(table: Any) -> str:
+    """Which table ``[model]`` is meant to be: a family that is trained here, or a source."""
+    if isinstance(table, SourceModel) or (isinstance(table, dict) and "source" in table):
+        return "source"
+    return str(table.get("family") if isinstance(table, dict) else table.family)
+
+
+FamilyModel = ResNetModel | VggModel | VitModel
+ModelSettings = Annotated[
+    Annotated[ResNetModel, Tag("resnet")]
+    | Annotated[VggModel, Tag("vgg")]
+    | Annotated[VitModel, Tag("vit")]
+    | Annotated[SourceModel, Tag("source")],
+    Discriminator(
+        _model_tag,
+        custom_error_type="model",
+        custom_error_message="give a family (resnet, vgg or vit), or a source",
+    ),
+]
+
+
+def _require_same_blocks(teacher: tuple[int, ...], student: tuple[int, ...]) -> None:
+    if len(teacher) != len(student):
+        raise ValueError(
+            f"the teacher has {len(teacher)} blocks and the student {len(student)}: "
+            "progressive loading swaps block for block, so the counts must be equal"
+        )

@@ -1,0 +1,99 @@
+"""A whole profile: the typed TOML file that says what to build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.errors import UsageError
+from pipeline.section import Section, load_toml
+from pipeline.settings.data import DataSettings
+from pipeline.settings.model import ModelSettings, SourceModel
+from pipeline.settings.quantities import Rate
+from pipeline.settings.training import TrainingSettings
+
+BackendName = Literal["executorch", "litert"]
+
+
+class LoweringSettings(Section):
+    """The mobile format, and how far a lowered program may be from eager PyTorch.
+
+    Attributes:
+        backend: one name, or a list of them: then one training run gives a bundle of each.
+        precision: of weights and arithmetic.
+        tolerance: bounds the largest absolute difference over the largest absolute reference value.
+    """
+
+    backend: Annotated[
+        tuple[BackendName, ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+        Field(min_length=1),
+    ] = ("executorch",)
+    precision: Literal["fp32"] = "fp32"
+    tolerance: Rate = 1e-4
+
+
+class BundleSettings(Section):
+    """What travels with the programs: golden inputs, and images for accuracy on the device."""
+
+    golden_images: Annotated[int, Field(ge=1, le=256)] = 8
+    evaluation_images: Annotated[int, Field(ge=1)] = 1000
+
+
+class RuntimeSettings(Section):
+    """How the device runs the bundle."""
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Settings(Section):
+    """A whole profile."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: DataSettings
+    model: ModelSettings
+    training: TrainingSettings | None = None
+    lowering: LoweringSettings = LoweringSettings()
+    bundle: BundleSettings = BundleSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+
+    @model_validator(mode="after")
+    def _model_and_training_agree(self) -> Self:
+        if isinstance(self.model, SourceModel):
+            if self.training is not None:
+                raise ValueError("a Keras model comes trained: leave [training] out")
+            if self.lowering.backend != ("litert",):
+                raise ValueError('a Keras model needs [lowering] backend = "litert"')
+        elif self.training is None:
+            raise ValueError("training: field required")
+        return self
+
+
+def backend_named(name: str) -> BackendName:
+    """A backend's name from the command line.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for known in get_args(BackendName):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"--backend {name!r}", f"one of: {', '.join(get_args(BackendName))}")
+
+
+def for_backend(settings: Settings, backend: BackendName) -> Settings:
+    """The same profile for one backend alone."""
+    lowering = settings.lowering.model_copy(update={"backend": (backend,)})
+    return settings.model_copy(update={"lowering": lowering})
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads a profile.
+
+    Raises:
+        UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
+    """
+    return load_toml(path, Settings)

@@ -1,0 +1,77 @@
+"""The ``[training]`` table: how the teacher, the student and the converters learn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.section import Section
+from pipeline.settings.quantities import Count, Rate, Share, Weight
+
+
+class OptimiserSettings(Section):
+    """SGD with Nesterov momentum.
+
+    Attributes:
+        learning_rate: the highest of the schedule.
+        gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
+            for without a final normalisation its logits and gradients drive each other up.
+    """
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Rate = 0.05
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    weight_decay: Weight = 5e-4
+    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    gradient_norm: Rate | None = None
+
+
+class TeacherSettings(OptimiserSettings):
+    """How the teacher is trained, on the labels alone."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class JointDistillation(OptimiserSettings):
+    """Student path and all prefix paths in one batch per student block (the default recipe).
+
+    Attributes:
+        alpha: share of the cross entropy against the labels; the rest is distillation.
+        temperature: softening of both distributions in the distillation term.
+        cross_weight: weight of all mixed paths together, the student path weighing 1.
+    """
+
+    recipe: Literal["joint"]
+    alpha: Share = 0.4
+    temperature: Rate = 2.0
+    cross_weight: Weight = 2.0
+
+
+class ReferenceDistillation(OptimiserSettings):
+    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step."""
+
+    recipe: Literal["reference"]
+    schedule: Literal["one-cycle", "cosine"] = "cosine"
+    alpha: Share = 0.4
+    temperature: Rate = 2.0
+    sync_weight: Weight = 1.0
+    reconstruction_weight: Weight = 1.0
+    cross_weight: Weight = 2.0
+    converter_rate_scale: Rate = 0.2
+
+
+Distillation = Annotated[JointDistillation | ReferenceDistillation, Field(discriminator="recipe")]
+
+
+class TrainingSettings(Section):
+    """Teacher first, then the student and its converters.
+
+    `threads` is part of what makes a run reproducible: float sums depend on it.
+    """
+
+    threads: Count = 2
+    teacher: TeacherSettings
+    distillation: Distillation
+    feature_cache_mb: Annotated[int, Field(ge=0)] = 2048

@@ -193,7 +193,8 @@ def test_the_programs_of_the_other_backend_are_refused(
     plan = root / "plan"
     mine = either_bundle.manifest.backend.name
     other = "litert" if mine == "executorch" else "executorch"
-    plan.write_text(plan.read_text().replace(f"backend {mine}", f"backend {other}"))
+    lines = [line for line in plan.read_text().splitlines() if not line.startswith("runtime ")]
+    plan.write_text("\n".join([*lines, ""]).replace(f"backend {mine}", f"backend {other}"))
     deployment = deployment_in(root, harness_package, other)
     session = HarnessSession(LocalDevice(root / "work"), deployment, deadline_s=60)
     with pytest.raises(IntegrityError, match="student-0: not a whole program"):

@@ -47,9 +47,9 @@ def refusal(text: str, folder: Path) -> str:
         (
             'family = "resnet"',
             'family = "resnt"',
-            "model: give a family (resnet, vgg or vit), or a source",
+            "model: give a family (resnet, vgg or vit)",
         ),
-        ('family = "resnet"\n', "", "model: give a family (resnet, vgg or vit), or a source"),
+        ('family = "resnet"\n', "", "model: give a family (resnet, vgg or vit)"),
         ('family = "resnet"', 'source = "kears:a:b"', "model.source: string should match"),
         ('family = "resnet"', 'source = "keras:a:b"', "model.teacher: unknown key"),
         ('name = "tiny"', 'name = "../tiny"', "name:"),

@@ -6,6 +6,11 @@
 #include <unistd.h>
 
 namespace pwl {
+namespace {
+
+constexpr size_t kWorthDropping = 1 << 20;
+
+}  // namespace
 
 Result<std::unique_ptr<MappedFile>> MappedFile::Map(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -28,6 +33,9 @@ MappedFile::~MappedFile() { munmap(data_, size_); }
 
 void MappedFile::ReadSparsely() { (void)madvise(data_, size_, MADV_RANDOM); }
 
-void MappedFile::DropPages() { (void)madvise(data_, size_, MADV_DONTNEED); }
+void MappedFile::DropPages() {
+  // For a small file, the call costs more than its pages are worth.
+  if (size_ > kWorthDropping) (void)madvise(data_, size_, MADV_DONTNEED);
+}
 
 }  // namespace pwl

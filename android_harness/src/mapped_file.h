@@ -25,7 +25,7 @@ class MappedFile {
   // Has no more read than what is touched: for a file of which a small part is wanted.
   void ReadSparsely();
 
-  // Lets go of the memory behind the mapping. What is read again comes back from the file.
+  // Lets go of the memory behind a large mapping. What is read again comes back from the file.
   void DropPages();
 
  private:

@@ -17,7 +17,7 @@ Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(Plan plan, Eng
   std::unique_ptr<ProgressiveModel> model(
       new ProgressiveModel(std::move(plan), engine, std::move(options), observer));
   // All files are being read while the first one is being prepared.
-  model->PrefetchStage(0);
+  for (const std::string& file : model->FilesToRead(0)) Prefetch(file);
   StageLoad first;
   Result<std::shared_ptr<Stage>> stage = model->LoadStage(0, nullptr, &first);
   if (!stage.ok()) return stage.status();
@@ -119,14 +119,19 @@ Result<std::shared_ptr<ProgressiveModel::Stage>> ProgressiveModel::LoadStage(siz
   return stage;
 }
 
-void ProgressiveModel::PrefetchStage(size_t index) {
-  if (index >= stages()) return;
+std::vector<std::string> ProgressiveModel::FilesToRead(size_t index) const {
+  std::vector<std::string> files;
+  if (index >= stages()) return files;
+  const auto add = [&](const std::string& path) {
+    if (!LooksResident(path)) files.push_back(path);
+  };
   for (const size_t unit : plan_.stages[index]) {
     const Artefact& artefact = plan_.artefacts[unit];
     const std::string bulk = engine_->BulkOf(artefact.path, artefact.sha256);
-    Prefetch(bulk);
-    if (bulk != artefact.path && artefact.bytes <= kReadWhole) Prefetch(artefact.path);
+    add(bulk);
+    if (bulk != artefact.path && artefact.bytes <= kReadWhole) add(artefact.path);
   }
+  return files;
 }
 
 void ProgressiveModel::LoadLaterStages() {
@@ -136,16 +141,23 @@ void ProgressiveModel::LoadLaterStages() {
     current = active_;
   }
   Status failure;
-  PrefetchStage(current->index + 1);
   for (size_t index = current->index + 1; index < stages(); ++index) {
     if (options_.may_load && !options_.may_load(index)) break;
-    PrefetchStage(index + 1);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (stopping_) break;
     }
+    // The next stage's files are read while this one's programs are being prepared, by a thread of
+    // their own: submitting the reads takes as long as preparing a small block.
+    std::thread reader;
+    if (std::vector<std::string> files = FilesToRead(index + 1); !files.empty()) {
+      reader = std::thread([files = std::move(files)] {
+        for (const std::string& file : files) Prefetch(file);
+      });
+    }
     StageLoad load;
     Result<std::shared_ptr<Stage>> next = LoadStage(index, current.get(), &load);
+    if (reader.joinable()) reader.join();
     if (!next.ok()) {
       failure = next.status();
       if (observer_ != nullptr) observer_->StageFailed(index, failure);

@@ -11,8 +11,12 @@
 
 namespace pwl {
 
-// Asks the kernel to read a file ahead, and returns while it does. A hint: failures show later,
-// when the file is loaded.
+// Whether the first and the last byte of a file are in the page cache, which costs microseconds to
+// ask. False where the kernel does not say.
+bool LooksResident(const std::string& path);
+
+// Asks the kernel to read a file ahead, which takes the calling thread milliseconds for a large
+// one. A hint: failures show later, when the file is loaded.
 void Prefetch(const std::string& path);
 
 // Checks that a file has the size, and by `verify` the sha256, that the plan says. Messages begin

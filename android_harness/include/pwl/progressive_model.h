@@ -92,8 +92,8 @@ class ProgressiveModel {
 
   ProgressiveModel(Plan plan, Engine* engine, ProgressiveOptions options, Observer* observer);
 
-  // Has the files of a stage read ahead while another program is being prepared.
-  void PrefetchStage(size_t index);
+  // The files of a stage that are worth reading ahead: those that storage still has to deliver.
+  std::vector<std::string> FilesToRead(size_t index) const;
   Result<std::shared_ptr<Stage>> LoadStage(size_t index, const Stage* before, StageLoad* load);
   void LoadLaterStages();
   void Activate(std::shared_ptr<Stage> next, StageLoad* load);

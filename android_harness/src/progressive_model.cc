@@ -1,6 +1,7 @@
 #include "pwl/progressive_model.h"
 
 #include <memory>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -151,9 +152,13 @@ void ProgressiveModel::LoadLaterStages() {
     // their own: submitting the reads takes as long as preparing a small block.
     std::thread reader;
     if (std::vector<std::string> files = FilesToRead(index + 1); !files.empty()) {
-      reader = std::thread([files = std::move(files)] {
-        for (const std::string& file : files) Prefetch(file);
-      });
+      try {
+        reader = std::thread([files = std::move(files)] {
+          for (const std::string& file : files) Prefetch(file);
+        });
+      } catch (const std::system_error&) {
+        // No thread to be had: the files are read when they are loaded.
+      }
     }
     StageLoad load;
     Result<std::shared_ptr<Stage>> next = LoadStage(index, current.get(), &load);

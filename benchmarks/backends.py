@@ -4,8 +4,8 @@
     python -m pipeline.build profiles/digits-resnet.toml --backend litert --out dist/digits-litert
     python benchmarks/backends.py [--device local] [--rounds 21]
 
-Prints medians of both, and the median of the ratio within rounds with its 95 % interval. Nothing is
-asserted: a shared machine decides too much. Run it on an idle one.
+Prints medians of both, and the median of the ratio LiteRT / ExecuTorch within rounds with its 95 %
+interval. Nothing is asserted: a shared machine decides too much. Run it on an idle one.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def print_side_by_side(executorch: Report, litert: Report) -> None:
     table.add_column("")
     for report in (executorch, litert):
         table.add_column(str(report.context.harness["engine"]), justify="right")
-    for name in ("litert / executorch", "95 % interval"):
+    for name in ("ratio", "95 % interval"):
         table.add_column(name, justify="right")
     for words, pattern, unit in _ROWS:
         name = pattern.format(final=len(executorch.stages) - 1)

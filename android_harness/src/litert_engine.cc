@@ -35,6 +35,8 @@ size_t CountOf(const RankedTensorType& type) {
   return count;
 }
 
+Status NoMemory() { return {Code::kRuntime, "no memory for the edges of a unit"}; }
+
 // Aligned memory that a tensor buffer of LiteRT can lie in.
 class TensorMemory {
  public:
@@ -99,6 +101,8 @@ class LiteRtProgram final : public Program {
     // What another program of this engine wrote is read where it lies.
     const float* source = input.data;
     if (!input.padded) {
+      // Only the first unit of a chain is given such values, so the others have no such memory.
+      if (staging_.data() == nullptr && !staging_.Allocate(floats_in_)) return NoMemory();
       std::memcpy(staging_.data(), input.data, input.size * sizeof(float));
       source = staging_.data();
     }
@@ -164,9 +168,7 @@ class LiteRtProgram final : public Program {
   }
 
   Status MakeBuffers() {
-    if (!staging_.Allocate(floats_in_) || !output_.Allocate(floats_out_)) {
-      return {Code::kRuntime, "no memory for the edges of a unit"};
-    }
+    if (!output_.Allocate(floats_out_)) return NoMemory();
     litert::TensorBuffer out = nullptr;
     const ApiStatus status = api_->CreateTensorBufferFromHostMemory(
         &out_type_, output_.data(), floats_out_ * sizeof(float), nullptr, &out);

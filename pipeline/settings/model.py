@@ -30,13 +30,7 @@ class ResNetSettings(Section):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
-        if not self.widths:
-            raise ValueError("widths: at least one block is needed")
-        if len(self.depths) != len(self.widths):
-            raise ValueError(
-                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
-                "give one of each per block"
-            )
+        _require_one_of_each(self.widths, self.depths)
         if self.strides and len(self.strides) != len(self.widths):
             raise ValueError(
                 f"strides has {len(self.strides)} entries but widths has {len(self.widths)}: "
@@ -63,13 +57,7 @@ class VggSettings(Section):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
-        if not self.widths:
-            raise ValueError("widths: at least one block is needed")
-        if len(self.depths) != len(self.widths):
-            raise ValueError(
-                f"depths has {len(self.depths)} entries but widths has {len(self.widths)}: "
-                "give one of each per block"
-            )
+        _require_one_of_each(self.widths, self.depths)
         return self
 
 
@@ -202,6 +190,16 @@ ModelSettings = Annotated[
         custom_error_message="give a family (resnet, vgg or vit), or a source",
     ),
 ]
+
+
+def _require_one_of_each(widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+    if not widths:
+        raise ValueError("widths: at least one block is needed")
+    if len(depths) != len(widths):
+        raise ValueError(
+            f"depths has {len(depths)} entries but widths has {len(widths)}: "
+            "give one of each per block"
+        )
 
 
 def _require_same_blocks(teacher: tuple[int, ...], student: tuple[int, ...]) -> None:

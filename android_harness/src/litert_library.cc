@@ -11,7 +11,7 @@ Result<std::unique_ptr<Library>> Library::Open(const std::string& path) {
   // Before 2.1.6 functions of the same names took no environment, and calling them crashes. This
   // one has been exported since that change.
   if (dlsym(handle, "LiteRtCreateModelFromFd") == nullptr) {
-    return Status(Code::kIncompatible, path + " is older than LiteRT " + kOldest);
+    return Status(Code::kIncompatible, path + " is no LiteRT of version " + kOldest + " or later");
   }
   auto library = std::make_unique<Library>();
   const char* missing = nullptr;

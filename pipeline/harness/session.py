@@ -142,6 +142,10 @@ class HarnessSession:
         what = f"harness task {task} on {self._device.spec}: {code}: {message}"
         if code == "not-cold":
             raise NotColdError(what, "measure warm starts only (--states warm)")
+        if code == "incompatible":
+            raise IntegrityError(
+                what, "build the bundle for this runtime, or measure with a runtime that it is for"
+            )
         if code in _INTEGRITY:
             raise IntegrityError(what, "run the command again, which deploys what is damaged anew")
         raise DeviceError(what, "see the message; the device or the harness's build is at fault")

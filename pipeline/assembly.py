@@ -78,18 +78,6 @@ def _function_fingerprint(settings: Settings) -> str:
     return ""
 
 
-def _family(settings: Settings) -> str:
-    model = settings.model
-    return "keras" if isinstance(model, SourceModel) else model.family
-
-
-def _exporter(settings: Settings, exporter: str) -> str:
-    if not isinstance(settings.model, SourceModel):
-        return exporter
-    name, version = next(iter(export_versions(settings).items()))
-    return f"{name} {version}"
-
-
 def _unchanged(record: Path, out: Path) -> Build | None:
     """The build in `out`, if it is whole and the one that the record is of."""
     try:
@@ -113,6 +101,7 @@ def _make(
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
 
+    exporters = export_versions(settings)
     evaluated = evaluated_model(settings, cache, progress)
     dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
@@ -121,14 +110,16 @@ def _make(
         evaluated.routes,
         golden,
         settings.lowering,
+        exporters,
         cache / "units",
         progress,
         jobs=jobs,
     )
     backend = backend_for(settings.lowering)
+    exporter, version = next(iter(exporters.items()))
     manifest, files = compose_bundle(
         settings.name,
-        _family(settings),
+        settings.model.family,
         lowered,
         Measured(
             accuracy=evaluated.accuracy,
@@ -137,7 +128,7 @@ def _make(
         dataset,
         BackendInfo(
             name=backend.name,
-            exporter=_exporter(settings, backend.exporter),
+            exporter=f"{exporter} {version}",
             minimum_runtime=backend.minimum_runtime,
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
@@ -147,7 +138,7 @@ def _make(
         Provenance(
             profile=settings.model_dump(mode="json"),
             data=data_fingerprint(settings.data),
-            versions=versions(*_PACKAGES) | export_versions(settings),
+            versions=versions(*_PACKAGES) | exporters,
             machine=machine_kind(),
         ),
     )

@@ -24,7 +24,8 @@ def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
     """
     import numpy as np
 
-    from pipeline.lowering.cross_check import Floats, ask_tensorflow
+    from pipeline.lowering.cross_check import ask_tensorflow
+    from pipeline.lowering.interpreter import Floats
 
     manifest = bundle.manifest
     if judge != "tf":

@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from pipeline.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
-from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route, prefix_routes
+from pipeline.model.route import prefix_routes
 from pipeline.progress import Progress
 from pipeline.settings import Settings, SourceModel
-from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint, load_dataset
-from pipeline.training.evaluate import Accuracy, evaluate
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedModel:
-    """A model, wherever it comes from, and what it said about the test images.
-
-    Attributes:
-        model: in eval mode.
-        dataset: what it was evaluated on.
-        routes: those that ship.
-        predictions: the label of the largest logit, ``[routes, test images]``.
-    """
-
-    model: PwlModel
-    dataset: Dataset
-    routes: Sequence[Route]
-    predictions: npt.NDArray[np.uint16]
-
-    @property
-    def accuracy(self) -> list[Accuracy]:
-        """One for each route."""
-        return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
+from pipeline.training.evaluate import EvaluatedModel, evaluate
 
 
 def evaluated_model(settings: Settings, cache: Path, progress: Progress) -> EvaluatedModel:
@@ -57,8 +28,7 @@ def evaluated_model(settings: Settings, cache: Path, progress: Progress) -> Eval
         return _from_function(settings, settings.model, cache / "training", progress)
     from pipeline.training.score import score
 
-    scored = score(settings, cache, progress)
-    return EvaluatedModel(scored.trained.model, scored.dataset, scored.routes, scored.predictions)
+    return score(settings, cache, progress)
 
 
 def _from_function(

@@ -64,11 +64,6 @@ class Backend(Protocol):
         ...
 
     @property
-    def exporter(self) -> str:
-        """Name and version of what writes the programs."""
-        ...
-
-    @property
     def minimum_runtime(self) -> str:
         """Version of the oldest runtime that is promised to read them."""
         ...

@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from pipeline.errors import UsageError
+from pipeline.lowering.interpreter import Floats, TfliteProgram
 from pipeline.lowering.parity import Parity
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +61,11 @@ def ask_tensorflow(
         UsageError: TensorFlow is not installed.
     """
     tensorflow, interpreter = _interpreter()
-    from ai_edge_litert.interpreter import Interpreter
-
-    theirs = {name: _Runner(interpreter, data) for name, data in programs.items()}
-    ours = {name: _Runner(Interpreter, data) for name, data in programs.items()}
+    with warnings.catch_warnings():
+        # That tf.lite will leave TensorFlow one day.
+        warnings.simplefilter("ignore")
+        theirs = {name: TfliteProgram(data, interpreter) for name, data in programs.items()}
+    ours = {name: TfliteProgram(data) for name, data in programs.items()}
     units: dict[str, Parity] = {}
     chains: dict[str, Parity] = {}
     for route, chain in stages.items():
@@ -91,28 +89,6 @@ def _interpreter() -> tuple[str, Callable[..., Any]]:
             "tensorflow is not installed", "pip install '.[tensorflow]' (1.3 GB)"
         ) from None
     return str(tf.__version__), tf.lite.Interpreter
-
-
-class _Runner:
-    """One program in one kind of interpreter; both kinds have the same methods."""
-
-    def __init__(self, interpreter: Callable[..., Any], program: bytes) -> None:
-        with warnings.catch_warnings():
-            # That tf.lite will leave TensorFlow one day.
-            warnings.simplefilter("ignore")
-            self._interpreter = interpreter(model_content=program, num_threads=1)
-        self._interpreter.allocate_tensors()
-        self._source = self._interpreter.get_input_details()[0]["index"]
-        self._target = self._interpreter.get_output_details()[0]["index"]
-
-    def run(self, inputs: Floats) -> Floats:
-        """Each of ``[n, ...]`` by itself; the outputs stacked."""
-        outputs = []
-        for item in inputs:
-            self._interpreter.set_tensor(self._source, item[np.newaxis])
-            self._interpreter.invoke()
-            outputs.append(self._interpreter.get_tensor(self._target))
-        return np.concatenate(outputs)
 
 
 def _parity(outputs: Floats, reference: Floats) -> Parity:

@@ -22,10 +22,6 @@ class ExecuTorch:
     suffix = ".pte"
 
     @property
-    def exporter(self) -> str:
-        return f"executorch {versions('executorch')['executorch']}"
-
-    @property
     def minimum_runtime(self) -> str:
         # ExecuTorch promises that a runtime reads programs of its own and the previous minor
         # version, and nothing about newer programs on older runtimes.

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import UsageError
-from pipeline.fingerprint import versions
 from pipeline.lowering import tflite
 from pipeline.lowering.backend import Program
+from pipeline.lowering.interpreter import TfliteProgram
 from pipeline.lowering.keras import keras_to_tflite
 from pipeline.model.keras import keras_models
 from pipeline.settings import BackendName
@@ -25,10 +25,6 @@ class LiteRt:
 
     name: BackendName = "litert"
     suffix = ".tflite"
-
-    @property
-    def exporter(self) -> str:
-        return f"litert-torch {versions('litert-torch')['litert-torch']}"
 
     @property
     def minimum_runtime(self) -> str:
@@ -52,8 +48,8 @@ class LiteRt:
                 "takes the mean over height and width",
             )
         operators = tflite.count_operators(data)
-        delegates, whole = _delegation(data)
-        if not whole or delegates != 1:
+        delegates = TfliteProgram(data).delegates()
+        if delegates != 1 or not _whole(data):
             listed = ", ".join(f"{count} x {operator}" for operator, count in operators.items())
             raise UsageError(
                 f"{name} does not fit into one XNNPACK delegate: {delegates} delegates for "
@@ -63,24 +59,10 @@ class LiteRt:
         return Program(data, operators, sum(operators.values()))
 
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
-        from ai_edge_litert.interpreter import Interpreter
-
-        steps = []
+        features = _natural(inputs).numpy()
         for program in chain:
-            interpreter = Interpreter(model_content=program, num_threads=1)
-            interpreter.allocate_tensors()
-            source = interpreter.get_input_details()[0]["index"]
-            target = interpreter.get_output_details()[0]["index"]
-            steps.append((interpreter, source, target))
-        outputs = []
-        for item in torch.split(inputs, 1):
-            values = _natural(item).numpy()
-            for interpreter, source, target in steps:
-                interpreter.set_tensor(source, values)
-                interpreter.invoke()
-                values = interpreter.get_tensor(target)
-            outputs.append(_channels_first(torch.from_numpy(values)))
-        return torch.cat(outputs)
+            features = TfliteProgram(program).run(features)
+        return _channels_first(torch.from_numpy(features))
 
 
 def _convert(module: nn.Module, example: Tensor) -> bytes:
@@ -117,16 +99,10 @@ def _channels_first(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
 
 
-def _delegation(data: bytes) -> tuple[int, bool]:
-    """How many delegates a program is cut into, and whether all of it runs in them."""
+def _whole(data: bytes) -> bool:
+    """Whether all of a program runs in delegates."""
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
-    from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
-    # There is no public way to ask; the interpreter appends what it delegated to.
-    nodes = interpreter._get_ops_details()
-    delegates = sum(node["op_name"] == "DELEGATE" for node in nodes)
     compiled = CompiledModel.from_buffer(data, hardware_accel=HardwareAccelerator.CPU)
-    return delegates, bool(compiled.is_fully_accelerated())
+    return bool(compiled.is_fully_accelerated())

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pipeline.fingerprint import fingerprint, source_fingerprint, versions
+from pipeline.fingerprint import fingerprint, source_fingerprint
 from pipeline.lowering.fold import fold_batch_norms
-from pipeline.lowering.packages import PACKAGES
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
@@ -62,6 +61,7 @@ def lower_model(
     routes: Sequence[Route],
     images: Tensor,
     settings: LoweringSettings,
+    exporters: Mapping[str, str],
     cache: Path,
     progress: Progress,
     *,
@@ -74,6 +74,7 @@ def lower_model(
         routes: the stages; the first all student, the last all teacher.
         images: normalised golden images ``[n, channels, height, width]``.
         settings: the ``[lowering]`` table.
+        exporters: versions of what writes programs, as `export_versions` tells them.
         cache: folder of programs lowered before.
         progress: told every program.
         jobs: worker processes; by default one per processor.
@@ -89,7 +90,7 @@ def lower_model(
         "teacher": monolith(model, routes[-1], "teacher-monolith", images),
     }
     everything = [*units.values(), *controls.values()]
-    programs = _lower_all(everything, settings, cache, workers, progress)
+    programs = _lower_all(everything, settings, exporters, cache, workers, progress)
     chains = [model.units(route) for route in routes]
     parities = _compare_stages(
         routes,
@@ -112,7 +113,12 @@ def lower_model(
 
 
 def _lower_all(
-    units: Sequence[Unit], settings: LoweringSettings, cache: Path, workers: int, progress: Progress
+    units: Sequence[Unit],
+    settings: LoweringSettings,
+    exporters: Mapping[str, str],
+    cache: Path,
+    workers: int,
+    progress: Progress,
 ) -> dict[str, Lowered]:
     """The program of every unit by name, from the store or freshly made."""
     from joblib import Parallel, delayed
@@ -120,7 +126,7 @@ def _lower_all(
     backend = backend_for(settings)
     store = ProgramStore(cache, backend.suffix)
     context = (
-        fingerprint(versions(*PACKAGES[backend.name])),
+        fingerprint(exporters),
         settings.precision,
         source_fingerprint("lowering"),
     )

@@ -9,8 +9,8 @@ from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.settings import Settings, SourceModel
 
-#: By the name of the backend.
-PACKAGES: Mapping[str, tuple[str, ...]] = {
+#: By the name of the backend; the first is the exporter itself.
+_PACKAGES: Mapping[str, tuple[str, ...]] = {
     "executorch": ("executorch",),
     "litert": ("litert-torch", "litert-converter", "ai-edge-litert"),
 }
@@ -19,13 +19,15 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 def export_versions(settings: Settings) -> dict[str, str]:
     """The versions of what turns the model of a profile (with one backend) into programs.
 
+    The first is the exporter, the others what it works with.
+
     Raises:
         UsageError: it needs TensorFlow, which is not installed.
     """
     if isinstance(settings.model, SourceModel):
         return _tensorflow() | versions("keras", "ai-edge-litert")
     (backend,) = settings.lowering.backend
-    return versions(*PACKAGES[backend])
+    return versions(*_PACKAGES[backend])
 
 
 def _tensorflow() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -95,57 +95,23 @@ class VitSettings(Section):
         return self.mlp_width or 4 * self.width
 
 
-class ResNetModel(Section):
-    """A teacher and a student of the ResNet family."""
-
-    family: Literal["resnet"]
-    teacher: ResNetSettings
-    student: ResNetSettings
-
-    @model_validator(mode="after")
-    def _same_blocks(self) -> Self:
-        _require_same_blocks(self.teacher.depths, self.student.depths)
-        return self
-
-    @property
-    def blocks(self) -> int:
-        """The number of blocks, N."""
-        return len(self.teacher.depths)
+Network = TypeVar("Network", ResNetSettings, VggSettings, VitSettings)
 
 
-class VggModel(Section):
-    """A teacher and a student of the VGG family."""
+class _Pair(Section, Generic[Network]):
+    """A teacher and a student of one family, with the same number of blocks."""
 
-    family: Literal["vgg"]
-    teacher: VggSettings
-    student: VggSettings
+    family: str
+    teacher: Network
+    student: Network
 
     @model_validator(mode="after")
     def _same_blocks(self) -> Self:
-        _require_same_blocks(self.teacher.depths, self.student.depths)
-        return self
-
-    @property
-    def blocks(self) -> int:
-        """The number of blocks, N."""
-        return len(self.teacher.depths)
-
-
-class VitModel(Section):
-    """A teacher and a student of the ViT family."""
-
-    family: Literal["vit"]
-    teacher: VitSettings
-    student: VitSettings
-
-    @model_validator(mode="after")
-    def _same_blocks_and_tokens(self) -> Self:
-        _require_same_blocks(self.teacher.depths, self.student.depths)
-        teacher, student = self.teacher.patch, self.student.patch
+        teacher, student = len(self.teacher.depths), len(self.student.depths)
         if teacher != student:
             raise ValueError(
-                f"the teacher's patch is {teacher} and the student's {student}: "
-                "blocks can be exchanged only between equal numbers of tokens"
+                f"the teacher has {teacher} blocks and the student {student}: "
+                "progressive loading swaps block for block, so the counts must be equal"
             )
         return self
 
@@ -153,6 +119,34 @@ class VitModel(Section):
     def blocks(self) -> int:
         """The number of blocks, N."""
         return len(self.teacher.depths)
+
+
+class ResNetModel(_Pair[ResNetSettings]):
+    """A teacher and a student of the ResNet family."""
+
+    family: Literal["resnet"]
+
+
+class VggModel(_Pair[VggSettings]):
+    """A teacher and a student of the VGG family."""
+
+    family: Literal["vgg"]
+
+
+class VitModel(_Pair[VitSettings]):
+    """A teacher and a student of the ViT family."""
+
+    family: Literal["vit"]
+
+    @model_validator(mode="after")
+    def _same_tokens(self) -> Self:
+        teacher, student = self.teacher.patch, self.student.patch
+        if teacher != student:
+            raise ValueError(
+                f"the teacher's patch is {teacher} and the student's {student}: "
+                "blocks can be exchanged only between equal numbers of tokens"
+            )
+        return self
 
 
 class SourceModel(Section):
@@ -164,6 +158,11 @@ class SourceModel(Section):
     """
 
     source: Annotated[str, Field(pattern=r"^keras:.+:.+$")]
+
+    @property
+    def family(self) -> str:
+        """The kind of the source."""
+        return self.source.partition(":")[0]
 
     @property
     def function(self) -> str:
@@ -199,12 +198,4 @@ def _require_one_of_each(widths: tuple[int, ...], depths: tuple[int, ...]) -> No
         raise ValueError(
             f"depths has {len(depths)} entries but widths has {len(widths)}: "
             "give one of each per block"
-        )
-
-
-def _require_same_blocks(teacher: tuple[int, ...], student: tuple[int, ...]) -> None:
-    if len(teacher) != len(student):
-        raise ValueError(
-            f"the teacher has {len(teacher)} blocks and the student {len(student)}: "
-            "progressive loading swaps block for block, so the counts must be equal"
         )

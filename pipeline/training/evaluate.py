@@ -14,6 +14,7 @@ from pipeline.errors import IntegrityError
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
+from pipeline.proportion import wilson_interval
 from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 
@@ -44,11 +45,30 @@ class Accuracy:
     @classmethod
     def of(cls, predictions: npt.NDArray[np.uint16], labels: npt.NDArray[np.int64]) -> Accuracy:
         """Compares predicted labels with true ones, both ``[n]``."""
-        from scipy.stats import binomtest
-
         correct, images = int((predictions == labels).sum()), len(labels)
-        interval = binomtest(correct, images).proportion_ci(method="wilson")
-        return cls(correct, images, float(interval.low), float(interval.high))
+        return cls(correct, images, *wilson_interval(correct, images))
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedModel:
+    """A model, wherever it comes from, and what it said about the test images.
+
+    Attributes:
+        model: in eval mode.
+        dataset: what it was evaluated on.
+        routes: those that ship, then others that were asked for.
+        predictions: the label of the largest logit, ``[routes, test images]``.
+    """
+
+    model: PwlModel
+    dataset: Dataset
+    routes: Sequence[Route]
+    predictions: npt.NDArray[np.uint16]
+
+    @property
+    def accuracy(self) -> list[Accuracy]:
+        """One for each route."""
+        return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
 
 
 def evaluate(

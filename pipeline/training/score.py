@@ -7,40 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
-from pipeline.training.evaluate import Accuracy, evaluate
-from pipeline.training.train import model_file, train, training_key, training_tables
+from pipeline.training.evaluate import EvaluatedModel, evaluate
+from pipeline.training.train import TrainingFiles, train, training_tables
 from pipeline.training.trained import Description, Trained
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A trained model and what it said about the test images.
+class Scored(EvaluatedModel):
+    """A model that was trained here.
 
     Attributes:
-        trained: the model.
-        dataset: what it was trained and scored on.
+        description: all that it is beside its weights.
         checkpoint: where its weights are kept.
-        routes: the shipped routes, then those asked for besides.
-        predictions: the label of the largest logit, ``[routes, test images]``.
     """
 
-    trained: Trained
-    dataset: Dataset
+    description: Description
     checkpoint: Path
-    routes: tuple[Route, ...]
-    predictions: npt.NDArray[np.uint16]
 
     @property
-    def accuracy(self) -> list[Accuracy]:
-        """One for each route."""
-        return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
+    def trained(self) -> Trained:
+        """As `load_trained` would read it from the checkpoint."""
+        return Trained(self.model, self.description)
 
 
 def score(
@@ -62,14 +54,12 @@ def score(
     shipped = prefix_routes(tables.blocks)
     home = cache / "training"
     dataset = load_dataset(settings.data, settings.seed)
-    model = train(settings, dataset, home, progress)
-    # Apart from the shipped ones, so that asking for another route never costs a build its file.
-    stem = f"evaluation-{training_key(settings)[:16]}"
-    found = [evaluate(model, dataset, shipped, home / f"{stem}.safetensors", progress)]
+    files = TrainingFiles.of(settings, home)
+    model = train(settings, dataset, files, progress)
+    found = [evaluate(model, dataset, shipped, files.evaluation(), progress)]
     found += [
-        evaluate(model, dataset, [route], home / f"{stem}-{route}.safetensors", progress)
+        evaluate(model, dataset, [route], files.evaluation(route), progress)
         for route in routes[len(shipped) :]
     ]
-    trained = Trained(model, Description.of(tables, dataset))
-    checkpoint = model_file(settings, home)
-    return Scored(trained, dataset, checkpoint, routes, np.concatenate(found))
+    description = Description.of(tables, dataset)
+    return Scored(model, dataset, routes, np.concatenate(found), description, files.model)

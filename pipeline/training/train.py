@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
@@ -21,16 +23,6 @@ from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
-
-
-def training_key(settings: Settings) -> str:
-    """Names the model that `train` returns for a profile on this kind of machine.
-
-    Raises:
-        UsageError: the data is missing.
-    """
-    model, training = training_tables(settings)
-    return fingerprint(_teacher_key(settings), model.student, training.distillation)
 
 
 def training_tables(settings: Settings) -> tuple[FamilyModel, TrainingSettings]:
@@ -47,32 +39,56 @@ def training_tables(settings: Settings) -> tuple[FamilyModel, TrainingSettings]:
     return settings.model, settings.training
 
 
-def model_file(settings: Settings, cache: Path) -> Path:
-    """Where `train` keeps the model of a profile; `load_trained` reads it.
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """Where what is trained for a profile is kept; the names follow from what it is made of.
 
-    Raises:
-        UsageError: the data is missing.
+    Attributes:
+        teacher: the teacher alone, which every student of it can share.
+        model: the whole model; `load_trained` reads it.
     """
-    return cache / f"model-{training_key(settings)[:16]}.safetensors"
+
+    teacher: Path
+    model: Path
+
+    @classmethod
+    def of(cls, settings: Settings, cache: Path) -> TrainingFiles:
+        """The files of a profile on this kind of machine, in `cache`.
+
+        Raises:
+            UsageError: the data is missing, or the model is not trained here.
+        """
+        model, training = training_tables(settings)
+        teacher_key = fingerprint(
+            settings.seed,
+            settings.data,
+            data_fingerprint(settings.data),
+            model.family,
+            model.teacher,
+            training.threads,
+            training.teacher,
+            source_fingerprint("model", "training"),
+            versions("torch", "numpy"),
+            machine_kind(),
+        )
+        key = fingerprint(teacher_key, model.student, training.distillation)
+        return cls(
+            cache / f"teacher-{teacher_key[:16]}.safetensors",
+            cache / f"model-{key[:16]}.safetensors",
+        )
+
+    def evaluation(self, route: Route | None = None) -> Path:
+        """What the model said along a route, or along those that ship.
+
+        They lie apart, so that asking for another route never costs a build its file.
+        """
+        stem = self.model.stem.replace("model", "evaluation")
+        return self.model.with_name(f"{stem}{f'-{route}' if route else ''}.safetensors")
 
 
-def _teacher_key(settings: Settings) -> str:
-    model, training = training_tables(settings)
-    return fingerprint(
-        settings.seed,
-        settings.data,
-        data_fingerprint(settings.data),
-        model.family,
-        model.teacher,
-        training.threads,
-        training.teacher,
-        source_fingerprint("model", "training"),
-        versions("torch", "numpy"),
-        machine_kind(),
-    )
-
-
-def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress) -> PwlModel:
+def train(
+    settings: Settings, dataset: Dataset, files: TrainingFiles, progress: Progress
+) -> PwlModel:
     """The trained model of a profile, in eval mode, from the cache where it is there.
 
     An interrupted run goes on from its last epoch.
@@ -80,7 +96,7 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
     Args:
         settings: the profile.
         dataset: what its ``[data]`` table names.
-        cache: folder for trained weights; made when it is missing.
+        files: where trained weights are kept; their folder is made when it is missing.
         progress: told losses.
 
     Raises:
@@ -90,8 +106,6 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
     model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
-    teacher_file = cache / f"teacher-{_teacher_key(settings)[:16]}.safetensors"
-    trained_file = model_file(settings, cache)
 
     def teach() -> None:
         train_teacher(
@@ -100,12 +114,12 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             labels,
             training.teacher,
             seed=2 * settings.seed,
-            checkpoint=teacher_file.with_suffix(".partial"),
+            checkpoint=files.teacher.with_suffix(".partial"),
             progress=progress,
         )
 
     def teach_student() -> None:
-        _cached(teacher_file, model.teacher, teach, keep_teacher, progress)
+        _cached(files.teacher, model.teacher, teach, keep_teacher, progress)
         distill(
             model,
             inputs,
@@ -113,18 +127,18 @@ def train(settings: Settings, dataset: Dataset, cache: Path, progress: Progress)
             training.distillation,
             feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,
-            checkpoint=trained_file.with_suffix(".partial"),
+            checkpoint=files.model.with_suffix(".partial"),
             progress=progress,
         )
 
     def keep_teacher() -> None:
-        save_tensors(teacher_file, model.teacher.state_dict(), {})
+        save_tensors(files.teacher, model.teacher.state_dict(), {})
 
     def keep() -> None:
-        save_trained(trained_file, model, Description.of(tables, dataset))
+        save_trained(files.model, model, Description.of(tables, dataset))
 
     with reproducible(training.threads):
-        _cached(trained_file, model, teach_student, keep, progress)
+        _cached(files.model, model, teach_student, keep, progress)
     return model.eval()
 
 

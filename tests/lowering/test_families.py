@@ -55,7 +55,7 @@ def test_every_unit_and_stage_lowers_whole_and_computes_the_same(
     settings = LoweringSettings(backend=(backend,), tolerance=1e-5)
     # A unit that is not one delegate, or that deviates, would be an error here.
     lowered = lower_model(
-        model, prefix_routes(2), torch.randn(2, *IMAGE), settings, tmp_path, Silent(), jobs=1
+        model, prefix_routes(2), torch.randn(2, *IMAGE), settings, {}, tmp_path, Silent(), jobs=1
     )
     names = {str(unit) for unit in lowered.units}
     assert names == {"student-0", "student-1", "teacher-0", "teacher-1", "encoder-0"}

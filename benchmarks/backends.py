@@ -14,13 +14,13 @@ import argparse
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.profiling import ProfileOptions, measure_together, write_report
 from pipeline.progress import progress_for_terminal
 from pipeline.report.document import Metric, Report
-from pipeline.report.statistics import Estimate, paired_ratios
+from pipeline.report.metrics import estimate_of_ratio
+from pipeline.report.terminal import table_console
 
 _STATES = ("cold", "cold-cached", "warm")
 #: What is shown, the name in the report, and by how much it is divided.
@@ -51,15 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--out", type=Path, default=Path("reports/backends"))
     options = parser.parse_args()
-    how = ProfileOptions(
-        device=options.device,
-        states=_STATES,
-        rounds=options.rounds,
-        control=None,
-        harness=None,
-        litert_library=None,
-        work=Path("build"),
-    )
+    how = ProfileOptions(device=options.device, states=_STATES, rounds=options.rounds)
     both = [options.executorch, options.litert]
     executorch, litert = measure_together(both, how, progress_for_terminal())
     write_report(executorch, options.out / "executorch")
@@ -80,19 +72,14 @@ def print_side_by_side(executorch: Report, litert: Report) -> None:
         pair = [report.metrics.get(name) for report in (executorch, litert)]
         cells = ["-" if metric is None else f"{metric.median / unit:.3g}" for metric in pair]
         table.add_row(words, *cells, *_ratio(*pair))
-    Console(width=100).print(table)
+    table_console().print(table)
 
 
 def _ratio(executorch: Metric | None, litert: Metric | None) -> tuple[str, str]:
     if executorch is None or litert is None:
         return "", ""
-    ratios = paired_ratios(_by_round(litert), _by_round(executorch))
-    estimate = Estimate.of(list(ratios.values()))
-    return f"{estimate.median:.2f}", f"{estimate.low:.2f}-{estimate.high:.2f}"
-
-
-def _by_round(metric: Metric) -> dict[int, float]:
-    return dict(zip(metric.rounds, metric.samples, strict=True))
+    ratio = estimate_of_ratio(litert, executorch)
+    return (f"{ratio.median:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}") if ratio else ("", "")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ import argparse
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.profiling import ProfileOptions, measure, write_report
 from pipeline.progress import progress_for_terminal
 from pipeline.report.document import Report
 from pipeline.report.table import print_report
+from pipeline.report.terminal import table_console
 
 #: What is compared, the name in the report, the bar.
 BARS = (
@@ -45,15 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--out", type=Path, default=Path("reports/bars"))
     options = parser.parse_args()
-    how = ProfileOptions(
-        device=options.device,
-        states=("cold", "warm"),
-        rounds=options.rounds,
-        control=None,
-        harness=None,
-        litert_library=None,
-        work=Path("build"),
-    )
+    how = ProfileOptions(device=options.device, rounds=options.rounds)
     report = measure(options.bundle, how, progress_for_terminal())
     write_report(report, options.out)
     print_report(report)
@@ -81,7 +73,7 @@ def print_bars(report: Report) -> None:
     differing = max(stage.differing for stage in report.stages)
     worst = "cleared" if differing <= 1 else "MISSED"
     table.add_row("images that device and host label differently", "1", str(differing), "", worst)
-    Console(width=100).print(table)
+    table_console().print(table)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.connect import connect
 from pipeline.errors import UsageError
-from pipeline.files import replacing, write_text
+from pipeline.files import write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import deploy
 from pipeline.harness.package import Package
@@ -42,12 +42,12 @@ class ProfileOptions:
     """
 
     device: str
-    states: tuple[State, ...]
-    rounds: int
-    control: Path | None
-    harness: Path | None
-    litert_library: Path | None
-    work: Path
+    states: tuple[State, ...] = ("cold", "warm")
+    rounds: int = 15
+    control: Path | None = None
+    harness: Path | None = None
+    litert_library: Path | None = None
+    work: Path = Path("build")
 
 
 def parse_states(text: str) -> tuple[State, ...]:
@@ -136,5 +136,4 @@ def write_report(report: Report, folder: Path) -> None:
     curve = plots.curve(report)
     write_text(folder / "report.json", report.to_json())
     write_text(folder / "curve.svg", curve)
-    with replacing(folder / "report.html") as temporary:
-        temporary.write_text(report_page(report, curve), encoding="utf-8")
+    write_text(folder / "report.html", report_page(report, curve))

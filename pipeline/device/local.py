@@ -7,10 +7,9 @@ import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from pipeline.device.base import Completed, DeviceProperties, Progress, checked_argv
+from pipeline.device.closing import Closing
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
 from pipeline.device.process import run_process
 from pipeline.errors import DeviceError
@@ -18,7 +17,7 @@ from pipeline.errors import DeviceError
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 
 
-class LocalDevice:
+class LocalDevice(Closing):
     """Runs programs as subprocesses and copies files; see `pipeline.device.base.Device`.
 
     Args:
@@ -91,17 +90,6 @@ class LocalDevice:
 
     def close(self) -> None:
         pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _copy(source: Path, target: Path, mode: int, progress: Progress | None) -> None:

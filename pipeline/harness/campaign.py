@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pipeline.harness.samples import (
     Info,
@@ -17,6 +18,8 @@ from pipeline.harness.samples import (
 )
 from pipeline.harness.session import HarnessSession, NotColdError
 from pipeline.progress import Progress
+
+T = TypeVar("T")
 
 #: The progressive arm and its controls.
 ARMS = ("pwl", "student", "teacher")
@@ -90,8 +93,7 @@ def run_campaigns(
     each = len(states) * 4
     with progress.task("starts", total=(options.rounds + 1) * each * len(pairs)) as task:
         for number in range(-1, options.rounds):
-            order.shuffle(pairs)
-            for session, campaign in pairs:
+            for session, campaign in _shuffled(pairs, order):
                 ttfi, through = _round(session, states, options, order)
                 if number >= 0:
                     campaign.ttfi.append(ttfi)
@@ -100,8 +102,7 @@ def run_campaigns(
     total = (options.paced + options.latency_runs) * len(pairs)
     with progress.task("swaps and latency", total=total) as task:
         for number in range(max(options.paced, options.latency_runs)):
-            order.shuffle(pairs)
-            for session, campaign in pairs:
+            for session, campaign in _shuffled(pairs, order):
                 if number < options.paced:
                     sample = session.progress("warm", options.hold, options.hold)
                     campaign.paced.append(sample)
@@ -109,8 +110,13 @@ def run_campaigns(
                 if number < options.latency_runs:
                     campaign.latency.append(session.latency(options.latency_rounds))
                     task.advance(1)
-    by_session = {id(session): campaign for session, campaign in pairs}
-    return [by_session[id(session)] for session in sessions]
+    return [campaign for _, campaign in pairs]
+
+
+def _shuffled(pairs: Sequence[T], order: random.Random) -> list[T]:
+    turns = list(pairs)
+    order.shuffle(turns)
+    return turns
 
 
 def _possible_states(

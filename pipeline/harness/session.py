@@ -27,8 +27,15 @@ from pipeline.section import Section
 S = TypeVar("S", bound=Section)
 Line = dict[str, Any]
 
-#: Codes of the harness that mean "the files are wrong", as opposed to "the device failed".
-_INTEGRITY = {"damaged", "missing", "incompatible", "invalid-plan"}
+_DEPLOY_AGAIN = "run the command again, which deploys what is damaged anew"
+#: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
+#: to do about them.
+_INTEGRITY = {
+    "damaged": _DEPLOY_AGAIN,
+    "missing": _DEPLOY_AGAIN,
+    "invalid-plan": _DEPLOY_AGAIN,
+    "incompatible": "build the bundle for this runtime, or measure with a runtime that it is for",
+}
 
 
 class NotColdError(DeviceError):
@@ -142,12 +149,8 @@ class HarnessSession:
         what = f"harness task {task} on {self._device.spec}: {code}: {message}"
         if code == "not-cold":
             raise NotColdError(what, "measure warm starts only (--states warm)")
-        if code == "incompatible":
-            raise IntegrityError(
-                what, "build the bundle for this runtime, or measure with a runtime that it is for"
-            )
         if code in _INTEGRITY:
-            raise IntegrityError(what, "run the command again, which deploys what is damaged anew")
+            raise IntegrityError(what, _INTEGRITY[code])
         raise DeviceError(what, "see the message; the device or the harness's build is at fault")
 
     def _lines(self, lines: Sequence[Line], event: str) -> list[Line]:

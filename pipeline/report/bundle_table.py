@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
+from pipeline.report.terminal import table_console
 from pipeline.units import size
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def bundle_tables(manifest: Manifest) -> RenderableType:
 
 def print_bundle(manifest: Manifest) -> None:
     """Prints `bundle_tables` on stdout, never wider than 100 columns."""
-    _console().print(bundle_tables(manifest))
+    table_console().print(bundle_tables(manifest))
 
 
 def _head(manifest: Manifest) -> Text:
@@ -92,10 +93,4 @@ def print_second_opinion(opinion: SecondOpinion) -> None:
         table.add_row(name, "LiteRT", f"{parity.max_rel:.1e}")
     for route, parity in opinion.stages.items():
         table.add_row(route, "eager PyTorch", f"{parity.max_rel:.1e}")
-    _console().print(table)
-
-
-def _console() -> Console:
-    console = Console()
-    console.width = min(console.width, 100) if console.is_terminal else 100
-    return console
+    table_console().print(table)

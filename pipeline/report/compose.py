@@ -14,6 +14,7 @@ from pipeline.errors import DeviceError
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions
 from pipeline.harness.state import DeviceState
+from pipeline.proportion import wilson_interval
 from pipeline.report.document import (
     BundleFacts,
     Context,
@@ -43,10 +44,10 @@ def compose_report(
     manifest = bundle.manifest
     stages = _stages(bundle, campaign.predictions)
     parity = _parity(bundle, controls, campaign.logits)
-    size = sum(entry.bytes for entry in manifest.artefacts)
-    metrics = metrics_of(campaign, stages, parity, size)
+    facts = _facts(manifest, controls)
+    metrics = metrics_of(campaign, stages, parity, facts.bytes)
     return Report(
-        bundle=_facts(manifest, controls),
+        bundle=facts,
         context=context,
         validity=_validity(campaign, context),
         stages=tuple(stages),
@@ -73,8 +74,6 @@ def _facts(manifest: Manifest, controls: Controls) -> BundleFacts:
 
 
 def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageResult]:
-    from scipy.stats import binomtest
-
     evaluation = bundle.manifest.evaluation
     labels = np.fromfile(bundle.root / evaluation.labels.path, dtype="<u2")
     expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype="<u2")
@@ -90,7 +89,7 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 "run again",
             )
         correct = int((got == labels).sum())
-        interval = binomtest(correct, evaluation.count).proportion_ci(method="wilson")
+        low, high = wilson_interval(correct, evaluation.count)
         results.append(
             StageResult(
                 index=stage.index,
@@ -99,8 +98,8 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 correct=correct,
                 images=evaluation.count,
                 top1=correct / evaluation.count,
-                low=float(interval.low),
-                high=float(interval.high),
+                low=low,
+                high=high,
                 host_correct=evaluation.correct[stage.index],
                 differing=int((got != expected[stage.index]).sum()),
             )

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, Judgement, Verdict
 from pipeline.report.statistics import Estimate
-from pipeline.report.table import WIDTH, describe_device
+from pipeline.report.table import describe_device
+from pipeline.report.terminal import table_console
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -44,8 +44,7 @@ def print_judgements(judgements: Sequence[Judgement]) -> None:
             _value(judgement.value),
             judgement.why,
         )
-    console = Console()
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = table_console()
     console.print(table)
     console.print(_summary(judgements))
 

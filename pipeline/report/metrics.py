@@ -83,10 +83,9 @@ def ratio_of(metrics: Mapping[str, Metric], numerator: str, denominator: str) ->
     """The ratio of two metrics, or None when one is missing or they share no round."""
     if numerator not in metrics or denominator not in metrics:
         return None
-    values = paired_ratios(_by_round(metrics[numerator]), _by_round(metrics[denominator]))
-    if not values:
+    estimate = estimate_of_ratio(metrics[numerator], metrics[denominator])
+    if estimate is None:
         return None
-    estimate = Estimate.of(list(values.values()))
     return Ratio(
         numerator=numerator,
         denominator=denominator,
@@ -95,6 +94,12 @@ def ratio_of(metrics: Mapping[str, Metric], numerator: str, denominator: str) ->
         high=estimate.high,
         rounds=estimate.count,
     )
+
+
+def estimate_of_ratio(numerator: Metric, denominator: Metric) -> Estimate | None:
+    """The ratio of two metrics within rounds, or None when they share no round."""
+    values = paired_ratios(_by_round(numerator), _by_round(denominator))
+    return Estimate.of(list(values.values())) if values else None
 
 
 def _by_round(metric: Metric) -> Samples:

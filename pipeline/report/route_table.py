@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from pipeline.report.terminal import table_console
 
 if TYPE_CHECKING:
     from pipeline.model.route import Route
     from pipeline.training.evaluate import Accuracy
 
-WIDTH = 100
-
 
 def print_routes(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy]) -> None:
     """Prints `route_table` on stdout, never wider than 100 columns."""
-    console = Console()
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = table_console()
     console.print(route_table(title, routes, accuracy))
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import get_args
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
 from pipeline.report.document import Metric, Report
+from pipeline.report.terminal import table_console
 from pipeline.units import milliseconds, size
-
-WIDTH = 100
 
 #: What each ratio of a report compares, in words.
 RATIO_WORDS = {
@@ -35,8 +34,7 @@ STALL_WORDS = {
 
 def print_report(report: Report) -> None:
     """Prints `report_tables` on stdout, never wider than 100 columns."""
-    console = Console()
-    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
+    console = table_console()
     console.print(report_tables(report))
 
 

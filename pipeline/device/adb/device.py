@@ -7,8 +7,6 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
@@ -21,6 +19,7 @@ from pipeline.device.base import (
     Progress,
     TransferError,
 )
+from pipeline.device.closing import Closing
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size, partial_name, read_blocks, store
 from pipeline.errors import DeviceError
@@ -66,7 +65,7 @@ RECORDED = (
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a"}
 
 
-class AdbDevice:
+class AdbDevice(Closing):
     """A device behind an ADB connection; see `pipeline.device.base.Device`.
 
     After an interrupt (Ctrl-C) in the middle of a message it connects anew by itself; a connection
@@ -194,17 +193,6 @@ class AdbDevice:
 
     def close(self) -> None:
         self._current.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # ---- helpers
 

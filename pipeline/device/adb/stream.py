@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from types import TracebackType
 from typing import Self
 
 from adb_shell.constants import CLSE, OKAY, OPEN, WRTE
 
 from pipeline.device.adb.link import Link
+from pipeline.device.closing import Closing
 from pipeline.errors import DeviceError
 
 
-class Stream:
+class Stream(Closing):
     """Bytes to and from a service. ADB allows one unconfirmed message in each direction.
 
     A link carries one open stream at a time: what still arrives for an earlier one is dropped.
@@ -94,14 +94,3 @@ class Stream:
             self.ended = True
             with contextlib.suppress(DeviceError):  # a link that is gone has no streams either
                 self._link.send(CLSE, self._number, self._peer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

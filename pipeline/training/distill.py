@@ -13,6 +13,7 @@ from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
+from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
 
 
@@ -46,7 +47,8 @@ def distill(
     features = TeacherFeatures(model.teacher, inputs, feature_cache_mb)
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        return recipe.loss(model, inputs, labels, features, indices, generator)
+        batch = Batch(inputs[indices], labels[indices], features.batch(indices))
+        return recipe.loss(model, batch, generator)
 
     title = f"distil ({settings.recipe})"
     phase = Phase(title, trainable.module, trainable.rates, len(labels), seed, checkpoint)

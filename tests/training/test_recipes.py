@@ -25,6 +25,7 @@ from pipeline.training.distill import distill
 from pipeline.training.evaluate import Accuracy, evaluate
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
+from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.reference import random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
@@ -107,8 +108,8 @@ def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
     inputs = dataset.normalisation.apply(dataset.train.images[:64])
     labels = torch.from_numpy(dataset.train.labels[:64])
     features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
-    generator = torch.Generator().manual_seed(0)
-    terms = recipe.loss(taught, inputs, labels, features, torch.arange(64), generator)
+    batch = Batch(inputs, labels, features.batch(torch.arange(64)))
+    terms = recipe.loss(taught, batch, torch.Generator().manual_seed(0))
     torch.stack(list(terms.values())).sum().backward()
     covered = [parameter for group, _ in trainable.rates for parameter in group]
     assert {id(p) for p in covered} == {id(p) for p in trainable.module.parameters()}
@@ -125,14 +126,12 @@ def test_the_reference_recipe_has_the_five_terms_of_the_paper(
     inputs = dataset.normalisation.apply(dataset.train.images[:8])
     labels = torch.from_numpy(dataset.train.labels[:8])
     features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
-    generator = torch.Generator().manual_seed(0)
-    terms = recipe_for(settings).loss(taught, inputs, labels, features, torch.arange(8), generator)
+    batch = Batch(inputs, labels, features.batch(torch.arange(8)))
+    terms = recipe_for(settings).loss(taught, batch, torch.Generator().manual_seed(0))
     # cross entropy and divergence of the student are one weighted term
     assert list(terms) == ["student", "sync", "recon", "cross"]
     doubled = settings.model_copy(update={"sync_weight": 2.0})
-    again = recipe_for(doubled).loss(
-        taught, inputs, labels, features, torch.arange(8), torch.Generator().manual_seed(0)
-    )
+    again = recipe_for(doubled).loss(taught, batch, torch.Generator().manual_seed(0))
     assert torch.allclose(again["sync"], 2 * terms["sync"])
     assert torch.allclose(again["recon"], terms["recon"])
 

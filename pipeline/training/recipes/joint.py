@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import JointDistillation
-from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation
-from pipeline.training.recipes.recipe import Trainable
+from pipeline.training.recipes.recipe import Batch, Trainable
 
 
 class JointRecipe:
@@ -33,22 +32,20 @@ class JointRecipe:
     def loss(
         self,
         model: PwlModel,
-        inputs: Tensor,
-        labels: Tensor,
-        features: TeacherFeatures,
-        indices: Tensor,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         settings = self._settings
-        taught = features.batch(indices)
-        paths = inputs[indices]
+        paths = batch.images
         for block in range(model.blocks):
             paths = model.student.part(block)(paths)
             if block < model.blocks - 1:
-                paths = torch.cat([paths, model.encoders[block](taught[block])])
+                paths = torch.cat([paths, model.encoders[block](batch.taught[block])])
         own, *crossing = (
-            distillation(logits, labels[indices], taught[-1], settings.alpha, settings.temperature)
-            for logits in torch.split(paths, len(indices))
+            distillation(
+                logits, batch.labels, batch.taught[-1], settings.alpha, settings.temperature
+            )
+            for logits in torch.split(paths, len(batch.labels))
         )
         if not crossing:
             return {"student": own}

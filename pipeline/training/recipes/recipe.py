@@ -10,7 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
-from pipeline.training.features import TeacherFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some training images and what the teacher says about them.
+
+    Attributes:
+        images: as the networks take them, ``[batch, channels, height, width]``.
+        labels: int64 ``[batch]``.
+        taught: the output of every teacher part for them; the last is the logits.
+    """
+
+    images: Tensor
+    labels: Tensor
+    taught: Sequence[Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +50,14 @@ class Recipe(Protocol):
     def loss(
         self,
         model: PwlModel,
-        inputs: Tensor,
-        labels: Tensor,
-        features: TeacherFeatures,
-        indices: Tensor,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         """The weighted loss terms of one batch, by name.
 
         Args:
             model: in training mode but for the teacher.
-            inputs: all normalised training images ``[n, channels, height, width]``.
-            labels: int64 ``[n]``.
-            features: the teacher's outputs for the training images.
-            indices: the images of this batch ``[batch]``.
+            batch: what to learn from.
             generator: where random choices come from.
         """
         ...

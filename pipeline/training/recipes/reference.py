@@ -7,7 +7,7 @@ in any order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, Variant
 from pipeline.settings import ReferenceDistillation
-from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
-from pipeline.training.recipes.recipe import Trainable
+from pipeline.training.recipes.recipe import Batch, Trainable
 
 
 class ReferenceRecipe:
@@ -37,29 +36,25 @@ class ReferenceRecipe:
     def loss(
         self,
         model: PwlModel,
-        inputs: Tensor,
-        labels: Tensor,
-        features: TeacherFeatures,
-        indices: Tensor,
+        batch: Batch,
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         settings = self._settings
-        taught = features.batch(indices)
         learned: list[Tensor] = []
-        flow = inputs[indices]
+        flow = batch.images
         for block in range(model.blocks):
             flow = model.student.part(block)(flow)
             learned.append(flow)
-        target = taught[-1]
+        target = batch.taught[-1]
         terms = {
             "student": distillation(
-                learned[-1], labels[indices], target, settings.alpha, settings.temperature
+                learned[-1], batch.labels, target, settings.alpha, settings.temperature
             )
         }
         if model.blocks == 1:
             return terms
-        sync, reconstruction = _converter_losses(model, learned[:-1], taught[:-1])
-        mixed = model(inputs[indices], random_mixed_route(model.blocks, generator))
+        sync, reconstruction = _converter_losses(model, learned[:-1], batch.taught[:-1])
+        mixed = model(batch.images, random_mixed_route(model.blocks, generator))
         divergence = softened_divergence(mixed, target, settings.temperature)
         terms["sync"] = settings.sync_weight * sync
         terms["recon"] = settings.reconstruction_weight * reconstruction
@@ -75,7 +70,7 @@ def random_mixed_route(blocks: int, generator: torch.Generator) -> Route:
 
 
 def _converter_losses(
-    model: PwlModel, learned: list[Tensor], taught: list[Tensor]
+    model: PwlModel, learned: Sequence[Tensor], taught: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Synchronisation and reconstruction, each the mean over the inner boundaries."""
     sync: list[Tensor] = []

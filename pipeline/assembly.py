@@ -12,10 +12,10 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.source import evaluated_model, source_content
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
-from pipeline.settings import Settings, SourceModel
+from pipeline.settings import Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def assemble(
         settings,
         data_fingerprint(settings.data),
         source_fingerprint(*_ROOMS),
-        _function_fingerprint(settings),
+        source_content(settings),
         versions(*_PACKAGES) | export_versions(settings),
         machine_kind(),
     )
@@ -70,12 +70,6 @@ def assemble(
     manifest, controls = _make(settings, out, cache, progress, jobs)
     write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
-
-
-def _function_fingerprint(settings: Settings) -> str:
-    if isinstance(settings.model, SourceModel):
-        return FunctionSource.parse(settings.model.function).fingerprint()
-    return ""
 
 
 def _unchanged(record: Path, out: Path) -> Build | None:
@@ -97,7 +91,6 @@ def _make(
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
-    from pipeline.ingest.source import evaluated_model
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
 

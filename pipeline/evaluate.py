@@ -13,7 +13,10 @@ from pipeline.command import command
 @command
 def evaluate(
     source: Annotated[
-        Path, typer.Argument(help="Profile (.toml), or checkpoint that pipeline.train wrote.")
+        str,
+        typer.Argument(
+            help="Profile (.toml), checkpoint that pipeline.train wrote, or KIND:PLACE."
+        ),
     ],
     inputs: Annotated[
         Path | None,
@@ -31,33 +34,32 @@ def evaluate(
     trains the shipped ones only. A profile that is not trained yet is trained first.
     """
     from pipeline.errors import UsageError
+    from pipeline.ingest.source import OpenModel, evaluated_model, open_model
     from pipeline.model.route import Route, routes_with
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.settings import load_settings
     from pipeline.training.logits import write_logits
-    from pipeline.training.score import score
-    from pipeline.training.trained import load_trained
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
         raise UsageError("--inputs and --logits belong together", "give both or neither")
     progress = progress_for_terminal()
-    if source.suffix == ".toml":
-        settings = load_settings(source)
-        scored = score(settings, cache, progress, others)
+    if source.endswith(".toml"):
+        settings = load_settings(Path(source))
+        scored = evaluated_model(settings, cache, progress, others)
         print_routes(settings.name, scored.routes, scored.accuracy)
-        trained = scored.trained
+        opened = OpenModel(scored.model, scored.dataset.spec)
     elif inputs is None:
         raise UsageError(
-            f"{source}: a checkpoint holds no images to evaluate",
+            f"{source}: there are no images to evaluate",
             "give --inputs and --logits, or name the profile (.toml) instead",
         )
     else:
-        trained = load_trained(source)
+        opened = open_model(source)
     if inputs is not None and logits is not None:
-        routes = routes_with(trained.model.blocks, others)
-        print(write_logits(trained, inputs, routes, logits, progress))
+        routes = routes_with(opened.model.blocks, others)
+        print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
         print(f"{logits}: logits of {' '.join(map(str, routes))}")
 
 

@@ -194,7 +194,7 @@ def test_files_that_are_no_whole_arrays_are_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "a checkpoint holds no images"),
+        ([], "there are no images to evaluate"),
         (["--inputs", "x.npy"], "--inputs and --logits belong together"),
         (["--logits", "out.npz"], "--inputs and --logits belong together"),
         (["--inputs", "none.npy", "--logits", "out.npz"], "none.npy: no such file"),

@@ -55,7 +55,7 @@ def keras_model(settings: SourceModel, dataset: Dataset) -> PwlModel:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    function = FunctionSource.parse(settings.function).load()
+    function = FunctionSource.parse(settings.place).load()
     inputs = dataset.normalisation.apply(dataset.train.images).permute(0, 2, 3, 1)
     given = function(inputs.contiguous().numpy(), dataset.train.labels)
     if not isinstance(given, KerasBlocks):

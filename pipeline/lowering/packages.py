@@ -24,7 +24,7 @@ def export_versions(settings: Settings) -> dict[str, str]:
     Raises:
         UsageError: it needs TensorFlow, which is not installed.
     """
-    if isinstance(settings.model, SourceModel):
+    if isinstance(settings.model, SourceModel) and settings.model.kind == "keras":
         return _tensorflow() | versions("keras", "ai-edge-litert")
     (backend,) = settings.lowering.backend
     return versions(*_PACKAGES[backend])

@@ -10,6 +10,7 @@ from pipeline.settings.data import (
     ParquetData,
 )
 from pipeline.settings.model import (
+    SOURCE_KINDS,
     FamilyModel,
     ModelSettings,
     ResNetModel,
@@ -43,6 +44,7 @@ from pipeline.settings.training import (
 )
 
 __all__ = [
+    "SOURCE_KINDS",
     "BackendName",
     "BundleSettings",
     "Count",

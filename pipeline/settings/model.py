@@ -149,25 +149,33 @@ class VitModel(_Pair[VitSettings]):
         return self
 
 
+SOURCE_KINDS = ("keras",)
+
+
 class SourceModel(Section):
-    """A model that comes from elsewhere.
+    """A model that comes from elsewhere; see `pipeline.ingest`.
 
     Attributes:
-        source: ``keras:MODULE:FUNCTION`` or ``keras:path/to/file.py:FUNCTION``: a function that
-            gives trained Keras blocks; see `pipeline.ingest.keras`.
+        source: ``KIND:PLACE``: ``keras:MODULE:FUNCTION``, where MODULE may be the path of a Python
+            file, is a function that gives trained Keras blocks.
     """
 
-    source: Annotated[str, Field(pattern=r"^keras:.+:.+$")]
+    source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]
 
     @property
-    def family(self) -> str:
-        """The kind of the source."""
+    def kind(self) -> str:
+        """What kind of source it is."""
         return self.source.partition(":")[0]
 
     @property
-    def function(self) -> str:
-        """What follows the kind of the source."""
+    def place(self) -> str:
+        """What follows the kind: a function or a path."""
         return self.source.partition(":")[2]
+
+    @property
+    def family(self) -> str:
+        """What a manifest calls the family of the model."""
+        return self.kind
 
 
 def _model_tag(table: Any) -> str:

@@ -62,7 +62,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:
-        if isinstance(self.model, SourceModel):
+        if isinstance(self.model, SourceModel) and self.model.kind == "keras":
             if self.training is not None:
                 raise ValueError("a Keras model comes trained: leave [training] out")
             if self.lowering.backend != ("litert",):

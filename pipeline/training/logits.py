@@ -21,7 +21,7 @@ from pipeline.files import replacing
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
-from pipeline.training.trained import Description, Trained
+from pipeline.training.data.images import ImageSpec
 
 _BATCH = 256
 #: What NumPy raises for headers that are no literals, or absurd ones.
@@ -42,12 +42,18 @@ class Inputs:
 
 
 def write_logits(
-    trained: Trained, images: Path, routes: Sequence[Route], out: Path, progress: Progress
+    model: PwlModel,
+    spec: ImageSpec,
+    images: Path,
+    routes: Sequence[Route],
+    out: Path,
+    progress: Progress,
 ) -> str:
     """Writes the logits of the images in a file: one array float32 ``[n, classes]`` a route.
 
     Args:
-        trained: the model.
+        model: in eval mode.
+        spec: the images that it takes.
         images: .npy file, see `read_inputs`.
         routes: what to run; the arrays are named ``SSSS``, ``TSSS``, ...
         out: .npz file; it appears whole or not at all.
@@ -61,9 +67,9 @@ def write_logits(
     """
     if out.suffix != ".npz":
         raise UsageError(f"{out}: logits are written as an .npz file", "let its name end in .npz")
-    inputs = read_inputs(images, trained.description)
+    inputs = read_inputs(images, spec)
     # Any: savez has keywords of its own, but none of them is a word of S and T.
-    found: dict[str, Any] = dict(route_logits(trained.model, inputs.tensor, routes, progress))
+    found: dict[str, Any] = dict(route_logits(model, inputs.tensor, routes, progress))
     try:
         with replacing(out) as temporary, temporary.open("wb") as file:
             np.savez(file, **found)
@@ -89,7 +95,7 @@ def route_logits(
     return found
 
 
-def read_inputs(path: Path, description: Description) -> Inputs:
+def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
     """The images of a .npy file, of either kind that a model's user has at hand.
 
     float32 ``[n, channels, height, width]`` is taken as normalised already; uint8
@@ -100,19 +106,11 @@ def read_inputs(path: Path, description: Description) -> Inputs:
             shape or dtype.
     """
     array = _open(path)
-    channels, height, width = description.image_shape
-    wanted = {
-        np.dtype(np.float32): (channels, height, width),
-        np.dtype(np.uint8): (height, width, channels),
-    }
-    if array.dtype not in wanted or array.ndim != 4 or array.shape[1:] != wanted[array.dtype]:
-        raise UsageError(
-            f"{path}: holds {array.dtype} {list(array.shape)}",
-            f"this model takes float32 [n, {channels}, {height}, {width}] (normalised images) "
-            f"or uint8 [n, {height}, {width}, {channels}] (plain ones)",
-        )
-    if array.dtype == np.uint8:
-        tensor = description.normalisation.apply(np.array(array))
+    kind = spec.kind_of(array)
+    if kind is None:
+        raise UsageError(f"{path}: holds {array.dtype} {list(array.shape)}", str(spec))
+    if kind == "plain" and spec.normalisation is not None:
+        tensor = spec.normalisation.apply(np.array(array))
         done = "uint8 images, normalised with the model's mean and deviation"
     else:
         tensor = torch.from_numpy(np.array(array, order="C"))

@@ -19,7 +19,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
-from pipeline.training.data.images import Dataset, Normalisation
+from pipeline.training.data.images import Dataset, ImageSpec, Normalisation
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 
@@ -69,6 +69,12 @@ class Description(Section):
     def normalisation(self) -> Normalisation:
         """How pixels become inputs of this model."""
         return Normalisation(self.mean, self.std)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """The images that this model takes."""
+        channels, height, width = self.image_shape
+        return ImageSpec(channels, (height, width), self.normalisation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,42 @@ class Normalisation:
         mean = (images.mean(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
         std = (images.std(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
         return cls(tuple(round(m, 6) for m in mean), tuple(max(round(s, 6), 1e-6) for s in std))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """The images that a model takes.
+
+    Attributes:
+        channels: of an image.
+        size: height and width; None where any will do.
+        normalisation: what makes inputs of plain images; None where it is not known, and only
+            normalised images can be taken.
+    """
+
+    channels: int
+    size: tuple[int, int] | None
+    normalisation: Normalisation | None
+
+    def kind_of(self, array: npt.NDArray[Any]) -> Literal["normalised", "plain"] | None:
+        """What an array of images is for the model; None when it cannot be used."""
+        if array.ndim != 4:
+            return None
+        if array.dtype == np.float32 and self._fits(array.shape[1], array.shape[2:]):
+            return "normalised"
+        if array.dtype == np.uint8 and self.normalisation is not None:
+            return "plain" if self._fits(array.shape[3], array.shape[1:3]) else None
+        return None
+
+    def __str__(self) -> str:
+        height, width = self.size or ("height", "width")
+        wanted = f"this model takes float32 [n, {self.channels}, {height}, {width}] (normalised)"
+        if self.normalisation is None:
+            return wanted
+        return f"{wanted} or uint8 [n, {height}, {width}, {self.channels}] (plain)"
+
+    def _fits(self, channels: int, size: tuple[int, ...]) -> bool:
+        return channels == self.channels and self.size in (None, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +126,9 @@ class Dataset:
         """Channels, height, width."""
         height, width, channels = self.train.images.shape[1:]
         return (channels, height, width)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """The images that a model of this data takes."""
+        channels, height, width = self.image_shape
+        return ImageSpec(channels, (height, width), self.normalisation)

@@ -66,6 +66,11 @@ class Route:
     def __len__(self) -> int:
         return len(self.variants)
 
+    @property
+    def all_teacher(self) -> bool:
+        """Whether it is the teacher itself."""
+        return Variant.STUDENT not in self.variants
+
     def units(self) -> tuple[UnitId, ...]:
         """The units in execution order, with a converter wherever the variant changes."""
         found: list[UnitId] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.features import TeacherFeatures
@@ -21,6 +22,7 @@ def distill(
     model: PwlModel,
     inputs: Tensor,
     labels: Tensor,
+    routes: Sequence[Route],
     settings: JointDistillation | ReferenceDistillation,
     *,
     feature_cache_mb: int,
@@ -34,6 +36,7 @@ def distill(
         model: with a trained teacher.
         inputs: normalised images ``[n, channels, height, width]``.
         labels: int64 ``[n]``.
+        routes: that the model will serve.
         settings: the ``[training.distillation]`` table.
         feature_cache_mb: memory that the teacher's features may take.
         seed: decides the order of the batches and every random choice of the recipe.
@@ -42,7 +45,7 @@ def distill(
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.teacher.eval().requires_grad_(False)
-    recipe = recipe_for(settings)
+    recipe = recipe_for(settings, routes)
     trainable = recipe.trainable(model)
     features = TeacherFeatures(model.teacher, inputs, feature_cache_mb)
 

@@ -13,7 +13,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route
+from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Progress
 from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
@@ -124,6 +124,7 @@ def train(
             model,
             inputs,
             labels,
+            prefix_routes(model.blocks),
             training.distillation,
             feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,

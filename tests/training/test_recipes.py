@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipeline.training.distill import distill
 from pipeline.training.evaluate import Accuracy, evaluate
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
+from pipeline.training.recipes.joint import path_outputs
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.reference import random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
@@ -82,6 +84,7 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
         model,
         dataset.normalisation.apply(dataset.train.images),
         torch.from_numpy(dataset.train.labels),
+        prefix_routes(model.blocks),
         settings,
         feature_cache_mb=1000,
         seed=0,
@@ -100,7 +103,7 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
     settings: JointDistillation | ReferenceDistillation, taught: PwlModel, dataset: Dataset
 ) -> None:
-    recipe = recipe_for(settings)
+    recipe = recipe_for(settings, prefix_routes(3))
     taught.zero_grad()
     taught.teacher.requires_grad_(False)
     trainable = recipe.trainable(taught)
@@ -127,13 +130,51 @@ def test_the_reference_recipe_has_the_five_terms_of_the_paper(
     labels = torch.from_numpy(dataset.train.labels[:8])
     features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
     batch = Batch(inputs, labels, features.batch(torch.arange(8)))
-    terms = recipe_for(settings).loss(taught, batch, torch.Generator().manual_seed(0))
+    terms = recipe_for(settings, prefix_routes(3)).loss(
+        taught, batch, torch.Generator().manual_seed(0)
+    )
     # cross entropy and divergence of the student are one weighted term
     assert list(terms) == ["student", "sync", "recon", "cross"]
     doubled = settings.model_copy(update={"sync_weight": 2.0})
-    again = recipe_for(doubled).loss(taught, batch, torch.Generator().manual_seed(0))
+    again = recipe_for(doubled, prefix_routes(3)).loss(
+        taught, batch, torch.Generator().manual_seed(0)
+    )
     assert torch.allclose(again["sync"], 2 * terms["sync"])
     assert torch.allclose(again["recon"], terms["recon"])
+
+
+def test_paths_run_together_answer_as_each_alone(taught: PwlModel, dataset: Dataset) -> None:
+    inputs = dataset.normalisation.apply(dataset.train.images[:8])
+    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+    batch = Batch(inputs, torch.zeros(8).long(), features.batch(torch.arange(8)))
+    routes = [Route.parse("".join(word)) for word in itertools.product("ST", repeat=3)][:-1]
+    with torch.no_grad():
+        together = path_outputs(taught, routes, batch)
+        assert list(together) == routes
+        for route in routes:
+            assert torch.allclose(together[route], taught(inputs, route), atol=1e-5), route
+
+
+def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
+    taught: PwlModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    model = copy.deepcopy(taught)
+    suffix = [Route.parse(word) for word in ("SSS", "SST", "STT", "TTT")]
+    distill(
+        model,
+        dataset.normalisation.apply(dataset.train.images),
+        torch.from_numpy(dataset.train.labels),
+        suffix,
+        JointDistillation(recipe="joint", epochs=6),
+        feature_cache_mb=1000,
+        seed=0,
+        checkpoint=tmp_path / "checkpoint",
+        progress=Silent(),
+    )
+    predictions = evaluate(model, dataset, suffix, tmp_path / "evaluation", Silent())
+    assert min((row == dataset.test.labels).mean() for row in predictions) > 0.8
+    for name, tensor in taught.teacher.state_dict().items():
+        assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
 
 def test_mixed_routes_are_drawn_from_all_but_the_pure_ones() -> None:

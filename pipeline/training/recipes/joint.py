@@ -1,33 +1,47 @@
-"""The joint recipe: the student path and every prefix path in one batch.
+"""The joint recipe: the student path and every path that will ship in one batch.
 
-Each student block runs once, on the student's own features and on the encoded features of every
-prefix path together. Batch normalisation then normalises with the mixture that its running averages
-will hold at inference. Nothing flows back through the teacher, so its features can be cached.
-It serves routes in prefix order only.
+Each student block runs once, on the features of all paths that lead through it together. Batch
+normalisation then normalises with the mixture that its running averages will hold at inference.
+Paths share what they have in common; nothing is learnt by the teacher, and what it makes of its own
+features is given, not computed. The model serves the routes that it was trained for and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Role, Route, UnitId, Variant
 from pipeline.settings import JointDistillation
 from pipeline.training.losses import distillation
 from pipeline.training.recipes.recipe import Batch, Trainable
 
 
 class JointRecipe:
-    """See the module. One instance a run."""
+    """See the module. One instance a run.
 
-    def __init__(self, settings: JointDistillation) -> None:
+    Args:
+        settings: the ``[training.distillation]`` table.
+        routes: that the model will serve; all student is among them.
+    """
+
+    def __init__(self, settings: JointDistillation, routes: Sequence[Route]) -> None:
         self._settings = settings
+        self._routes = [route for route in routes if not route.all_teacher]
 
     def trainable(self, model: PwlModel) -> Trainable:
-        module = nn.ModuleDict({"student": model.student, "encoders": model.encoders})
-        return Trainable(module, [(list(module.parameters()), 1.0)])
+        units = {unit for route in self._routes for unit in route.units()}
+        parts: dict[str, nn.Module] = {"student": model.student, "encoders": model.encoders}
+        if any(unit.role is Role.DECODER for unit in units):
+            parts["decoders"] = model.decoders
+        module = nn.ModuleDict(parts)
+        learned = list(model.student.parameters())
+        for converters in list(parts.values())[1:]:
+            learned += converters.parameters()
+        return Trainable(module, [(learned, 1.0)])
 
     def loss(
         self,
@@ -36,17 +50,55 @@ class JointRecipe:
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         settings = self._settings
-        paths = batch.images
-        for block in range(model.blocks):
-            paths = model.student.part(block)(paths)
-            if block < model.blocks - 1:
-                paths = torch.cat([paths, model.encoders[block](batch.taught[block])])
-        own, *crossing = (
-            distillation(
-                logits, batch.labels, batch.taught[-1], settings.alpha, settings.temperature
+        answers = path_outputs(model, self._routes, batch)
+        losses = {
+            route: distillation(
+                answers[route], batch.labels, batch.taught[-1], settings.alpha, settings.temperature
             )
-            for logits in torch.split(paths, len(batch.labels))
-        )
-        if not crossing:
+            for route in self._routes
+        }
+        own = losses.pop(Route.prefix(model.blocks, 0))
+        if not losses:
             return {"student": own}
-        return {"student": own, "cross": settings.cross_weight * torch.stack(crossing).mean()}
+        crossing = torch.stack(list(losses.values())).mean()
+        return {"student": own, "cross": settings.cross_weight * crossing}
+
+
+Path = tuple[Variant, ...]
+
+
+def path_outputs(model: PwlModel, routes: Sequence[Route], batch: Batch) -> dict[Route, Tensor]:
+    """The logits ``[batch, classes]`` along some routes, each block run once on all of them.
+
+    Args:
+        model: any route of which can be run.
+        routes: none of them all teacher.
+        batch: images, and what the teacher says about them.
+    """
+    features: dict[Path, Tensor] = {(): batch.images}
+    for block in range(model.blocks):
+        ahead: dict[Path, Tensor] = {}
+        for variant, role in ((Variant.STUDENT, Role.STUDENT), (Variant.TEACHER, Role.TEACHER)):
+            paths = dict.fromkeys(
+                route.variants[: block + 1] for route in routes if route.variants[block] == variant
+            )
+            pure = (Variant.TEACHER,) * (block + 1)
+            if pure in paths:
+                del paths[pure]
+                ahead[pure] = batch.taught[block]
+            if paths:
+                inputs = [_entering(model, features[path[:-1]], path) for path in paths]
+                outputs = model.unit(UnitId(role, block))(torch.cat(inputs))
+                ahead |= zip(paths, torch.split(outputs, len(batch.labels)), strict=True)
+        features = ahead
+    return {route: features[route.variants] for route in routes}
+
+
+def _entering(model: PwlModel, features: Tensor, path: Path) -> Tensor:
+    """The features that enter the last block of a path: converted where the variant changes."""
+    *_, before, variant = (None, *path)
+    if before in (None, variant):
+        return features
+    role = Role.ENCODER if variant is Variant.STUDENT else Role.DECODER
+    converted: Tensor = model.unit(UnitId(role, len(path) - 2))(features)
+    return converted

@@ -12,16 +12,26 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.ingest.source import evaluated_model, source_content
+from pipeline.ingest.source import source_content
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
+from pipeline.schedule.load_times import report_content
 from pipeline.settings import Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
 
-_ROOMS = ("model", "training", "ingest", "lowering", "bundle", "settings", "assembly.py")
+_ROOMS = (
+    "model",
+    "training",
+    "ingest",
+    "schedule",
+    "lowering",
+    "bundle",
+    "settings",
+    "assembly.py",
+)
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
@@ -61,6 +71,7 @@ def assemble(
         data_fingerprint(settings.data),
         source_fingerprint(*_ROOMS),
         source_content(settings),
+        report_content(settings.schedule.load_times),
         versions(*_PACKAGES) | export_versions(settings),
         machine_kind(),
     )
@@ -93,9 +104,11 @@ def _make(
     from pipeline.bundle.pack import pack_bundle, pack_controls
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
+    from pipeline.schedule.model import scheduled_model
 
     exporters = export_versions(settings)
-    evaluated = evaluated_model(settings, cache, progress)
+    scheduled = scheduled_model(settings, cache, progress)
+    evaluated = scheduled.evaluated
     dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(
@@ -118,6 +131,7 @@ def _make(
             accuracy=evaluated.accuracy,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
         ),
+        scheduled.choice,
         dataset,
         BackendInfo(
             name=backend.name,

@@ -34,10 +34,11 @@ def evaluate(
     trains the shipped ones only. A profile that is not trained yet is trained first.
     """
     from pipeline.errors import UsageError
-    from pipeline.ingest.source import OpenModel, evaluated_model, open_model
+    from pipeline.ingest.source import OpenModel, open_model
     from pipeline.model.route import Route, routes_with
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
+    from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
     from pipeline.training.logits import write_logits
 
@@ -47,7 +48,8 @@ def evaluate(
     progress = progress_for_terminal()
     if source.endswith(".toml"):
         settings = load_settings(Path(source))
-        scored = evaluated_model(settings, cache, progress, others)
+        scheduled = scheduled_model(settings, cache, progress, others)
+        scored = scheduled.evaluated
         print_routes(settings.name, scored.routes, scored.accuracy)
         opened = OpenModel(scored.model, scored.dataset.spec)
     elif inputs is None:

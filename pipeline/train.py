@@ -23,11 +23,13 @@ def train(
     """
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
+    from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
-    from pipeline.training.score import score
+    from pipeline.training.train import training_tables
 
     settings = load_settings(profile)
-    scored = score(settings, cache, progress_for_terminal())
+    training_tables(settings)
+    scored = scheduled_model(settings, cache, progress_for_terminal()).evaluated
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

@@ -13,9 +13,10 @@ from pipeline.harness.deploy import Deployment
 from pipeline.harness.package import Package
 from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Silent
+from pipeline.schedule.model import scheduled_model
 from pipeline.section import load_toml
 from pipeline.settings import Settings, for_backend
-from pipeline.training.score import Scored, score
+from pipeline.training.evaluate import EvaluatedModel
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,6 +52,9 @@ epochs = 3
 recipe = "joint"
 epochs = 3
 
+[schedule]
+stages = "all"
+
 [bundle]
 golden_images = 3
 evaluation_images = 40
@@ -76,9 +80,10 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_scored(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def tiny_model(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> EvaluatedModel:
     """The tiny model, trained but not lowered, in a cache of its own."""
-    return score(tiny_settings, tmp_path_factory.mktemp("trained"), Silent())
+    cache = tmp_path_factory.mktemp("trained")
+    return scheduled_model(tiny_settings, cache, Silent()).evaluated
 
 
 @pytest.fixture(scope="session")

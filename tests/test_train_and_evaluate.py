@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from pipeline.evaluate import evaluate
 from pipeline.model.route import Route
 from pipeline.train import train
-from pipeline.training.score import Scored
+from pipeline.training.evaluate import EvaluatedModel
 from tests.fixtures import TINY_PROFILE
 
 PREFIX_ROUTES = ["SSS", "TSS", "TTS", "TTT"]
@@ -36,9 +36,9 @@ def profile(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(tiny_scored: Scored) -> Path:
+def cache(tiny_model: EvaluatedModel) -> Path:
     """Where the tiny model is trained already."""
-    return tiny_scored.checkpoint.parents[1]
+    return tiny_model.checkpoint.parents[1]
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> Path:
@@ -52,28 +52,28 @@ def arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def test_train_prints_every_prefix_route_and_where_the_checkpoint_is(
-    profile: Path, cache: Path, tiny_scored: Scored
+    profile: Path, cache: Path, tiny_model: EvaluatedModel
 ) -> None:
     result = run(train, profile, "--cache", cache)
     assert result.exit_code == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
     routes = [words for words in lines if words and words[0] in PREFIX_ROUTES]
     assert [words[0] for words in routes] == PREFIX_ROUTES
-    for words, accuracy in zip(routes, tiny_scored.accuracy, strict=True):
+    for words, accuracy in zip(routes, tiny_model.accuracy, strict=True):
         assert f"{accuracy.top1:.2%}" in words
         assert f"{100 * accuracy.low:.1f}-{100 * accuracy.high:.1f}" in words
-    assert f"checkpoint: {tiny_scored.checkpoint}" in result.stdout
+    assert f"checkpoint: {tiny_model.checkpoint}" in result.stdout
     assert max(map(len, result.stdout.splitlines()[:-1])) <= 100
 
 
 def test_train_finds_in_the_cache_what_it_trained(
-    profile: Path, cache: Path, tiny_scored: Scored
+    profile: Path, cache: Path, tiny_model: EvaluatedModel
 ) -> None:
-    before = tiny_scored.checkpoint.stat().st_mtime_ns
+    before = tiny_model.checkpoint.stat().st_mtime_ns
     result = run(train, profile, "--cache", cache)
     assert "train teacher" not in result.stderr
     assert "distil" not in result.stderr
-    assert tiny_scored.checkpoint.stat().st_mtime_ns == before
+    assert tiny_model.checkpoint.stat().st_mtime_ns == before
 
 
 def test_evaluate_prints_further_routes_of_a_profile_after_those_that_ship(
@@ -95,10 +95,10 @@ def test_a_further_route_leaves_the_kept_evaluation_of_a_build_alone(
 
 @pytest.mark.parametrize("kind", ["profile", "checkpoint"])
 def test_logits_are_the_models_own_on_every_route(
-    kind: str, profile: Path, cache: Path, tiny_scored: Scored, tmp_path: Path
+    kind: str, profile: Path, cache: Path, tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:
-    images = tiny_scored.dataset.test.images[:300]  # more than one batch
-    source = profile if kind == "profile" else tiny_scored.checkpoint
+    images = tiny_model.dataset.test.images[:300]  # more than one batch
+    source = profile if kind == "profile" else tiny_model.checkpoint
     result = run(
         *(evaluate, source, "--cache", cache, "--route", "STS"),
         *("--inputs", save(tmp_path / "x.npy", images), "--logits", tmp_path / "out.npz"),
@@ -106,24 +106,24 @@ def test_logits_are_the_models_own_on_every_route(
     assert result.exit_code == 0, result.stderr
     found = arrays(tmp_path / "out.npz")
     assert list(found) == [*PREFIX_ROUTES, "STS"]
-    inputs = tiny_scored.dataset.normalisation.apply(images)
+    inputs = tiny_model.dataset.normalisation.apply(images)
     for name, logits in found.items():
         assert logits.dtype == np.float32
         with torch.no_grad():
-            expected = tiny_scored.trained.model(inputs, Route.parse(name))
+            expected = tiny_model.model(inputs, Route.parse(name))
         assert np.allclose(logits, expected.numpy(), atol=1e-4), name
 
 
 def test_plain_and_normalised_images_give_the_same_logits_and_it_says_which_they_were(
-    tiny_scored: Scored, tmp_path: Path
+    tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:
-    images = tiny_scored.dataset.test.images[:5]
-    normalised = tiny_scored.dataset.normalisation.apply(images).numpy()
+    images = tiny_model.dataset.test.images[:5]
+    normalised = tiny_model.dataset.normalisation.apply(images).numpy()
     said = []
     for name, array in (("plain", images), ("normalised", normalised)):
         path = save(tmp_path / f"{name}.npy", array)
         out = tmp_path / f"{name}.npz"
-        result = run(evaluate, tiny_scored.checkpoint, "--inputs", path, "--logits", out)
+        result = run(evaluate, tiny_model.checkpoint, "--inputs", path, "--logits", out)
         said.append(result.stdout)
     assert "5 uint8 images, normalised with the model's mean and deviation" in said[0]
     assert "5 float32 images, taken as normalised already" in said[1]
@@ -153,11 +153,11 @@ def refusal(result: Result) -> str:
     ],
 )
 def test_arrays_that_the_model_does_not_take_are_refused(
-    array: npt.NDArray[Any], said: str, tiny_scored: Scored, tmp_path: Path
+    array: npt.NDArray[Any], said: str, tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "x.npy", array)
     out = tmp_path / "out.npz"
-    message = refusal(run(evaluate, tiny_scored.checkpoint, "--inputs", path, "--logits", out))
+    message = refusal(run(evaluate, tiny_model.checkpoint, "--inputs", path, "--logits", out))
     assert str(path) in message
     assert said in message
     assert not out.exists()
@@ -181,13 +181,13 @@ def whole_array() -> bytes:
     ],
 )
 def test_files_that_are_no_whole_arrays_are_refused(
-    data: bytes, tiny_scored: Scored, tmp_path: Path
+    data: bytes, tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(data)
     out = tmp_path / "out.npz"
     assert str(path) in refusal(
-        run(evaluate, tiny_scored.checkpoint, "--inputs", path, "--logits", out)
+        run(evaluate, tiny_model.checkpoint, "--inputs", path, "--logits", out)
     )
 
 
@@ -204,9 +204,9 @@ def test_files_that_are_no_whole_arrays_are_refused(
     ],
 )
 def test_wrong_usage_of_a_checkpoint_is_told(
-    words: list[str], said: str, tiny_scored: Scored
+    words: list[str], said: str, tiny_model: EvaluatedModel
 ) -> None:
-    assert said in refusal(run(evaluate, tiny_scored.checkpoint, *words))
+    assert said in refusal(run(evaluate, tiny_model.checkpoint, *words))
 
 
 def test_a_route_of_another_length_is_refused_before_anything_is_trained(
@@ -217,10 +217,12 @@ def test_a_route_of_another_length_is_refused_before_anything_is_trained(
     assert not (tmp_path / "cache").exists()
 
 
-def test_an_output_that_cannot_be_written_is_named(tiny_scored: Scored, tmp_path: Path) -> None:
-    images = save(tmp_path / "x.npy", tiny_scored.dataset.test.images[:1])
+def test_an_output_that_cannot_be_written_is_named(
+    tiny_model: EvaluatedModel, tmp_path: Path
+) -> None:
+    images = save(tmp_path / "x.npy", tiny_model.dataset.test.images[:1])
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "out.npz"
     assert str(out) in refusal(
-        run(evaluate, tiny_scored.checkpoint, "--inputs", images, "--logits", out)
+        run(evaluate, tiny_model.checkpoint, "--inputs", images, "--logits", out)
     )

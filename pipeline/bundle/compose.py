@@ -27,11 +27,12 @@ from pipeline.bundle.manifest import (
     Stage,
 )
 from pipeline.bundle.pack import Content, entry_for
-from pipeline.bundle.schedule import steps
+from pipeline.schedule.steps import steps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
+    from pipeline.schedule.choice import Choice
     from pipeline.training.data.images import Dataset
     from pipeline.training.evaluate import Accuracy
 
@@ -54,6 +55,7 @@ def compose_bundle(
     family: str,
     lowered: LoweredModel,
     measured: Measured,
+    choice: Choice,
     dataset: Dataset,
     backend: BackendInfo,
     tolerance: float,
@@ -67,6 +69,7 @@ def compose_bundle(
         family: of the model.
         lowered: all programs.
         measured: accuracy and predictions; its evaluation set is the head of the test set.
+        choice: how the stages were chosen.
         dataset: where images, labels and normalisation come from.
         backend: what reads the programs.
         tolerance: parity that is asked of devices, relative.
@@ -137,6 +140,7 @@ def compose_bundle(
         ),
         artefacts=tuple(artefacts),
         stages=tuple(stages),
+        schedule=choice,
         golden=Golden(
             images=golden,
             inputs=add("golden/inputs.f32", inputs.astype("<f4").tobytes()),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.schedule.choice import Choice
 from pipeline.section import Section
 
 #: Raised when a reader of the version before could not use the file any more.
@@ -200,6 +201,7 @@ class Manifest(Section):
     input: Input
     artefacts: tuple[Artefact, ...]
     stages: tuple[Stage, ...]
+    schedule: Choice
     golden: Golden
     evaluation: Evaluation
     provenance: Provenance
@@ -254,6 +256,9 @@ class Manifest(Section):
             yield "no stages"
         if len(self.golden.outputs) != stages or len(self.evaluation.correct) != stages:
             yield f"{stages} stages, but golden outputs or evaluation counts for another number"
+        chosen = [step.route for step in self.schedule.steps if step.shipped]
+        if chosen != [stage.route for stage in self.stages[1:]]:
+            yield f"the schedule chose {' '.join(chosen)}, but other stages are there"
         known = {artefact.id: artefact for artefact in self.artefacts}
         logits = (1, len(self.model.labels))
         before: set[str] = set()

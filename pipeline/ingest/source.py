@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.errors import UsageError
-from pipeline.fingerprint import fingerprint, source_fingerprint, versions
 from pipeline.ingest.function import FunctionSource
-from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
-from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.ingest.ingested import IngestedModel
     from pipeline.model.pwl import PwlModel
     from pipeline.training.data.images import Dataset, ImageSpec
-    from pipeline.training.evaluate import EvaluatedModel
+    from pipeline.training.score import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +26,29 @@ class OpenModel:
     spec: ImageSpec
 
 
-def evaluated_model(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
-) -> EvaluatedModel:
-    """The model of a profile, evaluated along the routes that ship.
+def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
+    """The model of a profile, to be evaluated along any routes.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
-        others: routes to evaluate beside those that ship.
 
     Raises:
-        UsageError: settings, data, source and routes do not fit together.
+        UsageError: settings, data and source do not fit together.
     """
-    if isinstance(settings.model, SourceModel):
-        return _from_elsewhere(settings, settings.model, cache / "training", progress, others)
-    from pipeline.training.score import score
+    if not isinstance(settings.model, SourceModel):
+        from pipeline.training.score import TrainedModel
 
-    return score(settings, cache, progress, others)
+        return TrainedModel(settings, cache, progress)
+    from pipeline.training.data.source import load_dataset
+
+    dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+    with progress.task(f"{settings.model.kind} model", total=1) as task:
+        model = _ingest(settings.model, dataset)
+        task.advance(1)
+    content = source_content(settings)
+    return IngestedModel(model, content, settings, dataset, cache, progress)
 
 
 def open_model(text: str) -> OpenModel:
@@ -81,44 +80,6 @@ def source_content(settings: Settings) -> str:
     if not isinstance(settings.model, SourceModel):
         return ""
     return FunctionSource.parse(settings.model.place).fingerprint()
-
-
-def _from_elsewhere(
-    settings: Settings,
-    source: SourceModel,
-    home: Path,
-    progress: Progress,
-    others: Sequence[Route],
-) -> EvaluatedModel:
-    from pipeline.training.data.source import load_dataset
-    from pipeline.training.evaluate import EvaluatedModel, evaluate
-
-    dataset = load_dataset(settings.data, settings.seed)
-    with progress.task(f"{source.kind} model", total=1) as task:
-        model = _ingest(source, dataset)
-        task.advance(1)
-    shipped = prefix_routes(model.blocks)
-    routes = routes_with(model.blocks, others)
-    if source.kind == "keras" and len(routes) > len(shipped):
-        raise UsageError(
-            f"route {routes[-1]}: Keras blocks have no decoders, so they serve prefix routes only",
-            f"choose among {' '.join(map(str, shipped))}",
-        )
-    key = fingerprint(
-        settings.seed,
-        settings.data,
-        data_fingerprint(settings.data),
-        source.source,
-        source_content(settings),
-        source_fingerprint("model", "training", "ingest"),
-        versions("torch", "numpy"),
-    )
-    keep = home / f"evaluation-{key[:16]}.safetensors"
-    found = [evaluate(model, dataset, shipped, keep, progress)]
-    for route in routes[len(shipped) :]:
-        apart = keep.with_stem(f"{keep.stem}-{route}")
-        found.append(evaluate(model, dataset, [route], apart, progress))
-    return EvaluatedModel(model, dataset, routes, np.concatenate(found))
 
 
 def _open_source(source: SourceModel) -> OpenModel:

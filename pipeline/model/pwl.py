@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import make_converter
+from pipeline.model.keras import parameter_count
 from pipeline.model.route import Role, Route, UnitId
 
 
@@ -82,6 +83,15 @@ class PwlModel(nn.Module):
                 return self.encoders[unit.index]
             case Role.DECODER:
                 return self.decoders[unit.index]
+
+    def sizes(self) -> dict[UnitId, int]:
+        """Bytes of the parameters of every unit as float32; converters that do nothing have 0."""
+        converters = range(self.blocks - 1)
+        identities = [
+            *(UnitId(role, i) for role in (Role.TEACHER, Role.STUDENT) for i in range(self.blocks)),
+            *(UnitId(role, i) for role in (Role.ENCODER, Role.DECODER) for i in converters),
+        ]
+        return {identity: 4 * parameter_count(self.unit(identity)) for identity in identities}
 
     def units(self, route: Route) -> tuple[UnitId, ...]:
         """The units of a route in execution order; converters that do nothing are left out."""

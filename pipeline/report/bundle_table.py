@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
+from pipeline.report.choice_table import choice_table
 from pipeline.report.terminal import table_console
 from pipeline.units import size
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def bundle_tables(manifest: Manifest) -> RenderableType:
-    """What the bundle is, its stages and its artefacts."""
-    return Group(_head(manifest), _stages(manifest), _artefacts(manifest))
+    """What the bundle is, its stages, why these, and its artefacts."""
+    return Group(
+        _head(manifest), _stages(manifest), choice_table(manifest.schedule), _artefacts(manifest)
+    )
 
 
 def print_bundle(manifest: Manifest) -> None:

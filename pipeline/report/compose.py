@@ -55,6 +55,7 @@ def compose_report(
         metrics=metrics,
         ratios=ratios_of(metrics),
         runs=_runs(campaign),
+        schedule=manifest.schedule,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.schedule.choice import Choice
 from pipeline.section import Section
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -160,6 +161,7 @@ class Report(Section):
     metrics: dict[str, Metric]
     ratios: dict[str, Ratio]
     runs: dict[str, Any]
+    schedule: Choice | None = None
 
     def to_json(self) -> str:
         """The text of report.json."""

@@ -6,6 +6,7 @@ import json
 
 from pipeline.harness.campaign import ARMS
 from pipeline.report import plots
+from pipeline.report.choice_table import choice_rows, choice_sentence
 from pipeline.report.document import Report
 from pipeline.report.table import RATIO_WORDS, STALL_WORDS, describe_device, states_of
 from pipeline.units import milliseconds, size
@@ -34,6 +35,8 @@ def report_page(report: Report, curve: str) -> str:
         sentences={state: _sentence(report, state) for state in states},
         starts=_starts(report, states),
         stages=_stages(report, states),
+        choice=choice_rows(report.schedule) if report.schedule else [],
+        chosen=choice_sentence(report.schedule) if report.schedule else "",
         ratios=_ratios(report),
         plots={
             "curve": curve,

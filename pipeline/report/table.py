@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
+from pipeline.report.choice_table import choice_table
 from pipeline.report.document import Metric, Report
 from pipeline.report.terminal import table_console
 from pipeline.units import milliseconds, size
@@ -39,8 +40,11 @@ def print_report(report: Report) -> None:
 
 
 def report_tables(report: Report) -> RenderableType:
-    """Starts, stages, ratios and validity."""
-    return Group(_head(report), _starts(report), _stages(report), _ratios(report), _trust(report))
+    """Starts, stages and why these, ratios and validity."""
+    parts: list[RenderableType] = [_head(report), _starts(report), _stages(report)]
+    if report.schedule is not None:
+        parts.append(choice_table(report.schedule))
+    return Group(*parts, _ratios(report), _trust(report))
 
 
 def describe_device(report: Report) -> str:

@@ -34,6 +34,7 @@ from pipeline.settings.profile import (
 from pipeline.settings.quantities import (
     Count,
 )
+from pipeline.settings.schedule import OrderName, ScheduleSettings
 from pipeline.settings.training import (
     Distillation,
     JointDistillation,
@@ -60,11 +61,13 @@ __all__ = [
     "LoweringSettings",
     "ModelSettings",
     "OptimiserSettings",
+    "OrderName",
     "ParquetData",
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",
     "RuntimeSettings",
+    "ScheduleSettings",
     "Settings",
     "SourceModel",
     "TeacherSettings",

@@ -12,6 +12,7 @@ from pipeline.section import Section, load_toml
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate
+from pipeline.settings.schedule import ScheduleSettings
 from pipeline.settings.training import TrainingSettings
 
 BackendName = Literal["executorch", "litert"]
@@ -56,6 +57,7 @@ class Settings(Section):
     data: DataSettings
     model: ModelSettings
     training: TrainingSettings | None = None
+    schedule: ScheduleSettings = ScheduleSettings()
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()
     runtime: RuntimeSettings = RuntimeSettings()
@@ -67,6 +69,8 @@ class Settings(Section):
                 raise ValueError("a Keras model comes trained: leave [training] out")
             if self.lowering.backend != ("litert",):
                 raise ValueError('a Keras model needs [lowering] backend = "litert"')
+            if self.schedule.orders != ("prefix",):
+                raise ValueError('a Keras model has no decoders: leave orders at ["prefix"]')
         elif self.training is None:
             raise ValueError("training: field required")
         return self

@@ -48,6 +48,11 @@ class JointDistillation(OptimiserSettings):
     temperature: Rate = 2.0
     cross_weight: Weight = 2.0
 
+    @property
+    def depends_on_routes(self) -> bool:
+        """Whether the model serves only the routes that it is trained for."""
+        return True
+
 
 class ReferenceDistillation(OptimiserSettings):
     """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step."""
@@ -60,6 +65,11 @@ class ReferenceDistillation(OptimiserSettings):
     reconstruction_weight: Weight = 1.0
     cross_weight: Weight = 2.0
     converter_rate_scale: Rate = 0.2
+
+    @property
+    def depends_on_routes(self) -> bool:
+        """Whether the model serves only the routes that it is trained for."""
+        return False
 
 
 Distillation = Annotated[JointDistillation | ReferenceDistillation, Field(discriminator="recipe")]

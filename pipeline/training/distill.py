@@ -22,7 +22,7 @@ def distill(
     model: PwlModel,
     inputs: Tensor,
     labels: Tensor,
-    routes: Sequence[Route],
+    routes: Sequence[Route] | None,
     settings: JointDistillation | ReferenceDistillation,
     *,
     feature_cache_mb: int,
@@ -36,7 +36,7 @@ def distill(
         model: with a trained teacher.
         inputs: normalised images ``[n, channels, height, width]``.
         labels: int64 ``[n]``.
-        routes: that the model will serve.
+        routes: that the model will serve; None: any.
         settings: the ``[training.distillation]`` table.
         feature_cache_mb: memory that the teacher's features may take.
         seed: decides the order of the batches and every random choice of the recipe.

@@ -16,7 +16,7 @@ from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.proportion import wilson_interval
 from pipeline.training.checkpoint import load_tensors, save_tensors
-from pipeline.training.data.images import Dataset
+from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 
 _BATCH = 256
 
@@ -51,54 +51,98 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model, wherever it comes from, and what it said about the test images.
+    """A model, wherever it comes from, and what it says about images along some routes.
 
     Attributes:
         model: in eval mode.
         dataset: what it was evaluated on.
-        routes: those that ship, then others that were asked for.
+        routes: along which it was evaluated.
         predictions: the label of the largest logit, ``[routes, test images]``.
+        choosing: the same for the images that choose which stages ship.
+        checkpoint: where its weights are kept, if it was trained here.
     """
 
     model: PwlModel
     dataset: Dataset
     routes: Sequence[Route]
     predictions: npt.NDArray[np.uint16]
+    choosing: npt.NDArray[np.uint16]
+    checkpoint: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: PwlModel,
+        dataset: Dataset,
+        routes: Sequence[Route],
+        keep: Path,
+        progress: Progress,
+    ) -> EvaluatedModel:
+        """Evaluates a model, or reads what was found before.
+
+        Args:
+            model: in eval mode.
+            dataset: with the images.
+            routes: along which it is evaluated.
+            keep: what is found is kept beside this file, one file a route.
+            progress: told every route.
+        """
+        normalisation = dataset.normalisation
+        predictions = evaluate(model, dataset.test, normalisation, routes, keep, progress)
+        choosing = predictions
+        if dataset.held_out is not None:
+            apart = keep.with_stem(f"{keep.stem}-held-out")
+            choosing = evaluate(model, dataset.held_out, normalisation, routes, apart, progress)
+        return cls(model, dataset, routes, predictions, choosing)
 
     @property
     def accuracy(self) -> list[Accuracy]:
-        """One for each route."""
+        """One for each route, on the test images."""
         return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
 
 
 def evaluate(
-    model: PwlModel, dataset: Dataset, routes: Sequence[Route], keep: Path, progress: Progress
+    model: PwlModel,
+    images: ImageSet,
+    normalisation: Normalisation,
+    routes: Sequence[Route],
+    keep: Path,
+    progress: Progress,
 ) -> npt.NDArray[np.uint16]:
-    """The predicted label of every test image along every route, ``[routes, n]``.
+    """The predicted label of every image along every route, ``[routes, n]``.
 
     Args:
         model: in eval mode.
-        dataset: its test set is used.
-        routes: the stages.
-        keep: file of what was found; read instead when it holds just these routes.
+        images: with their labels.
+        normalisation: how they become inputs.
+        routes: along which the model is evaluated.
+        keep: what is found is kept beside this file, one file a route, and read the next time.
         progress: told every route.
-
     """
-    names = [str(route) for route in routes]
+    files = {route: keep.with_stem(f"{keep.stem}-{route}") for route in routes}
+    found = {
+        route: row
+        for route, file in files.items()
+        if (row := _kept(file)) is not None and len(row) == len(images)
+    }
+    missing = [route for route in routes if route not in found]
+    if missing:
+        inputs = normalisation.apply(images.images)
+        with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
+            for route in missing:
+                batches = [model(part, route).argmax(dim=1) for part in torch.split(inputs, _BATCH)]
+                labels = torch.cat(batches).to(torch.int32)
+                save_tensors(files[route], {"predictions": labels}, {})
+                found[route] = labels.numpy().astype(np.uint16)
+                correct = int((found[route] == images.labels).sum())
+                task.advance(1, f"{route}  {correct / len(images):.1%}")
+    empty = np.zeros((0, len(images)), np.uint16)
+    return np.stack([found[route] for route in routes]) if routes else empty
+
+
+def _kept(file: Path) -> npt.NDArray[np.uint16] | None:
     try:
-        tensors, facts = load_tensors(keep)
-        if facts.get("routes") == names:
-            return tensors["predictions"].numpy().astype(np.uint16)
-    except IntegrityError:
-        pass  # not there yet, or damaged: evaluate
-    inputs = dataset.normalisation.apply(dataset.test.images)
-    rows: list[torch.Tensor] = []
-    with progress.task("evaluate", total=len(routes)) as task, torch.no_grad():
-        for route in routes:
-            batches = [model(batch, route).argmax(dim=1) for batch in torch.split(inputs, _BATCH)]
-            rows.append(torch.cat(batches))
-            correct = int((rows[-1].numpy() == dataset.test.labels).sum())
-            task.advance(1, f"{route}  {correct / len(dataset.test):.1%}")
-    predictions = torch.stack(rows).to(torch.int32)
-    save_tensors(keep, {"predictions": predictions}, {"routes": names})
-    return predictions.numpy().astype(np.uint16)
+        tensors, _ = load_tensors(file)
+        return tensors["predictions"].numpy().astype(np.uint16)
+    except (IntegrityError, KeyError):
+        return None  # not there yet, or damaged: evaluate

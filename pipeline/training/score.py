@@ -1,65 +1,54 @@
-"""How good the model of a profile is along every route that it ships with."""
+"""The model of a profile that is trained here, for whatever routes it is to serve."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.model.route import Route, prefix_routes, routes_with
+from pipeline.model.family import build_model
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.training.data.source import load_dataset
-from pipeline.training.evaluate import EvaluatedModel, evaluate
+from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.train import TrainingFiles, train, training_tables
-from pipeline.training.trained import Description, Trained
 
 
-@dataclass(frozen=True, slots=True)
-class Scored(EvaluatedModel):
-    """A model that was trained here.
-
-    Attributes:
-        description: all that it is beside its weights.
-        checkpoint: where its weights are kept.
-    """
-
-    description: Description
-    checkpoint: Path
-
-    @property
-    def trained(self) -> Trained:
-        """As `load_trained` would read it from the checkpoint."""
-        return Trained(self.model, self.description)
-
-
-def score(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
-) -> Scored:
-    """Trains the model of a profile and scores it, each from the cache where it is there.
+class TrainedModel:
+    """Trains and evaluates the model of a profile, each from the cache where it is there.
 
     Args:
         settings: the profile.
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
-        others: routes to score beside those that ship.
 
     Raises:
-        UsageError: settings, data or routes are wrong.
+        UsageError: the data is missing, or the model is not trained here.
     """
-    tables, _ = training_tables(settings)
-    routes = routes_with(tables.blocks, others)
-    shipped = prefix_routes(tables.blocks)
-    home = cache / "training"
-    dataset = load_dataset(settings.data, settings.seed)
-    files = TrainingFiles.of(settings, home)
-    model = train(settings, dataset, files, progress)
-    found = [evaluate(model, dataset, shipped, files.evaluation(), progress)]
-    found += [
-        evaluate(model, dataset, [route], files.evaluation(route), progress)
-        for route in routes[len(shipped) :]
-    ]
-    description = Description.of(tables, dataset)
-    return Scored(model, dataset, routes, np.concatenate(found), description, files.model)
+
+    def __init__(self, settings: Settings, cache: Path, progress: Progress) -> None:
+        tables, _ = training_tables(settings)
+        self._settings = settings
+        self._progress = progress
+        self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        shape, classes = self._dataset.image_shape, len(self._dataset.names)
+        self.blueprint = build_model(tables, shape, classes, settings.seed)
+        self._files = TrainingFiles.of(settings, cache / "training")
+        self._models: dict[Path, PwlModel] = {}
+
+    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
+        """The model trained for some routes, or for any, and evaluated along `routes`.
+
+        Raises:
+            UsageError: settings and data do not fit together, or training diverged.
+        """
+        files = self._files.serving(self._settings, serves)
+        if files.model not in self._models:
+            self._models[files.model] = train(
+                self._settings, self._dataset, files, serves, self._progress
+            )
+        model = self._models[files.model]
+        found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)
+        return replace(found, checkpoint=files.model)

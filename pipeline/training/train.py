@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route, prefix_routes
+from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
@@ -61,6 +61,7 @@ class TrainingFiles:
         model, training = training_tables(settings)
         teacher_key = fingerprint(
             settings.seed,
+            settings.schedule.held_out,
             settings.data,
             data_fingerprint(settings.data),
             model.family,
@@ -77,17 +78,27 @@ class TrainingFiles:
             cache / f"model-{key[:16]}.safetensors",
         )
 
-    def evaluation(self, route: Route | None = None) -> Path:
-        """What the model said along a route, or along those that ship.
+    def serving(self, settings: Settings, serves: Sequence[Route] | None) -> TrainingFiles:
+        """The files of the model that is trained for some routes, or for any."""
+        _, training = training_tables(settings)
+        if not training.distillation.depends_on_routes:
+            return self
+        words = "any" if serves is None else [str(route) for route in serves]
+        key = fingerprint(self.model.stem, words)
+        return replace(self, model=self.model.with_stem(f"model-{key[:16]}"))
 
-        They lie apart, so that asking for another route never costs a build its file.
-        """
-        stem = self.model.stem.replace("model", "evaluation")
-        return self.model.with_name(f"{stem}{f'-{route}' if route else ''}.safetensors")
+    @property
+    def evaluation(self) -> Path:
+        """Beside this is kept what the model says along each route."""
+        return self.model.with_stem(self.model.stem.replace("model", "evaluation"))
 
 
 def train(
-    settings: Settings, dataset: Dataset, files: TrainingFiles, progress: Progress
+    settings: Settings,
+    dataset: Dataset,
+    files: TrainingFiles,
+    serves: Sequence[Route] | None,
+    progress: Progress,
 ) -> PwlModel:
     """The trained model of a profile, in eval mode, from the cache where it is there.
 
@@ -97,6 +108,7 @@ def train(
         settings: the profile.
         dataset: what its ``[data]`` table names.
         files: where trained weights are kept; their folder is made when it is missing.
+        serves: the routes to train for; None: any.
         progress: told losses.
 
     Raises:
@@ -124,7 +136,7 @@ def train(
             model,
             inputs,
             labels,
-            prefix_routes(model.blocks),
+            serves,
             training.distillation,
             feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,

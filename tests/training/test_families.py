@@ -56,7 +56,8 @@ def test_every_recipe_trains_every_family_along_every_prefix_route(
     with reproducible(threads=1):
         taught = TeacherSettings(epochs=10, batch_size=16, gradient_norm=1.0)
         train_teacher(model.teacher, inputs, labels, taught, seed=0, **common)
-        distill(model, inputs, labels, settings, feature_cache_mb=10, seed=1, **common)
+        routes = prefix_routes(model.blocks)
+        distill(model, inputs, labels, routes, settings, feature_cache_mb=10, seed=1, **common)
     for route in prefix_routes(2):
         with torch.no_grad():
             right = model(inputs, route).argmax(dim=1) == labels

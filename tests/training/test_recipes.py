@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import UsageError
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -23,7 +24,7 @@ from pipeline.settings import (
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
-from pipeline.training.evaluate import Accuracy, evaluate
+from pipeline.training.evaluate import Accuracy, EvaluatedModel
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.recipes.joint import path_outputs
@@ -67,7 +68,9 @@ def taught(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PwlMod
 
 def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]:
     routes = prefix_routes(model.blocks)
-    predictions = evaluate(model, dataset, routes, tmp_path / "evaluation", Silent())
+    predictions = EvaluatedModel.of(
+        model, dataset, routes, tmp_path / "found", Silent()
+    ).predictions
     return [Accuracy.of(row, dataset.test.labels).top1 for row in predictions]
 
 
@@ -171,8 +174,8 @@ def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
         checkpoint=tmp_path / "checkpoint",
         progress=Silent(),
     )
-    predictions = evaluate(model, dataset, suffix, tmp_path / "evaluation", Silent())
-    assert min((row == dataset.test.labels).mean() for row in predictions) > 0.8
+    found = EvaluatedModel.of(model, dataset, suffix, tmp_path / "found", Silent())
+    assert min(accuracy.top1 for accuracy in found.accuracy) > 0.8
     for name, tensor in taught.teacher.state_dict().items():
         assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
@@ -229,15 +232,35 @@ def test_accuracy_has_the_wilson_interval() -> None:
     assert accuracy.high == pytest.approx(0.9448, abs=1e-4)
 
 
-def test_evaluation_is_kept_for_the_same_routes_only(
+def test_what_was_evaluated_is_kept_route_by_route(
     taught: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
-    keep = tmp_path / "evaluation"
-    first = evaluate(taught, dataset, [Route.parse("TTT")], keep, Silent())
-    assert keep.exists()
-    both = [Route.parse("TTT"), Route.parse("SSS")]
-    second = evaluate(taught, dataset, both, keep, Silent())
-    assert second.shape == (2, len(dataset.test))
-    assert np.array_equal(first[0], second[0])
-    keep.write_bytes(b"damaged")
-    assert np.array_equal(evaluate(taught, dataset, both, keep, Silent()), second)
+    keep = tmp_path / "evaluation.safetensors"
+    teacher, student = Route.parse("TTT"), Route.parse("SSS")
+    first = EvaluatedModel.of(taught, dataset, [teacher], keep, Silent())
+    (file,) = tmp_path.iterdir()
+    before = file.read_bytes()
+    both = EvaluatedModel.of(taught, dataset, [student, teacher], keep, Silent())
+    assert both.predictions.shape == (2, len(dataset.test))
+    assert np.array_equal(first.predictions[0], both.predictions[1])
+    assert file.read_bytes() == before
+    file.write_bytes(b"damaged")
+    again = EvaluatedModel.of(taught, dataset, [student, teacher], keep, Silent())
+    assert np.array_equal(again.predictions, both.predictions)
+
+
+def test_images_that_choose_are_evaluated_beside_the_test_images(
+    taught: PwlModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    apart = dataset.holding_out(200, seed=1)
+    assert len(apart.train) == len(dataset.train) - 200
+    found = EvaluatedModel.of(taught, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
+    assert found.choosing.shape == (1, 200)
+    assert found.predictions.shape == (1, len(dataset.test))
+    plain = EvaluatedModel.of(taught, dataset, [Route.parse("TTT")], tmp_path / "plain", Silent())
+    assert plain.choosing is plain.predictions
+
+
+def test_holding_out_every_training_image_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match="held_out = 1200 leaves none of 1200"):
+        dataset.holding_out(1200, seed=0)

@@ -11,18 +11,18 @@ import torch
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.route import prefix_routes
 from pipeline.training.checkpoint import load_tensors, save_tensors
-from pipeline.training.score import Scored
+from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.trained import load_trained, save_trained
 
 Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
-def rewritten(tiny_scored: Scored, tmp_path: Path) -> Callable[[Change], Path]:
+def rewritten(tiny_model: EvaluatedModel, tmp_path: Path) -> Callable[[Change], Path]:
     """Makes a copy of the tiny checkpoint, its facts changed by a function."""
 
     def rewrite(change: Change) -> Path:
-        tensors, facts = load_tensors(tiny_scored.checkpoint)
+        tensors, facts = load_tensors(tiny_model.checkpoint)
         change(facts)
         save_tensors(tmp_path / "changed.safetensors", tensors, facts)
         return tmp_path / "changed.safetensors"
@@ -30,42 +30,44 @@ def rewritten(tiny_scored: Scored, tmp_path: Path) -> Callable[[Change], Path]:
     return rewrite
 
 
-def test_a_checkpoint_alone_gives_the_model_back(tiny_scored: Scored) -> None:
-    loaded = load_trained(tiny_scored.checkpoint)
+def test_a_checkpoint_alone_gives_the_model_back(tiny_model: EvaluatedModel) -> None:
+    loaded = load_trained(tiny_model.checkpoint)
     assert not loaded.model.training
-    images = tiny_scored.dataset.test.images[:16]
+    images = tiny_model.dataset.test.images[:16]
     inputs = loaded.description.normalisation.apply(images)
     for route in prefix_routes(3):
-        expected = tiny_scored.trained.model(inputs, route)
+        expected = tiny_model.model(inputs, route)
         assert torch.allclose(loaded.model(inputs, route), expected, atol=1e-5)
 
 
-def test_it_says_what_the_model_takes_and_answers(tiny_scored: Scored) -> None:
-    description = load_trained(tiny_scored.checkpoint).description
+def test_it_says_what_the_model_takes_and_answers(tiny_model: EvaluatedModel) -> None:
+    description = load_trained(tiny_model.checkpoint).description
     assert description.image_shape == (1, 8, 8)
     assert description.labels == tuple("0123456789")
-    assert description.normalisation == tiny_scored.dataset.normalisation
+    assert description.normalisation == tiny_model.dataset.normalisation
 
 
 def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(
-    tiny_scored: Scored,
+    tiny_model: EvaluatedModel,
 ) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    load_trained(tiny_scored.checkpoint)
+    load_trained(tiny_model.checkpoint)
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_loaded_model_is_saved_as_the_same_bytes(tiny_scored: Scored, tmp_path: Path) -> None:
-    loaded = load_trained(tiny_scored.checkpoint)
+def test_a_loaded_model_is_saved_as_the_same_bytes(
+    tiny_model: EvaluatedModel, tmp_path: Path
+) -> None:
+    loaded = load_trained(tiny_model.checkpoint)
     save_trained(tmp_path / "again.safetensors", loaded.model, loaded.description)
     again = (tmp_path / "again.safetensors").read_bytes()
-    assert again == tiny_scored.checkpoint.read_bytes()
+    assert again == tiny_model.checkpoint.read_bytes()
 
 
-def test_the_checkpoint_of_a_teacher_alone_is_refused(tiny_scored: Scored) -> None:
-    (teacher,) = tiny_scored.checkpoint.parent.glob("teacher-*")
+def test_the_checkpoint_of_a_teacher_alone_is_refused(tiny_model: EvaluatedModel) -> None:
+    (teacher,) = tiny_model.checkpoint.parent.glob("teacher-*")
     with pytest.raises(UsageError, match="does not say which model") as caught:
         load_trained(teacher)
     assert "model-*.safetensors" in caught.value.remedy
@@ -147,8 +149,8 @@ def test_a_description_that_promises_a_giant_allocates_nothing(
         load_trained(rewritten(grow))
 
 
-def test_weights_of_another_dtype_are_refused(tiny_scored: Scored, tmp_path: Path) -> None:
-    tensors, facts = load_tensors(tiny_scored.checkpoint)
+def test_weights_of_another_dtype_are_refused(tiny_model: EvaluatedModel, tmp_path: Path) -> None:
+    tensors, facts = load_tensors(tiny_model.checkpoint)
     name = "student.classifier.linear.bias"
     tensors[name] = tensors[name].half()
     save_tensors(tmp_path / "half.safetensors", tensors, facts)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
     from torch import Tensor
@@ -114,12 +116,47 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A training and a test set, with the names of the labels."""
+    """A training and a test set, with the names of the labels.
+
+    Attributes:
+        train: what is learnt from.
+        test: what accuracy is measured on.
+        names: of the labels, in the order of the logits.
+        normalisation: how images become inputs.
+        held_out: images kept from training, to choose by.
+    """
 
     train: ImageSet
     test: ImageSet
     names: tuple[str, ...]
     normalisation: Normalisation
+    held_out: ImageSet | None = None
+
+    @property
+    def choosing(self) -> ImageSet:
+        """The images that choose which stages ship."""
+        return self.test if self.held_out is None else self.held_out
+
+    def holding_out(self, count: int | None, seed: int) -> Dataset:
+        """The same data with `count` training images, chosen by the seed, kept from training.
+
+        Raises:
+            UsageError: nothing would be left to train on.
+        """
+        if count is None:
+            return self
+        left = len(self.train) - count
+        if left < 1:
+            raise UsageError(
+                f"schedule.held_out = {count} leaves none of {len(self.train)} training images",
+                "hold out fewer",
+            )
+        mixed = self.train.shuffled(seed)
+        train = mixed.first(left)
+        held_out = ImageSet(mixed.images[left:], mixed.labels[left:])
+        return replace(
+            self, train=train, held_out=held_out, normalisation=Normalisation.of(train.images)
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -20,14 +20,20 @@ if TYPE_CHECKING:  # naming the data must not import torch
     from pipeline.training.data.images import Dataset
 
 
-def load_dataset(settings: DataSettings, seed: int) -> Dataset:
+def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None) -> Dataset:
     """Reads the data that a profile's ``[data]`` table names.
 
+    Args:
+        settings: that table.
+        seed: decides every choice of images.
+        held_out: how many training images to keep from training.
+
     Raises:
-        UsageError: the data is missing, damaged, or out of reach.
+        UsageError: the data is missing, damaged, out of reach or too little.
     """
     with _readable():
-        return _load(settings, seed)
+        dataset = _load(settings, seed)
+    return dataset.holding_out(held_out, seed)
 
 
 def _load(settings: DataSettings, seed: int) -> Dataset:

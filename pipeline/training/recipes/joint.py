@@ -17,7 +17,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId, Variant
 from pipeline.settings import JointDistillation
 from pipeline.training.losses import distillation
-from pipeline.training.recipes.recipe import Batch, Trainable
+from pipeline.training.recipes.recipe import Batch, Trainable, random_mixed_route
 
 
 class JointRecipe:
@@ -25,17 +25,18 @@ class JointRecipe:
 
     Args:
         settings: the ``[training.distillation]`` table.
-        routes: that the model will serve; all student is among them.
+        routes: that the model will serve, all student among them; None: any. Then every batch has
+            as many random routes as there are prefix routes.
     """
 
-    def __init__(self, settings: JointDistillation, routes: Sequence[Route]) -> None:
+    def __init__(self, settings: JointDistillation, routes: Sequence[Route] | None) -> None:
         self._settings = settings
-        self._routes = [route for route in routes if not route.all_teacher]
+        self._routes = routes
 
     def trainable(self, model: PwlModel) -> Trainable:
-        units = {unit for route in self._routes for unit in route.units()}
         parts: dict[str, nn.Module] = {"student": model.student, "encoders": model.encoders}
-        if any(unit.role is Role.DECODER for unit in units):
+        units = (unit for route in self._routes or () for unit in route.units())
+        if self._routes is None or any(unit.role is Role.DECODER for unit in units):
             parts["decoders"] = model.decoders
         module = nn.ModuleDict(parts)
         learned = list(model.student.parameters())
@@ -50,14 +51,19 @@ class JointRecipe:
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         settings = self._settings
-        answers = path_outputs(model, self._routes, batch)
+        student = Route.prefix(model.blocks, 0)
+        if self._routes is None:
+            drawn = (random_mixed_route(model.blocks, generator) for _ in range(model.blocks - 1))
+            routes = list(dict.fromkeys([student, *drawn]))
+        else:
+            routes = [route for route in self._routes if not route.all_teacher]
         losses = {
             route: distillation(
-                answers[route], batch.labels, batch.taught[-1], settings.alpha, settings.temperature
+                logits, batch.labels, batch.taught[-1], settings.alpha, settings.temperature
             )
-            for route in self._routes
+            for route, logits in path_outputs(model, routes, batch).items()
         }
-        own = losses.pop(Route.prefix(model.blocks, 0))
+        own = losses.pop(student)
         if not losses:
             return {"student": own}
         crossing = torch.stack(list(losses.values())).mean()

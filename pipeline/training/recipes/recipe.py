@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,10 @@ class Recipe(Protocol):
             generator: where random choices come from.
         """
         ...
+
+
+def random_mixed_route(blocks: int, generator: torch.Generator) -> Route:
+    """A route drawn evenly from all that have both teacher and student blocks."""
+    code = int(torch.randint(1, 2**blocks - 1, (1,), generator=generator))
+    bits = (code >> block & 1 for block in range(blocks))
+    return Route(tuple(Variant.TEACHER if bit else Variant.STUDENT for bit in bits))

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route, Variant
 from pipeline.settings import ReferenceDistillation
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
-from pipeline.training.recipes.recipe import Batch, Trainable
+from pipeline.training.recipes.recipe import Batch, Trainable, random_mixed_route
 
 
 class ReferenceRecipe:
@@ -60,13 +59,6 @@ class ReferenceRecipe:
         terms["recon"] = settings.reconstruction_weight * reconstruction
         terms["cross"] = settings.cross_weight * divergence
         return terms
-
-
-def random_mixed_route(blocks: int, generator: torch.Generator) -> Route:
-    """A route drawn evenly from all that have both teacher and student blocks."""
-    code = int(torch.randint(1, 2**blocks - 1, (1,), generator=generator))
-    bits = (code >> block & 1 for block in range(blocks))
-    return Route(tuple(Variant.TEACHER if bit else Variant.STUDENT for bit in bits))
 
 
 def _converter_losses(

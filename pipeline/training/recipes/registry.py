@@ -12,13 +12,13 @@ from pipeline.training.recipes.reference import ReferenceRecipe
 
 
 def recipe_for(
-    settings: JointDistillation | ReferenceDistillation, routes: Sequence[Route]
+    settings: JointDistillation | ReferenceDistillation, routes: Sequence[Route] | None
 ) -> Recipe:
     """The recipe that a profile's ``[training.distillation]`` table names.
 
     Args:
         settings: that table.
-        routes: that the model will serve.
+        routes: that the model will serve; None: any.
     """
     match settings:
         case JointDistillation():

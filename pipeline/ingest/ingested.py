@@ -1,0 +1,56 @@
+"""The model of a profile that comes trained, evaluated along whatever routes are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.fingerprint import fingerprint, source_fingerprint, versions
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.training.data.images import Dataset
+from pipeline.training.data.source import data_fingerprint
+from pipeline.training.evaluate import EvaluatedModel
+
+
+class IngestedModel:
+    """A trained model beside the data of a profile.
+
+    Args:
+        model: in eval mode.
+        content: changes with what the model's source holds.
+        settings: the profile.
+        dataset: that the profile names.
+        cache: the same folder as `assemble` takes.
+        progress: told everything that takes time.
+    """
+
+    def __init__(
+        self,
+        model: PwlModel,
+        content: str,
+        settings: Settings,
+        dataset: Dataset,
+        cache: Path,
+        progress: Progress,
+    ) -> None:
+        self.blueprint = model
+        self._dataset = dataset
+        self._progress = progress
+        key = fingerprint(
+            settings.seed,
+            settings.schedule.held_out,
+            settings.data,
+            data_fingerprint(settings.data),
+            settings.model,
+            content,
+            source_fingerprint("model", "training", "ingest"),
+            versions("torch", "numpy"),
+        )
+        self._keep = cache / "training" / f"evaluation-{key[:16]}.safetensors"
+
+    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
+        """The model, evaluated along `routes`; which ones it serves was settled elsewhere."""
+        return EvaluatedModel.of(self.blueprint, self._dataset, routes, self._keep, self._progress)

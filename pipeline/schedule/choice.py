@@ -1,0 +1,74 @@
+"""The schedule that was chosen and why: part of the manifest. Free of torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.section import Section
+from pipeline.settings import OrderName
+
+Share = Annotated[float, Field(ge=-1, le=1)]
+RouteName = Annotated[str, Field(pattern=r"^[ST]+$")]
+
+
+class Candidate(Section):
+    """An order that could have been chosen.
+
+    Attributes:
+        order: what it is called in ``[schedule]``.
+        blocks: of the teacher, as they arrive.
+        stages: how many would ship.
+        mean_gain: accuracy above the student's, averaged over the time until the slowest of all
+            candidates is loaded; a share.
+    """
+
+    order: OrderName
+    blocks: tuple[Annotated[int, Field(ge=0)], ...]
+    stages: Annotated[int, Field(ge=1)]
+    mean_gain: Share
+
+
+class Step(Section):
+    """A stage of the chosen order, shipped or not.
+
+    Attributes:
+        route: the variant of each block.
+        shipped: whether it is a stage of the bundle.
+        cost: of what it loads after the last stage that ships, in `Choice.cost_unit`.
+        gain: accuracy above that of the last stage that ships before it; a share.
+        low: lower end of the gain's 95 % interval.
+        high: upper end.
+        why: in words.
+    """
+
+    route: RouteName
+    shipped: bool
+    cost: Annotated[float, Field(ge=0)]
+    gain: Share
+    low: Share
+    high: Share
+    why: str
+
+
+class Choice(Section):
+    """How the stages of a bundle were chosen.
+
+    Attributes:
+        order: the candidate that was chosen.
+        images: how many images chose.
+        held_out: whether these were kept from training, apart from the test images.
+        cost_unit: ``ms`` of a device, or ``MB`` where none was measured.
+        cost_origin: where costs come from.
+        candidates: in the order in which the profile names them.
+        steps: every stage of the chosen order after the first.
+    """
+
+    order: OrderName
+    images: Annotated[int, Field(ge=1)]
+    held_out: bool
+    cost_unit: Literal["ms", "MB"]
+    cost_origin: str
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+    steps: tuple[Step, ...]

@@ -1,0 +1,149 @@
+"""Chooses order and stages: every candidate is trained for, evaluated and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pipeline.model.route import Route, UnitId
+from pipeline.schedule.choice import Candidate, Choice
+from pipeline.schedule.gain import Correct
+from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
+from pipeline.schedule.order import Order, contiguous, greedy, prefix, routes_of, suffix
+from pipeline.schedule.trial import Costs, Trial, try_order
+from pipeline.settings import OrderName, ScheduleSettings
+
+if TYPE_CHECKING:
+    from pipeline.model.pwl import PwlModel
+    from pipeline.training.evaluate import EvaluatedModel
+
+#: Mean gains that differ by less are equal: a tenth of a point.
+_TIE = 1e-3
+
+
+class Subject(Protocol):
+    """A model whose stages are to be chosen."""
+
+    @property
+    def blueprint(self) -> PwlModel:
+        """Its units; where it is trained here, with fresh weights."""
+        ...
+
+    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
+        """The model, evaluated along some routes.
+
+        Args:
+            serves: the routes that it is trained for, where it is trained here; None: any.
+            routes: along which it is evaluated.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The routes that ship, and why."""
+
+    routes: tuple[Route, ...]
+    serves: tuple[Route, ...]
+    choice: Choice
+
+
+def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
+    """The order and the stages that a profile's ``[schedule]`` table leads to.
+
+    Raises:
+        UsageError: the report with load times does not fit the model, or there is none.
+    """
+    plan = subject.blueprint
+    costs = Costs(plan.units, _load_times(settings, plan.sizes()))
+    everything = settings.stages == "all"
+    trials: list[Trial] = []
+    for name in settings.orders:
+        order = _order(name, subject, costs)
+        routes = routes_of(order)
+        found = subject.serving(routes, routes)
+        trials.append(try_order(name, order, _correct(found), costs, everything=everything))
+    until = max(trial.cost for trial in trials)
+    best = trials[0]
+    for trial in trials[1:]:
+        more = trial.mean_gain(until) - best.mean_gain(until)
+        if more > _TIE or (abs(more) <= _TIE and len(trial.routes) < len(best.routes)):
+            best = trial
+    data = found.dataset
+    choice = Choice(
+        order=best.name,
+        images=len(data.choosing),
+        held_out=data.held_out is not None,
+        cost_unit=costs.times.unit,
+        cost_origin=costs.times.origin,
+        candidates=tuple(
+            Candidate(
+                order=trial.name,
+                blocks=trial.order,
+                stages=len(trial.routes),
+                mean_gain=round(trial.mean_gain(until), 6),
+            )
+            for trial in trials
+        ),
+        steps=best.steps,
+    )
+    return Chosen(best.routes, routes_of(best.order), choice)
+
+
+def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> LoadTimes:
+    if settings.load_times is None:
+        return by_bytes(sizes)
+    return measured(settings.load_times, sizes)
+
+
+def _order(name: OrderName, subject: Subject, costs: Costs) -> Order:
+    blocks = subject.blueprint.blocks
+    match name:
+        case "prefix":
+            return prefix(blocks)
+        case "suffix":
+            return suffix(blocks)
+        case "greedy":
+            return greedy(blocks, _Scout(subject, costs).gain_per_cost)
+        case "contiguous":
+            return contiguous(blocks, _Scout(subject, costs).worth)
+
+
+class _Scout:
+    """A model that serves any route, to look for an order with."""
+
+    def __init__(self, subject: Subject, costs: Costs) -> None:
+        self._subject = subject
+        self._costs = costs
+        self._top1: dict[Route, float] = {}
+
+    def gain_per_cost(self, here: Route, there: Route) -> float:
+        gain = self._accuracy(there) - self._accuracy(here)
+        return gain / max(self._costs.between(here, there), 1e-9)
+
+    def worth(self, order: Order) -> float:
+        """The accuracy on average while it loads."""
+        steps = [
+            (self._accuracy(here), self._costs.between(here, there))
+            for here, there in pairwise(routes_of(order))
+        ]
+        return sum(top1 * cost for top1, cost in steps) / sum(cost for _, cost in steps)
+
+    def _accuracy(self, route: Route) -> float:
+        if route not in self._top1:
+            found = self._subject.serving(None, [route])
+            self._top1[route] = float(_correct(found)[route].mean())
+        return self._top1[route]
+
+
+def _correct(found: EvaluatedModel) -> dict[Route, Correct]:
+    """Per route, which of the images that choose it gets right."""
+    labels = found.dataset.choosing.labels
+    return {
+        route: np.asarray(row == labels)
+        for route, row in zip(found.routes, found.choosing, strict=True)
+    }

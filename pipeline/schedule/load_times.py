@@ -1,0 +1,141 @@
+"""How long the units of a model take to load: measured on a device, or as their bytes suggest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import UsageError
+from pipeline.model.route import Role, Route, UnitId
+
+if TYPE_CHECKING:
+    from pipeline.report.document import Report, StageResult
+
+#: A report of other networks gives itself away by bytes that differ by a larger share.
+_SIMILAR = 0.25
+_REMEDY = "name a report of the same networks in schedule.load_times"
+_MEGABYTE = 1e6
+
+Sizes = Mapping[UnitId, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTimes:
+    """The cost of loading each unit.
+
+    Attributes:
+        unit: what costs are in, ``ms`` or ``MB``.
+        origin: where they come from, for a person.
+        known: the costs of units that were measured.
+        fixed: cost of any other unit, whatever its size.
+        per_megabyte: and by its size.
+        sizes: bytes of the parameters of every unit of the model.
+    """
+
+    unit: Literal["ms", "MB"]
+    origin: str
+    known: Mapping[UnitId, float]
+    fixed: float
+    per_megabyte: float
+    sizes: Sizes
+
+    def of(self, units: Iterable[UnitId]) -> float:
+        """The cost of loading some units."""
+        return sum(
+            self.known.get(unit, self.fixed + self.per_megabyte * self.sizes[unit] / _MEGABYTE)
+            for unit in units
+        )
+
+
+def by_bytes(sizes: Sizes) -> LoadTimes:
+    """Costs in MB: what loading takes on a device whose storage sets the pace."""
+    return LoadTimes("MB", "parameter bytes, as no device was measured", {}, 0.0, 1.0, sizes)
+
+
+def measured(path: Path, sizes: Sizes) -> LoadTimes:
+    """Costs in milliseconds from what a device measured.
+
+    A stage's time is shared out among the teacher blocks that it loads, by their bytes. A line
+    through all of them, by least squares, gives the cost of units that were not measured.
+
+    Args:
+        path: a report.json of `pipeline.profile`.
+        sizes: bytes of the parameters of every unit of the model.
+
+    Raises:
+        UsageError: there is no such report, it has no load times, or is one of other networks.
+        IntegrityError: it is damaged.
+    """
+    from pipeline.report.document import load_report
+
+    report = load_report(path)
+    teacher = {unit for unit in sizes if unit.role is Role.TEACHER}
+    if report.bundle.blocks != len(teacher):
+        raise UsageError(
+            f"{path}: its model has {report.bundle.blocks} blocks, this one {len(teacher)}", _REMEDY
+        )
+    known: dict[UnitId, float] = {}
+    for stage, loaded in _arrivals(report):
+        expected = sum(sizes[unit] for unit in loaded)
+        if abs(stage.load_bytes - expected) > _SIMILAR * max(stage.load_bytes, expected):
+            raise UsageError(
+                f"{path}: stage {stage.index} loads {stage.load_bytes:,} bytes, the same blocks of "
+                f"this model have {expected:,}",
+                _REMEDY,
+            )
+        taken = _load_ms(path, report, stage)
+        known |= {unit: taken * sizes[unit] / expected for unit in loaded}
+    fixed, slope = _line([(sizes[unit] / _MEGABYTE, cost) for unit, cost in known.items()])
+    origin = f"measured on {report.context.device.get('model')}, bundle {report.bundle.id[:12]}"
+    return LoadTimes("ms", origin, known, fixed, slope, sizes)
+
+
+def report_content(path: Path | None) -> str:
+    """Changes with the report; empty without one.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if path is None:
+        return ""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"schedule.load_times: {path}: {error.strerror}", _REMEDY) from None
+
+
+def _arrivals(report: Report) -> list[tuple[StageResult, list[UnitId]]]:
+    """The teacher blocks that each stage brings, where it brings any."""
+    found: list[tuple[StageResult, list[UnitId]]] = []
+    before: set[UnitId] = set()
+    for stage in report.stages:
+        units = {unit for unit in Route.parse(stage.route).units() if unit.role is Role.TEACHER}
+        if new := sorted(units - before):
+            found.append((stage, new))
+        before = units
+    return found
+
+
+def _load_ms(path: Path, report: Report, stage: StageResult) -> float:
+    for state in ("cold", "warm"):
+        if metric := report.metrics.get(f"swap_load_ms.{stage.index}.{state}"):
+            return metric.median
+    raise UsageError(
+        f"{path}: has no load time of stage {stage.index}",
+        "measure again with `python -m pipeline.profile`",
+    )
+
+
+def _line(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """The intercept and slope of a line through some points; through the origin if it must be."""
+    import numpy as np
+
+    sizes, costs = np.array(points).T
+    if len(points) > 1:
+        slope, fixed = np.polyfit(sizes, costs, 1)
+        if slope >= 0 and fixed >= 0:
+            return float(fixed), float(slope)
+    return 0.0, float(costs.sum() / sizes.sum())

@@ -1,0 +1,52 @@
+"""From a profile to the model that ships: trained or taken in, scheduled, and evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.ingest.source import model_of
+from pipeline.model.route import Route, routes_with
+from pipeline.progress import Progress
+from pipeline.schedule.choice import Choice
+from pipeline.schedule.choose import choose
+from pipeline.settings import Settings
+from pipeline.training.evaluate import EvaluatedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledModel:
+    """A model, evaluated along the routes that ship and along others that were asked for.
+
+    Attributes:
+        evaluated: the shipped routes first.
+        shipped: how many routes ship.
+        choice: why these.
+    """
+
+    evaluated: EvaluatedModel
+    shipped: int
+    choice: Choice
+
+
+def scheduled_model(
+    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+) -> ScheduledModel:
+    """The model of a profile with the stages that its ``[schedule]`` table leads to.
+
+    Args:
+        settings: the profile.
+        cache: folder for trained weights and what was found about them.
+        progress: told everything that takes time.
+        others: routes to evaluate beside those that ship.
+
+    Raises:
+        UsageError: settings, data, source and routes do not fit together.
+    """
+    model = model_of(settings, cache, progress)
+    routes_with(model.blueprint.blocks, others)  # refuses those of another length
+    chosen = choose(settings.schedule, model)
+    routes = list(dict.fromkeys([*chosen.routes, *others]))
+    evaluated = model.serving(chosen.serves, routes)
+    return ScheduledModel(evaluated, len(chosen.routes), chosen.choice)

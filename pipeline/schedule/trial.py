@@ -1,0 +1,118 @@
+"""One order on trial: which of its stages would ship, and what it is worth while it loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pipeline.model.route import Route, UnitId
+from pipeline.schedule.choice import Step
+from pipeline.schedule.gain import Correct, Gain
+from pipeline.schedule.load_times import LoadTimes
+from pipeline.schedule.order import Order, routes_of
+from pipeline.settings import OrderName
+
+#: The units of a route in execution order.
+Units = Callable[[Route], Sequence[UnitId]]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What it costs to get from one route to another."""
+
+    units: Units
+    times: LoadTimes
+
+    def between(self, here: Route, there: Route) -> float:
+        """The cost of loading what the one does not have and the other needs."""
+        return self.times.of(set(self.units(there)) - set(self.units(here)))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An order and what became of it.
+
+    Attributes:
+        name: of the order in ``[schedule]``.
+        order: the teacher's blocks as they arrive.
+        routes: that would ship, from all student to all teacher.
+        steps: every stage after the first, and why it ships or not.
+        curve: per shipped stage after the first its cost, and what it gains over the student.
+    """
+
+    name: OrderName
+    order: Order
+    routes: tuple[Route, ...]
+    steps: tuple[Step, ...]
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def cost(self) -> float:
+        """Of loading all of it."""
+        return sum(cost for cost, _ in self.curve)
+
+    def mean_gain(self, until: float) -> float:
+        """What it gains over the student on average from the start to a cost of `until`."""
+        if until <= 0:
+            return 0.0
+        gains = [0.0, *(gain for _, gain in self.curve)]
+        costs = [*(cost for cost, _ in self.curve), until - self.cost]
+        return sum(gain * cost for gain, cost in zip(gains, costs, strict=True)) / until
+
+
+def try_order(
+    name: OrderName,
+    order: Order,
+    correct: Mapping[Route, Correct],
+    costs: Costs,
+    *,
+    everything: bool,
+) -> Trial:
+    """Which stages of an order pay.
+
+    Args:
+        name: what the order is called.
+        order: the teacher's blocks as they arrive.
+        correct: for each of its routes, which images it gets right ``[n]``.
+        costs: of loading.
+        everything: ship every stage, whether it pays or not.
+    """
+    student, *between, teacher = routes_of(order)
+    shipped, steps = [student], []
+    for route in between:
+        gain = Gain.between(correct[shipped[-1]], correct[route])
+        ships = everything or gain.pays
+        steps.append(_step(route, gain, costs.between(shipped[-1], route), ships, everything))
+        if ships:
+            shipped.append(route)
+    gain = Gain.between(correct[shipped[-1]], correct[teacher])
+    last = _step(teacher, gain, costs.between(shipped[-1], teacher), True, everything)
+    steps.append(last.model_copy(update={"why": "the whole teacher"}))
+    shipped.append(teacher)
+    right = {route: float(correct[route].mean()) for route in shipped}
+    curve = tuple(
+        (costs.between(here, there), right[there] - right[student])
+        for here, there in pairwise(shipped)
+    )
+    return Trial(name, order, tuple(shipped), tuple(steps), curve)
+
+
+def _step(route: Route, gain: Gain, cost: float, ships: bool, everything: bool) -> Step:
+    if gain.pays:
+        why = "gains more than its uncertainty"
+    elif everything:
+        why = "every stage was asked for"
+    elif gain.high < 0:
+        why = "worse than the stage before: merged with the next"
+    else:
+        why = "no better than its uncertainty: merged with the next"
+    return Step(
+        route=str(route),
+        shipped=ships,
+        cost=round(cost, 6),
+        gain=round(gain.value, 6),
+        low=round(gain.low, 6),
+        high=round(gain.high, 6),
+        why=why,
+    )

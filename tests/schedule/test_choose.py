@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
+from pipeline.progress import Silent
+from pipeline.schedule.choose import choose
+from pipeline.schedule.model import scheduled_model
+from pipeline.settings import ScheduleSettings, Settings
+from pipeline.training.evaluate import EvaluatedModel
+from tests.fixtures import TINY_PROFILE, settings_from
+
+IMAGES = 1000
+
+
+class Images:
+    def __init__(self, labels: Any) -> None:
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Model:
+    """Says what it is told to, and remembers what it was asked.
+
+    Args:
+        blueprint: its units.
+        right: how many images each route gets right, by what the model is trained for.
+    """
+
+    def __init__(self, blueprint: PwlModel, right: Mapping[str, Mapping[str, int]]) -> None:
+        self.blueprint = blueprint
+        self.right = right
+        self.asked: list[str] = []
+
+    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
+        trained_for = "any" if serves is None else str(serves[1])
+        self.asked.append(trained_for)
+        labels = np.ones(IMAGES, np.int64)
+        counts = [self.right[trained_for][str(route)] for route in routes]
+        rows = np.stack([np.arange(IMAGES) < count for count in counts]).astype(np.uint16)
+        dataset: Any = SimpleNamespace(choosing=Images(labels), held_out=None)
+        return EvaluatedModel(self.blueprint, dataset, routes, rows, rows)
+
+
+PREFIX = {"SSS": 800, "TSS": 810, "TTS": 820, "TTT": 950}
+SUFFIX = {"SSS": 800, "SST": 850, "STT": 900, "TTT": 950}
+
+
+@pytest.fixture
+def blueprint(tiny_model: EvaluatedModel) -> PwlModel:
+    return tiny_model.model
+
+
+def test_without_a_wish_the_paper_s_order_is_taken(blueprint: PwlModel) -> None:
+    model = Model(blueprint, {"TSS": PREFIX})
+    chosen = choose(ScheduleSettings(), model)
+    assert [str(route) for route in chosen.routes] == ["SSS", "TSS", "TTS", "TTT"]
+    assert chosen.choice.order == "prefix"
+    assert set(model.asked) == {"TSS"}
+
+
+def test_the_order_with_most_accuracy_while_it_loads_is_chosen(blueprint: PwlModel) -> None:
+    model = Model(blueprint, {"TSS": PREFIX, "SST": SUFFIX})
+    chosen = choose(ScheduleSettings(orders=("prefix", "suffix")), model)
+    assert [str(route) for route in chosen.routes] == ["SSS", "SST", "STT", "TTT"]
+    assert chosen.choice.order == "suffix"
+    prefix, suffix = chosen.choice.candidates
+    assert suffix.mean_gain > prefix.mean_gain
+    assert [str(route) for route in chosen.serves] == ["SSS", "SST", "STT", "TTT"]
+
+
+def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(blueprint: PwlModel) -> None:
+    # Four images more for the short time before the first block arrives, the last to do so.
+    winding = {"SSS": 900, "SST": 900, "STT": 904, "TTT": 904}
+    straight = {"SSS": 900, "TSS": 900, "TTS": 900, "TTT": 904}
+    model = Model(blueprint, {"SST": winding, "TSS": straight})
+    chosen = choose(ScheduleSettings(orders=("suffix", "prefix")), model)
+    assert [candidate.stages for candidate in chosen.choice.candidates] == [3, 2]
+    assert chosen.choice.order == "prefix"
+
+
+def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its_order(
+    blueprint: PwlModel,
+) -> None:
+    words = ("SSS", "TSS", "STS", "SST", "TTS", "TST", "STT", "TTT")
+    anything = dict.fromkeys(words, 100) | {"STS": 900, "STT": 950, "TTT": 960}
+    own = {"SSS": 800, "STS": 850, "STT": 900, "TTT": 950}
+    model = Model(blueprint, {"any": anything, "STS": own})
+    chosen = choose(ScheduleSettings(orders=("greedy",)), model)
+    assert [str(route) for route in chosen.routes] == ["SSS", "STS", "STT", "TTT"]
+    assert chosen.choice.candidates[0].blocks == (1, 2, 0)
+    assert model.asked[-1] == "STS"
+
+
+@pytest.mark.parametrize("recipe", ["joint", "reference"])
+def test_a_profile_with_other_orders_is_trained_scheduled_and_evaluated(
+    recipe: str, tmp_path: Path
+) -> None:
+    text = TINY_PROFILE.replace('recipe = "joint"', f'recipe = "{recipe}"')
+    text = text.replace('stages = "all"', 'orders = ["suffix", "greedy", "contiguous"]')
+    settings = settings_from(text, tmp_path)
+    scheduled = scheduled_model(settings, tmp_path / "cache", Silent(), [Route.parse("STS")])
+    found, choice = scheduled.evaluated, scheduled.choice
+    assert [candidate.order for candidate in choice.candidates] == list(settings.schedule.orders)
+    shipped = [str(route) for route in found.routes[: scheduled.shipped]]
+    assert shipped == ["SSS", *(step.route for step in choice.steps if step.shipped)]
+    assert found.routes[-1] == Route.parse("STS")
+    assert len(found.accuracy) == len(found.routes)
+    # joint trains once for each order and once to look; the published recipe serves any order
+    models = len(list((tmp_path / "cache" / "training").glob("model-*")))
+    orders = len({candidate.blocks for candidate in choice.candidates})
+    assert models == (1 if recipe == "reference" else 1 + orders)
+
+
+def test_images_held_out_choose_and_are_not_trained_on(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    schedule = ScheduleSettings(held_out=97)
+    settings = tiny_settings.model_copy(update={"schedule": schedule})
+    scheduled = scheduled_model(settings, tmp_path, Silent())
+    assert scheduled.choice.held_out
+    assert scheduled.choice.images == 97
+    assert len(scheduled.evaluated.dataset.train) == 1797 - 1500 - 97

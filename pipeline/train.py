@@ -21,13 +21,13 @@ def train(
     epoch. `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
+    from pipeline.ingest.source import trained_model
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.settings import load_settings
-    from pipeline.training.score import score
 
     settings = load_settings(profile)
-    scored = score(settings, cache, progress_for_terminal())
+    scored = trained_model(settings, cache, progress_for_terminal())
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.model.pwl import PwlModel
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.evaluate import EvaluatedModel
+    from pipeline.training.score import Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,37 @@ def evaluated_model(
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    if isinstance(settings.model, SourceModel):
+    if isinstance(settings.model, SourceModel) and settings.training is None:
         return _from_elsewhere(settings, settings.model, cache / "training", progress, others)
-    from pipeline.training.score import score
+    return trained_model(settings, cache, progress, others)
 
-    return score(settings, cache, progress, others)
+
+def trained_model(
+    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+) -> Scored:
+    """The model of a profile that trains it here, evaluated like any other.
+
+    Args:
+        settings: the profile.
+        cache: folder for trained weights and what was found about them.
+        progress: told everything that takes time.
+        others: routes to evaluate beside those that ship.
+
+    Raises:
+        UsageError: as `evaluated_model`, or the model comes trained.
+    """
+    from pipeline.training.score import score
+    from pipeline.training.train import Fresh
+
+    if not isinstance(settings.model, SourceModel):
+        return score(settings, cache, progress, others)
+    source = settings.model
+
+    def make(settings: Settings, dataset: Dataset) -> Fresh:
+        model, content = _ingest(settings, source, dataset)
+        return Fresh(model, fingerprint(source_content(settings), content))
+
+    return score(settings, cache, progress, others, make)
 
 
 def open_model(text: str) -> OpenModel:
@@ -95,7 +122,7 @@ def _from_elsewhere(
 
     dataset = load_dataset(settings.data, settings.seed)
     with progress.task(f"{source.kind} model", total=1) as task:
-        model = _ingest(source, dataset)
+        model, content = _ingest(settings, source, dataset)
         task.advance(1)
     shipped = prefix_routes(model.blocks)
     routes = routes_with(model.blocks, others)
@@ -110,6 +137,7 @@ def _from_elsewhere(
         data_fingerprint(settings.data),
         source.source,
         source_content(settings),
+        content,
         source_fingerprint("model", "training", "ingest"),
         versions("torch", "numpy"),
     )
@@ -128,16 +156,46 @@ def _open_source(source: SourceModel) -> OpenModel:
                 f"{source.source}: Keras blocks are made for the images of a profile",
                 "name the profile (.toml) instead",
             )
+        case "python":
+            from pipeline.ingest.python import own_model
+            from pipeline.training.data.images import ImageSpec
+
+            own = own_model(source, seed=0, training=None)
+            channels, height, width = own.image_shape
+            return OpenModel(own.model, ImageSpec(channels, (height, width), None))
         case _:
             raise ValueError(source.kind)
 
 
-def _ingest(source: SourceModel, dataset: Dataset) -> PwlModel:
-    """The model of a source, in eval mode, checked against the data."""
+def _ingest(settings: Settings, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, str]:
+    """The model of a source, in eval mode, checked against the data; and what names its weights."""
     match source.kind:
         case "keras":
             from pipeline.ingest.keras import keras_model
 
-            return keras_model(source, dataset)
+            return keras_model(source, dataset), ""
+        case "python":
+            from pipeline.ingest.python import own_model
+
+            own = own_model(source, settings.seed, settings.training)
+            _require_fit(source, own.image_shape, own.classes, dataset)
+            return own.model, own.content
         case _:
             raise ValueError(source.kind)
+
+
+def _require_fit(
+    source: SourceModel, image_shape: tuple[int, ...], classes: int, dataset: Dataset
+) -> None:
+    if image_shape != dataset.image_shape:
+        raise UsageError(
+            f"{source.source} is made for images {list(image_shape)}, the data has "
+            f"{list(dataset.image_shape)} (channels, height, width)",
+            "correct image_shape there, or image_size in [data]",
+        )
+    if classes != len(dataset.names):
+        raise UsageError(
+            f"{source.source}: the classifiers give {classes} logits, the data has "
+            f"{len(dataset.names)} labels",
+            "give one logit per label",
+        )

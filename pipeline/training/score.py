@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import numpy as np
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel, evaluate
-from pipeline.training.train import TrainingFiles, train, training_tables
+from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
 from pipeline.training.trained import Description, Trained
 
 
@@ -36,7 +37,11 @@ class Scored(EvaluatedModel):
 
 
 def score(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    others: Sequence[Route] = (),
+    make: Callable[[Settings, Dataset], Fresh] = fresh_model,
 ) -> Scored:
     """Trains the model of a profile and scores it, each from the cache where it is there.
 
@@ -45,21 +50,23 @@ def score(
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
         others: routes to score beside those that ship.
+        make: initialises the model for a data set.
 
     Raises:
         UsageError: settings, data or routes are wrong.
     """
-    tables, _ = training_tables(settings)
-    routes = routes_with(tables.blocks, others)
-    shipped = prefix_routes(tables.blocks)
-    home = cache / "training"
+    training_table(settings)
     dataset = load_dataset(settings.data, settings.seed)
-    files = TrainingFiles.of(settings, home)
-    model = train(settings, dataset, files, progress)
+    fresh = make(settings, dataset)
+    model = fresh.model
+    routes = routes_with(model.blocks, others)
+    shipped = prefix_routes(model.blocks)
+    files = TrainingFiles.of(settings, cache / "training", fresh.content)
+    train(settings, dataset, model, files, progress)
     found = [evaluate(model, dataset, shipped, files.evaluation(), progress)]
     found += [
         evaluate(model, dataset, [route], files.evaluation(route), progress)
         for route in routes[len(shipped) :]
     ]
-    description = Description.of(tables, dataset)
+    description = Description.of(settings.model, dataset)
     return Scored(model, dataset, routes, np.concatenate(found), description, files.model)

@@ -25,10 +25,10 @@ def train(
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
-    from pipeline.training.train import training_tables
+    from pipeline.training.train import training_table
 
     settings = load_settings(profile)
-    training_tables(settings)
+    training_table(settings)
     scored = scheduled_model(settings, cache, progress_for_terminal()).evaluated
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")

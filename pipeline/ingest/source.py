@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
 from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
@@ -37,18 +38,26 @@ def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedMode
     Raises:
         UsageError: settings, data and source do not fit together.
     """
-    if not isinstance(settings.model, SourceModel):
-        from pipeline.training.score import TrainedModel
-
-        return TrainedModel(settings, cache, progress)
+    from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
+    from pipeline.training.score import TrainedModel
+    from pipeline.training.train import Fresh
 
+    source = settings.model
+    if not isinstance(source, SourceModel):
+        return TrainedModel(settings, cache, progress)
+
+    def make(settings: Settings, dataset: Dataset) -> Fresh:
+        model, content = _ingest(settings, source, dataset)
+        return Fresh(model, fingerprint(source_content(settings), content))
+
+    if settings.training is not None:
+        return TrainedModel(settings, cache, progress, make)
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-    with progress.task(f"{settings.model.kind} model", total=1) as task:
-        model = _ingest(settings.model, dataset)
+    with progress.task(f"{source.kind} model", total=1) as task:
+        fresh = make(settings, dataset)
         task.advance(1)
-    content = source_content(settings)
-    return IngestedModel(model, content, settings, dataset, cache, progress)
+    return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
 
 
 def open_model(text: str) -> OpenModel:
@@ -89,16 +98,46 @@ def _open_source(source: SourceModel) -> OpenModel:
                 f"{source.source}: Keras blocks are made for the images of a profile",
                 "name the profile (.toml) instead",
             )
+        case "python":
+            from pipeline.ingest.python import own_model
+            from pipeline.training.data.images import ImageSpec
+
+            own = own_model(source, seed=0, training=None)
+            channels, height, width = own.image_shape
+            return OpenModel(own.model, ImageSpec(channels, (height, width), None))
         case _:
             raise ValueError(source.kind)
 
 
-def _ingest(source: SourceModel, dataset: Dataset) -> PwlModel:
-    """The model of a source, in eval mode, checked against the data."""
+def _ingest(settings: Settings, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, str]:
+    """The model of a source, in eval mode, checked against the data; and what names its weights."""
     match source.kind:
         case "keras":
             from pipeline.ingest.keras import keras_model
 
-            return keras_model(source, dataset)
+            return keras_model(source, dataset), ""
+        case "python":
+            from pipeline.ingest.python import own_model
+
+            own = own_model(source, settings.seed, settings.training)
+            _require_fit(source, own.image_shape, own.classes, dataset)
+            return own.model, own.content
         case _:
             raise ValueError(source.kind)
+
+
+def _require_fit(
+    source: SourceModel, image_shape: tuple[int, ...], classes: int, dataset: Dataset
+) -> None:
+    if image_shape != dataset.image_shape:
+        raise UsageError(
+            f"{source.source} is made for images {list(image_shape)}, the data has "
+            f"{list(dataset.image_shape)} (channels, height, width)",
+            "correct image_shape there, or image_size in [data]",
+        )
+    if classes != len(dataset.names):
+        raise UsageError(
+            f"{source.source}: the classifiers give {classes} logits, the data has "
+            f"{len(dataset.names)} labels",
+            "give one logit per label",
+        )

@@ -34,10 +34,11 @@ def fold_batch_norms(module: nn.Module, name: str) -> nn.Module:
         )
     try:
         folded: nn.Module = fuse(module)
-    except torch.fx.proxy.TraceError as error:
+    except Exception as error:  # a user's code meets tensors without values here
         raise UsageError(
-            f"{name} cannot be traced: {error}", "remove control flow that depends on tensor values"
-        ) from None
+            f"{name} cannot be traced: {type(error).__name__}: {error}",
+            "remove control flow that depends on tensor values",
+        ) from error
     left = [
         path
         for path, part in folded.named_modules()

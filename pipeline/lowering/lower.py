@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.fingerprint import fingerprint, source_fingerprint
 from pipeline.lowering.fold import fold_batch_norms
@@ -131,7 +131,7 @@ def _lower_all(
         source_fingerprint("lowering"),
     )
     done: dict[str, Lowered] = {}
-    missing: list[tuple[str, Unit, nn.Module]] = []
+    missing: list[tuple[str, Unit]] = []
     for unit in units:
         folded = fold_batch_norms(backend.rewrite(unit.module, unit.name), unit.name)
         key = content_key(folded, unit.inputs, unit.outputs, *context)
@@ -139,7 +139,7 @@ def _lower_all(
             found.parity.require(settings.tolerance, unit.name)
             done[unit.name] = found
         else:
-            missing.append((key, unit, folded))
+            missing.append((key, replace(unit, module=folded)))
     if not missing:
         return done
     # The largest first: what the other workers wait for at the end is then small.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.lowering.backend import TensorSpec
@@ -20,9 +20,12 @@ from pipeline.settings import LoweringSettings
 
 
 def lower_unit(
-    settings: LoweringSettings, store: ProgramStore, key: str, unit: Unit, folded: nn.Module
+    settings: LoweringSettings, store: ProgramStore, key: str, unit: Unit
 ) -> tuple[str, Lowered]:
     """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
+
+    The unit's module is folded: a module as its user wrote it may be of a file that a worker
+    process cannot import.
 
     Raises:
         UsageError: it cannot be lowered whole.
@@ -31,7 +34,7 @@ def lower_unit(
     torch.set_num_threads(1)
     backend = backend_for(settings)
     with _quiet(unit.name):
-        program = backend.lower(folded, unit.inputs[:1], unit.name)
+        program = backend.lower(unit.module, unit.inputs[:1], unit.name)
         outputs = backend.run([program.data], unit.inputs)
     parity = Parity.of(outputs, unit.outputs)
     parity.require(settings.tolerance, unit.name)

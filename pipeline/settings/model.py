@@ -149,15 +149,16 @@ class VitModel(_Pair[VitSettings]):
         return self
 
 
-SOURCE_KINDS = ("keras",)
+SOURCE_KINDS = ("keras", "python")
 
 
 class SourceModel(Section):
     """A model that comes from elsewhere; see `pipeline.ingest`.
 
     Attributes:
-        source: ``KIND:PLACE``: ``keras:MODULE:FUNCTION``, where MODULE may be the path of a Python
-            file, is a function that gives trained Keras blocks.
+        source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
+            ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
+            of PyTorch, trained or to be trained here.
     """
 
     source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]

@@ -64,15 +64,20 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:
-        if isinstance(self.model, SourceModel) and self.model.kind == "keras":
-            if self.training is not None:
-                raise ValueError("a Keras model comes trained: leave [training] out")
-            if self.lowering.backend != ("litert",):
-                raise ValueError('a Keras model needs [lowering] backend = "litert"')
-            if self.schedule.orders != ("prefix",):
-                raise ValueError('a Keras model has no decoders: leave orders at ["prefix"]')
-        elif self.training is None:
-            raise ValueError("training: field required")
+        match self.model:
+            case SourceModel(kind="keras"):
+                if self.training is not None:
+                    raise ValueError("a Keras model comes trained: leave [training] out")
+                if self.lowering.backend != ("litert",):
+                    raise ValueError('a Keras model needs [lowering] backend = "litert"')
+                if self.schedule.orders != ("prefix",):
+                    raise ValueError('a Keras model has no decoders: leave orders at ["prefix"]')
+            case SourceModel(kind="python"):
+                pass  # it may come trained, as a whole or its teacher alone
+            case _ if self.training is None:
+                raise ValueError("training: field required")
+            case _ if self.training.teacher is None:
+                raise ValueError("training.teacher: field required")
         return self
 
 

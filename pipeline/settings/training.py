@@ -79,9 +79,12 @@ class TrainingSettings(Section):
     """Teacher first, then the student and its converters.
 
     `threads` is part of what makes a run reproducible: float sums depend on it.
+
+    Attributes:
+        teacher: None only where the model's source gives a teacher that is trained already.
     """
 
     threads: Count = 2
-    teacher: TeacherSettings
+    teacher: TeacherSettings | None = None
     distillation: Distillation
     feature_cache_mb: Annotated[int, Field(ge=0)] = 2048

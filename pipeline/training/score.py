@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel
-from pipeline.training.train import TrainingFiles, train, training_tables
+from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
 
 
 class TrainedModel:
@@ -23,19 +24,26 @@ class TrainedModel:
         settings: the profile.
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
+        make: initialises the model for a data set.
 
     Raises:
         UsageError: the data is missing, or the model is not trained here.
     """
 
-    def __init__(self, settings: Settings, cache: Path, progress: Progress) -> None:
-        tables, _ = training_tables(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Path,
+        progress: Progress,
+        make: Callable[[Settings, Dataset], Fresh] = fresh_model,
+    ) -> None:
+        training_table(settings)
         self._settings = settings
         self._progress = progress
         self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-        shape, classes = self._dataset.image_shape, len(self._dataset.names)
-        self.blueprint = build_model(tables, shape, classes, settings.seed)
-        self._files = TrainingFiles.of(settings, cache / "training")
+        fresh = make(settings, self._dataset)
+        self.blueprint = fresh.model
+        self._files = TrainingFiles.of(settings, cache / "training", fresh.content)
         self._models: dict[Path, PwlModel] = {}
 
     def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
@@ -46,9 +54,9 @@ class TrainedModel:
         """
         files = self._files.serving(self._settings, serves)
         if files.model not in self._models:
-            self._models[files.model] = train(
-                self._settings, self._dataset, files, serves, self._progress
-            )
+            model = deepcopy(self.blueprint)
+            train(self._settings, self._dataset, model, files, serves, self._progress)
+            self._models[files.model] = model
         model = self._models[files.model]
         found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)
         return replace(found, checkpoint=files.model)

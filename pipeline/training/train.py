@@ -15,7 +15,7 @@ from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
-from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
+from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
@@ -25,18 +25,44 @@ from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
 
-def training_tables(settings: Settings) -> tuple[FamilyModel, TrainingSettings]:
-    """The tables of a profile whose model is trained here.
+def training_table(settings: Settings) -> TrainingSettings:
+    """The ``[training]`` table of a profile whose model is trained here.
 
     Raises:
-        UsageError: its model comes from elsewhere.
+        UsageError: it comes trained.
     """
-    if isinstance(settings.model, SourceModel) or settings.training is None:
+    if settings.training is None:
         raise UsageError(
             f"the model of {settings.name} comes from elsewhere and is not trained here",
             "build it: `python -m pipeline.build` evaluates it, too",
         )
-    return settings.model, settings.training
+    return settings.training
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A model to be trained.
+
+    Attributes:
+        model: initialised; its teacher may be trained already.
+        content: changes with what the model was made from beside the profile.
+    """
+
+    model: PwlModel
+    content: str = ""
+
+
+def fresh_model(settings: Settings, dataset: Dataset) -> Fresh:
+    """The model of a profile that names a family.
+
+    Raises:
+        UsageError: it does not fit the data, or comes from elsewhere.
+    """
+    if isinstance(settings.model, SourceModel):
+        training_table(settings)
+        raise ValueError(f"{settings.model.source} is not made here")
+    shape, classes = dataset.image_shape, len(dataset.names)
+    return Fresh(build_model(settings.model, shape, classes, settings.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +78,37 @@ class TrainingFiles:
     model: Path
 
     @classmethod
-    def of(cls, settings: Settings, cache: Path) -> TrainingFiles:
+    def of(cls, settings: Settings, cache: Path, content: str = "") -> TrainingFiles:
         """The files of a profile on this kind of machine, in `cache`.
+
+        Args:
+            settings: the profile.
+            cache: their folder.
+            content: what `Fresh` says of the model.
 
         Raises:
             UsageError: the data is missing, or the model is not trained here.
         """
-        model, training = training_tables(settings)
+        training = training_table(settings)
+        model = settings.model
+        teacher, student = (
+            (model.source, "") if isinstance(model, SourceModel) else (model.teacher, model.student)
+        )
         teacher_key = fingerprint(
             settings.seed,
             settings.schedule.held_out,
             settings.data,
             data_fingerprint(settings.data),
             model.family,
-            model.teacher,
+            teacher,
+            content,
             training.threads,
             training.teacher,
             source_fingerprint("model", "training"),
             versions("torch", "numpy"),
             machine_kind(),
         )
-        key = fingerprint(teacher_key, model.student, training.distillation)
+        key = fingerprint(teacher_key, student, training.distillation)
         return cls(
             cache / f"teacher-{teacher_key[:16]}.safetensors",
             cache / f"model-{key[:16]}.safetensors",
@@ -80,7 +116,7 @@ class TrainingFiles:
 
     def serving(self, settings: Settings, serves: Sequence[Route] | None) -> TrainingFiles:
         """The files of the model that is trained for some routes, or for any."""
-        _, training = training_tables(settings)
+        training = training_table(settings)
         if not training.distillation.depends_on_routes:
             return self
         words = "any" if serves is None else [str(route) for route in serves]
@@ -96,17 +132,19 @@ class TrainingFiles:
 def train(
     settings: Settings,
     dataset: Dataset,
+    model: PwlModel,
     files: TrainingFiles,
     serves: Sequence[Route] | None,
     progress: Progress,
-) -> PwlModel:
-    """The trained model of a profile, in eval mode, from the cache where it is there.
+) -> None:
+    """Trains the model of a profile in place, or fills it from the cache; it ends in eval mode.
 
     An interrupted run goes on from its last epoch.
 
     Args:
         settings: the profile.
         dataset: what its ``[data]`` table names.
+        model: initialised.
         files: where trained weights are kept; their folder is made when it is missing.
         serves: the routes to train for; None: any.
         progress: told losses.
@@ -114,24 +152,24 @@ def train(
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
     """
-    tables, training = training_tables(settings)
-    model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
+    training = training_table(settings)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
 
-    def teach() -> None:
+    def teach(table: TeacherSettings) -> None:
         train_teacher(
             model.teacher,
             inputs,
             labels,
-            training.teacher,
+            table,
             seed=2 * settings.seed,
             checkpoint=files.teacher.with_suffix(".partial"),
             progress=progress,
         )
 
     def teach_student() -> None:
-        _cached(files.teacher, model.teacher, teach, keep_teacher, progress)
+        if table := training.teacher:
+            _cached(files.teacher, model.teacher, lambda: teach(table), keep_teacher, progress)
         distill(
             model,
             inputs,
@@ -148,11 +186,11 @@ def train(
         save_tensors(files.teacher, model.teacher.state_dict(), {})
 
     def keep() -> None:
-        save_trained(files.model, model, Description.of(tables, dataset))
+        save_trained(files.model, model, Description.of(settings.model, dataset))
 
     with reproducible(training.threads):
         _cached(files.model, model, teach_student, keep, progress)
-    return model.eval()
+    model.eval()
 
 
 def _cached(

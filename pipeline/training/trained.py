@@ -17,7 +17,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.section import Section
-from pipeline.settings import Count, FamilyModel
+from pipeline.settings import Count, FamilyModel, SourceModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.data.images import Dataset, ImageSpec, Normalisation
 
@@ -39,7 +39,7 @@ class Description(Section):
     """
 
     version: Literal[1] = 1
-    model: FamilyModel
+    model: FamilyModel | SourceModel
     image_shape: tuple[Count, Count, Count]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     mean: tuple[Finite, ...]
@@ -55,7 +55,7 @@ class Description(Section):
         return self
 
     @classmethod
-    def of(cls, model: FamilyModel, dataset: Dataset) -> Description:
+    def of(cls, model: FamilyModel | SourceModel, dataset: Dataset) -> Description:
         """Describes the model that a ``[model]`` table and a data set make."""
         return cls(
             model=model,
@@ -94,7 +94,8 @@ def load_trained(path: Path) -> Trained:
     """Builds the model of a checkpoint, whatever seed or profile it came from.
 
     Raises:
-        UsageError: there is no such file, or it is no checkpoint of a trained model.
+        UsageError: there is no such file, it is no checkpoint of a trained model, or only code of
+            its user's could build the model: no file makes this program run code.
         IntegrityError: the weights are not those that the description asks for.
     """
     if not path.is_file():
@@ -113,6 +114,12 @@ def load_trained(path: Path) -> Trained:
         raise UsageError(
             f"{path}: its description is wrong: {place}: {problem['msg']}", _REMEDY
         ) from None
+    if isinstance(description.model, SourceModel):
+        raise UsageError(
+            f"{path}: its model is made by the function {description.model.source!r}, and no "
+            "checkpoint makes this program run code",
+            "name the profile (.toml) that it was trained from instead",
+        )
     # On the meta device nothing is allocated: a description that promises a giant costs nothing.
     with torch.device("meta"):
         model = build_model(description.model, description.image_shape, len(description.labels), 0)

@@ -162,11 +162,10 @@ def test_a_deviating_program_is_refused_with_its_deviation(tmp_path: Path) -> No
     module, images = conv(), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         wrong = module(images) + 0.01
-    unit = Unit("unit", module, images, wrong)
+    unit = Unit("unit", fold_batch_norms(module, "unit"), images, wrong)
     store = ProgramStore(tmp_path, ".pte")
-    folded = fold_batch_norms(module, "unit")
     with pytest.raises(IntegrityError, match="unit deviates from eager PyTorch by"):
-        lower_unit(SETTINGS, store, "key", unit, folded)
+        lower_unit(SETTINGS, store, "key", unit)
     assert store.find("key") is None
 
 

@@ -1,0 +1,213 @@
+"""Runs somebody's modules on a few random images, and says what would break later, and where.
+
+Blocks of teacher and student can be exchanged only where each maps one tensor to one tensor, image
+by image, and leaves its input as it was: others read it, too.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.model.blocknet import BlockNet
+
+#: An image alone and in a batch may differ by float sums in another order, and by no more.
+_RELATIVE = 1e-3
+_IMAGES = 2  # images differ from one another, and batch normalisation can train on them
+_FRAMES = 4
+
+
+@contextmanager
+def theirs(source: str, what: str) -> Iterator[None]:
+    """Around code of a user's: what it raises becomes a `UsageError` that says where."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
+            "correct the code named above",
+        ) from error
+
+
+def probe_images(shape: tuple[int, int, int]) -> Tensor:
+    """Random images, float32 ``[2, channels, height, width]``, as normalised images lie in memory.
+
+    The same every time, and the random numbers of the caller stay as they are.
+    """
+    images = torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def run_network(source: str, name: str, network: BlockNet, images: Tensor) -> list[Tensor]:
+    """What every block and then the classifier make of some images, in the network's mode.
+
+    Args:
+        source: how errors call the user's function.
+        name: how they call the network.
+        network: in eval mode, or in training mode; its state is then as before.
+        images: as `probe_images` makes them.
+
+    Raises:
+        UsageError: a part fails, gives no float32 tensor of finite values with one entry an image,
+            changes its input in place, or (in eval mode) gives an image alone another answer.
+    """
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    outputs: list[Tensor] = []
+    features = images
+    if not isinstance(network.embedder, nn.Identity):
+        features = run_module(source, f"the {name}'s embedder", network.embedder, features)
+    for index, block in enumerate(network.blocks):
+        # Nothing else reads what an embedder gives: it is one program with the first block.
+        alone = index == 0 and features is not images
+        features = run_module(source, f"{name} block {index}", block, features, own_input=alone)
+        outputs.append(features)
+    classify = network.classifier
+    outputs.append(
+        run_module(source, f"the {name}'s classifier", classify, features, own_input=True)
+    )
+    if network.training:
+        network.load_state_dict(state)
+    return outputs
+
+
+@torch.no_grad()
+def run_module(
+    source: str, name: str, module: nn.Module, features: Tensor, *, own_input: bool = False
+) -> Tensor:
+    """What one module makes of features ``[n, ...]``.
+
+    Args:
+        source: how errors call the user's function.
+        name: how they call the module.
+        module: in either mode.
+        features: its input.
+        own_input: it may change its input, which nothing else reads.
+
+    Raises:
+        UsageError: see `run_network`.
+    """
+    given = features.clone()
+    version = given._version
+    with theirs(source, name):
+        outputs = module(given)
+    found = _require_tensor(source, name, outputs, len(features))
+    if not own_input and (given._version != version or not torch.equal(given, features)):
+        raise UsageError(
+            f"{source}: {name} changes its input in place, which other blocks and the training "
+            "still need",
+            "begin it without an in-place operation, such as nn.ReLU(inplace=False)",
+        )
+    if not module.training:
+        with theirs(source, name):
+            alone = module(features[:1].clone())
+        single = _require_tensor(source, name, alone, 1)
+        tolerance = _RELATIVE * float(found.abs().max())
+        if not torch.allclose(single, found[:1], rtol=0, atol=tolerance):
+            raise UsageError(
+                f"{source}: {name} gives an image alone another answer than in a batch, in eval "
+                "mode",
+                "let it use neither random numbers nor the batch's statistics then",
+            )
+    return found
+
+
+def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
+    """Checks parameters and buffers.
+
+    Args:
+        source: how errors call the user's function.
+        parts: modules by name, whose weights have to be their own.
+
+    Raises:
+        UsageError: some are not float32 on the processor, or two parts share one.
+    """
+    owners: dict[int, tuple[str, str]] = {}
+    for part, module in parts.items():
+        for name, tensor in module.state_dict(keep_vars=True).items():
+            if tensor.device.type != "cpu":
+                raise UsageError(
+                    f"{source}: the {part}'s {name} is on {tensor.device}", "call .cpu() on it"
+                )
+            if tensor.is_floating_point() and tensor.dtype != torch.float32:
+                raise UsageError(
+                    f"{source}: the {part}'s {name} is {_dtype(tensor)}", "call .float() on it"
+                )
+            if not tensor.numel():
+                continue
+            owner = owners.setdefault(tensor.untyped_storage().data_ptr(), (part, name))
+            if owner[0] != part:
+                raise UsageError(
+                    f"{source}: the {part}'s {name} and the {owner[0]}'s {owner[1]} are the same "
+                    "tensor, so training one would change the other",
+                    "give each network modules of its own, such as copy.deepcopy of one",
+                )
+
+
+def require_traceable(source: str, name: str, modules: Sequence[nn.Module]) -> None:
+    """Checks that modules in eval mode can be lowered as far as tracing goes.
+
+    A build does it anyway, but after the training.
+
+    Raises:
+        UsageError: names the first that cannot.
+    """
+    for index, module in enumerate(modules):
+        try:
+            torch.fx.symbolic_trace(module)
+        except Exception as error:  # whatever their code does with a tensor that has no values
+            raise UsageError(
+                f"{source}: {name} {index} cannot be traced: {type(error).__name__}: {error}"
+                f"{_frames(error)}",
+                "remove control flow that depends on values or sizes of tensors, and register "
+                "every module as an attribute, nn.Sequential or nn.ModuleList",
+            ) from error
+
+
+def _require_tensor(source: str, name: str, outputs: object, images: int) -> Tensor:
+    if not isinstance(outputs, Tensor):
+        raise UsageError(
+            f"{source}: {name} returns {type(outputs).__name__}",
+            "let each block take one tensor and return one",
+        )
+    if outputs.dtype != torch.float32:
+        raise UsageError(
+            f"{source}: {name} returns {_dtype(outputs)}", "let it compute and return float32"
+        )
+    if not 2 <= outputs.dim() <= 4 or len(outputs) != images:
+        raise UsageError(
+            f"{source}: {name} returns {list(outputs.shape)} for {images} images",
+            "return [n, channels, height, width], [n, tokens, width] or [n, width]",
+        )
+    if not outputs.isfinite().all():
+        raise UsageError(
+            f"{source}: {name} returns values that are not finite for a random image",
+            "look at its weights, and for a division by zero",
+        )
+    return outputs
+
+
+def _frames(error: BaseException) -> str:
+    """Where an error comes from, the innermost last: lines of the user's, one below the other."""
+    ours = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen")
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(ours)
+    ]
+    return "".join(
+        f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
+        for frame in frames[-_FRAMES:]
+    )
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

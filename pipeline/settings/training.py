@@ -11,18 +11,20 @@ from pipeline.settings.quantities import Count, Rate, Share, Weight
 
 
 class OptimiserSettings(Section):
-    """SGD with Nesterov momentum.
+    """SGD with momentum.
 
     Attributes:
         learning_rate: the highest of the schedule.
         gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
             for without a final normalisation its logits and gradients drive each other up.
+        nesterov: look ahead along the momentum, or use it plainly, as the paper does.
     """
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Rate = 0.05
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    nesterov: bool = True
     weight_decay: Weight = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
     gradient_norm: Rate | None = None
@@ -50,15 +52,23 @@ class JointDistillation(OptimiserSettings):
 
 
 class ReferenceDistillation(OptimiserSettings):
-    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step."""
+    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step.
+
+    Attributes:
+        cross: the mixed networks of one step: "random" draws one of all that there are, "all" is
+            the mean over every prefix route, which narrow students on short schedules need.
+        converter_rate_scale: times the learning rate is that of the converters.
+    """
 
     recipe: Literal["reference"]
+    nesterov: bool = False
     schedule: Literal["one-cycle", "cosine"] = "cosine"
     alpha: Share = 0.4
     temperature: Rate = 2.0
     sync_weight: Weight = 1.0
     reconstruction_weight: Weight = 1.0
     cross_weight: Weight = 2.0
+    cross: Literal["random", "all"] = "random"
     converter_rate_scale: Rate = 0.2
 
 

@@ -86,7 +86,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
         ],
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
-        nesterov=True,
+        nesterov=settings.nesterov,
     )
     trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
     scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)

@@ -33,7 +33,9 @@ from pipeline.training.teacher import train_teacher
 RECIPES = [
     JointDistillation(recipe="joint", epochs=6),
     ReferenceDistillation(recipe="reference", epochs=6),
+    ReferenceDistillation(recipe="reference", epochs=6, cross="all"),
 ]
+NAMES = [" ".join([s.recipe, getattr(s, "cross", "")]).strip() for s in RECIPES]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]
     return [Accuracy.of(row, dataset.test.labels).top1 for row in predictions]
 
 
-@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+@pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teacher_alone(
     settings: JointDistillation | ReferenceDistillation,
     taught: PwlModel,
@@ -96,7 +98,7 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
         assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+@pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
     settings: JointDistillation | ReferenceDistillation, taught: PwlModel, dataset: Dataset
 ) -> None:

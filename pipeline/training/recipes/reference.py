@@ -1,8 +1,8 @@
 """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network each step.
 
-The student's own loss, synchronisation of features across the converters, reconstruction through
-encoder and decoder, and the divergence of a random mixed network from the teacher. It serves routes
-in any order.
+The student's own two terms, synchronisation of features across the converters, reconstruction
+through encoder and decoder, and the divergence of a random mixed network from the teacher. It
+serves routes in any order; with ``cross = "all"`` it learns from every prefix route in each step.
 """
 
 from __future__ import annotations
@@ -54,8 +54,13 @@ class ReferenceRecipe:
         if model.blocks == 1:
             return terms
         sync, reconstruction = _converter_losses(model, learned[:-1], batch.taught[:-1])
-        mixed = model(batch.images, random_mixed_route(model.blocks, generator))
-        divergence = softened_divergence(mixed, target, settings.temperature)
+        if settings.cross == "all":
+            mixed = [_prefix_logits(model, batch, count) for count in range(1, model.blocks)]
+        else:
+            mixed = [model(batch.images, random_mixed_route(model.blocks, generator))]
+        divergence = torch.stack(
+            [softened_divergence(logits, target, settings.temperature) for logits in mixed]
+        ).mean()
         terms["sync"] = settings.sync_weight * sync
         terms["recon"] = settings.reconstruction_weight * reconstruction
         terms["cross"] = settings.cross_weight * divergence
@@ -67,6 +72,14 @@ def random_mixed_route(blocks: int, generator: torch.Generator) -> Route:
     code = int(torch.randint(1, 2**blocks - 1, (1,), generator=generator))
     bits = (code >> block & 1 for block in range(blocks))
     return Route(tuple(Variant.TEACHER if bit else Variant.STUDENT for bit in bits))
+
+
+def _prefix_logits(model: PwlModel, batch: Batch, teachers: int) -> Tensor:
+    """Logits of the route whose first blocks are the teacher's, whose features are known."""
+    features: Tensor = model.encoders[teachers - 1](batch.taught[teachers - 1])
+    for block in range(teachers, model.blocks):
+        features = model.student.part(block)(features)
+    return features
 
 
 def _converter_losses(

@@ -34,6 +34,7 @@ from pipeline.settings.quantities import (
     Count,
 )
 from pipeline.settings.training import (
+    AugmentationSettings,
     Distillation,
     JointDistillation,
     OptimiserSettings,
@@ -43,6 +44,7 @@ from pipeline.settings.training import (
 )
 
 __all__ = [
+    "AugmentationSettings",
     "BackendName",
     "BundleSettings",
     "Count",

@@ -75,13 +75,37 @@ class ReferenceDistillation(OptimiserSettings):
 Distillation = Annotated[JointDistillation | ReferenceDistillation, Field(discriminator="recipe")]
 
 
+class AugmentationSettings(Section):
+    """Random changes of the training images, for teacher and student alike; none by default.
+
+    Attributes:
+        flip: left and right change places in every other image.
+        crop: images are moved by up to this many pixels on either axis.
+        rotation: images are turned about their centre by up to this many degrees either way.
+    """
+
+    flip: bool = False
+    crop: Annotated[int, Field(ge=0, le=64)] = 0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether images stay as they are."""
+        return not (self.flip or self.crop or self.rotation)
+
+
 class TrainingSettings(Section):
     """Teacher first, then the student and its converters.
 
     `threads` is part of what makes a run reproducible: float sums depend on it.
+
+    Attributes:
+        feature_cache_mb: the teacher's features are kept if they take no more memory than this;
+            augmented images have features of their own in every epoch, of which none are kept.
     """
 
     threads: Count = 2
+    augmentation: AugmentationSettings = AugmentationSettings()
     teacher: TeacherSettings
     distillation: Distillation
     feature_cache_mb: Annotated[int, Field(ge=0)] = 2048

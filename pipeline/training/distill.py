@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
+from pipeline.training.conditions import Conditions
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch
@@ -27,6 +28,7 @@ def distill(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    conditions: Conditions | None = None,
 ) -> None:
     """Trains the student and the converters of a model in place; the teacher stays as it is.
 
@@ -39,16 +41,20 @@ def distill(
         seed: decides the order of the batches and every random choice of the recipe.
         checkpoint: where an interrupted run goes on from.
         progress: told every loss term.
+        conditions: of the run; those of a default `Conditions` if they are left out.
     """
+    conditions = conditions or Conditions()
+    augmented = conditions.augmentation is not None
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.teacher.eval().requires_grad_(False)
     recipe = recipe_for(settings)
     trainable = recipe.trainable(model)
-    features = TeacherFeatures(model.teacher, inputs, feature_cache_mb)
+    features = TeacherFeatures(model.teacher, inputs, 0 if augmented else feature_cache_mb)
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        batch = Batch(inputs[indices], labels[indices], features.batch(indices))
-        return recipe.loss(model, batch, generator)
+        drawn = conditions.draw(inputs, labels, indices, generator)
+        taught = features.of(drawn.images) if augmented else features.batch(drawn.indices)
+        return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
     phase = Phase(title, trainable.module, trainable.rates, len(labels), seed, checkpoint)

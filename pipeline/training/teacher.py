@@ -12,6 +12,7 @@ from torch import Tensor
 from pipeline.model.blocknet import BlockNet
 from pipeline.progress import Progress
 from pipeline.settings import TeacherSettings
+from pipeline.training.conditions import Conditions
 from pipeline.training.fit import Phase, fit
 
 
@@ -24,6 +25,7 @@ def train_teacher(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    conditions: Conditions | None = None,
 ) -> None:
     """Trains a teacher in place, with cross entropy.
 
@@ -35,12 +37,15 @@ def train_teacher(
         seed: decides the order of the batches.
         checkpoint: where an interrupted run goes on from.
         progress: told the loss.
+        conditions: of the run; those of a default `Conditions` if they are left out.
     """
+    conditions = conditions or Conditions()
     teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        logits = teacher(inputs[indices])
-        loss = F.cross_entropy(logits, labels[indices], label_smoothing=settings.label_smoothing)
+        drawn = conditions.draw(inputs, labels, indices, generator)
+        logits = teacher(drawn.images)
+        loss = F.cross_entropy(logits, drawn.labels, label_smoothing=settings.label_smoothing)
         return {"loss": loss}
 
     rates = [(list(teacher.parameters()), 1.0)]

@@ -16,7 +16,9 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import FamilyModel, Settings, SourceModel, TrainingSettings
+from pipeline.training.augment import Augmentation
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
@@ -65,13 +67,15 @@ class TrainingFiles:
             data_fingerprint(settings.data),
             model.family,
             model.teacher,
-            training.threads,
-            training.teacher,
+            # All that training depends on, also what is added one day, but for the student's part.
+            training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
             source_fingerprint("model", "training"),
             versions("torch", "numpy"),
             machine_kind(),
         )
-        key = fingerprint(teacher_key, model.student, training.distillation)
+        key = fingerprint(
+            teacher_key, model.student, training.distillation, training.feature_cache_mb
+        )
         return cls(
             cache / f"teacher-{teacher_key[:16]}.safetensors",
             cache / f"model-{key[:16]}.safetensors",
@@ -106,6 +110,7 @@ def train(
     model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
+    conditions = _conditions(training, dataset)
 
     def teach() -> None:
         train_teacher(
@@ -116,6 +121,7 @@ def train(
             seed=2 * settings.seed,
             checkpoint=files.teacher.with_suffix(".partial"),
             progress=progress,
+            conditions=conditions,
         )
 
     def teach_student() -> None:
@@ -129,6 +135,7 @@ def train(
             seed=2 * settings.seed + 1,
             checkpoint=files.model.with_suffix(".partial"),
             progress=progress,
+            conditions=conditions,
         )
 
     def keep_teacher() -> None:
@@ -140,6 +147,15 @@ def train(
     with reproducible(training.threads):
         _cached(files.model, model, teach_student, keep, progress)
     return model.eval()
+
+
+def _conditions(training: TrainingSettings, dataset: Dataset) -> Conditions:
+    augmentation = training.augmentation
+    return Conditions(
+        None
+        if augmentation.changes_nothing
+        else Augmentation.of(augmentation, dataset.normalisation)
+    )
 
 
 def _cached(

@@ -1,0 +1,53 @@
+"""What holds for every step of a run, whatever network it trains and by which recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.training.augment import Augmentation
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The examples of one step.
+
+    Attributes:
+        indices: which training images they are, int64 ``[batch]``.
+        images: as the networks see them, ``[batch, channels, height, width]``.
+        labels: int64 ``[batch]``.
+    """
+
+    indices: Tensor
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """See the module.
+
+    Attributes:
+        augmentation: random changes of every image; None for the images as they are.
+    """
+
+    augmentation: Augmentation | None = None
+
+    def draw(
+        self, inputs: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
+    ) -> Drawn:
+        """The examples that a batch of indices means.
+
+        Args:
+            inputs: all normalised training images.
+            labels: all labels.
+            indices: int64 ``[batch]``.
+            generator: of the step; nothing else is random.
+        """
+        images = inputs[indices]
+        if self.augmentation is not None:
+            changes = self.augmentation.draw(len(indices), generator)
+            images = self.augmentation.apply(images, changes)
+        return Drawn(indices, images, labels[indices])

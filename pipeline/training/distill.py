@@ -12,6 +12,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Conditions
+from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch
@@ -40,7 +41,7 @@ def distill(
         feature_cache_mb: memory that the teacher's features may take.
         seed: decides the order of the batches and every random choice of the recipe.
         checkpoint: where an interrupted run goes on from.
-        progress: told every loss term.
+        progress: told every loss term, and early accuracy along every prefix route.
         conditions: of the run; those of a default `Conditions` if they are left out.
     """
     conditions = conditions or Conditions()
@@ -57,6 +58,10 @@ def distill(
         return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
-    phase = Phase(title, trainable.module, trainable.rates, len(labels), seed, checkpoint)
+    early = EarlyImages(inputs, labels)
+    phase = Phase(
+        *(title, trainable.module, trainable.rates, len(labels), seed, checkpoint),
+        watch=lambda: early.of_routes(model, features),
+    )
     fit(phase, settings, step, progress)
     model.eval()

@@ -24,6 +24,8 @@ from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
 Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
+#: Gives shares of right answers, by name, of `Phase.module` in eval mode.
+Watch = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Phase:
         images: number of training images.
         seed: decides the order of the batches.
         checkpoint: where to save after every epoch, and to go on from.
+        watch: early metrics: asked after every epoch, and thrice within the first one. It must
+            change nothing and draw no random numbers.
     """
 
     title: str
@@ -45,6 +49,7 @@ class Phase:
     images: int
     seed: int
     checkpoint: Path
+    watch: Watch = dict
 
 
 @contextmanager
@@ -67,7 +72,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
         phase: what is trained.
         settings: epochs, batch size, optimiser, schedule.
         step: the loss terms for a batch of image indices ``[batch]``.
-        progress: told the mean of every loss term.
+        progress: told the mean of every loss term, and what `phase.watch` sees.
 
     Raises:
         UsageError: the loss is not finite any more, or the data does not fill one batch.
@@ -91,6 +96,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
     trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
     scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
     first = _resume(phase, optimiser, scheduler) if phase.checkpoint.exists() else 0
+    early = {batches * quarter // 4 for quarter in (1, 2, 3)} - {0, batches}
     with progress.task(phase.title, total=settings.epochs * batches) as task:
         if first:
             task.advance(first * batches, f"going on after epoch {first}")
@@ -99,7 +105,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
             generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
             order = torch.randperm(phase.images, generator=generator)
             phase.module.train()
-            means: dict[str, float] = {}
+            sums: dict[str, float] = {}
             for batch in range(batches):
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 terms = step(indices, generator)
@@ -116,15 +122,34 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
                 optimiser.step()
                 scheduler.step()
                 for name, value in terms.items():
-                    means[name] = means.get(name, 0.0) + value.item() / batches
+                    sums[name] = sums.get(name, 0.0) + value.item()
                 task.advance(1)
-            shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+                if epoch == 0 and batch + 1 in early:
+                    means = {name: value / (batch + 1) for name, value in sums.items()}
+                    task.advance(0, f"in epoch 1  {_shown(_watched(phase), means)}")
+            means = {name: value / batches for name, value in sums.items()}
+            shown = _shown(_watched(phase), means)
             task.advance(0, f"epoch {epoch + 1}/{settings.epochs}  {shown}")
             if epoch + 1 < settings.epochs:
                 _save(phase, optimiser, scheduler, epoch + 1)
     optimiser.zero_grad(set_to_none=True)
     phase.module.eval()
     phase.checkpoint.unlink(missing_ok=True)
+
+
+def _watched(phase: Phase) -> Mapping[str, float]:
+    phase.module.eval()
+    found = phase.watch()
+    phase.module.train()
+    return found
+
+
+def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
+    """Both in few columns: five loss terms and six routes have to fit beside a bar."""
+    terms = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+    if not accuracy:
+        return terms
+    return f"{' '.join(f'{100 * share:.0f}' for share in accuracy.values())} % right  {terms}"
 
 
 def _scheduler(
@@ -140,7 +165,8 @@ def _scheduler(
         optimiser,
         max_lr=[settings.learning_rate * scale for scale in scales],
         total_steps=steps + 1,  # the step after the last batch must exist too
-        pct_start=0.2,
+        # A fifth of five would be a rise of no step at all, over which torch divides by zero.
+        pct_start=0.25 if steps == 4 else 0.2,
         div_factor=10,
         final_div_factor=100,
         cycle_momentum=False,

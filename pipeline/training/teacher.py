@@ -13,6 +13,7 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.progress import Progress
 from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Conditions
+from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
 
 
@@ -36,7 +37,7 @@ def train_teacher(
         settings: the ``[training.teacher]`` table.
         seed: decides the order of the batches.
         checkpoint: where an interrupted run goes on from.
-        progress: told the loss.
+        progress: told the loss and early accuracy.
         conditions: of the run; those of a default `Conditions` if they are left out.
     """
     conditions = conditions or Conditions()
@@ -49,5 +50,9 @@ def train_teacher(
         return {"loss": loss}
 
     rates = [(list(teacher.parameters()), 1.0)]
-    phase = Phase("train teacher", teacher, rates, len(labels), seed, checkpoint)
+    early = EarlyImages(inputs, labels)
+    phase = Phase(
+        *("train teacher", teacher, rates, len(labels), seed, checkpoint),
+        watch=lambda: early.of_network(teacher),
+    )
     fit(phase, settings, step, progress)

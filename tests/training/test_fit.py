@@ -91,6 +91,13 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert not equal(whole, network())
 
 
+@pytest.mark.parametrize("epochs", range(1, 7))
+def test_runs_of_few_steps_have_a_schedule_too(epochs: int, tmp_path: Path) -> None:
+    module = network()
+    train(module, tmp_path / "checkpoint", epochs=epochs, batch_size=32)
+    assert not equal(module, network())
+
+
 def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:
     train(network(), tmp_path / "checkpoint")
     assert not any(tmp_path.iterdir())

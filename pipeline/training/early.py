@@ -1,0 +1,60 @@
+"""Early metrics: how many of a few training images are labelled right while training goes on.
+
+The test set has no part in them. The images are always the same ones, seen as they are (never
+augmented), and the networks run in eval mode, as they would when they ship.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import prefix_routes
+from pipeline.training.features import TeacherFeatures
+
+_MOST = 256
+_SHARE = 8  # looking costs little beside an epoch: an eighth of the images forward, none backward
+
+
+class EarlyImages:
+    """The few images, taken evenly from all that there are.
+
+    Args:
+        inputs: all normalised training images ``[n, channels, height, width]``.
+        labels: all labels, int64 ``[n]``.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        count = max(1, min(_MOST, len(labels) // _SHARE))
+        self._indices = torch.arange(count) * len(labels) // count
+        self._inputs, self._labels = inputs, labels[self._indices]
+
+    @torch.no_grad()
+    def of_network(self, network: BlockNet) -> dict[str, float]:
+        """The share of right answers of a network in eval mode."""
+        return {"accuracy": self._right(network(self._inputs[self._indices]))}
+
+    @torch.no_grad()
+    def of_routes(self, model: PwlModel, features: TeacherFeatures) -> dict[str, float]:
+        """The share of right answers along every prefix route in which the student has a part.
+
+        Args:
+            model: in eval mode.
+            features: of its teacher and all training images.
+        """
+        taught = features.batch(self._indices)
+        found: dict[str, float] = {}
+        for teachers, route in enumerate(prefix_routes(model.blocks)[:-1]):
+            if teachers:
+                flow = model.encoders[teachers - 1](taught[teachers - 1])
+            else:
+                flow = self._inputs[self._indices]
+            for block in range(teachers, model.blocks):
+                flow = model.student.part(block)(flow)
+            found[f"accuracy/{route}"] = self._right(flow)
+        return found
+
+    def _right(self, logits: Tensor) -> float:
+        return float((logits.argmax(dim=1) == self._labels).float().mean())

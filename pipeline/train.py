@@ -14,6 +14,7 @@ from pipeline.command import command
 def train(
     profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
     cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
+    logs: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's logs.")] = None,
 ) -> None:
     """Trains the teacher, the student and the converters of a profile, and scores every route.
 
@@ -24,10 +25,12 @@ def train(
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.settings import load_settings
+    from pipeline.training.journal import TensorBoardJournal
     from pipeline.training.score import score
 
     settings = load_settings(profile)
-    scored = score(settings, cache, progress_for_terminal())
+    journal = TensorBoardJournal(logs) if logs else None
+    scored = score(settings, cache, progress_for_terminal(), journal=journal)
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

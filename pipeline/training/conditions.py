@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from pipeline.training.augment import Augmentation
+from pipeline.training.journal import Journal, NoJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ class Conditions:
 
     Attributes:
         augmentation: random changes of every image; None for the images as they are.
+        journal: where losses, learning rates and accuracies are written down.
     """
 
     augmentation: Augmentation | None = None
+    journal: Journal = field(default_factory=NoJournal)
 
     def draw(
         self, inputs: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator

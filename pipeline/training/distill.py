@@ -60,8 +60,8 @@ def distill(
     title = f"distil ({settings.recipe})"
     early = EarlyImages(inputs, labels)
     phase = Phase(
-        *(title, trainable.module, trainable.rates, len(labels), seed, checkpoint),
+        *(title, "distillation", trainable.module, trainable.rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_routes(model, features),
     )
-    fit(phase, settings, step, progress)
+    fit(phase, settings, step, progress, conditions)
     model.eval()

@@ -13,6 +13,7 @@ from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel, evaluate
+from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.train import TrainingFiles, train, training_tables
 from pipeline.training.trained import Description, Trained
 
@@ -36,7 +37,11 @@ class Scored(EvaluatedModel):
 
 
 def score(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    others: Sequence[Route] = (),
+    journal: Journal | None = None,
 ) -> Scored:
     """Trains the model of a profile and scores it, each from the cache where it is there.
 
@@ -45,6 +50,7 @@ def score(
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
         others: routes to score beside those that ship.
+        journal: where losses and the accuracy of every route are written down, if anywhere.
 
     Raises:
         UsageError: settings, data or routes are wrong.
@@ -55,11 +61,15 @@ def score(
     home = cache / "training"
     dataset = load_dataset(settings.data, settings.seed)
     files = TrainingFiles.of(settings, home)
-    model = train(settings, dataset, files, progress)
+    model = train(settings, dataset, files, progress, journal)
     found = [evaluate(model, dataset, shipped, files.evaluation(), progress)]
     found += [
         evaluate(model, dataset, [route], files.evaluation(route), progress)
         for route in routes[len(shipped) :]
     ]
     description = Description.of(tables, dataset)
-    return Scored(model, dataset, routes, np.concatenate(found), description, files.model)
+    scored = Scored(model, dataset, routes, np.concatenate(found), description, files.model)
+    with (journal or NoJournal()).page("routes", -1) as page:
+        shares = zip(routes, scored.accuracy, strict=True)
+        page.write({f"test accuracy/{route}": found.top1 for route, found in shares}, 0)
+    return scored

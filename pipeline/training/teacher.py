@@ -52,7 +52,7 @@ def train_teacher(
     rates = [(list(teacher.parameters()), 1.0)]
     early = EarlyImages(inputs, labels)
     phase = Phase(
-        *("train teacher", teacher, rates, len(labels), seed, checkpoint),
+        *("train teacher", "teacher", teacher, rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_network(teacher),
     )
-    fit(phase, settings, step, progress)
+    fit(phase, settings, step, progress, conditions)

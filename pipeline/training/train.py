@@ -23,6 +23,7 @@ from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
+from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
@@ -91,7 +92,11 @@ class TrainingFiles:
 
 
 def train(
-    settings: Settings, dataset: Dataset, files: TrainingFiles, progress: Progress
+    settings: Settings,
+    dataset: Dataset,
+    files: TrainingFiles,
+    progress: Progress,
+    journal: Journal | None = None,
 ) -> PwlModel:
     """The trained model of a profile, in eval mode, from the cache where it is there.
 
@@ -102,6 +107,7 @@ def train(
         dataset: what its ``[data]`` table names.
         files: where trained weights are kept; their folder is made when it is missing.
         progress: told losses.
+        journal: where they are written down, if anywhere.
 
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
@@ -110,7 +116,7 @@ def train(
     model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
-    conditions = _conditions(training, dataset)
+    conditions = _conditions(training, dataset, journal or NoJournal())
 
     def teach() -> None:
         train_teacher(
@@ -149,13 +155,11 @@ def train(
     return model.eval()
 
 
-def _conditions(training: TrainingSettings, dataset: Dataset) -> Conditions:
-    augmentation = training.augmentation
-    return Conditions(
-        None
-        if augmentation.changes_nothing
-        else Augmentation.of(augmentation, dataset.normalisation)
-    )
+def _conditions(training: TrainingSettings, dataset: Dataset, journal: Journal) -> Conditions:
+    augmentation = None
+    if not training.augmentation.changes_nothing:
+        augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
+    return Conditions(augmentation, journal)
 
 
 def _cached(

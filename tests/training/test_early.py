@@ -55,7 +55,9 @@ def train(module: nn.Module, folder: Path, *, watched: bool, epochs: int = 2) ->
         assert not module.training
         return {"accuracy": float((module(IMAGES).argmax(1) == LABELS).float().mean())}
 
-    phase = Phase("test", module, [(list(module.parameters()), 1.0)], 32, 3, folder / "checkpoint")
+    phase = Phase(
+        "test", "test", module, [(list(module.parameters()), 1.0)], 32, 3, folder / "checkpoint"
+    )
     if watched:
         phase = Phase(*(getattr(phase, name) for name in Phase.__slots__[:-1]), watch=watch)
     settings = OptimiserSettings(epochs=epochs, batch_size=4, learning_rate=0.2)

@@ -32,7 +32,7 @@ def train(
         logits = module(IMAGES[indices] + noise)
         return {"loss": nn.functional.cross_entropy(logits, LABELS[indices])}
 
-    phase = Phase("test", module, [(list(module.parameters()), 1.0)], 32, 3, checkpoint)
+    phase = Phase("test", "test", module, [(list(module.parameters()), 1.0)], 32, 3, checkpoint)
     fit(phase, options, step, progress or Silent())
 
 

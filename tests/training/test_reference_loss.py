@@ -169,7 +169,7 @@ def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     module = nn.ParameterList([weight, converter])
     step: Callable[..., Mapping[str, Tensor]] = lambda *_: {"loss": weight + converter}  # noqa: E731
     groups = [([weight], 1.0), ([converter], settings.converter_rate_scale)]
-    phase = Phase("test", module, groups, 4, 0, tmp_path / "checkpoint")
+    phase = Phase("test", "test", module, groups, 4, 0, tmp_path / "checkpoint")
     fit(phase, settings, step, Silent())
     for found, scale in ((weight, 1.0), (converter, 0.2)):
         value, velocity = 1.0, 0.0

@@ -100,11 +100,15 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        precision: of forward pass and gradients; "bf16" pays where the processor multiplies
+            bfloat16 matrices (GPUs, Intel's AMX). Weights, losses and the teacher's features are
+            float32 all the same.
         feature_cache_mb: the teacher's features are kept if they take no more memory than this;
             augmented images have features of their own in every epoch, of which none are kept.
     """
 
     threads: Count = 2
+    precision: Literal["fp32", "bf16"] = "fp32"
     augmentation: AugmentationSettings = AugmentationSettings()
     teacher: TeacherSettings
     distillation: Distillation

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -32,10 +34,12 @@ class Conditions:
 
     Attributes:
         augmentation: random changes of every image; None for the images as they are.
+        precision: what convolutions and matrix products are computed in; all else is float32.
         journal: where losses, learning rates and accuracies are written down.
     """
 
     augmentation: Augmentation | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
     journal: Journal = field(default_factory=NoJournal)
 
     def draw(
@@ -54,3 +58,9 @@ class Conditions:
             changes = self.augmentation.draw(len(indices), generator)
             images = self.augmentation.apply(images, changes)
         return Drawn(indices, images, labels[indices])
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """Within it networks compute in this precision; teachers' features belong outside."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast("cpu", torch.bfloat16)

@@ -55,7 +55,8 @@ def distill(
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         drawn = conditions.draw(inputs, labels, indices, generator)
         taught = features.of(drawn.images) if augmented else features.batch(drawn.indices)
-        return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
+        with conditions.arithmetic():
+            return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
     early = EarlyImages(inputs, labels)

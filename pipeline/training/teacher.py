@@ -45,7 +45,8 @@ def train_teacher(
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         drawn = conditions.draw(inputs, labels, indices, generator)
-        logits = teacher(drawn.images)
+        with conditions.arithmetic():
+            logits = teacher(drawn.images).float()
         loss = F.cross_entropy(logits, drawn.labels, label_smoothing=settings.label_smoothing)
         return {"loss": loss}
 

@@ -131,6 +131,8 @@ def train(
         )
 
     def teach_student() -> None:
+        if training.precision == "bf16" and "amx_tile" not in machine_kind():
+            progress.say('precision = "bf16": slower on this processor, most likely: it has no AMX')
         _cached(files.teacher, model.teacher, teach, keep_teacher, progress)
         distill(
             model,
@@ -159,7 +161,7 @@ def _conditions(training: TrainingSettings, dataset: Dataset, journal: Journal) 
     augmentation = None
     if not training.augmentation.changes_nothing:
         augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
-    return Conditions(augmentation, journal)
+    return Conditions(augmentation, training.precision, journal)
 
 
 def _cached(

@@ -14,6 +14,7 @@ from pipeline.command import command
 def train(
     profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
     cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
+    logs: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's logs.")] = None,
 ) -> None:
     """Trains the teacher, the student and the converters of a profile, and scores every route.
 
@@ -25,11 +26,13 @@ def train(
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
+    from pipeline.training.journal import TensorBoardJournal
     from pipeline.training.train import training_table
 
     settings = load_settings(profile)
     training_table(settings)
-    scored = scheduled_model(settings, cache, progress_for_terminal()).evaluated
+    journal = TensorBoardJournal(logs) if logs else None
+    scored = scheduled_model(settings, cache, progress_for_terminal(), journal=journal).evaluated
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

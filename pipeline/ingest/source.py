@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.model.pwl import PwlModel
     from pipeline.training.data.images import Dataset, ImageSpec
+    from pipeline.training.journal import Journal
     from pipeline.training.score import TrainedModel
 
 
@@ -27,13 +28,16 @@ class OpenModel:
     spec: ImageSpec
 
 
-def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
+def model_of(
+    settings: Settings, cache: Path, progress: Progress, journal: Journal | None = None
+) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
+        journal: where training writes its losses, if anywhere.
 
     Raises:
         UsageError: settings, data and source do not fit together.
@@ -45,14 +49,14 @@ def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedMode
 
     source = settings.model
     if not isinstance(source, SourceModel):
-        return TrainedModel(settings, cache, progress)
+        return TrainedModel(settings, cache, progress, journal=journal)
 
     def make(settings: Settings, dataset: Dataset) -> Fresh:
         model, content = _ingest(settings, source, dataset)
         return Fresh(model, fingerprint(source_content(settings), content))
 
     if settings.training is not None:
-        return TrainedModel(settings, cache, progress, make)
+        return TrainedModel(settings, cache, progress, make, journal)
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{source.kind} model", total=1) as task:
         fresh = make(settings, dataset)

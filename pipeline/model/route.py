@@ -71,6 +71,11 @@ class Route:
         """Whether it is the teacher itself."""
         return Variant.STUDENT not in self.variants
 
+    @property
+    def mixed(self) -> bool:
+        """Whether it has blocks of both."""
+        return len(set(self.variants)) > 1
+
     def units(self) -> tuple[UnitId, ...]:
         """The units in execution order, with a converter wherever the variant changes."""
         found: list[UnitId] = []

@@ -13,6 +13,7 @@ from pipeline.schedule.choice import Choice
 from pipeline.schedule.choose import choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel
+from pipeline.training.journal import Journal, NoJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,11 @@ class ScheduledModel:
 
 
 def scheduled_model(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    others: Sequence[Route] = (),
+    journal: Journal | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -40,13 +45,17 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
+        journal: where training writes its losses, and every route its accuracy.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    model = model_of(settings, cache, progress)
+    model = model_of(settings, cache, progress, journal)
     routes_with(model.blueprint.blocks, others)  # refuses those of another length
     chosen = choose(settings.schedule, model)
     routes = list(dict.fromkeys([*chosen.routes, *others]))
     evaluated = model.serving(chosen.serves, routes)
+    with (journal or NoJournal()).page("routes", -1) as page:
+        found = zip(routes, evaluated.accuracy, strict=True)
+        page.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
     return ScheduledModel(evaluated, len(chosen.routes), chosen.choice)

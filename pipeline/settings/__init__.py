@@ -36,6 +36,7 @@ from pipeline.settings.quantities import (
 )
 from pipeline.settings.schedule import OrderName, ScheduleSettings
 from pipeline.settings.training import (
+    AugmentationSettings,
     Distillation,
     JointDistillation,
     OptimiserSettings,
@@ -46,6 +47,7 @@ from pipeline.settings.training import (
 
 __all__ = [
     "SOURCE_KINDS",
+    "AugmentationSettings",
     "BackendName",
     "BundleSettings",
     "Count",

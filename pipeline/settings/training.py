@@ -11,18 +11,20 @@ from pipeline.settings.quantities import Count, Rate, Share, Weight
 
 
 class OptimiserSettings(Section):
-    """SGD with Nesterov momentum.
+    """SGD with momentum.
 
     Attributes:
         learning_rate: the highest of the schedule.
         gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
             for without a final normalisation its logits and gradients drive each other up.
+        nesterov: look ahead along the momentum, or use it plainly, as the paper does.
     """
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Rate = 0.05
     momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    nesterov: bool = True
     weight_decay: Weight = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
     gradient_norm: Rate | None = None
@@ -55,24 +57,51 @@ class JointDistillation(OptimiserSettings):
 
 
 class ReferenceDistillation(OptimiserSettings):
-    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step."""
+    """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step.
+
+    Attributes:
+        cross: the mixed networks of one step: "random" draws one of all that there are, "all" is
+            the mean over every route that ships, which narrow students on short schedules need.
+        converter_rate_scale: times the learning rate is that of the converters.
+    """
 
     recipe: Literal["reference"]
+    nesterov: bool = False
     schedule: Literal["one-cycle", "cosine"] = "cosine"
     alpha: Share = 0.4
     temperature: Rate = 2.0
     sync_weight: Weight = 1.0
     reconstruction_weight: Weight = 1.0
     cross_weight: Weight = 2.0
+    cross: Literal["random", "all"] = "random"
     converter_rate_scale: Rate = 0.2
 
     @property
     def depends_on_routes(self) -> bool:
         """Whether the model serves only the routes that it is trained for."""
-        return False
+        return self.cross == "all"
 
 
 Distillation = Annotated[JointDistillation | ReferenceDistillation, Field(discriminator="recipe")]
+
+
+class AugmentationSettings(Section):
+    """Random changes of the training images, for teacher and student alike; none by default.
+
+    Attributes:
+        flip: left and right change places in every other image.
+        crop: images are moved by up to this many pixels on either axis.
+        rotation: images are turned about their centre by up to this many degrees either way.
+    """
+
+    flip: bool = False
+    crop: Annotated[int, Field(ge=0, le=64)] = 0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether images stay as they are."""
+        return not (self.flip or self.crop or self.rotation)
 
 
 class TrainingSettings(Section):
@@ -81,10 +110,17 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        precision: of forward pass and gradients; "bf16" pays where the processor multiplies
+            bfloat16 matrices (GPUs, Intel's AMX). Weights, losses and the teacher's features are
+            float32 all the same.
         teacher: None only where the model's source gives a teacher that is trained already.
+        feature_cache_mb: the teacher's features are kept if they take no more memory than this;
+            augmented images have features of their own in every epoch, of which none are kept.
     """
 
     threads: Count = 2
+    precision: Literal["fp32", "bf16"] = "fp32"
+    augmentation: AugmentationSettings = AugmentationSettings()
     teacher: TeacherSettings | None = None
     distillation: Distillation
     feature_cache_mb: Annotated[int, Field(ge=0)] = 2048

@@ -12,6 +12,8 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
+from pipeline.training.conditions import Conditions
+from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch
@@ -29,6 +31,7 @@ def distill(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    conditions: Conditions | None = None,
 ) -> None:
     """Trains the student and the converters of a model in place; the teacher stays as it is.
 
@@ -41,19 +44,30 @@ def distill(
         feature_cache_mb: memory that the teacher's features may take.
         seed: decides the order of the batches and every random choice of the recipe.
         checkpoint: where an interrupted run goes on from.
-        progress: told every loss term.
+        progress: told every loss term, and early accuracy along every route.
+        conditions: of the run; those of a default `Conditions` if they are left out.
     """
+    conditions = conditions or Conditions()
+    augmented = conditions.augmentation is not None
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.teacher.eval().requires_grad_(False)
     recipe = recipe_for(settings, routes)
     trainable = recipe.trainable(model)
-    features = TeacherFeatures(model.teacher, inputs, feature_cache_mb)
+    features = TeacherFeatures(model.teacher, inputs, 0 if augmented else feature_cache_mb)
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        batch = Batch(inputs[indices], labels[indices], features.batch(indices))
-        return recipe.loss(model, batch, generator)
+        drawn = conditions.draw(inputs, labels, indices, generator)
+        taught = features.of(drawn.images) if augmented else features.batch(drawn.indices)
+        with conditions.arithmetic():
+            return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
-    phase = Phase(title, trainable.module, trainable.rates, len(labels), seed, checkpoint)
-    fit(phase, settings, step, progress)
+    early = EarlyImages(inputs, labels)
+    student = Route.prefix(model.blocks, 0)
+    watched = [route for route in routes or [student] if not route.all_teacher]
+    phase = Phase(
+        *(title, "distillation", trainable.module, trainable.rates, len(labels), seed, checkpoint),
+        watch=lambda: early.of_routes(model, features, watched),
+    )
+    fit(phase, settings, step, progress, conditions)
     model.eval()

@@ -18,7 +18,8 @@ class TeacherFeatures:
     Args:
         teacher: used in eval mode and never trained.
         inputs: normalised images ``[n, channels, height, width]``.
-        cache_mb: keep all features if they take no more than this, else compute batch by batch.
+        cache_mb: keep all features if they take no more than this, else compute batch by batch;
+            0 keeps none.
     """
 
     def __init__(self, teacher: BlockNet, inputs: Tensor, cache_mb: int) -> None:
@@ -32,15 +33,17 @@ class TeacherFeatures:
         """Per part the output for images `indices`; the last one is the logits ``[n, classes]``."""
         if self._cache is not None:
             return [outputs[indices] for outputs in self._cache]
-        return self._compute(self._inputs[indices])
+        return self.of(self._inputs[indices])
 
     def _everything(self) -> list[Tensor]:
-        batches = [self._compute(images) for images in torch.split(self._inputs, _BATCH)]
+        batches = [self.of(images) for images in torch.split(self._inputs, _BATCH)]
         return [torch.cat(outputs) for outputs in zip(*batches, strict=True)]
 
     @torch.no_grad()
-    def _compute(self, features: Tensor) -> list[Tensor]:
+    def of(self, images: Tensor) -> list[Tensor]:
+        """Per part the output for any images, such as augmented ones; nothing is kept."""
         outputs: list[Tensor] = []
+        features = images
         for index in range(len(self._teacher)):
             features = self._teacher.part(index)(features)
             outputs.append(features)

@@ -21,9 +21,12 @@ from pipeline.errors import UsageError
 from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.conditions import Conditions
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
 Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
+#: Gives shares of right answers, by name, of `Phase.module` in eval mode.
+Watch = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,24 @@ class Phase:
 
     Attributes:
         title: what a person calls it.
+        name: of its page in the journal.
         module: all that is trained and its buffers; its state is what a checkpoint holds.
         rates: groups of parameters with their scale of the learning rate.
         images: number of training images.
         seed: decides the order of the batches.
         checkpoint: where to save after every epoch, and to go on from.
+        watch: early metrics: asked after every epoch, and thrice within the first one. It must
+            change nothing and draw no random numbers.
     """
 
     title: str
+    name: str
     module: nn.Module
     rates: Sequence[tuple[Sequence[nn.Parameter], float]]
     images: int
     seed: int
     checkpoint: Path
+    watch: Watch = dict
 
 
 @contextmanager
@@ -60,19 +68,27 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progress) -> None:
+def fit(
+    phase: Phase,
+    settings: OptimiserSettings,
+    step: Step,
+    progress: Progress,
+    conditions: Conditions | None = None,
+) -> None:
     """Trains `phase.module` in place.
 
     Args:
         phase: what is trained.
         settings: epochs, batch size, optimiser, schedule.
         step: the loss terms for a batch of image indices ``[batch]``.
-        progress: told the mean of every loss term.
+        progress: told the mean of every loss term, and what `phase.watch` sees.
+        conditions: of the run; its journal holds the same, and the learning rate.
 
     Raises:
         UsageError: the loss is not finite any more, or the data does not fill one batch.
         IntegrityError: the checkpoint to go on from is damaged.
     """
+    conditions = conditions or Conditions()
     batches = phase.images // settings.batch_size
     if batches == 0:
         raise UsageError(
@@ -86,12 +102,16 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
         ],
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
-        nesterov=True,
+        nesterov=settings.nesterov,
     )
     trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
     scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
     first = _resume(phase, optimiser, scheduler) if phase.checkpoint.exists() else 0
-    with progress.task(phase.title, total=settings.epochs * batches) as task:
+    early = {batches * quarter // 4 for quarter in (1, 2, 3)} - {0, batches}
+    with (
+        progress.task(phase.title, total=settings.epochs * batches) as task,
+        conditions.journal.page(phase.name, first * batches) as page,
+    ):
         if first:
             task.advance(first * batches, f"going on after epoch {first}")
         for epoch in range(first, settings.epochs):
@@ -99,7 +119,7 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
             generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
             order = torch.randperm(phase.images, generator=generator)
             phase.module.train()
-            means: dict[str, float] = {}
+            losses = _Means()
             for batch in range(batches):
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 terms = step(indices, generator)
@@ -114,17 +134,54 @@ def fit(phase: Phase, settings: OptimiserSettings, step: Step, progress: Progres
                 if settings.gradient_norm is not None:
                     nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
                 optimiser.step()
+                rate = optimiser.param_groups[0]["lr"]
                 scheduler.step()
-                for name, value in terms.items():
-                    means[name] = means.get(name, 0.0) + value.item() / batches
+                losses.add(terms)
                 task.advance(1)
-            shown = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
-            task.advance(0, f"epoch {epoch + 1}/{settings.epochs}  {shown}")
+                whole = batch + 1 == batches
+                if whole or (epoch == 0 and batch + 1 in early):
+                    accuracy, means = _watched(phase), losses.now()
+                    when = f"epoch {epoch + 1}/{settings.epochs}" if whole else "in epoch 1"
+                    task.advance(0, f"{when}  {_shown(accuracy, means)}")
+                    numbers = {f"loss/{name}": value for name, value in means.items()}
+                    numbers |= {"learning rate": rate, **accuracy}
+                    page.write(numbers, epoch * batches + batch + 1)
             if epoch + 1 < settings.epochs:
                 _save(phase, optimiser, scheduler, epoch + 1)
     optimiser.zero_grad(set_to_none=True)
     phase.module.eval()
     phase.checkpoint.unlink(missing_ok=True)
+
+
+class _Means:
+    """The means of the loss terms of an epoch, as far as it is."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._batches = 0
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        self._batches += 1
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.item()
+
+    def now(self) -> dict[str, float]:
+        return {name: value / self._batches for name, value in self._sums.items()}
+
+
+def _watched(phase: Phase) -> Mapping[str, float]:
+    phase.module.eval()
+    found = phase.watch()
+    phase.module.train()
+    return found
+
+
+def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
+    """Both in few columns: five loss terms and six routes have to fit beside a bar."""
+    terms = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+    if not accuracy:
+        return terms
+    return f"{' '.join(f'{100 * share:.0f}' for share in accuracy.values())} % right  {terms}"
 
 
 def _scheduler(
@@ -140,7 +197,8 @@ def _scheduler(
         optimiser,
         max_lr=[settings.learning_rate * scale for scale in scales],
         total_steps=steps + 1,  # the step after the last batch must exist too
-        pct_start=0.2,
+        # A fifth of five would be a rise of no step at all, over which torch divides by zero.
+        pct_start=0.25 if steps == 4 else 0.2,
         div_factor=10,
         final_div_factor=100,
         cycle_momentum=False,

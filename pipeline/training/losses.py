@@ -1,4 +1,4 @@
-"""The loss terms of distillation."""
+"""The loss terms of distillation, in float32 whatever the networks compute in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def softened_divergence(logits: Tensor, target: Tensor, temperature: float) -> T
         target: the teacher's logits, ``[n, classes]``.
         temperature: T.
     """
-    learned = F.log_softmax(logits / temperature, dim=1)
-    wanted = F.softmax(target / temperature, dim=1)
+    learned = F.log_softmax(logits.float() / temperature, dim=1)
+    wanted = F.softmax(target.float() / temperature, dim=1)
     return temperature**2 * F.kl_div(learned, wanted, reduction="batchmean")
 
 
@@ -23,11 +23,12 @@ def distillation(
     logits: Tensor, labels: Tensor, target: Tensor, alpha: float, temperature: float
 ) -> Tensor:
     """``alpha * CE(labels) + (1 - alpha) * T² * KL(teacher)``."""
-    hard = F.cross_entropy(logits, labels)
+    hard = F.cross_entropy(logits.float(), labels)
     return alpha * hard + (1 - alpha) * softened_divergence(logits, target, temperature)
 
 
 def feature_distance(left: Tensor, right: Tensor) -> Tensor:
     """Mean squared error plus one minus the cosine of the flattened features (arXiv 2509.22319)."""
+    left, right = left.float(), right.float()
     cosine = F.cosine_similarity(left.flatten(1), right.flatten(1), dim=1)
     return F.mse_loss(left, right) + (1 - cosine).mean()

@@ -14,6 +14,7 @@ from pipeline.settings import Settings
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel
+from pipeline.training.journal import Journal
 from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
 
 
@@ -25,6 +26,7 @@ class TrainedModel:
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
         make: initialises the model for a data set.
+        journal: where losses are written down, if anywhere.
 
     Raises:
         UsageError: the data is missing, or the model is not trained here.
@@ -36,10 +38,12 @@ class TrainedModel:
         cache: Path,
         progress: Progress,
         make: Callable[[Settings, Dataset], Fresh] = fresh_model,
+        journal: Journal | None = None,
     ) -> None:
         training_table(settings)
         self._settings = settings
         self._progress = progress
+        self._journal = journal
         self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
         fresh = make(settings, self._dataset)
         self.blueprint = fresh.model
@@ -55,7 +59,11 @@ class TrainedModel:
         files = self._files.serving(self._settings, serves)
         if files.model not in self._models:
             model = deepcopy(self.blueprint)
-            train(self._settings, self._dataset, model, files, serves, self._progress)
+            train(
+                *(self._settings, self._dataset, model, files, serves),
+                progress=self._progress,
+                journal=self._journal,
+            )
             self._models[files.model] = model
         model = self._models[files.model]
         found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)

@@ -12,6 +12,8 @@ from torch import Tensor
 from pipeline.model.blocknet import BlockNet
 from pipeline.progress import Progress
 from pipeline.settings import TeacherSettings
+from pipeline.training.conditions import Conditions
+from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
 
 
@@ -24,6 +26,7 @@ def train_teacher(
     seed: int,
     checkpoint: Path,
     progress: Progress,
+    conditions: Conditions | None = None,
 ) -> None:
     """Trains a teacher in place, with cross entropy.
 
@@ -34,15 +37,23 @@ def train_teacher(
         settings: the ``[training.teacher]`` table.
         seed: decides the order of the batches.
         checkpoint: where an interrupted run goes on from.
-        progress: told the loss.
+        progress: told the loss and early accuracy.
+        conditions: of the run; those of a default `Conditions` if they are left out.
     """
+    conditions = conditions or Conditions()
     teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        logits = teacher(inputs[indices])
-        loss = F.cross_entropy(logits, labels[indices], label_smoothing=settings.label_smoothing)
+        drawn = conditions.draw(inputs, labels, indices, generator)
+        with conditions.arithmetic():
+            logits = teacher(drawn.images).float()
+        loss = F.cross_entropy(logits, drawn.labels, label_smoothing=settings.label_smoothing)
         return {"loss": loss}
 
     rates = [(list(teacher.parameters()), 1.0)]
-    phase = Phase("train teacher", teacher, rates, len(labels), seed, checkpoint)
-    fit(phase, settings, step, progress)
+    early = EarlyImages(inputs, labels)
+    phase = Phase(
+        *("train teacher", "teacher", teacher, rates, len(labels), seed, checkpoint),
+        watch=lambda: early.of_network(teacher),
+    )
+    fit(phase, settings, step, progress, conditions)

@@ -16,11 +16,14 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
+from pipeline.training.augment import Augmentation
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
+from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
@@ -102,13 +105,13 @@ class TrainingFiles:
             model.family,
             teacher,
             content,
-            training.threads,
-            training.teacher,
+            # All that training depends on, also what is added one day, but for the student's part.
+            training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
             source_fingerprint("model", "training"),
             versions("torch", "numpy"),
             machine_kind(),
         )
-        key = fingerprint(teacher_key, student, training.distillation)
+        key = fingerprint(teacher_key, student, training.distillation, training.feature_cache_mb)
         return cls(
             cache / f"teacher-{teacher_key[:16]}.safetensors",
             cache / f"model-{key[:16]}.safetensors",
@@ -136,6 +139,7 @@ def train(
     files: TrainingFiles,
     serves: Sequence[Route] | None,
     progress: Progress,
+    journal: Journal | None = None,
 ) -> None:
     """Trains the model of a profile in place, or fills it from the cache; it ends in eval mode.
 
@@ -148,6 +152,7 @@ def train(
         files: where trained weights are kept; their folder is made when it is missing.
         serves: the routes to train for; None: any.
         progress: told losses.
+        journal: where they are written down, if anywhere.
 
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
@@ -155,6 +160,7 @@ def train(
     training = training_table(settings)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
+    conditions = _conditions(training, dataset, journal or NoJournal())
 
     def teach(table: TeacherSettings) -> None:
         train_teacher(
@@ -165,9 +171,12 @@ def train(
             seed=2 * settings.seed,
             checkpoint=files.teacher.with_suffix(".partial"),
             progress=progress,
+            conditions=conditions,
         )
 
     def teach_student() -> None:
+        if training.precision == "bf16" and "amx_tile" not in machine_kind():
+            progress.say('precision = "bf16": slower on this processor, most likely: it has no AMX')
         if table := training.teacher:
             _cached(files.teacher, model.teacher, lambda: teach(table), keep_teacher, progress)
         distill(
@@ -180,6 +189,7 @@ def train(
             seed=2 * settings.seed + 1,
             checkpoint=files.model.with_suffix(".partial"),
             progress=progress,
+            conditions=conditions,
         )
 
     def keep_teacher() -> None:
@@ -191,6 +201,13 @@ def train(
     with reproducible(training.threads):
         _cached(files.model, model, teach_student, keep, progress)
     model.eval()
+
+
+def _conditions(training: TrainingSettings, dataset: Dataset, journal: Journal) -> Conditions:
+    augmentation = None
+    if not training.augmentation.changes_nothing:
+        augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
+    return Conditions(augmentation, training.precision, journal)
 
 
 def _cached(

@@ -32,7 +32,7 @@ def train(
         logits = module(IMAGES[indices] + noise)
         return {"loss": nn.functional.cross_entropy(logits, LABELS[indices])}
 
-    phase = Phase("test", module, [(list(module.parameters()), 1.0)], 32, 3, checkpoint)
+    phase = Phase("test", "test", module, [(list(module.parameters()), 1.0)], 32, 3, checkpoint)
     fit(phase, options, step, progress or Silent())
 
 
@@ -89,6 +89,13 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     train(resumed, tmp_path / "checkpoint", schedule=schedule)
     assert equal(whole, resumed)
     assert not equal(whole, network())
+
+
+@pytest.mark.parametrize("epochs", range(1, 7))
+def test_runs_of_few_steps_have_a_schedule_too(epochs: int, tmp_path: Path) -> None:
+    module = network()
+    train(module, tmp_path / "checkpoint", epochs=epochs, batch_size=32)
+    assert not equal(module, network())
 
 
 def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:

@@ -27,16 +27,17 @@ from pipeline.training.distill import distill
 from pipeline.training.evaluate import Accuracy, EvaluatedModel
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
-from pipeline.training.recipes.joint import path_outputs
-from pipeline.training.recipes.recipe import Batch
-from pipeline.training.recipes.reference import random_mixed_route
+from pipeline.training.recipes.paths import path_outputs
+from pipeline.training.recipes.recipe import Batch, random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
 
 RECIPES = [
     JointDistillation(recipe="joint", epochs=6),
     ReferenceDistillation(recipe="reference", epochs=6),
+    ReferenceDistillation(recipe="reference", epochs=6, cross="all"),
 ]
+NAMES = [" ".join([s.recipe, getattr(s, "cross", "")]).strip() for s in RECIPES]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]
     return [Accuracy.of(row, dataset.test.labels).top1 for row in predictions]
 
 
-@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+@pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teacher_alone(
     settings: JointDistillation | ReferenceDistillation,
     taught: PwlModel,
@@ -102,7 +103,7 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
         assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("settings", RECIPES, ids=lambda s: s.recipe)
+@pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
     settings: JointDistillation | ReferenceDistillation, taught: PwlModel, dataset: Dataset
 ) -> None:

@@ -1,8 +1,8 @@
 """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network each step.
 
-The student's own loss, synchronisation of features across the converters, reconstruction through
-encoder and decoder, and the divergence of a random mixed network from the teacher. It serves routes
-in any order.
+The student's own two terms, synchronisation of features across the converters, reconstruction
+through encoder and decoder, and the divergence of a random mixed network from the teacher. It
+serves routes in any order; with ``cross = "all"`` it learns from every prefix route in each step.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
 from pipeline.settings import ReferenceDistillation
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.recipes.recipe import Batch, Trainable, random_mixed_route
 
 
 class ReferenceRecipe:
-    """See the module. One instance a run."""
+    """See the module. One instance a run.
 
-    def __init__(self, settings: ReferenceDistillation) -> None:
+    Args:
+        settings: the ``[training.distillation]`` table.
+        routes: that the model will serve; None: any. Only ``cross = "all"`` asks for them.
+    """
+
+    def __init__(self, settings: ReferenceDistillation, routes: Sequence[Route] | None) -> None:
         self._settings = settings
+        self._routes = routes
 
     def trainable(self, model: PwlModel) -> Trainable:
         converters = nn.ModuleDict({"encoders": model.encoders, "decoders": model.decoders})
@@ -53,12 +60,27 @@ class ReferenceRecipe:
         if model.blocks == 1:
             return terms
         sync, reconstruction = _converter_losses(model, learned[:-1], batch.taught[:-1])
-        mixed = model(batch.images, random_mixed_route(model.blocks, generator))
-        divergence = softened_divergence(mixed, target, settings.temperature)
+        if settings.cross == "all" and self._routes is not None:
+            routes = [route for route in self._routes if route.mixed]
+        else:
+            routes = [random_mixed_route(model.blocks, generator)]
+        mixed = [_route_logits(model, batch, route) for route in routes]
+        divergence = torch.stack(
+            [softened_divergence(logits, target, settings.temperature) for logits in mixed]
+        ).mean()
         terms["sync"] = settings.sync_weight * sync
         terms["recon"] = settings.reconstruction_weight * reconstruction
         terms["cross"] = settings.cross_weight * divergence
         return terms
+
+
+def _route_logits(model: PwlModel, batch: Batch, route: Route) -> Tensor:
+    """Logits along a route; what the teacher makes of the images at its beginning is known."""
+    known = len(route) - len(str(route).lstrip("T"))
+    features = batch.taught[known - 1] if known else batch.images
+    for unit in model.units(route)[known:]:
+        features = model.unit(unit)(features)
+    return features
 
 
 def _converter_losses(

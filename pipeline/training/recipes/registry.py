@@ -24,4 +24,4 @@ def recipe_for(
         case JointDistillation():
             return JointRecipe(settings, routes)
         case ReferenceDistillation():
-            return ReferenceRecipe(settings)
+            return ReferenceRecipe(settings, routes)

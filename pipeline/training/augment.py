@@ -1,0 +1,108 @@
+"""Augmentation: every training image rotated, moved and mirrored at random, a batch at a time.
+
+What comes into an image from outside is black: the pixel value zero, as inputs are normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.settings import AugmentationSettings
+from pipeline.training.data.images import Normalisation
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happens to each image of a batch; None where nothing of the kind does.
+
+    Attributes:
+        angles: radians, counterclockwise as images are shown, float32 ``[n]``.
+        moves: row and column in the padded image where the crop begins, int64 ``[n, 2]``.
+        mirrored: left and right change places, bool ``[n]``.
+    """
+
+    angles: Tensor | None = None
+    moves: Tensor | None = None
+    mirrored: Tensor | None = None
+
+    def of(self, part: slice) -> Changes:
+        """What happens to some of the images."""
+        angles, moves, mirrored = (
+            None if drawn is None else drawn[part]
+            for drawn in (self.angles, self.moves, self.mirrored)
+        )
+        return Changes(angles, moves, mirrored)
+
+
+class Augmentation:
+    """Random changes of normalised images that leave their labels true.
+
+    Args:
+        settings: the ``[training.augmentation]`` table.
+        black: what a black pixel is after normalisation, one number a channel.
+    """
+
+    def __init__(self, settings: AugmentationSettings, black: Tensor) -> None:
+        self._settings = settings
+        self._black = black.view(1, -1, 1, 1)
+
+    @classmethod
+    def of(cls, settings: AugmentationSettings, normalisation: Normalisation) -> Augmentation:
+        """The augmentation of images that were normalised so."""
+        pixel = np.zeros((1, 1, 1, len(normalisation.mean)), np.uint8)
+        return cls(settings, normalisation.apply(pixel).flatten())
+
+    def draw(self, images: int, generator: torch.Generator) -> Changes:
+        """Changes for `images` images; how much the generator gives depends on nothing else."""
+        settings = self._settings
+        angles = moves = mirrored = None
+        if settings.rotation:
+            turns = 2 * torch.rand(images, generator=generator) - 1
+            angles = math.radians(settings.rotation) * turns
+        if settings.crop:
+            moves = torch.randint(0, 2 * settings.crop + 1, (images, 2), generator=generator)
+        if settings.flip:
+            mirrored = torch.rand(images, generator=generator) < 0.5
+        return Changes(angles, moves, mirrored)
+
+    def apply(self, images: Tensor, changes: Changes) -> Tensor:
+        """New images ``[n, channels, height, width]``, channels last in memory as before.
+
+        Rotation about the centre is bilinear; moving and mirroring only carry pixels elsewhere.
+        """
+        black = self._black.to(images.device)
+        if changes.angles is not None:
+            images = _rotated(images - black, changes.angles.to(images.device)) + black
+        if changes.moves is not None:
+            moves = changes.moves.to(images.device)
+            images = _moved(images, moves, self._settings.crop, black)
+        if changes.mirrored is not None:
+            choice = changes.mirrored.to(images.device).view(-1, 1, 1, 1)
+            images = torch.where(choice, images.flip(3), images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+def _rotated(images: Tensor, angles: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
+    # The grid runs from -1 to 1 on both axes, whatever their lengths are.
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _moved(images: Tensor, moves: Tensor, padding: int, black: Tensor) -> Tensor:
+    count, channels, height, width = images.shape
+    padded = black.repeat(count, 1, height + 2 * padding, width + 2 * padding)
+    padded[:, :, padding:-padding, padding:-padding] = images
+    rows = moves[:, 0, None] + torch.arange(height, device=images.device)
+    columns = moves[:, 1, None] + torch.arange(width, device=images.device)
+    which = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
+    return padded[which, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]

@@ -1,0 +1,66 @@
+"""What holds for every step of a run, whatever network it trains and by which recipe."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pipeline.training.augment import Augmentation
+from pipeline.training.journal import Journal, NoJournal
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The examples of one step.
+
+    Attributes:
+        indices: which training images they are, int64 ``[batch]``.
+        images: as the networks see them, ``[batch, channels, height, width]``.
+        labels: int64 ``[batch]``.
+    """
+
+    indices: Tensor
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """See the module.
+
+    Attributes:
+        augmentation: random changes of every image; None for the images as they are.
+        precision: what convolutions and matrix products are computed in; all else is float32.
+        journal: where losses, learning rates and accuracies are written down.
+    """
+
+    augmentation: Augmentation | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    journal: Journal = field(default_factory=NoJournal)
+
+    def draw(
+        self, inputs: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
+    ) -> Drawn:
+        """The examples that a batch of indices means.
+
+        Args:
+            inputs: all normalised training images.
+            labels: all labels.
+            indices: int64 ``[batch]``.
+            generator: of the step; nothing else is random.
+        """
+        images = inputs[indices]
+        if self.augmentation is not None:
+            changes = self.augmentation.draw(len(indices), generator)
+            images = self.augmentation.apply(images, changes)
+        return Drawn(indices, images, labels[indices])
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """Within it networks compute in this precision; teachers' features belong outside."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast("cpu", torch.bfloat16)

@@ -1,0 +1,59 @@
+"""Early metrics: how many of a few training images are labelled right while training goes on.
+
+The test set has no part in them. The images are always the same ones, seen as they are (never
+augmented), and the networks run in eval mode, as they would when they ship.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
+from pipeline.training.features import TeacherFeatures
+from pipeline.training.recipes.paths import path_outputs
+from pipeline.training.recipes.recipe import Batch
+
+_MOST = 256
+_SHARE = 8  # looking costs little beside an epoch: an eighth of the images forward, none backward
+
+
+class EarlyImages:
+    """The few images, taken evenly from all that there are.
+
+    Args:
+        inputs: all normalised training images ``[n, channels, height, width]``.
+        labels: all labels, int64 ``[n]``.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        count = max(1, min(_MOST, len(labels) // _SHARE))
+        self._indices = torch.arange(count) * len(labels) // count
+        self._inputs, self._labels = inputs, labels[self._indices]
+
+    @torch.no_grad()
+    def of_network(self, network: BlockNet) -> dict[str, float]:
+        """The share of right answers of a network in eval mode."""
+        return {"accuracy": self._right(network(self._inputs[self._indices]))}
+
+    @torch.no_grad()
+    def of_routes(
+        self, model: PwlModel, features: TeacherFeatures, routes: Sequence[Route]
+    ) -> dict[str, float]:
+        """The share of right answers along some routes.
+
+        Args:
+            model: in eval mode.
+            features: of its teacher and all training images.
+            routes: in which the student has a part.
+        """
+        batch = Batch(self._inputs[self._indices], self._labels, features.batch(self._indices))
+        found = path_outputs(model, routes, batch)
+        return {f"accuracy/{route}": self._right(logits) for route, logits in found.items()}
+
+    def _right(self, logits: Tensor) -> float:
+        return float((logits.argmax(dim=1) == self._labels).float().mean())

@@ -1,0 +1,181 @@
+"""The reference recipe's loss against the paper's formulas, computed independently in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, prefix_routes
+from pipeline.progress import Silent
+from pipeline.settings import ReferenceDistillation
+from pipeline.training.fit import Phase, fit
+from pipeline.training.recipes.recipe import Batch, random_mixed_route
+from pipeline.training.recipes.registry import recipe_for
+
+Array = npt.NDArray[np.float64]
+BLOCKS, IMAGES, CLASSES = 3, 5, 4
+LABELS = np.array([0, 3, 1, 2, 2])
+SETTINGS: dict[str, Any] = {
+    **{"recipe": "reference", "epochs": 1, "alpha": 0.3, "temperature": 3.0},
+    **{"sync_weight": 0.7, "reconstruction_weight": 1.3, "cross_weight": 2.1},
+}
+
+
+def network(width: int) -> BlockNet:
+    """Linear blocks on flat features of 6 numbers: simple enough to compute again by hand."""
+    widths = [6, *[width] * BLOCKS]
+    blocks = [nn.Linear(widths[i], widths[i + 1]) for i in range(BLOCKS)]
+    return BlockNet(nn.Identity(), blocks, nn.Linear(width, CLASSES))
+
+
+@pytest.fixture
+def model() -> PwlModel:
+    torch.manual_seed(5)
+    encoders = [nn.Linear(7, 3) for _ in range(BLOCKS - 1)]
+    decoders = [nn.Linear(3, 7) for _ in range(BLOCKS - 1)]
+    return PwlModel(network(7), network(3), encoders, decoders)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(IMAGES, 6, generator=torch.Generator().manual_seed(1))
+
+
+def linear(module: nn.Module, features: Array) -> Array:
+    assert isinstance(module, nn.Linear)
+    weight, bias = (p.detach().numpy().astype(np.float64) for p in (module.weight, module.bias))
+    return features @ weight.T + bias
+
+
+def block(net: BlockNet, index: int, features: Array) -> Array:
+    features = linear(net.blocks[index], features)
+    return linear(net.classifier, features) if index == BLOCKS - 1 else features
+
+
+def along(model: PwlModel, route: str, features: Array) -> Array:
+    for index, letter in enumerate(route):
+        if index and route[index - 1] != letter:
+            converters = model.encoders if letter == "S" else model.decoders
+            features = linear(converters[index - 1], features)
+        features = block(model.student if letter == "S" else model.teacher, index, features)
+    return features
+
+
+def boundaries(net: BlockNet, features: Array) -> list[Array]:
+    found = []
+    for index in range(BLOCKS - 1):
+        features = block(net, index, features)
+        found.append(features)
+    return found
+
+
+def softmax(logits: Array) -> Array:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def divergence(learned: Array, target: Array) -> float:
+    """T² KL(teacher || network), the mean over images."""
+    temperature = SETTINGS["temperature"]
+    wanted, given = softmax(target / temperature), softmax(learned / temperature)
+    return float(temperature**2 * (wanted * (np.log(wanted) - np.log(given))).sum(axis=1).mean())
+
+
+def distance(left: Array, right: Array) -> float:
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    cosine = (left * right).sum(axis=1) / norms
+    return float(((left - right) ** 2).mean() + (1 - cosine).mean())
+
+
+def expected(model: PwlModel, images: Tensor, mixed: list[str]) -> dict[str, float]:
+    """The five terms, cross entropy and divergence of the student as one."""
+    inputs = images.numpy().astype(np.float64)
+    target, own = along(model, "TTT", inputs), along(model, "SSS", inputs)
+    hard = float(-np.log(softmax(own)[np.arange(IMAGES), LABELS]).mean())
+    alpha = SETTINGS["alpha"]
+    sync, reconstruction = [], []
+    both = zip(boundaries(model.student, inputs), boundaries(model.teacher, inputs), strict=True)
+    for index, (student, teacher) in enumerate(both):
+        encode = lambda x, i=index: linear(model.encoders[i], x)  # noqa: E731
+        decode = lambda x, i=index: linear(model.decoders[i], x)  # noqa: E731
+        sync.append(distance(student, encode(teacher)) + distance(teacher, decode(student)))
+        reconstruction.append(
+            distance(teacher, decode(encode(teacher))) + distance(student, encode(decode(student)))
+        )
+    cross = np.mean([divergence(along(model, route, inputs), target) for route in mixed])
+    return {
+        "student": alpha * hard + (1 - alpha) * divergence(own, target),
+        "sync": SETTINGS["sync_weight"] * float(np.mean(sync)),
+        "recon": SETTINGS["reconstruction_weight"] * float(np.mean(reconstruction)),
+        "cross": SETTINGS["cross_weight"] * float(cross),
+    }
+
+
+def computed(model: PwlModel, images: Tensor, cross: str, seed: int) -> Mapping[str, Tensor]:
+    recipe = recipe_for(
+        ReferenceDistillation.model_validate({**SETTINGS, "cross": cross}), prefix_routes(BLOCKS)
+    )
+    taught: list[Tensor] = []
+    features = images
+    with torch.no_grad():
+        for index in range(BLOCKS):
+            features = model.teacher.part(index)(features)
+            taught.append(features)
+    batch = Batch(images, torch.from_numpy(LABELS), taught)
+    return recipe.loss(model, batch, torch.Generator().manual_seed(seed))
+
+
+def drawn(seed: int) -> str:
+    return str(random_mixed_route(BLOCKS, torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_one_random_route_every_term_is_that_of_the_paper(
+    model: PwlModel, images: Tensor, seed: int
+) -> None:
+    terms = computed(model, images, "random", seed)
+    wanted = expected(model, images, [drawn(seed)])
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=1e-4)
+
+
+def test_with_all_routes_the_cross_term_is_the_mean_over_the_prefix_routes(
+    model: PwlModel, images: Tensor
+) -> None:
+    terms = computed(model, images, "all", 0)
+    wanted = expected(model, images, ["TSS", "TTS"])
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_routes_that_are_drawn_here_differ() -> None:
+    assert len({drawn(seed) for seed in range(4)}) > 1
+    assert all(0 < str(Route.parse(drawn(seed))).count("T") < BLOCKS for seed in range(4))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
+    """Two steps on a constant gradient, by hand; the reference recipe's own default is plain."""
+    settings = ReferenceDistillation.model_validate(
+        {**SETTINGS, "epochs": 2, "batch_size": 4, "learning_rate": 0.1}
+        | ({"nesterov": True} if nesterov else {})
+    )
+    weight, converter = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0))
+    module = nn.ParameterList([weight, converter])
+    step: Callable[..., Mapping[str, Tensor]] = lambda *_: {"loss": weight + converter}  # noqa: E731
+    groups = [([weight], 1.0), ([converter], settings.converter_rate_scale)]
+    phase = Phase("test", "test", module, groups, 4, 0, tmp_path / "checkpoint")
+    fit(phase, settings, step, Silent())
+    for found, scale in ((weight, 1.0), (converter, 0.2)):
+        value, velocity = 1.0, 0.0
+        for rate in (0.1 * scale, 0.05 * scale):  # a cosine over two steps
+            gradient = 1.0 + 5e-4 * value
+            velocity = 0.9 * velocity + gradient
+            value -= rate * (gradient + 0.9 * velocity if nesterov else velocity)
+        assert found.item() == pytest.approx(value, rel=1e-6)

@@ -19,18 +19,29 @@ def train(
     """Trains the teacher, the student and the converters of a profile, and scores every route.
 
     What is in the cache is not trained again, and an interrupted training goes on from its last
-    epoch. `pipeline.build` with the same cache starts from what is trained here, and
+    epoch. Several processes do it together: `accelerate launch -m pipeline.train PROFILE`.
+    `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal
-    from pipeline.training.score import score
+    from pipeline.training.processes import joined, said_of
+    from pipeline.training.score import help_to_train, score
+    from pipeline.training.train import training_tables
 
     settings = load_settings(profile)
-    journal = TensorBoardJournal(logs) if logs else None
-    scored = score(settings, cache, progress_for_terminal(), journal=journal)
+    _, training = training_tables(settings)
+    with joined(training.device) as processes:
+        if not processes.first:
+            help_to_train(settings, cache, processes)
+            return
+        journal = TensorBoardJournal(logs) if logs else None
+        progress = progress_for_terminal()
+        if said := said_of(processes):
+            progress.say(said)
+        scored = score(settings, cache, progress, journal=journal, processes=processes)
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

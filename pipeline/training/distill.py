@@ -46,7 +46,7 @@ def distill(
     """
     conditions = conditions or Conditions()
     augmented = conditions.augmentation is not None
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(conditions.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.teacher.eval().requires_grad_(False)
     recipe = recipe_for(settings)
     trainable = recipe.trainable(model)
@@ -59,7 +59,7 @@ def distill(
             return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
-    early = EarlyImages(inputs, labels)
+    early = EarlyImages(inputs, labels, conditions.device)
     phase = Phase(
         *(title, "distillation", trainable.module, trainable.rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_routes(model, features),

@@ -24,17 +24,19 @@ class EarlyImages:
     Args:
         inputs: all normalised training images ``[n, channels, height, width]``.
         labels: all labels, int64 ``[n]``.
+        device: where the networks are.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(self, inputs: Tensor, labels: Tensor, device: torch.device) -> None:
         count = max(1, min(_MOST, len(labels) // _SHARE))
         self._indices = torch.arange(count) * len(labels) // count
-        self._inputs, self._labels = inputs, labels[self._indices]
+        self._images = inputs[self._indices].to(device)
+        self._labels = labels[self._indices].to(device)
 
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:
         """The share of right answers of a network in eval mode."""
-        return {"accuracy": self._right(network(self._inputs[self._indices]))}
+        return {"accuracy": self._right(network(self._images))}
 
     @torch.no_grad()
     def of_routes(self, model: PwlModel, features: TeacherFeatures) -> dict[str, float]:
@@ -47,10 +49,8 @@ class EarlyImages:
         taught = features.batch(self._indices)
         found: dict[str, float] = {}
         for teachers, route in enumerate(prefix_routes(model.blocks)[:-1]):
-            if teachers:
-                flow = model.encoders[teachers - 1](taught[teachers - 1])
-            else:
-                flow = self._inputs[self._indices]
+            before = teachers - 1
+            flow = model.encoders[before](taught[before]) if teachers else self._images
             for block in range(teachers, model.blocks):
                 flow = model.student.part(block)(flow)
             found[f"accuracy/{route}"] = self._right(flow)

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.model.route import Route, prefix_routes, routes_with
-from pipeline.progress import Progress
+from pipeline.progress import Progress, Silent
 from pipeline.settings import Settings
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel, evaluate
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.processes import Processes
 from pipeline.training.train import TrainingFiles, train, training_tables
 from pipeline.training.trained import Description, Trained
 
@@ -42,6 +43,7 @@ def score(
     progress: Progress,
     others: Sequence[Route] = (),
     journal: Journal | None = None,
+    processes: Processes | None = None,
 ) -> Scored:
     """Trains the model of a profile and scores it, each from the cache where it is there.
 
@@ -51,6 +53,7 @@ def score(
         progress: told everything that takes time.
         others: routes to score beside those that ship.
         journal: where losses and the accuracy of every route are written down, if anywhere.
+        processes: those that train it together, of which this has to be the first.
 
     Raises:
         UsageError: settings, data or routes are wrong.
@@ -61,7 +64,7 @@ def score(
     home = cache / "training"
     dataset = load_dataset(settings.data, settings.seed)
     files = TrainingFiles.of(settings, home)
-    model = train(settings, dataset, files, progress, journal)
+    model = train(settings, dataset, files, progress, journal, processes)
     found = [evaluate(model, dataset, shipped, files.evaluation(), progress)]
     found += [
         evaluate(model, dataset, [route], files.evaluation(route), progress)
@@ -73,3 +76,10 @@ def score(
         shares = zip(routes, scored.accuracy, strict=True)
         page.write({f"test accuracy/{route}": found.top1 for route, found in shares}, 0)
     return scored
+
+
+def help_to_train(settings: Settings, cache: Path, processes: Processes) -> None:
+    """What the other processes do while the first one is in `score`."""
+    dataset = load_dataset(settings.data, settings.seed)
+    files = TrainingFiles.of(settings, cache / "training")
+    train(settings, dataset, files, Silent(), processes=processes)

@@ -24,6 +24,7 @@ from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.processes import Processes, device_for
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
@@ -97,6 +98,7 @@ def train(
     files: TrainingFiles,
     progress: Progress,
     journal: Journal | None = None,
+    processes: Processes | None = None,
 ) -> PwlModel:
     """The trained model of a profile, in eval mode, from the cache where it is there.
 
@@ -108,6 +110,7 @@ def train(
         files: where trained weights are kept; their folder is made when it is missing.
         progress: told losses.
         journal: where they are written down, if anywhere.
+        processes: those that train it together; the first one alone keeps files.
 
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
@@ -116,7 +119,10 @@ def train(
     model = build_model(tables, dataset.image_shape, len(dataset.names), settings.seed)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
-    conditions = _conditions(training, dataset, journal or NoJournal())
+    processes = processes or Processes()
+    for table in (training.teacher, training.distillation):
+        processes.share(table.batch_size)
+    conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
     def teach() -> None:
         train_teacher(
@@ -131,9 +137,10 @@ def train(
         )
 
     def teach_student() -> None:
-        if training.precision == "bf16" and "amx_tile" not in machine_kind():
+        on_processor = conditions.device.type == "cpu"
+        if training.precision == "bf16" and on_processor and "amx_tile" not in machine_kind():
             progress.say('precision = "bf16": slower on this processor, most likely: it has no AMX')
-        _cached(files.teacher, model.teacher, teach, keep_teacher, progress)
+        _cached(files.teacher, model.teacher, teach, keep_teacher, progress, conditions)
         distill(
             model,
             inputs,
@@ -153,15 +160,18 @@ def train(
         save_trained(files.model, model, Description.of(tables, dataset))
 
     with reproducible(training.threads):
-        _cached(files.model, model, teach_student, keep, progress)
-    return model.eval()
+        _cached(files.model, model, teach_student, keep, progress, conditions)
+    return model.cpu().eval()
 
 
-def _conditions(training: TrainingSettings, dataset: Dataset, journal: Journal) -> Conditions:
+def _conditions(
+    training: TrainingSettings, dataset: Dataset, journal: Journal, processes: Processes
+) -> Conditions:
     augmentation = None
     if not training.augmentation.changes_nothing:
         augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
-    return Conditions(augmentation, training.precision, journal)
+    device = device_for(training.device)
+    return Conditions(augmentation, training.precision, device, processes, journal)
 
 
 def _cached(
@@ -170,9 +180,10 @@ def _cached(
     make: Callable[[], None],
     keep: Callable[[], None],
     progress: Progress,
+    conditions: Conditions,
 ) -> None:
     """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
-    if file.exists():
+    if conditions.processes.agree(file.exists(), conditions.device):
         try:
             load_into(module, load_tensors(file)[0], file)
         except IntegrityError as error:
@@ -180,4 +191,5 @@ def _cached(
         else:
             return
     make()
-    keep()
+    if conditions.processes.first:
+        keep()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _ROOT = Path(__file__).parent
+_GRAPHICS = Path("/proc/driver/nvidia/gpus")
 
 
 def fingerprint(*parts: Any) -> str:
@@ -42,9 +45,9 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def machine_kind() -> str:
-    """What float results of this machine depend on beside the versions: its processor's abilities.
+    """What float results of this machine depend on beside the versions: abilities and GPUs.
 
-    Read from /proc/cpuinfo where there is one, so that torch need not be imported to name it.
+    Read from /proc where there is one, so that torch need not be imported to name it.
     """
     flags: set[str] = set()
     try:
@@ -57,7 +60,21 @@ def machine_kind() -> str:
         pass
     wide = sorted(flags & {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile"})
     arm = sorted(flags & {"asimd", "asimddp", "sve", "sve2", "bf16", "i8mm"})
-    return " ".join([platform.machine(), *wide, *arm])
+    return " ".join([platform.machine(), *wide, *arm, *_graphics()])
+
+
+def _graphics() -> list[str]:
+    """The kinds of NVIDIA GPUs that torch may use, such as ``NVIDIA-H100-80GB-HBM3``."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    kinds: set[str] = set()
+    for path in _GRAPHICS.glob("*/information"):
+        with suppress(OSError):
+            for line in path.read_text(errors="replace").splitlines():
+                key, _, value = line.partition(":")
+                if key.strip() == "Model":
+                    kinds.add("-".join(value.split()))
+    return sorted(kinds)
 
 
 def _plain(part: Any) -> Any:

@@ -19,20 +19,32 @@ def train(
     """Trains the teacher, the student and the converters of a profile, and scores every route.
 
     What is in the cache is not trained again, and an interrupted training goes on from its last
-    epoch. `pipeline.build` with the same cache starts from what is trained here, and
+    epoch. Several processes do it together: `accelerate launch -m pipeline.train PROFILE`.
+    `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
-    from pipeline.progress import progress_for_terminal
+    from pipeline.ingest.source import trained_model
+    from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
-    from pipeline.schedule.model import scheduled_model
+    from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal
+    from pipeline.training.processes import joined, said_of
     from pipeline.training.train import training_table
 
     settings = load_settings(profile)
-    training_table(settings)
-    journal = TensorBoardJournal(logs) if logs else None
-    scored = scheduled_model(settings, cache, progress_for_terminal(), journal=journal).evaluated
+    training = training_table(settings)
+    with joined(training.device) as processes:
+        if not processes.first:
+            trained_model(settings, cache, Silent(), processes=processes).follow()
+            return
+        journal = TensorBoardJournal(logs) if logs else None
+        progress = progress_for_terminal()
+        if said := said_of(processes):
+            progress.say(said)
+        model = trained_model(settings, cache, progress, journal, processes)
+        scored = schedule(settings, model, journal=journal).evaluated
+        model.done()
     print_routes(settings.name, scored.routes, scored.accuracy)
     print(f"checkpoint: {scored.checkpoint}")
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.model.pwl import PwlModel
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
+    from pipeline.training.processes import Processes
     from pipeline.training.score import TrainedModel
+    from pipeline.training.train import Fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +30,51 @@ class OpenModel:
     spec: ImageSpec
 
 
-def model_of(
-    settings: Settings, cache: Path, progress: Progress, journal: Journal | None = None
-) -> TrainedModel | IngestedModel:
+def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
-        journal: where training writes its losses, if anywhere.
 
     Raises:
         UsageError: settings, data and source do not fit together.
     """
+    if settings.training is not None:
+        return trained_model(settings, cache, progress)
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
-    from pipeline.training.score import TrainedModel
-    from pipeline.training.train import Fresh
 
-    source = settings.model
-    if not isinstance(source, SourceModel):
-        return TrainedModel(settings, cache, progress, journal=journal)
-
-    def make(settings: Settings, dataset: Dataset) -> Fresh:
-        model, content = _ingest(settings, source, dataset)
-        return Fresh(model, fingerprint(source_content(settings), content))
-
-    if settings.training is not None:
-        return TrainedModel(settings, cache, progress, make, journal)
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-    with progress.task(f"{source.kind} model", total=1) as task:
-        fresh = make(settings, dataset)
+    with progress.task(f"{settings.model.family} model", total=1) as task:
+        fresh = _fresh(settings, dataset)
         task.advance(1)
     return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
+
+
+def trained_model(
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    journal: Journal | None = None,
+    processes: Processes | None = None,
+) -> TrainedModel:
+    """The model of a profile that is trained here.
+
+    Args:
+        settings: the profile.
+        cache: folder for trained weights and what was found about them.
+        progress: told everything that takes time.
+        journal: where training writes its losses, if anywhere.
+        processes: those that train it together.
+
+    Raises:
+        UsageError: settings, data and source do not fit together, or the model comes trained.
+    """
+    from pipeline.training.score import TrainedModel
+
+    return TrainedModel(settings, cache, progress, _fresh, journal, processes)
 
 
 def open_model(text: str) -> OpenModel:
@@ -111,6 +124,16 @@ def _open_source(source: SourceModel) -> OpenModel:
             return OpenModel(own.model, ImageSpec(channels, (height, width), None))
         case _:
             raise ValueError(source.kind)
+
+
+def _fresh(settings: Settings, dataset: Dataset) -> Fresh:
+    """The model of a profile as it is before any training here."""
+    from pipeline.training.train import Fresh, fresh_model
+
+    if not isinstance(settings.model, SourceModel):
+        return fresh_model(settings, dataset)
+    model, content = _ingest(settings, settings.model, dataset)
+    return Fresh(model, fingerprint(source_content(settings), content))
 
 
 def _ingest(settings: Settings, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, str]:

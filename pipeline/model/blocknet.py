@@ -64,7 +64,8 @@ class BlockNet(nn.Module):
         self.eval()
         shapes: list[tuple[int, ...]] = []
         with torch.no_grad():
-            features = self.embedder(torch.zeros(1, *input_shape))
+            device = next((parameter.device for parameter in self.parameters()), None)
+            features = self.embedder(torch.zeros(1, *input_shape, device=device))
             for block in self.blocks:
                 features = block(features)
                 shapes.append(tuple(features.shape[1:]))

@@ -10,7 +10,7 @@ from pipeline.ingest.source import model_of
 from pipeline.model.route import Route, routes_with
 from pipeline.progress import Progress
 from pipeline.schedule.choice import Choice
-from pipeline.schedule.choose import choose
+from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.journal import Journal, NoJournal
@@ -32,11 +32,7 @@ class ScheduledModel:
 
 
 def scheduled_model(
-    settings: Settings,
-    cache: Path,
-    progress: Progress,
-    others: Sequence[Route] = (),
-    journal: Journal | None = None,
+    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -45,12 +41,27 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
-        journal: where training writes its losses, and every route its accuracy.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    model = model_of(settings, cache, progress, journal)
+    return schedule(settings, model_of(settings, cache, progress), others)
+
+
+def schedule(
+    settings: Settings,
+    model: Subject,
+    others: Sequence[Route] = (),
+    journal: Journal | None = None,
+) -> ScheduledModel:
+    """As `scheduled_model`, for a model that is there already.
+
+    Args:
+        settings: the profile.
+        model: of the profile.
+        others: routes to evaluate beside those that ship.
+        journal: where the accuracy of every route is written down, if anywhere.
+    """
     routes_with(model.blueprint.blocks, others)  # refuses those of another length
     chosen = choose(settings.schedule, model)
     routes = list(dict.fromkeys([*chosen.routes, *others]))

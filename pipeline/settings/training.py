@@ -110,6 +110,8 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
+            machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies
             bfloat16 matrices (GPUs, Intel's AMX). Weights, losses and the teacher's features are
             float32 all the same.
@@ -119,6 +121,7 @@ class TrainingSettings(Section):
     """
 
     threads: Count = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     augmentation: AugmentationSettings = AugmentationSettings()
     teacher: TeacherSettings | None = None

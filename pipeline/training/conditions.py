@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.training.augment import Augmentation
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,21 @@ class Conditions:
     Attributes:
         augmentation: random changes of every image; None for the images as they are.
         precision: what convolutions and matrix products are computed in; all else is float32.
+        device: where networks compute.
+        processes: those that share every batch.
         journal: where losses, learning rates and accuracies are written down.
     """
 
     augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    processes: Processes = field(default_factory=Processes)
     journal: Journal = field(default_factory=NoJournal)
 
     def draw(
         self, inputs: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
     ) -> Drawn:
-        """The examples that a batch of indices means.
+        """The examples that a batch of indices means, on the device: this process's share of them.
 
         Args:
             inputs: all normalised training images.
@@ -53,14 +58,17 @@ class Conditions:
             indices: int64 ``[batch]``.
             generator: of the step; nothing else is random.
         """
-        images = inputs[indices]
+        share = self.processes.share(len(indices))
+        mine = indices[share]
+        images = inputs[mine].to(self.device)
         if self.augmentation is not None:
+            # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)
-            images = self.augmentation.apply(images, changes)
-        return Drawn(indices, images, labels[indices])
+            images = self.augmentation.apply(images, changes.of(share))
+        return Drawn(mine, images, labels[mine].to(self.device))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it networks compute in this precision; teachers' features belong outside."""
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast("cpu", torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16)

@@ -49,7 +49,7 @@ def distill(
     """
     conditions = conditions or Conditions()
     augmented = conditions.augmentation is not None
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(conditions.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.teacher.eval().requires_grad_(False)
     recipe = recipe_for(settings, routes)
     trainable = recipe.trainable(model)
@@ -62,7 +62,7 @@ def distill(
             return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
 
     title = f"distil ({settings.recipe})"
-    early = EarlyImages(inputs, labels)
+    early = EarlyImages(inputs, labels, conditions.device)
     student = Route.prefix(model.blocks, 0)
     watched = [route for route in routes or [student] if not route.all_teacher]
     phase = Phase(

@@ -28,17 +28,19 @@ class EarlyImages:
     Args:
         inputs: all normalised training images ``[n, channels, height, width]``.
         labels: all labels, int64 ``[n]``.
+        device: where the networks are.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(self, inputs: Tensor, labels: Tensor, device: torch.device) -> None:
         count = max(1, min(_MOST, len(labels) // _SHARE))
         self._indices = torch.arange(count) * len(labels) // count
-        self._inputs, self._labels = inputs, labels[self._indices]
+        self._images = inputs[self._indices].to(device)
+        self._labels = labels[self._indices].to(device)
 
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:
         """The share of right answers of a network in eval mode."""
-        return {"accuracy": self._right(network(self._inputs[self._indices]))}
+        return {"accuracy": self._right(network(self._images))}
 
     @torch.no_grad()
     def of_routes(
@@ -51,7 +53,7 @@ class EarlyImages:
             features: of its teacher and all training images.
             routes: in which the student has a part.
         """
-        batch = Batch(self._inputs[self._indices], self._labels, features.batch(self._indices))
+        batch = Batch(self._images, self._labels, features.batch(self._indices))
         found = path_outputs(model, routes, batch)
         return {f"accuracy/{route}": self._right(logits) for route, logits in found.items()}
 

@@ -25,6 +25,7 @@ class TeacherFeatures:
     def __init__(self, teacher: BlockNet, inputs: Tensor, cache_mb: int) -> None:
         self._teacher = teacher.eval()
         self._inputs = inputs
+        self._device = next(teacher.parameters()).device
         shapes = teacher.boundaries(tuple(inputs.shape[1:]))
         size_mb = 4 * len(inputs) * sum(math.prod(shape) for shape in shapes) / 1e6
         self._cache: list[Tensor] | None = self._everything() if size_mb <= cache_mb else None
@@ -43,7 +44,7 @@ class TeacherFeatures:
     def of(self, images: Tensor) -> list[Tensor]:
         """Per part the output for any images, such as augmented ones; nothing is kept."""
         outputs: list[Tensor] = []
-        features = images
+        features = images.to(self._device)
         for index in range(len(self._teacher)):
             features = self._teacher.part(index)(features)
             outputs.append(features)

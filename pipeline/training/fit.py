@@ -22,6 +22,7 @@ from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.conditions import Conditions
+from pipeline.training.shared_norm import shared_norms
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
 Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
@@ -85,10 +86,13 @@ def fit(
         conditions: of the run; its journal holds the same, and the learning rate.
 
     Raises:
-        UsageError: the loss is not finite any more, or the data does not fill one batch.
+        UsageError: the loss is not finite any more, the data does not fill one batch, or a batch
+            cannot be divided among the processes.
         IntegrityError: the checkpoint to go on from is damaged.
     """
     conditions = conditions or Conditions()
+    processes = conditions.processes
+    processes.share(settings.batch_size)
     batches = phase.images // settings.batch_size
     if batches == 0:
         raise UsageError(
@@ -106,11 +110,13 @@ def fit(
     )
     trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
     scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
-    first = _resume(phase, optimiser, scheduler) if phase.checkpoint.exists() else 0
+    going_on = processes.agree(phase.checkpoint.exists(), conditions.device)
+    first = _resume(phase, optimiser, scheduler) if going_on else 0
     early = {batches * quarter // 4 for quarter in (1, 2, 3)} - {0, batches}
     with (
         progress.task(phase.title, total=settings.epochs * batches) as task,
         conditions.journal.page(phase.name, first * batches) as page,
+        shared_norms(phase.module, processes),
     ):
         if first:
             task.advance(first * batches, f"going on after epoch {first}")
@@ -124,33 +130,36 @@ def fit(
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
                 terms = step(indices, generator)
                 loss = torch.stack(list(terms.values())).sum()
-                if not math.isfinite(loss.item()):
+                values = processes.mean(torch.stack([term.detach() for term in terms.values()]))
+                if not math.isfinite(total := values.sum().item()):
                     raise UsageError(
-                        f"{phase.title}: the loss is {loss.item()} in epoch {epoch + 1}",
+                        f"{phase.title}: the loss is {total} in epoch {epoch + 1}",
                         "lower learning_rate in the profile, or set gradient_norm",
                     )
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                processes.average([p.grad for p in trained if p.grad is not None])
                 if settings.gradient_norm is not None:
                     nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
                 optimiser.step()
                 rate = optimiser.param_groups[0]["lr"]
                 scheduler.step()
-                losses.add(terms)
+                losses.add(dict(zip(terms, values.tolist(), strict=True)))
                 task.advance(1)
                 whole = batch + 1 == batches
-                if whole or (epoch == 0 and batch + 1 in early):
+                if processes.first and (whole or (epoch == 0 and batch + 1 in early)):
                     accuracy, means = _watched(phase), losses.now()
                     when = f"epoch {epoch + 1}/{settings.epochs}" if whole else "in epoch 1"
                     task.advance(0, f"{when}  {_shown(accuracy, means)}")
                     numbers = {f"loss/{name}": value for name, value in means.items()}
                     numbers |= {"learning rate": rate, **accuracy}
                     page.write(numbers, epoch * batches + batch + 1)
-            if epoch + 1 < settings.epochs:
+            if processes.first and epoch + 1 < settings.epochs:
                 _save(phase, optimiser, scheduler, epoch + 1)
     optimiser.zero_grad(set_to_none=True)
     phase.module.eval()
-    phase.checkpoint.unlink(missing_ok=True)
+    if processes.first:
+        phase.checkpoint.unlink(missing_ok=True)
 
 
 class _Means:
@@ -160,10 +169,10 @@ class _Means:
         self._sums: dict[str, float] = {}
         self._batches = 0
 
-    def add(self, terms: Mapping[str, Tensor]) -> None:
+    def add(self, terms: Mapping[str, float]) -> None:
         self._batches += 1
         for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.item()
+            self._sums[name] = self._sums.get(name, 0.0) + value
 
     def now(self) -> dict[str, float]:
         return {name: value / self._batches for name, value in self._sums.items()}

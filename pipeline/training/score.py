@@ -15,7 +15,10 @@ from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.journal import Journal
+from pipeline.training.processes import Processes
 from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
+
+_ANY = "any"
 
 
 class TrainedModel:
@@ -27,6 +30,7 @@ class TrainedModel:
         progress: told everything that takes time.
         make: initialises the model for a data set.
         journal: where losses are written down, if anywhere.
+        processes: those that train it together; all but the first one `follow`.
 
     Raises:
         UsageError: the data is missing, or the model is not trained here.
@@ -39,11 +43,13 @@ class TrainedModel:
         progress: Progress,
         make: Callable[[Settings, Dataset], Fresh] = fresh_model,
         journal: Journal | None = None,
+        processes: Processes | None = None,
     ) -> None:
         training_table(settings)
         self._settings = settings
         self._progress = progress
         self._journal = journal
+        self._processes = processes or Processes()
         self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
         fresh = make(settings, self._dataset)
         self.blueprint = fresh.model
@@ -58,13 +64,27 @@ class TrainedModel:
         """
         files = self._files.serving(self._settings, serves)
         if files.model not in self._models:
-            model = deepcopy(self.blueprint)
-            train(
-                *(self._settings, self._dataset, model, files, serves),
-                progress=self._progress,
-                journal=self._journal,
-            )
-            self._models[files.model] = model
+            self._processes.tell([_ANY] if serves is None else [str(route) for route in serves])
+            self._models[files.model] = self._train(serves, files)
         model = self._models[files.model]
         found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)
         return replace(found, checkpoint=files.model)
+
+    def follow(self) -> None:
+        """Trains whatever the first process trains, until it is `done`."""
+        while words := self._processes.told():
+            serves = None if words == [_ANY] else [Route.parse(word) for word in words]
+            self._train(serves, self._files.serving(self._settings, serves))
+
+    def done(self) -> None:
+        """Lets those that `follow` go."""
+        self._processes.tell([])
+
+    def _train(self, serves: Sequence[Route] | None, files: TrainingFiles) -> PwlModel:
+        model = deepcopy(self.blueprint)
+        train(
+            *(self._settings, self._dataset, model, files, serves, self._progress),
+            journal=self._journal,
+            processes=self._processes,
+        )
+        return model

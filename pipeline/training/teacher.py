@@ -41,7 +41,7 @@ def train_teacher(
         conditions: of the run; those of a default `Conditions` if they are left out.
     """
     conditions = conditions or Conditions()
-    teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher.to(conditions.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         drawn = conditions.draw(inputs, labels, indices, generator)
@@ -51,7 +51,7 @@ def train_teacher(
         return {"loss": loss}
 
     rates = [(list(teacher.parameters()), 1.0)]
-    early = EarlyImages(inputs, labels)
+    early = EarlyImages(inputs, labels, conditions.device)
     phase = Phase(
         *("train teacher", "teacher", teacher, rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_network(teacher),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.processes import Processes, device_for
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
@@ -140,6 +142,7 @@ def train(
     serves: Sequence[Route] | None,
     progress: Progress,
     journal: Journal | None = None,
+    processes: Processes | None = None,
 ) -> None:
     """Trains the model of a profile in place, or fills it from the cache; it ends in eval mode.
 
@@ -153,6 +156,7 @@ def train(
         serves: the routes to train for; None: any.
         progress: told losses.
         journal: where they are written down, if anywhere.
+        processes: those that train it together; the first one alone keeps files.
 
     Raises:
         UsageError: the settings and the data do not fit together, or training diverged.
@@ -160,7 +164,11 @@ def train(
     training = training_table(settings)
     inputs = dataset.normalisation.apply(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
-    conditions = _conditions(training, dataset, journal or NoJournal())
+    processes = processes or Processes()
+    for phase in (training.teacher, training.distillation):
+        if phase is not None:
+            processes.share(phase.batch_size)
+    conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
     def teach(table: TeacherSettings) -> None:
         train_teacher(
@@ -175,10 +183,12 @@ def train(
         )
 
     def teach_student() -> None:
-        if training.precision == "bf16" and "amx_tile" not in machine_kind():
+        on_processor = conditions.device.type == "cpu"
+        if training.precision == "bf16" and on_processor and "amx_tile" not in machine_kind():
             progress.say('precision = "bf16": slower on this processor, most likely: it has no AMX')
         if table := training.teacher:
-            _cached(files.teacher, model.teacher, lambda: teach(table), keep_teacher, progress)
+            make = partial(teach, table)
+            _cached(files.teacher, model.teacher, make, keep_teacher, progress, conditions)
         distill(
             model,
             inputs,
@@ -199,15 +209,18 @@ def train(
         save_trained(files.model, model, Description.of(settings.model, dataset))
 
     with reproducible(training.threads):
-        _cached(files.model, model, teach_student, keep, progress)
-    model.eval()
+        _cached(files.model, model, teach_student, keep, progress, conditions)
+    model.cpu().eval()
 
 
-def _conditions(training: TrainingSettings, dataset: Dataset, journal: Journal) -> Conditions:
+def _conditions(
+    training: TrainingSettings, dataset: Dataset, journal: Journal, processes: Processes
+) -> Conditions:
     augmentation = None
     if not training.augmentation.changes_nothing:
         augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
-    return Conditions(augmentation, training.precision, journal)
+    device = device_for(training.device)
+    return Conditions(augmentation, training.precision, device, processes, journal)
 
 
 def _cached(
@@ -216,9 +229,10 @@ def _cached(
     make: Callable[[], None],
     keep: Callable[[], None],
     progress: Progress,
+    conditions: Conditions,
 ) -> None:
     """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
-    if file.exists():
+    if conditions.processes.agree(file.exists(), conditions.device):
         try:
             load_into(module, load_tensors(file)[0], file)
         except IntegrityError as error:
@@ -226,4 +240,5 @@ def _cached(
         else:
             return
     make()
-    keep()
+    if conditions.processes.first:
+        keep()

@@ -15,8 +15,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 from pipeline.errors import UsageError
+from pipeline.ingest.source import trained_model
 from pipeline.progress import Silent
-from pipeline.schedule.model import scheduled_model
+from pipeline.schedule.model import schedule
 from pipeline.settings import OptimiserSettings, Settings
 from pipeline.train import train as train_command
 from pipeline.training.conditions import Conditions
@@ -49,16 +50,19 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+def trained(settings: Settings, cache: Path, logs: Path) -> EvaluatedModel:
+    journal = TensorBoardJournal(logs)
+    model = trained_model(settings, cache, Silent(), journal)
+    return schedule(settings, model, journal=journal).evaluated
+
+
 @pytest.fixture(scope="module")
 def logged(
     tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, EvaluatedModel]:
     """The logs of a whole run of the tiny profile."""
     folder = tmp_path_factory.mktemp("logs")
-    journal = TensorBoardJournal(folder)
-    return folder, scheduled_model(
-        tiny_settings, tmp_path_factory.mktemp("cache"), Silent(), journal=journal
-    ).evaluated
+    return folder, trained(tiny_settings, tmp_path_factory.mktemp("cache"), folder)
 
 
 def test_each_phase_has_its_losses_its_learning_rate_and_its_accuracy(
@@ -95,7 +99,7 @@ def test_what_was_trained_before_is_scored_again_without_a_second_point(
 ) -> None:
     folder, scored = logged
     cache = scored.checkpoint.parents[1]
-    scheduled_model(tiny_settings, cache, Silent(), journal=TensorBoardJournal(folder))
+    trained(tiny_settings, cache, folder)
     assert all(len(points) == 1 for points in read(folder / "routes").values())
     assert len(read(folder / "teacher")["loss/loss"]) == 6
 

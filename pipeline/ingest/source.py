@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.fingerprint import fingerprint, source_fingerprint, versions
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
@@ -52,11 +53,12 @@ def evaluated_model(
     return score(settings, cache, progress, others)
 
 
-def open_model(text: str) -> OpenModel:
+def open_model(text: str, progress: Progress) -> OpenModel:
     """The model that a checkpoint or a source gives, without any data.
 
     Args:
         text: path of a checkpoint that `pipeline.train` wrote, or ``KIND:PLACE`` as in a profile.
+        progress: told what is to be known about the model.
 
     Raises:
         UsageError: there is no such checkpoint or source, or it gives no model without data.
@@ -65,7 +67,7 @@ def open_model(text: str) -> OpenModel:
     if colon and kind in SOURCE_KINDS:
         if not place:
             raise UsageError(f"{text!r} names no model", f"write {kind}:PLACE")
-        return _open_source(SourceModel(source=text))
+        return _open_source(SourceModel(source=text), progress)
     from pipeline.training.trained import load_trained
 
     trained = load_trained(Path(text))
@@ -80,6 +82,8 @@ def source_content(settings: Settings) -> str:
     """
     if not isinstance(settings.model, SourceModel):
         return ""
+    if settings.model.kind == "reference":
+        return ReferenceCheckpoint.find(settings.model.place).fingerprint()
     return FunctionSource.parse(settings.model.place).fingerprint()
 
 
@@ -95,7 +99,7 @@ def _from_elsewhere(
 
     dataset = load_dataset(settings.data, settings.seed)
     with progress.task(f"{source.kind} model", total=1) as task:
-        model = _ingest(source, dataset)
+        model = _ingest(source, dataset, progress)
         task.advance(1)
     shipped = prefix_routes(model.blocks)
     routes = routes_with(model.blocks, others)
@@ -121,23 +125,32 @@ def _from_elsewhere(
     return EvaluatedModel(model, dataset, routes, np.concatenate(found))
 
 
-def _open_source(source: SourceModel) -> OpenModel:
+def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
     match source.kind:
         case "keras":
             raise UsageError(
                 f"{source.source}: Keras blocks are made for the images of a profile",
                 "name the profile (.toml) instead",
             )
+        case "reference":
+            from pipeline.ingest.reference.model import read_reference
+
+            found = read_reference(source.place, progress)
+            return OpenModel(found.model, found.spec)
         case _:
             raise ValueError(source.kind)
 
 
-def _ingest(source: SourceModel, dataset: Dataset) -> PwlModel:
+def _ingest(source: SourceModel, dataset: Dataset, progress: Progress) -> PwlModel:
     """The model of a source, in eval mode, checked against the data."""
     match source.kind:
         case "keras":
             from pipeline.ingest.keras import keras_model
 
             return keras_model(source, dataset)
+        case "reference":
+            from pipeline.ingest.reference.model import reference_model
+
+            return reference_model(source.place, dataset, progress)
         case _:
             raise ValueError(source.kind)

@@ -40,7 +40,9 @@ def resnet(settings: ResNetSettings, channels: int, classes: int) -> BlockNet:
         ]
         blocks.append(nn.Sequential(*layers))
         source = width
-    stem = ConvNorm(
+    stem: nn.Module = ConvNorm(
         channels, settings.stem, kernel=settings.stem_kernel, stride=settings.stem_stride
     )
+    if settings.stem_pool:
+        stem = nn.Sequential(stem, nn.MaxPool2d(3, stride=2, padding=1))
     return BlockNet(stem, blocks, PooledLinear(source, classes))

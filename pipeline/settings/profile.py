@@ -67,6 +67,9 @@ class Settings(Section):
                 raise ValueError("a Keras model comes trained: leave [training] out")
             if self.lowering.backend != ("litert",):
                 raise ValueError('a Keras model needs [lowering] backend = "litert"')
+        elif isinstance(self.model, SourceModel) and self.model.kind == "reference":
+            if self.training is not None:
+                raise ValueError("a reference checkpoint comes trained: leave [training] out")
         elif self.training is None:
             raise ValueError("training: field required")
         return self

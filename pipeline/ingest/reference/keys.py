@@ -29,6 +29,7 @@ _LAYER = {
     "vit": re.compile(rf"blocks\.{_INDEX}\.{_INDEX}\.module\."),
 }
 
+_LEAVES = ("weight", "bias")
 _VGG_STEPS = 3  # convolution, normalisation and ReLU, one after the other
 
 #: This project's names of the parts of a layer, and theirs.
@@ -162,12 +163,12 @@ class NetworkKeys:
         """
         if self.family != "vit":
             return ()
-        found = self._dead_norm(self._grouped())
-        if not found:
+        if found := self._dead_norm(self._grouped()):
+            start = found[0].rpartition(".")[0]
+        else:
             depths = self.depths()
             start = self._full(f"blocks.{len(depths) - 1}.{depths[-1] if depths else 0}.module")
-            found = [f"{start}.bias", f"{start}.weight"]
-        return tuple(sorted(found))
+        return tuple(f"{start}.{leaf}" for leaf in _LEAVES)
 
     def keys(self, names: Iterable[str]) -> dict[str, str]:
         """The keys of some tensors of this network, by name.
@@ -208,8 +209,12 @@ class NetworkKeys:
             case "vgg":
                 return {}
             case _:
-                old = any(".attention.attention." in key for key in self._body())
-                return _VIT_LAYER_4 if old else _VIT_LAYER_5
+                body = self._body()
+                counts = [
+                    sum(f".module.{layer['attention.query']}." in key for key in body)
+                    for layer in (_VIT_LAYER_4, _VIT_LAYER_5)
+                ]
+                return _VIT_LAYER_4 if counts[0] > counts[1] else _VIT_LAYER_5
 
     def _classifier(self) -> str:
         if self.family != "vit":
@@ -235,7 +240,7 @@ class NetworkKeys:
         last = grouped[max(grouped)]
         keys = last[max(last)]
         homes, leaves = zip(*(key.rsplit(".", 1) for key in keys), strict=True)
-        is_norm = sorted(leaves) == ["bias", "weight"] and len(set(homes)) == 1
+        is_norm = set(leaves) <= set(_LEAVES) and len(set(homes)) == 1
         return keys if is_norm and all(len(self.shapes[key]) == 1 for key in keys) else []
 
     def _body(self) -> list[str]:
@@ -251,6 +256,29 @@ def _reach(numbers: Collection[int], bound: int) -> int:
     """One more than the highest of some numbers; if that is above the bound, how many there are."""
     highest = max(numbers, default=-1) + 1
     return highest if highest <= bound else len(numbers)
+
+
+def last_converters(
+    shapes: Shapes, blocks: int, teacher_width: int, student_width: int
+) -> tuple[str, ...]:
+    """The keys of a pair of converters behind the last block, if there is one: no route takes them.
+
+    Args:
+        shapes: of all tensors of the checkpoint, by key.
+        blocks: their number.
+        teacher_width: of the features behind the teacher's last block.
+        student_width: of those behind the student's.
+    """
+    found: list[str] = []
+    for direction, source, target in (
+        ("encoders", teacher_width, student_width),
+        ("decoders", student_width, teacher_width),
+    ):
+        weight, bias = (converter_key(f"{direction}.{blocks - 1}.{leaf}") for leaf in _LEAVES)
+        if shapes.get(bias) != (target,) or shapes.get(weight, ())[:2] != (target, source):
+            return ()
+        found += [bias, weight]
+    return tuple(found) if teacher_width != student_width else ()
 
 
 def converter_key(name: str) -> str:

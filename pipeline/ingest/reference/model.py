@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
-from pipeline.ingest.reference.keys import NetworkKeys, converter_key, family_of
+from pipeline.ingest.reference.keys import NetworkKeys, converter_key, family_of, last_converters
 from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
@@ -61,9 +61,11 @@ def read_reference(place: str, progress: Progress) -> ReferenceModel:
         model = build_model(plan.settings, plan.image_shape, len(plan.labels), 0)
     expected = model.state_dict()
     keys = _keys(expected, networks)
+    widths = [expected[f"{role}.classifier.linear.weight"].shape[1] for role in ROLES]
     dead = tuple(key for network in networks.values() for key in network.pooler())
+    dead += last_converters(shapes, model.blocks, *widths)
     weights = {
-        name: _as_expected(tensors[key], expected[name])
+        name: _as_expected(name, tensors[key], expected[name])
         for name, key in keys.items()
         if key in tensors
     }
@@ -114,21 +116,17 @@ def _keys(names: Iterable[str], networks: Mapping[str, NetworkKeys]) -> dict[str
     return found | {name: converter_key(name) for name in names if name not in found}
 
 
-def _as_expected(tensor: Tensor, expected: Tensor) -> Tensor:
-    """A tensor in float32, and in the shape of a 1x1 convolution where that is what is expected.
+def _as_expected(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
+    """A tensor in float32 and, for a converter's weight, in the shape that our module has.
 
     A converter is linear over channels: ``[out, in]`` and ``[out, in, 1, 1]`` say the same.
     """
     if tensor.dtype in _HALF:
         tensor = tensor.to(torch.float32)
-    lean = _without_ones(tensor)
-    return tensor.reshape(expected.shape) if lean == _without_ones(expected) else tensor
-
-
-def _without_ones(tensor: Tensor) -> list[int] | None:
-    """The shape of the matrix that a 1x1 convolution or a linear layer applies."""
-    sizes = list(tensor.shape)
-    return sizes[:2] if len(sizes) >= 2 and set(sizes[2:]) <= {1} else None
+    converts = name.startswith(("encoders.", "decoders.")) and name.endswith(".weight")
+    if converts and tensor.shape[:2] == expected.shape[:2] and set(tensor.shape[2:]) <= {1}:
+        return tensor.reshape(expected.shape)
+    return tensor
 
 
 def _account(
@@ -141,29 +139,36 @@ def _account(
 ) -> None:
     """Makes sure that every tensor is one of the model, or dead, and that none is missing."""
     wanted = {*keys.values(), *dead}
-    problems = [f"missing {key}" for key in sorted(wanted - tensors.keys())]
-    problems += [f"left over {key}" for key in sorted(tensors.keys() - wanted)]
-    remedy = INCOMPLETE
+    problems = _shown([f"missing {key}" for key in sorted(wanted - tensors.keys())])
+    problems += _shown([f"left over {key}" for key in sorted(tensors.keys() - wanted)])
+    wrong = [
+        f"{keys[name]} is {_kind(weight)}, not {_kind(expected[name])}"
+        for name, weight in weights.items()
+        if _kind(weight) != _kind(expected[name])
+    ]
+    problems += _shown(wrong)
+    remedy = EXCHANGED if wrong else INCOMPLETE
     if not problems:
-        problems = [
-            f"{keys[name]} is {_kind(weight)}, not {_kind(expected[name])}"
-            for name, weight in weights.items()
-            if _kind(weight) != _kind(expected[name])
-        ]
-        remedy = EXCHANGED
-    if not problems:
-        problems = [
-            f"{keys[name]} holds values that are not finite"
-            for name, weight in weights.items()
-            if not weight.isfinite().all()
-        ]
+        problems = _shown(
+            [
+                f"{keys[name]} holds values that are not finite"
+                for name, weight in weights.items()
+                if not weight.isfinite().all()
+            ]
+        )
         remedy = "name an earlier checkpoint; in this one the training had diverged"
     if problems:
-        shown = "\n  ".join(problems[:12]) + ("\n  ..." if len(problems) > 12 else "")
+        listed = "\n  ".join(problems)
         raise IntegrityError(
-            f"{checkpoint.weights} does not hold the model of its configurations:\n  {shown}",
+            f"{checkpoint.weights} does not hold the model of its configurations:\n  {listed}",
             remedy,
         )
+
+
+def _shown(problems: list[str]) -> list[str]:
+    """The first of them, and how many there are besides."""
+    more = len(problems) - 12
+    return problems if more <= 0 else [*problems[:12], f"... and {more} more"]
 
 
 def _kind(tensor: Tensor) -> str:

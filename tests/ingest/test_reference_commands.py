@@ -20,11 +20,10 @@ from pipeline.evaluate import evaluate
 from pipeline.ingest.reference.model import read_reference
 from pipeline.ingest.source import source_content
 from pipeline.lowering.fold import fold_batch_norms
-from pipeline.lowering.litert import LiteRt
-from pipeline.lowering.lower import lower_model
-from pipeline.model.route import Role, UnitId, prefix_routes
+from pipeline.lowering.registry import backend_for
+from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Silent
-from pipeline.settings import LoweringSettings
+from pipeline.settings import BackendName, LoweringSettings
 from tests.fixtures import settings_from
 from tests.ingest.reference_twin import (
     Twin,
@@ -201,32 +200,23 @@ def two_blocks(family: str) -> Twin:
     return twin(vit_config(hidden_size=24, num_attention_heads=4, **small), vit_config(**small))
 
 
-@pytest.mark.parametrize("family", ["resnet", "vgg", "vit"])
-def test_what_was_read_lowers_whole_and_computes_the_same(family: str, tmp_path: Path) -> None:
-    made, inputs = two_blocks(family), torch.randn(2, 3, 16, 16)
-    model = read_reference(str(made.save(tmp_path / "checkpoint-7")), Silent()).model
-    settings = LoweringSettings(tolerance=1e-5)
-    # A unit that is not one delegate, or that deviates, would be an error here.
-    lowered = lower_model(
-        model, prefix_routes(2), inputs, settings, {}, tmp_path / "cache", Silent(), jobs=1
-    )
-    for program in lowered.units.values():
-        assert program.delegated == sum(program.operators.values()) > 0
-    for stage in lowered.stages:
-        assert stage.parity.max_rel < 1e-5
-        expected = made.logits(inputs, str(stage.route))
-        assert torch.allclose(stage.logits, expected, atol=1e-5 * float(expected.abs().max()))
-
-
 @torch.no_grad()
+@pytest.mark.parametrize("backend", ["executorch", "litert"])
 @pytest.mark.parametrize("family", ["resnet", "vgg", "vit"])
-def test_the_first_block_of_what_was_read_lowers_for_litert_too(
-    family: str, tmp_path: Path
+def test_what_was_read_lowers_whole_and_computes_the_same(
+    family: str, backend: BackendName, tmp_path: Path
 ) -> None:
     made, inputs = two_blocks(family), torch.randn(2, 3, 16, 16)
     model = read_reference(str(made.save(tmp_path / "checkpoint-7")), Silent()).model
-    unit, litert = model.unit(UnitId(Role.TEACHER, 0)), LiteRt()
-    folded = fold_batch_norms(litert.rewrite(unit, "unit"), "unit")
-    program = litert.lower(folded, inputs[:1], "unit")
-    expected = unit(inputs)
-    assert (litert.run([program.data], inputs) - expected).abs().max() < 1e-5 * expected.abs().max()
+    target = backend_for(LoweringSettings(backend=(backend,)))
+    features, chain = inputs, []
+    for identity in model.units(Route.parse("TS")):
+        unit, name = model.unit(identity), str(identity)
+        folded = fold_batch_norms(target.rewrite(unit, name), name)
+        program = target.lower(folded, features[:1], name)
+        assert program.delegated == sum(program.operators.values()) > 0
+        features = unit(features)
+        chain.append(program.data)
+    assert len(chain) == 3  # teacher-0, encoder-0, student-1
+    expected = made.logits(inputs, "TS")
+    assert (target.run(chain, inputs) - expected).abs().max() < 1e-5 * expected.abs().max()

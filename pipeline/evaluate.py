@@ -58,7 +58,7 @@ def evaluate(
             "give --inputs and --logits, or name the profile (.toml) instead",
         )
     else:
-        opened = open_model(source)
+        opened = open_model(source, progress)
     if inputs is not None and logits is not None:
         routes = routes_with(opened.model.blocks, others)
         print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))

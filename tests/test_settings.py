@@ -197,3 +197,14 @@ def test_a_wrong_setting_of_a_family_is_named(
 ) -> None:
     assert right in table
     assert said in refusal(with_model(table.replace(right, wrong, 1)), tmp_path)
+
+
+def test_a_reference_checkpoint_comes_trained_and_is_for_any_backend(tmp_path: Path) -> None:
+    head, _, rest = TINY_PROFILE.partition("[model]")
+    training = rest[rest.index("[training]") :]
+    reference = head + '[model]\nsource = "reference:out/checkpoint-7"\n'
+    assert "leave [training] out" in refusal(reference + training, tmp_path)
+    both = reference + '[lowering]\nbackend = ["executorch", "litert"]\n'
+    settings = settings_from(both, tmp_path)
+    assert settings.training is None
+    assert settings.model.place == "out/checkpoint-7"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
@@ -48,7 +50,7 @@ def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedMode
 
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{settings.model.family} model", total=1) as task:
-        fresh = _fresh(settings, dataset)
+        fresh = _fresh(settings, dataset, progress)
         task.advance(1)
     return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
 
@@ -74,14 +76,16 @@ def trained_model(
     """
     from pipeline.training.score import TrainedModel
 
-    return TrainedModel(settings, cache, progress, _fresh, journal, processes)
+    make = partial(_fresh, progress=progress)
+    return TrainedModel(settings, cache, progress, make, journal, processes)
 
 
-def open_model(text: str) -> OpenModel:
+def open_model(text: str, progress: Progress) -> OpenModel:
     """The model that a checkpoint or a source gives, without any data.
 
     Args:
         text: path of a checkpoint that `pipeline.train` wrote, or ``KIND:PLACE`` as in a profile.
+        progress: told what is to be known about the model.
 
     Raises:
         UsageError: there is no such checkpoint or source, or it gives no model without data.
@@ -90,7 +94,7 @@ def open_model(text: str) -> OpenModel:
     if colon and kind in SOURCE_KINDS:
         if not place:
             raise UsageError(f"{text!r} names no model", f"write {kind}:PLACE")
-        return _open_source(SourceModel(source=text))
+        return _open_source(SourceModel(source=text), progress)
     from pipeline.training.trained import load_trained
 
     trained = load_trained(Path(text))
@@ -105,10 +109,12 @@ def source_content(settings: Settings) -> str:
     """
     if not isinstance(settings.model, SourceModel):
         return ""
+    if settings.model.kind == "reference":
+        return ReferenceCheckpoint.find(settings.model.place).fingerprint()
     return FunctionSource.parse(settings.model.place).fingerprint()
 
 
-def _open_source(source: SourceModel) -> OpenModel:
+def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
     match source.kind:
         case "keras":
             raise UsageError(
@@ -122,21 +128,28 @@ def _open_source(source: SourceModel) -> OpenModel:
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape
             return OpenModel(own.model, ImageSpec(channels, (height, width), None))
+        case "reference":
+            from pipeline.ingest.reference.model import read_reference
+
+            found = read_reference(source.place, progress)
+            return OpenModel(found.model, found.spec)
         case _:
             raise ValueError(source.kind)
 
 
-def _fresh(settings: Settings, dataset: Dataset) -> Fresh:
+def _fresh(settings: Settings, dataset: Dataset, progress: Progress) -> Fresh:
     """The model of a profile as it is before any training here."""
     from pipeline.training.train import Fresh, fresh_model
 
     if not isinstance(settings.model, SourceModel):
         return fresh_model(settings, dataset)
-    model, content = _ingest(settings, settings.model, dataset)
+    model, content = _ingest(settings, settings.model, dataset, progress)
     return Fresh(model, fingerprint(source_content(settings), content))
 
 
-def _ingest(settings: Settings, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, str]:
+def _ingest(
+    settings: Settings, source: SourceModel, dataset: Dataset, progress: Progress
+) -> tuple[PwlModel, str]:
     """The model of a source, in eval mode, checked against the data; and what names its weights."""
     match source.kind:
         case "keras":
@@ -149,6 +162,10 @@ def _ingest(settings: Settings, source: SourceModel, dataset: Dataset) -> tuple[
             own = own_model(source, settings.seed, settings.training)
             _require_fit(source, own.image_shape, own.classes, dataset)
             return own.model, own.content
+        case "reference":
+            from pipeline.ingest.reference.model import reference_model
+
+            return reference_model(source.place, dataset, progress), ""
         case _:
             raise ValueError(source.kind)
 

@@ -14,7 +14,6 @@ from pipeline.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import VitSettings
 
-_EPSILON = 1e-12  # of Hugging Face's ViTConfig, which the published checkpoints were made with
 _SPREAD = 0.02  # standard deviation of a fresh class token and of fresh positions
 
 
@@ -42,14 +41,20 @@ class PatchEmbedding(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention among the tokens of an image."""
+    """Multi-head self-attention among the tokens of an image.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Args:
+        width: of a token.
+        heads: among which it is shared out.
+        qkv_bias: whether queries, keys and values have biases.
+    """
+
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        self.query = nn.Linear(width, width, bias=qkv_bias)
+        self.key = nn.Linear(width, width, bias=qkv_bias)
+        self.value = nn.Linear(width, width, bias=qkv_bias)
         self.output = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -66,11 +71,19 @@ class Attention(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention and a two-layer perceptron, each behind a normalisation and beside a shortcut."""
 
-    def __init__(self, width: int, heads: int, hidden: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        *,
+        qkv_bias: bool = True,
+        epsilon: float = 1e-12,
+    ) -> None:
         super().__init__()
-        self.first_norm = nn.LayerNorm(width, eps=_EPSILON)
-        self.attention = Attention(width, heads)
-        self.second_norm = nn.LayerNorm(width, eps=_EPSILON)
+        self.first_norm = nn.LayerNorm(width, eps=epsilon)
+        self.attention = Attention(width, heads, qkv_bias=qkv_bias)
+        self.second_norm = nn.LayerNorm(width, eps=epsilon)
         self.expand = nn.Linear(width, hidden)
         self.reduce = nn.Linear(hidden, width)
 
@@ -117,7 +130,13 @@ def vit(settings: VitSettings, image_shape: tuple[int, int, int], classes: int) 
     blocks: list[nn.Module] = [
         nn.Sequential(
             *(
-                EncoderLayer(settings.width, settings.heads, settings.hidden_width)
+                EncoderLayer(
+                    settings.width,
+                    settings.heads,
+                    settings.hidden_width,
+                    qkv_bias=settings.qkv_bias,
+                    epsilon=settings.norm_epsilon,
+                )
                 for _ in range(depth)
             )
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.section import Section
-from pipeline.settings.quantities import Count
+from pipeline.settings.quantities import Count, Rate
 
 
 class ResNetSettings(Section):
@@ -16,6 +16,7 @@ class ResNetSettings(Section):
     Attributes:
         stem: channels after the stem (the embedder).
         stem_kernel, stem_stride: its convolution.
+        stem_pool: whether a 3x3 maximum pooling of stride 2 follows it.
         widths: channels of each block.
         depths: basic layers in each block.
         strides: stride with which each block begins.
@@ -24,6 +25,7 @@ class ResNetSettings(Section):
     stem: Count = 64
     stem_kernel: Literal[1, 3, 5, 7] = 3
     stem_stride: Literal[1, 2] = 1
+    stem_pool: bool = False
     widths: tuple[Count, ...]
     depths: tuple[Count, ...]
     strides: tuple[Literal[1, 2], ...] = ()
@@ -70,6 +72,8 @@ class VitSettings(Section):
         heads: of each attention.
         mlp_width: of each perceptron's hidden layer, by default four times `width`.
         depths: encoder layers in each block.
+        qkv_bias: whether queries, keys and values have biases.
+        norm_epsilon: of the layer normalisations; Hugging Face's ViTConfig has the same default.
     """
 
     patch: Count
@@ -77,6 +81,8 @@ class VitSettings(Section):
     heads: Count
     mlp_width: Count | None = None
     depths: tuple[Count, ...]
+    qkv_bias: bool = True
+    norm_epsilon: Rate = 1e-12
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -149,7 +155,7 @@ class VitModel(_Pair[VitSettings]):
         return self
 
 
-SOURCE_KINDS = ("keras", "python")
+SOURCE_KINDS = ("keras", "python", "reference")
 
 
 class SourceModel(Section):
@@ -158,7 +164,8 @@ class SourceModel(Section):
     Attributes:
         source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
-            of PyTorch, trained or to be trained here.
+            of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
+            official reference implementation, or a folder of several.
     """
 
     source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]

@@ -72,6 +72,9 @@ class Settings(Section):
                     raise ValueError('a Keras model needs [lowering] backend = "litert"')
                 if self.schedule.orders != ("prefix",):
                     raise ValueError('a Keras model has no decoders: leave orders at ["prefix"]')
+            case SourceModel(kind="reference"):
+                if self.training is not None:
+                    raise ValueError("a reference checkpoint comes trained: leave [training] out")
             case SourceModel(kind="python"):
                 pass  # it may come trained, as a whole or its teacher alone
             case _ if self.training is None:

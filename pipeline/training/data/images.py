@@ -50,31 +50,39 @@ class ImageSpec:
         size: height and width; None where any will do.
         normalisation: what makes inputs of plain images; None where it is not known, and only
             normalised images can be taken.
+        smallest: where any size will do, the least height and width that poolings leave something
+            of.
     """
 
     channels: int
     size: tuple[int, int] | None
     normalisation: Normalisation | None
+    smallest: int = 1
 
     def kind_of(self, array: npt.NDArray[Any]) -> Literal["normalised", "plain"] | None:
         """What an array of images is for the model; None when it cannot be used."""
         if array.ndim != 4:
             return None
-        if array.dtype == np.float32 and self._fits(array.shape[1], array.shape[2:]):
+        if array.dtype == np.float32 and self.takes(array.shape[1], array.shape[2:]):
             return "normalised"
         if array.dtype == np.uint8 and self.normalisation is not None:
-            return "plain" if self._fits(array.shape[3], array.shape[1:3]) else None
+            return "plain" if self.takes(array.shape[3], array.shape[1:3]) else None
         return None
+
+    def takes(self, channels: int, size: tuple[int, ...]) -> bool:
+        """Whether images of some channels, height and width fit the model."""
+        return (
+            channels == self.channels and self.size in (None, size) and min(size) >= self.smallest
+        )
 
     def __str__(self) -> str:
         height, width = self.size or ("height", "width")
         wanted = f"this model takes float32 [n, {self.channels}, {height}, {width}] (normalised)"
+        if self.size is None and self.smallest > 1:
+            wanted += f", height and width {self.smallest} or more"
         if self.normalisation is None:
             return wanted
         return f"{wanted} or uint8 [n, {height}, {width}, {self.channels}] (plain)"
-
-    def _fits(self, channels: int, size: tuple[int, ...]) -> bool:
-        return channels == self.channels and self.size in (None, size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""A checkpoint of the reference implementation as a `PwlModel`: our families, their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
+from pipeline.ingest.reference.keys import NetworkKeys, converter_key, family_of, last_converters
+from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
+from pipeline.model.family import build_model
+from pipeline.model.pwl import PwlModel
+from pipeline.progress import Progress
+from pipeline.training.checkpoint import load_into
+from pipeline.training.data.images import Dataset, ImageSpec
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceModel:
+    """What a checkpoint holds.
+
+    Attributes:
+        model: with its weights, in eval mode.
+        spec: the images that it takes. The checkpoint does not say how they were normalised.
+        labels: names of the classes, in the order of the logits.
+        dead: keys of weights that the reference implementation never applies, and this model lacks.
+    """
+
+    model: PwlModel
+    spec: ImageSpec
+    labels: tuple[str, ...]
+    dead: tuple[str, ...]
+
+
+def read_reference(place: str, progress: Progress) -> ReferenceModel:
+    """The model of a checkpoint folder, or of the newest one in a folder of checkpoints.
+
+    Args:
+        place: the folder.
+        progress: told which checkpoint it is and which of its weights are dead.
+
+    Raises:
+        UsageError: there is no checkpoint, or its configurations are wrong or not supported.
+        IntegrityError: the weights are damaged, or tensors are missing, left over, or of other
+            shapes than the configurations say; names their keys.
+    """
+    checkpoint = ReferenceCheckpoint.find(place)
+    tensors = checkpoint.tensors()
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    family = family_of(shapes, checkpoint.weights)
+    networks = {role: NetworkKeys(role, family, shapes) for role in ROLES}
+    plan = plan_model(checkpoint, family, networks)
+    # On the meta device nothing is allocated: a configuration that promises a giant costs nothing.
+    with torch.device("meta"):
+        model = build_model(plan.settings, plan.image_shape, len(plan.labels), 0)
+    expected = model.state_dict()
+    keys = _keys(expected, networks)
+    widths = [expected[f"{role}.classifier.linear.weight"].shape[1] for role in ROLES]
+    dead = tuple(key for network in networks.values() for key in network.pooler())
+    dead += last_converters(shapes, model.blocks, *widths)
+    weights = {
+        name: _as_expected(name, tensors[key], expected[name])
+        for name, key in keys.items()
+        if key in tensors
+    }
+    _account(checkpoint, tensors, keys, dead, weights, expected)
+    load_into(model, weights, checkpoint.weights, assign=True)
+    progress.say(f"{checkpoint.folder}: {family}, {model.blocks} blocks, {len(plan.labels)} labels")
+    for dtype in sorted({str(tensors[key].dtype) for key in keys.values()} & set(map(str, _HALF))):
+        progress.say(f"weights in {dtype.removeprefix('torch.')} are taken as float32")
+    if dead:
+        said = "\n  ".join(
+            ["dead weights, which the reference implementation never applies:", *dead]
+        )
+        progress.say(said)
+    return ReferenceModel(model.eval(), plan.spec, plan.labels, dead)
+
+
+def reference_model(place: str, dataset: Dataset, progress: Progress) -> PwlModel:
+    """The model of `read_reference`, checked against the data that it is to be evaluated on.
+
+    Raises:
+        UsageError: its images or labels are not those of the data; see `read_reference` too.
+        IntegrityError: as `read_reference`.
+    """
+    found = read_reference(place, progress)
+    spec = found.spec
+    channels, height, width = dataset.image_shape
+    if not spec.takes(channels, (height, width)):
+        raise UsageError(
+            f"{place}: {spec}; the data's images are [{channels}, {height}, {width}]",
+            "set data.image_size, and data.channels where the source has it",
+        )
+    if len(dataset.names) != len(found.labels):
+        raise UsageError(
+            f"{place}: the model knows {len(found.labels)} labels (id2label), the data has "
+            f"{len(dataset.names)}",
+            "name the data that the model was trained for",
+        )
+    require_order(dataset.names, found.labels, f"{place}: id2label", "the data")
+    return found.model
+
+
+def _keys(names: Iterable[str], networks: Mapping[str, NetworkKeys]) -> dict[str, str]:
+    """The keys of a `PwlModel`'s tensors, by name."""
+    found: dict[str, str] = {}
+    for role, network in networks.items():
+        inner = [name.removeprefix(f"{role}.") for name in names if name.startswith(f"{role}.")]
+        found |= {f"{role}.{name}": key for name, key in network.keys(inner).items()}
+    return found | {name: converter_key(name) for name in names if name not in found}
+
+
+def _as_expected(name: str, tensor: Tensor, expected: Tensor) -> Tensor:
+    """A tensor in float32 and, for a converter's weight, in the shape that our module has.
+
+    A converter is linear over channels: ``[out, in]`` and ``[out, in, 1, 1]`` say the same.
+    """
+    if tensor.dtype in _HALF:
+        tensor = tensor.to(torch.float32)
+    converts = name.startswith(("encoders.", "decoders.")) and name.endswith(".weight")
+    if converts and tensor.shape[:2] == expected.shape[:2] and set(tensor.shape[2:]) <= {1}:
+        return tensor.reshape(expected.shape)
+    return tensor
+
+
+def _account(
+    checkpoint: ReferenceCheckpoint,
+    tensors: Mapping[str, Tensor],
+    keys: Mapping[str, str],
+    dead: Iterable[str],
+    weights: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> None:
+    """Makes sure that every tensor is one of the model, or dead, and that none is missing."""
+    wanted = {*keys.values(), *dead}
+    problems = _shown([f"missing {key}" for key in sorted(wanted - tensors.keys())])
+    problems += _shown([f"left over {key}" for key in sorted(tensors.keys() - wanted)])
+    wrong = [
+        f"{keys[name]} is {_kind(weight)}, not {_kind(expected[name])}"
+        for name, weight in weights.items()
+        if _kind(weight) != _kind(expected[name])
+    ]
+    problems += _shown(wrong)
+    remedy = EXCHANGED if wrong else INCOMPLETE
+    if not problems:
+        problems = _shown(
+            [
+                f"{keys[name]} holds values that are not finite"
+                for name, weight in weights.items()
+                if not weight.isfinite().all()
+            ]
+        )
+        remedy = "name an earlier checkpoint; in this one the training had diverged"
+    if problems:
+        listed = "\n  ".join(problems)
+        raise IntegrityError(
+            f"{checkpoint.weights} does not hold the model of its configurations:\n  {listed}",
+            remedy,
+        )
+
+
+def _shown(problems: list[str]) -> list[str]:
+    """The first of them, and how many there are besides."""
+    more = len(problems) - 12
+    return problems if more <= 0 else [*problems[:12], f"... and {more} more"]
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,201 @@
+"""Which model a checkpoint's configurations and tensors amount to; where they disagree, an error.
+
+Whatever could cost time or memory is compared with the tensors that are there before anything is
+built from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
+from pipeline.ingest.reference.configs import NetworkConfig, ResNetConfig, VggConfig, VitConfig
+from pipeline.ingest.reference.keys import NetworkKeys
+from pipeline.settings import (
+    FamilyModel,
+    ResNetModel,
+    ResNetSettings,
+    VggModel,
+    VggSettings,
+    VitModel,
+    VitSettings,
+)
+from pipeline.training.data.images import ImageSpec
+
+INCOMPLETE = "name a checkpoint that the reference implementation's training wrote, whole"
+EXCHANGED = "correct the configurations; were teacher_config and student_config exchanged?"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model to build.
+
+    Attributes:
+        settings: its ``[model]`` table.
+        spec: the images that it takes.
+        labels: names of the classes, in the order of the logits.
+    """
+
+    settings: FamilyModel
+    spec: ImageSpec
+    labels: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image to build it with.
+
+        Where any size will do, it is one that strides of 2 divide to the end, so that two networks
+        with other strides differ in their features' sizes.
+        """
+        side = min(2 ** (self.settings.blocks + 2), 2**16)
+        return (self.spec.channels, *(self.spec.size or (side, side)))
+
+
+def plan_model(
+    checkpoint: ReferenceCheckpoint, family: str, networks: Mapping[str, NetworkKeys]
+) -> Plan:
+    """Reads the configurations and compares them with each other and with the tensors.
+
+    Args:
+        checkpoint: where the configurations are.
+        family: ``resnet``, ``vgg`` or ``vit``.
+        networks: the tensors' keys, by role.
+
+    Raises:
+        UsageError: a configuration is wrong or not supported, or the two do not fit together.
+        IntegrityError: the tensors are of other sizes than a configuration says.
+    """
+    kind: Any = {"resnet": ResNetConfig, "vgg": VggConfig, "vit": VitConfig}[family]
+    configs = {role: checkpoint.config(role, kind) for role in ROLES}
+    found = {role: _network(config, networks[role], checkpoint) for role, config in configs.items()}
+    (teacher, spec), (student, other) = found["teacher"], found["student"]
+    if spec != other:
+        raise UsageError(
+            f"{checkpoint.folder}: teacher and student take different images\n"
+            f"  teacher: {spec}\n  student: {other}",
+            "name another checkpoint, or correct its configurations",
+        )
+    labels = _labels(checkpoint, configs["teacher"], configs["student"])
+    try:
+        return Plan(_pair(teacher, student), spec, labels)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"{checkpoint.folder}: {problem}",
+            "name another checkpoint, or correct its configurations",
+        ) from None
+
+
+Network = ResNetSettings | VggSettings | VitSettings
+
+
+def _pair(teacher: Network, student: Network) -> FamilyModel:
+    match teacher, student:
+        case ResNetSettings(), ResNetSettings():
+            return ResNetModel(family="resnet", teacher=teacher, student=student)
+        case VggSettings(), VggSettings():
+            return VggModel(family="vgg", teacher=teacher, student=student)
+        case VitSettings(), VitSettings():
+            return VitModel(family="vit", teacher=teacher, student=student)
+    raise ValueError((teacher, student))
+
+
+def _network(
+    config: ResNetConfig | VggConfig | VitConfig, keys: NetworkKeys, checkpoint: ReferenceCheckpoint
+) -> tuple[Network, ImageSpec]:
+    """One network and the images that it takes."""
+    there = keys.depths()
+    if not there:
+        raise IntegrityError(
+            f"{checkpoint.weights}: the {keys.role} has no blocks",
+            INCOMPLETE,
+        )
+
+    def agree(name: str, said: object, found: object) -> None:
+        if said is not None and said != found:
+            raise IntegrityError(
+                f"{checkpoint.config_path(keys.role)}: {name} is {_plain(said)}, but the tensors "
+                f"in {checkpoint.weights.name} say {_plain(found)}",
+                EXCHANGED,
+            )
+
+    def depths(said: tuple[int, ...] | None) -> tuple[int, ...]:
+        """The depths that are said: if tensors are missing then, that error will name them."""
+        if said is not None and sum(said) > len(keys.shapes):
+            agree("the number of layers of each block", said, there)
+        return said or there
+
+    match config:
+        case ResNetConfig():
+            depths(config.depths)
+            return config.settings(), ImageSpec(config.num_channels, None, None)
+        case VggConfig():
+            widths = keys.widths()
+            channels = keys.image_channels() or config.num_channels or 3
+            agree("hidden_sizes", config.hidden_sizes, widths)
+            agree("num_channels", config.num_channels, channels)
+            blocks = len(there)
+            if config.depths is not None and len(config.depths) != blocks:
+                agree("depths", config.depths, there)
+            # Every block halves an image, and something has to be left of it.
+            spec = ImageSpec(channels, None, None, smallest=2**blocks)
+            return config.settings(widths, depths(config.depths)), spec
+        case VitConfig():
+            layers = config.layers_per_block
+            said = (layers,) * len(there) if isinstance(layers, int) else layers
+            height, width = config.image
+            tokens = (height // config.patch) * (width // config.patch) + 1
+            positions = keys.positions()
+            if positions not in keys.shapes:
+                raise IntegrityError(f"{checkpoint.weights}: missing {positions}", INCOMPLETE)
+            found = next(iter(keys.shapes[positions][1:]), 0)
+            agree("the number of tokens, by image_size and patch_size,", tokens, found)
+            spec = ImageSpec(config.num_channels, config.image, None)
+            return config.settings(depths(said)), spec
+
+
+def _labels(
+    checkpoint: ReferenceCheckpoint, teacher: NetworkConfig, student: NetworkConfig
+) -> tuple[str, ...]:
+    if len(teacher.labels) != len(student.labels):
+        raise UsageError(
+            f"{checkpoint.folder}: id2label has {len(teacher.labels)} labels in teacher_config and "
+            f"{len(student.labels)} in student_config",
+            "both have to know the same; correct the configurations",
+        )
+    require_order(
+        teacher.labels, student.labels, f"{checkpoint.folder}: student_config", "teacher_config"
+    )
+    return teacher.labels
+
+
+def require_order(
+    right: tuple[str, ...], other: tuple[str, ...], what: str, reference: str
+) -> None:
+    """Refuses the same labels in another order; other names for them may be meant well.
+
+    Args:
+        right: names of the classes by index.
+        other: the same number of names.
+        what: where the others are from.
+        reference: where the right ones are from.
+
+    Raises:
+        UsageError: the names are the same, but not their order.
+    """
+    if right != other and set(right) == set(other):
+        index = next(index for index, name in enumerate(right) if name != other[index])
+        raise UsageError(
+            f"{what} has the labels in another order: label {index} is {other[index]!r}, "
+            f"and {right[index]!r} in {reference}",
+            "put the names into one order, which has to be that of the logits",
+        )
+
+
+def _plain(value: object) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.ingest.reference.model import read_reference
+from pipeline.model.route import Route
+from pipeline.progress import Silent
+from tests.ingest.reference_twin import Twin, resnet_config, twin, vgg_config, vit_config, write
+
+#: By family: the configuration, what makes a deeper teacher of it, and what makes it a wider one.
+FAMILIES: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]] = {
+    "resnet": (
+        resnet_config,
+        {"depths": [3, 2, 1, 2]},
+        {"embedding_size": 9, "hidden_sizes": [8, 6, 16, 12]},
+    ),
+    "vgg": (vgg_config, {"depths": [2, 1, 3, 1, 2]}, {"hidden_sizes": [8, 6, 12, 10, 12]}),
+    "vit": (
+        vit_config,
+        {"layers_per_block": 2},
+        {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4},
+    ),
+}
+SIZES = {"resnet": (20, 28), "vgg": (32, 40), "vit": (16, 16)}
+
+
+def pair(family: str, *, narrow: bool, **changes: Any) -> Twin:
+    """A twin whose teacher is deeper, and wider too where the student is narrow."""
+    config, deeper, wider = FAMILIES[family]
+    return twin(config(**deeper, **(wider if narrow else {}), **changes), config(**changes))
+
+
+def images(family: str, channels: int = 3) -> torch.Tensor:
+    return torch.randn(2, channels, *SIZES[family], generator=torch.Generator().manual_seed(1))
+
+
+def farthest(made: Twin, folder: Path, inputs: torch.Tensor) -> float:
+    """The largest difference over the largest logit, on any route."""
+    model = read_reference(str(folder), Silent()).model
+    worst = 0.0
+    for route in made.routes:
+        expected = made.logits(inputs, route)
+        with torch.no_grad():
+            found = model(inputs, Route.parse(route))
+        worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
+    return worst
+
+
+@pytest.mark.parametrize("transformers", [4, 5])
+@pytest.mark.parametrize("narrow", [False, True], ids=["equal", "narrow"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_logits_of_every_route_are_the_reference_s(
+    family: str, narrow: bool, transformers: int, tmp_path: Path
+) -> None:
+    made = pair(family, narrow=narrow)
+    assert len(made.routes) == 2 ** {"resnet": 4, "vgg": 5, "vit": 6}[family]
+    folder = made.save(tmp_path / "checkpoint-7", transformers)
+    assert farthest(made, folder, images(family)) < 1e-5
+
+
+RESNET_STEMS = [
+    {"embedder_kernel_size": 7, "embedder_stride": 2, "embedder_use_pooler": True},
+    {"embedder_stride": 2, "downsample_in_first_stage": True},
+    {"embedder_kernel_size": 1, "embedder_use_pooler": True, "downsample_in_first_stage": True},
+]
+
+
+@pytest.mark.parametrize("stem", RESNET_STEMS)
+def test_a_resnet_s_stem_and_strides_are_those_of_its_configuration(
+    stem: dict[str, Any], tmp_path: Path
+) -> None:
+    made = pair("resnet", narrow=True, **stem)
+    assert farthest(made, made.save(tmp_path / "checkpoint-7"), images("resnet")) < 1e-5
+
+
+@pytest.mark.parametrize("transformers", [4, 5])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layer_norm_eps": 0.3, "qkv_bias": False},
+        {"image_size": [16, 8], "patch_size": [2, 2], "num_attention_heads": 2},
+        {"num_channels": 1},
+    ],
+)
+def test_a_vit_s_arithmetic_is_that_of_its_configuration(
+    changes: dict[str, Any], transformers: int, tmp_path: Path
+) -> None:
+    config, deeper, _ = FAMILIES["vit"]
+    made = twin(config(blocks=3, **{**deeper, **changes}), config(blocks=3, **changes))
+    folder = made.save(tmp_path / "checkpoint-7", transformers)
+    height, width = changes.get("image_size", SIZES["vit"])
+    inputs = torch.randn(2, changes.get("num_channels", 3), height, width)
+    assert farthest(made, folder, inputs) < 1e-5
+    assert read_reference(str(folder), Silent()).spec.size == (height, width)
+
+
+@pytest.mark.parametrize("family", ["resnet", "vgg"])
+def test_grey_images_of_any_size_are_taken(family: str, tmp_path: Path) -> None:
+    made = pair(family, narrow=True, num_channels=1)
+    folder = made.save(tmp_path / "checkpoint-7")
+    for size in (32, 51):
+        assert farthest(made, folder, torch.randn(2, 1, size, size)) < 1e-5
+    assert read_reference(str(folder), Silent()).spec.size is None
+
+
+def test_converters_that_are_1x1_convolutions_are_read_too(tmp_path: Path) -> None:
+    made = pair("resnet", narrow=True)
+    folder = made.save(tmp_path / "checkpoint-7")
+    tensors = made.tensors()
+    for key in [key for key in tensors if key.endswith("linear.weight")]:
+        tensors[key] = tensors[key][:, :, None, None]
+    write(folder, tensors)
+    assert farthest(made, folder, images("resnet")) < 1e-5
+
+
+def test_two_labels_that_hugging_face_does_not_write_down_are_known(tmp_path: Path) -> None:
+    made = pair("vgg", narrow=False, id2label={0: "LABEL_0", 1: "LABEL_1"}, label2id=None)
+    folder = made.save(tmp_path / "checkpoint-7")
+    assert "id2label" not in (folder / "teacher_config" / "config.json").read_text()
+    assert read_reference(str(folder), Silent()).labels == ("LABEL_0", "LABEL_1")
+    assert farthest(made, folder, images("vgg")) < 1e-5
+
+
+class Said(Silent):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def say(self, line: str) -> None:
+        self.text += f"{line}\n"
+
+
+@pytest.mark.parametrize("transformers", [4, 5])
+def test_the_dead_weights_of_a_vit_are_named_and_not_applied(
+    transformers: int, tmp_path: Path
+) -> None:
+    made = pair("vit", narrow=True)
+    progress = Said()
+    folder = made.save(tmp_path / "checkpoint-7", transformers)
+    dead = read_reference(str(folder), progress).dead
+    assert sorted(dead) == [
+        "swapnet.student.vit.blocks.5.1.module.bias",
+        "swapnet.student.vit.blocks.5.1.module.weight",
+        "swapnet.teacher.vit.blocks.5.2.module.bias",
+        "swapnet.teacher.vit.blocks.5.2.module.weight",
+    ]
+    assert all(key in progress.text for key in dead)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_converters_behind_the_last_block_are_dead(family: str, tmp_path: Path) -> None:
+    made = pair(family, narrow=True)
+    folder = made.save(tmp_path / "checkpoint-7")
+    last = len(made.routes[0]) - 1
+    student, teacher = _last_widths(made)
+    extra = {
+        f"swapnet.encoders.{last}.linear.weight": torch.randn(student, teacher),
+        f"swapnet.encoders.{last}.linear.bias": torch.randn(student),
+        f"swapnet.decoders.{last}.linear.weight": torch.randn(teacher, student),
+        f"swapnet.decoders.{last}.linear.bias": torch.randn(teacher),
+    }
+    write(folder, made.tensors() | extra)
+    assert extra.keys() <= set(read_reference(str(folder), Silent()).dead)
+    assert farthest(made, folder, images(family)) < 1e-5
+
+
+def _last_widths(made: Twin) -> tuple[int, int]:
+    student, teacher = (
+        next(p for p in network.classifier.parameters() if p.dim() == 2).shape[1]
+        for network in (made.swapnet.student, made.swapnet.teacher)
+    )
+    return student, teacher
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_taken_as_float32_and_said(dtype: torch.dtype, tmp_path: Path) -> None:
+    made = pair("resnet", narrow=True)
+    folder = made.save(tmp_path / "checkpoint-7")
+    half = {k: t.to(dtype) if t.is_floating_point() else t for k, t in made.tensors().items()}
+    write(folder, half)
+    made.swapnet.load_state_dict(
+        {key.removeprefix("swapnet."): tensor.float() for key, tensor in half.items()}
+    )
+    assert farthest(made, folder, images("resnet")) < 1e-5
+    progress = Said()
+    read_reference(str(folder), progress)
+    assert f"weights in {str(dtype).removeprefix('torch.')} are taken as float32" in progress.text

@@ -16,7 +16,7 @@ STRIDES = (1, 2, 2, 1)
 def model() -> OwnModel:
     """Called once, with torch seeded by the profile."""
     return OwnModel(
-        teacher=MobileNet(widths=(16, 24, 48, 96), depths=(1, 2, 2, 2), expand=4, classes=10),
+        teacher=MobileNet(widths=(16, 24, 48, 64), depths=(1, 2, 2, 2), expand=4, classes=10),
         student=MobileNet(widths=(2, 3, 5, 16), depths=(1, 1, 1, 1), expand=2, classes=10),
         image_shape=(1, 16, 16),
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.lowering.backend import Program
+from pipeline.lowering.spelling import respelt
 from pipeline.lowering.transformer import without_transformer_operators
 from pipeline.settings import BackendName
 
@@ -36,6 +37,7 @@ class ExecuTorch:
         from executorch.devtools.backend_debug import get_delegation_info
         from executorch.exir import to_edge_transform_and_lower
 
+        module = respelt(module)
         with torch.no_grad():
             example = _natural(example)
             rank = module(example).dim()

@@ -58,12 +58,16 @@ class Phase:
 
 @contextmanager
 def reproducible(threads: int) -> Iterator[None]:
-    """Runs torch with a fixed number of threads and deterministic algorithms only."""
+    """Runs torch with a fixed number of threads and deterministic algorithms only.
+
+    Its random numbers, which `fit` seeds, are then where they were.
+    """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)
@@ -123,6 +127,7 @@ def fit(
         for epoch in range(first, settings.epochs):
             # One generator an epoch: the state to save is the number of the epoch alone.
             generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
+            torch.manual_seed(generator.initial_seed())  # what dropout draws from
             order = torch.randperm(phase.images, generator=generator)
             phase.module.train()
             losses = _Means()

@@ -18,9 +18,10 @@ from pipeline.bundle.verify import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate import evaluate
 from pipeline.ingest.python import own_model
-from pipeline.ingest.source import evaluated_model, open_model
+from pipeline.ingest.source import open_model
 from pipeline.model.route import Route
 from pipeline.progress import Silent
+from pipeline.schedule.model import scheduled_model
 from pipeline.settings import SourceModel, for_backend
 from pipeline.train import train
 from pipeline.training.trained import load_trained
@@ -145,7 +146,7 @@ def test_a_model_of_ones_own_is_trained_and_every_route_is_scored(trained_folder
 def test_what_was_trained_is_not_trained_again(trained_folder: Path) -> None:
     settings = settings_from((trained_folder / "own.toml").read_text(), trained_folder)
     progress = Titles()
-    evaluated_model(settings, trained_folder / "cache", progress)
+    scheduled_model(settings, trained_folder / "cache", progress)
     assert progress.seen == []
 
 
@@ -156,7 +157,7 @@ def test_an_edited_file_is_trained_anew(trained_folder: Path, tmp_path: Path) ->
     (trained_folder / "mine.py").write_text(original.replace("ReLU6(inplace=True)", "Hardswish()"))
     try:
         progress = Titles()
-        evaluated_model(settings_from(text, tmp_path), trained_folder / "cache", progress)
+        scheduled_model(settings_from(text, tmp_path), trained_folder / "cache", progress)
     finally:
         (trained_folder / "mine.py").write_text(original)
     assert progress.seen == ["train teacher", "distil (joint)", "evaluate"]
@@ -205,7 +206,7 @@ def test_a_trained_model_is_evaluated_without_a_profile(tmp_path: Path) -> None:
         *(evaluate, source, "--inputs", tmp_path / "x.npy", "--logits", tmp_path / "y.npz"),
     )
     assert result.exit_code == 0, result.stderr
-    model = open_model(source).model
+    model = open_model(source, Silent()).model
     with np.load(tmp_path / "y.npz") as found, torch.no_grad():
         for name in ("SSS", "TSS", "TTS", "TTT"):
             wanted = model(images, Route.parse(name)).numpy()
@@ -241,7 +242,7 @@ def test_a_trained_teacher_is_only_distilled_from(tmp_path: Path) -> None:
     )
     given = taken(tmp_path, TRAINED).model
     progress = Titles()
-    model = evaluated_model(settings, tmp_path / "cache", progress).model
+    model = scheduled_model(settings, tmp_path / "cache", progress).evaluated.model
     assert progress.seen == ["distil (joint)", "evaluate"]
     for name, tensor in given.teacher.state_dict().items():
         assert torch.equal(model.teacher.state_dict()[name], tensor), name
@@ -265,7 +266,7 @@ def model():
         shifted = {n: t + change if "classifier" in n else t for n, t in weights.items()}
         save_file(shifted, tmp_path / "teacher.safetensors")
         progress = Titles()
-        evaluated_model(settings_from(profile, tmp_path), tmp_path / "cache", progress)
+        scheduled_model(settings_from(profile, tmp_path), tmp_path / "cache", progress)
         seen.append(progress.seen)
     assert seen == [["distil (joint)", "evaluate"], [], ["distil (joint)", "evaluate"]]
 

@@ -68,8 +68,24 @@ def test_folding_refuses_a_module_in_training_mode() -> None:
 
 
 def test_folding_refuses_a_batch_norm_that_it_cannot_fold() -> None:
-    with pytest.raises(UsageError, match="follows no convolution: 0"):
-        fold_batch_norms(nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()).eval(), "unit")
+    with pytest.raises(UsageError, match="cannot be folded: 0"):
+        fold_batch_norms(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()).eval(), "unit")
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@torch.no_grad()
+def test_a_batch_norm_that_follows_no_convolution_becomes_one(affine: bool) -> None:
+    norm = nn.BatchNorm2d(3, affine=affine)
+    norm.running_mean, norm.running_var = torch.randn(3), torch.rand(3) + 0.5
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    module = nn.Sequential(norm, nn.ReLU(), nn.Conv2d(3, 4, 3)).eval()
+    images = torch.randn(2, 3, 8, 8)
+    folded = fold_batch_norms(module, "unit")
+    assert torch.allclose(folded(images), module(images), atol=1e-5)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert isinstance(module[0], nn.BatchNorm2d)
 
 
 def test_folding_refuses_what_cannot_be_traced() -> None:

@@ -19,7 +19,8 @@ LABELS = (IMAGES.sum(dim=1) > 0).long()
 
 def network() -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    inner = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.1))
+    return nn.Sequential(*inner, nn.Linear(8, 2))
 
 
 def train(
@@ -96,6 +97,14 @@ def test_runs_of_few_steps_have_a_schedule_too(epochs: int, tmp_path: Path) -> N
     module = network()
     train(module, tmp_path / "checkpoint", epochs=epochs, batch_size=32)
     assert not equal(module, network())
+
+
+def test_random_numbers_of_the_caller_stay_as_they_are(tmp_path: Path) -> None:
+    module = network()
+    before = torch.get_rng_state()
+    with reproducible(1):
+        train(module, tmp_path / "checkpoint")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:

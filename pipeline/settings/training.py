@@ -113,8 +113,8 @@ class TrainingSettings(Section):
         device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
             machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies
-            bfloat16 matrices (GPUs, Intel's AMX). Weights, losses and the teacher's features are
-            float32 all the same.
+            bfloat16 numbers (GPUs, AMX, AVX512-BF16). Weights, losses and the teacher's features
+            are float32 all the same.
         teacher: None only where the model's source gives a teacher that is trained already.
         feature_cache_mb: the teacher's features are kept if they take no more memory than this;
             augmented images have features of their own in every epoch, of which none are kept.

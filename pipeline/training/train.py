@@ -29,6 +29,9 @@ from pipeline.training.processes import Processes, device_for
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
+#: Abilities of processors, as `machine_kind` names them, that compute in bfloat16.
+_BF16 = {"amx_tile", "avx512_bf16", "bf16"}
+
 
 def training_table(settings: Settings) -> TrainingSettings:
     """The ``[training]`` table of a profile whose model is trained here.
@@ -184,8 +187,10 @@ def train(
 
     def teach_student() -> None:
         on_processor = conditions.device.type == "cpu"
-        if training.precision == "bf16" and on_processor and "amx_tile" not in machine_kind():
-            progress.say('precision = "bf16": slower on this processor, most likely: it has no AMX')
+        if training.precision == "bf16" and on_processor and not _BF16 & {*machine_kind().split()}:
+            progress.say(
+                'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
+            )
         if table := training.teacher:
             make = partial(teach, table)
             _cached(files.teacher, model.teacher, make, keep_teacher, progress, conditions)

@@ -159,7 +159,10 @@ def test_precision_has_a_part_in_the_names_of_what_is_trained(
     assert files.model != plain.model
 
 
-@pytest.mark.parametrize(("kind", "warned"), [("x86_64 avx2", True), ("x86_64 amx_tile", False)])
+@pytest.mark.parametrize(
+    ("kind", "warned"),
+    [("x86_64 avx2", True), ("x86_64 amx_tile", False), ("x86_64 avx512_bf16", False)],
+)
 def test_a_processor_that_gains_nothing_from_it_is_told(
     kind: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +175,7 @@ def test_a_processor_that_gains_nothing_from_it_is_told(
     monkeypatch.setattr(train_module, "machine_kind", lambda: kind)
     settings = settings_from(BF16.replace("epochs = 3", "epochs = 1"), tmp_path)
     scheduled_model(settings, tmp_path, Saying())
-    assert any("no AMX" in line for line in said) == warned
+    assert any("no bfloat16 arithmetic" in line for line in said) == warned
 
 
 def test_another_precision_is_refused(tmp_path: Path) -> None:

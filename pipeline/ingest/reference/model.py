@@ -167,8 +167,8 @@ def _account(
 
 def _shown(problems: list[str]) -> list[str]:
     """The first of them, and how many there are besides."""
-    more = len(problems) - 12
-    return problems if more <= 0 else [*problems[:12], f"... and {more} more"]
+    more = len(problems) - 8
+    return problems if more <= 0 else [*problems[:8], f"... and {more} more"]
 
 
 def _kind(tensor: Tensor) -> str:

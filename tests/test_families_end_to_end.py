@@ -1,0 +1,75 @@
+"""VGG and ViT all the way: built from a profile, run by the native harness, compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.assembly import assemble
+from pipeline.harness.package import Package
+from pipeline.progress import Silent
+from pipeline.report.document import load_report
+from pipeline.settings import BackendName, for_backend
+from tests.fixtures import settings_from
+from tests.test_end_to_end import run
+
+PROFILE = """
+name = "tiny-{family}"
+
+[data]
+source = "digits"
+test_images = 1500
+
+[model]
+family = "{family}"
+teacher = {{ {teacher} }}
+student = {{ {student} }}
+
+[training]
+threads = 1
+teacher = {{ epochs = 2, gradient_norm = 1.0 }}
+distillation = {{ recipe = "joint", epochs = 2, gradient_norm = 1.0 }}
+
+[schedule]
+stages = "all"
+
+[bundle]
+golden_images = 3
+evaluation_images = 40
+"""
+FAMILIES = {
+    "vgg": ("widths = [8, 12], depths = [2, 1]", "widths = [4, 6], depths = [1, 1]"),
+    "vit": (
+        "patch = 2, width = 24, heads = 3, depths = [2, 1]",
+        "patch = 2, width = 16, heads = 2, depths = [1, 1]",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("backend", ["executorch", "litert"])
+def test_a_family_labels_on_the_device_as_on_the_host(
+    family: str, backend: BackendName, cache: Path, harness_package: Package, tmp_path: Path
+) -> None:
+    teacher, student = FAMILIES[family]
+    text = PROFILE.format(family=family, teacher=teacher, student=student)
+    settings = for_backend(settings_from(text, tmp_path), backend)
+    assemble(settings, tmp_path / "bundle", cache, Silent())
+    done = run(
+        *("pipeline.profile", tmp_path / "bundle", "--rounds", 3, "--out", tmp_path / "report"),
+        *("--device", f"local:{tmp_path / 'device'}", "--harness", harness_package.root),
+    )
+    assert done.returncode == 0, done.stderr
+    report = load_report(tmp_path / "report" / "report.json")
+    assert report.bundle.family == family
+    assert [stage.route for stage in report.stages] == ["SS", "TS", "TT"]
+    assert all(stage.differing <= 1 for stage in report.stages)
+    assert len(report.parity) == 5
+    assert all(result.passed for result in report.parity)
+    assert any(result.max_rel for result in report.parity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -465,6 +466,20 @@ def test_a_model_that_comes_trained_is_not_trained(tmp_path: Path) -> None:
     result = run(train, write(tmp_path, TRAINED), "--cache", tmp_path / "cache")
     assert result.exit_code == 2
     assert "comes from elsewhere and is not trained here" in result.stderr
+
+
+def test_the_example_of_the_documentation_is_trained_and_lowered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs" / "own-model.toml").read_text()
+    text = re.sub(r"epochs = \d+", "epochs = 1", text)
+    settings = settings_from(text, tmp_path)
+    assert settings.lowering.backend == ("executorch", "litert")
+    for name in settings.lowering.backend:
+        out = tmp_path / name
+        made = assemble(for_backend(settings, name), out, tmp_path / "cache", Silent(), jobs=1)
+        assert [stage.route for stage in made.bundle.manifest.stages][-1] == "TTTT"
 
 
 def test_a_family_needs_its_teacher_trained(tmp_path: Path) -> None:

@@ -97,14 +97,14 @@ def run_module(
     """
     given = features.clone()
     version = given._version
-    with theirs(source, name):
+    with theirs(source, f"{name}, given {list(features.shape)},"):
         outputs = module(given)
     found = _require_tensor(source, name, outputs, len(features))
     if not own_input and (given._version != version or not torch.equal(given, features)):
         raise UsageError(
             f"{source}: {name} changes its input in place, which other blocks and the training "
             "still need",
-            "begin it without an in-place operation, such as nn.ReLU(inplace=False)",
+            "write y = x + z in place of x += z, and begin with nn.ReLU(inplace=False)",
         )
     if not module.training:
         with theirs(source, name):

@@ -364,7 +364,10 @@ class Odd(nn.Module):
             "student block 1 gives an image alone another answer",
         ),
         ("teacher.forward = 3; teacher.blocks[1] = Odd(lambda f: 1 // 0)", "ZeroDivisionError"),
-        ("student.blocks[1] = nn.Conv2d(5, 5, 1)", "student block 1 failed: RuntimeError"),
+        (
+            "student.blocks[1] = nn.Conv2d(5, 5, 1)",
+            "student block 1, given [2, 4, 8, 8], failed: RuntimeError",
+        ),
         ("student.requires_grad_(False)", "the student is to be trained, but all of it is frozen"),
         ("teacher.requires_grad_(False)", "the teacher is to be trained, but all of it is frozen"),
         (
@@ -373,7 +376,10 @@ class Odd(nn.Module):
         ),
         ("return 7", "gave int"),
         ("return OwnModel(teacher, student, (1, 8))", "image_shape is (1, 8)"),
-        ("return OwnModel(teacher, student, (3, 8, 8))", "the teacher's embedder failed"),
+        (
+            "return OwnModel(teacher, student, (3, 8, 8))",
+            "the teacher's embedder, given [2, 3, 8, 8], failed",
+        ),
         ("return OwnModel(teacher, student, (1, 8, 8), [None])", "1 encoders for 3 blocks"),
         ("return OwnModel(teacher, student, (1, 8, 8), [4, None])", "encoders[0] is int"),
         (

@@ -343,6 +343,11 @@ class Odd(nn.Module):
         ("teacher.blocks = nn.ModuleList()", "the teacher has no list of blocks"),
         ("student = copy.copy(student); student.__dict__['blocks'] = [len]", "block 0 is builtin"),
         ("student.embedder = teacher.embedder", "are the same tensor, so training one"),
+        (
+            "teacher.blocks[1].append(nn.Conv2d(12, 12, 1)); "
+            "teacher.blocks[1].append(teacher.blocks[1][2])",
+            "the teacher's blocks.1.3.weight and the teacher's blocks.1.2.weight are the same",
+        ),
         ("teacher.half()", "is float16"),
         ("teacher.double()", "is float64"),
         ("student.to('meta')", "is on meta"),

@@ -97,14 +97,14 @@ def run_module(
     """
     given = features.clone()
     version = given._version
-    with theirs(source, name):
+    with theirs(source, f"{name}, given {list(features.shape)},"):
         outputs = module(given)
     found = _require_tensor(source, name, outputs, len(features))
     if not own_input and (given._version != version or not torch.equal(given, features)):
         raise UsageError(
             f"{source}: {name} changes its input in place, which other blocks and the training "
             "still need",
-            "begin it without an in-place operation, such as nn.ReLU(inplace=False)",
+            "write y = x + z in place of x += z, and begin with nn.ReLU(inplace=False)",
         )
     if not module.training:
         with theirs(source, name):
@@ -125,10 +125,10 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
 
     Args:
         source: how errors call the user's function.
-        parts: modules by name, whose weights have to be their own.
+        parts: modules by name.
 
     Raises:
-        UsageError: some are not float32 on the processor, or two parts share one.
+        UsageError: some are not float32 on the processor, or two share their memory.
     """
     owners: dict[int, tuple[str, str]] = {}
     for part, module in parts.items():
@@ -144,11 +144,11 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
             if not tensor.numel():
                 continue
             owner = owners.setdefault(tensor.untyped_storage().data_ptr(), (part, name))
-            if owner[0] != part:
+            if owner != (part, name):
                 raise UsageError(
                     f"{source}: the {part}'s {name} and the {owner[0]}'s {owner[1]} are the same "
                     "tensor, so training one would change the other",
-                    "give each network modules of its own, such as copy.deepcopy of one",
+                    "give each place a module of its own, such as copy.deepcopy of one",
                 )
 
 

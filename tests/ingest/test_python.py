@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ source = "digits"
 test_images = 1000
 [model]
 source = "python:FILE:model"
+[schedule]
+stages = "all"
 [bundle]
 golden_images = 3
 evaluation_images = 40
@@ -343,6 +346,11 @@ class Odd(nn.Module):
         ("teacher.blocks = nn.ModuleList()", "the teacher has no list of blocks"),
         ("student = copy.copy(student); student.__dict__['blocks'] = [len]", "block 0 is builtin"),
         ("student.embedder = teacher.embedder", "are the same tensor, so training one"),
+        (
+            "teacher.blocks[1].append(nn.Conv2d(12, 12, 1)); "
+            "teacher.blocks[1].append(teacher.blocks[1][2])",
+            "the teacher's blocks.1.3.weight and the teacher's blocks.1.2.weight are the same",
+        ),
         ("teacher.half()", "is float16"),
         ("teacher.double()", "is float64"),
         ("student.to('meta')", "is on meta"),
@@ -364,7 +372,10 @@ class Odd(nn.Module):
             "student block 1 gives an image alone another answer",
         ),
         ("teacher.forward = 3; teacher.blocks[1] = Odd(lambda f: 1 // 0)", "ZeroDivisionError"),
-        ("student.blocks[1] = nn.Conv2d(5, 5, 1)", "student block 1 failed: RuntimeError"),
+        (
+            "student.blocks[1] = nn.Conv2d(5, 5, 1)",
+            "student block 1, given [2, 4, 8, 8], failed: RuntimeError",
+        ),
         ("student.requires_grad_(False)", "the student is to be trained, but all of it is frozen"),
         ("teacher.requires_grad_(False)", "the teacher is to be trained, but all of it is frozen"),
         (
@@ -373,7 +384,10 @@ class Odd(nn.Module):
         ),
         ("return 7", "gave int"),
         ("return OwnModel(teacher, student, (1, 8))", "image_shape is (1, 8)"),
-        ("return OwnModel(teacher, student, (3, 8, 8))", "the teacher's embedder failed"),
+        (
+            "return OwnModel(teacher, student, (3, 8, 8))",
+            "the teacher's embedder, given [2, 3, 8, 8], failed",
+        ),
         ("return OwnModel(teacher, student, (1, 8, 8), [None])", "1 encoders for 3 blocks"),
         ("return OwnModel(teacher, student, (1, 8, 8), [4, None])", "encoders[0] is int"),
         (
@@ -466,6 +480,20 @@ def test_a_model_that_comes_trained_is_not_trained(tmp_path: Path) -> None:
     result = run(train, write(tmp_path, TRAINED), "--cache", tmp_path / "cache")
     assert result.exit_code == 2
     assert "comes from elsewhere and is not trained here" in result.stderr
+
+
+def test_the_example_of_the_documentation_is_trained_and_lowered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs" / "own-model.toml").read_text()
+    text = re.sub(r"epochs = \d+", "epochs = 1", text)
+    settings = settings_from(text, tmp_path)
+    assert settings.lowering.backend == ("executorch", "litert")
+    for name in settings.lowering.backend:
+        out = tmp_path / name
+        made = assemble(for_backend(settings, name), out, tmp_path / "cache", Silent(), jobs=1)
+        assert [stage.route for stage in made.bundle.manifest.stages][-1] == "TTTT"
 
 
 def test_a_family_needs_its_teacher_trained(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ test_images = 200
 [model]
 source = "reference:{place}"
 
+[schedule]
+stages = "all"
+
 [bundle]
 golden_images = 2
 evaluation_images = 20

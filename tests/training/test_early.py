@@ -77,7 +77,7 @@ def test_it_is_seen_within_the_first_epoch_whether_it_learns(tmp_path: Path) -> 
         "epoch 2/9",
     ]
     assert all("% right  loss " in note for note in notes)
-    assert shares(notes)[-1] > 90
+    assert shares(notes)[-1] > 80
 
 
 def test_looking_on_changes_no_weight(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def in_two(profile: Path, cache: Path) -> dict[str, Tensor]:
     return weights(cache)
 
 
-@pytest.fixture(scope="module", params=["joint", "reference"])
+@pytest.fixture(scope="module")
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Tensor], dict[str, Tensor]]:
@@ -87,6 +87,7 @@ def both(
     return profile, weights(folder / "one"), in_two(profile, folder / "two")
 
 
+@pytest.mark.parametrize("both", ["joint", "reference"], indirect=True)
 def test_two_processes_train_the_model_of_one(
     both: tuple[Path, dict[str, Tensor], dict[str, Tensor]],
 ) -> None:
@@ -98,12 +99,11 @@ def test_two_processes_train_the_model_of_one(
     assert any(not torch.equal(tensor, together[name]) for name, tensor in alone.items())
 
 
+@pytest.mark.parametrize("both", ["joint"], indirect=True)  # each launch takes seconds
 def test_a_dying_process_ends_the_others_and_the_next_launch_goes_on(
     both: tuple[Path, dict[str, Tensor], dict[str, Tensor]], tmp_path: Path
 ) -> None:
     profile, _, together = both
-    if "reference" in profile.parent.name:
-        pytest.skip("each launch takes many seconds: one recipe is enough here")
     (tmp_path / "dies.py").write_text(DIES)
     cache = tmp_path / "cache"
     broken = run(*LAUNCH, tmp_path / "dies.py", profile, "--cache", cache)

@@ -1,4 +1,4 @@
-"""VGG and ViT all the way: built from a profile, run by the native harness, compared."""
+"""Other families and other orders all the way: built, run by the native harness, compared."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from pipeline.assembly import assemble
 from pipeline.harness.package import Package
 from pipeline.progress import Silent
-from pipeline.report.document import load_report
+from pipeline.report.document import Report, load_report
 from pipeline.settings import BackendName, for_backend
-from tests.fixtures import settings_from
+from tests.fixtures import TINY_PROFILE, settings_from
 from tests.test_end_to_end import run
 
 PROFILE = """
@@ -61,15 +61,37 @@ def test_a_family_labels_on_the_device_as_on_the_host(
     text = PROFILE.format(family=family, teacher=teacher, student=student)
     settings = for_backend(settings_from(text, tmp_path), backend)
     assemble(settings, tmp_path / "bundle", cache, Silent())
-    done = run(
-        *("pipeline.profile", tmp_path / "bundle", "--rounds", 3, "--out", tmp_path / "report"),
-        *("--device", f"local:{tmp_path / 'device'}", "--harness", harness_package.root),
-    )
-    assert done.returncode == 0, done.stderr
-    report = load_report(tmp_path / "report" / "report.json")
+    report = profiled(tmp_path, harness_package)
     assert report.bundle.family == family
     assert [stage.route for stage in report.stages] == ["SS", "TS", "TT"]
     assert all(stage.differing <= 1 for stage in report.stages)
     assert len(report.parity) == 5
     assert all(result.passed for result in report.parity)
     assert any(result.max_rel for result in report.parity)
+
+
+@pytest.mark.parametrize("backend", ["executorch", "litert"])
+def test_another_order_than_the_paper_s_runs_on_the_device(
+    backend: BackendName, tiny_cache: Path, harness_package: Package, tmp_path: Path
+) -> None:
+    text = TINY_PROFILE.replace('stages = "all"', 'stages = "all"\norders = ["suffix"]')
+    settings = for_backend(settings_from(text, tmp_path), backend)
+    assemble(settings, tmp_path / "bundle", tiny_cache, Silent())
+    report = profiled(tmp_path, harness_package)
+    assert [stage.route for stage in report.stages] == ["SSS", "SST", "STT", "TTT"]
+    assert all(stage.differing <= 1 for stage in report.stages)
+    assert all(result.passed for result in report.parity)
+    assert report.schedule is not None
+    assert report.schedule.order == "suffix"
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Why these stages" in page
+    assert "every stage was asked for" in page
+
+
+def profiled(folder: Path, package: Package) -> Report:
+    done = run(
+        *("pipeline.profile", folder / "bundle", "--rounds", 3, "--out", folder / "report"),
+        *("--device", f"local:{folder / 'device'}", "--harness", package.root),
+    )
+    assert done.returncode == 0, done.stderr
+    return load_report(folder / "report" / "report.json")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,6 +114,14 @@ def lower_model(
     )
 
 
+@contextmanager
+def _quiet_workers() -> Iterator[None]:
+    """Exporters grow; joblib then replaces a worker between two jobs, and warns of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)
+        yield
+
+
 def _lower_all(
     units: Sequence[Unit],
     settings: LoweringSettings,
@@ -147,11 +157,12 @@ def _lower_all(
     with progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
         parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")
-        for name, lowered in parallel(
-            delayed(lower_unit)(settings, store, *entry) for entry in missing
-        ):
-            done[name] = lowered
-            task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+        with _quiet_workers():
+            for name, lowered in parallel(
+                delayed(lower_unit)(settings, store, *entry) for entry in missing
+            ):
+                done[name] = lowered
+                task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
     return done
 
 
@@ -183,10 +194,11 @@ def _compare_stages(
                 )
                 for index in missing
             )
-            for index, parity in zip(missing, parallel(work), strict=True):
-                found[keys[index]] = parity
-                store.keep(keys[index], parity)
-                task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+            with _quiet_workers():
+                for index, parity in zip(missing, parallel(work), strict=True):
+                    found[keys[index]] = parity
+                    store.keep(keys[index], parity)
+                    task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
     for route, key in zip(routes, keys, strict=True):
         found[key].require(settings.tolerance, f"stage {route}")
     return [found[key] for key in keys]

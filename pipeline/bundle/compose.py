@@ -27,12 +27,12 @@ from pipeline.bundle.manifest import (
     Stage,
 )
 from pipeline.bundle.pack import Content, entry_for
-from pipeline.schedule.steps import steps
+from pipeline.bundle.steps import steps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
+    from pipeline.bundle.choice import Choice
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
-    from pipeline.schedule.choice import Choice
     from pipeline.training.data.images import Dataset
     from pipeline.training.evaluate import Accuracy
 

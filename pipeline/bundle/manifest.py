@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.schedule.choice import Choice
+from pipeline.bundle.choice import Choice
 from pipeline.section import Section
 
 #: Raised when a reader of the version before could not use the file any more.

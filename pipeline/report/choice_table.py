@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.schedule.choice import Choice
+from pipeline.bundle.choice import Choice
 
 
 def choice_sentence(choice: Choice) -> str:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from pipeline.bundle.choice import Choice
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.schedule.choice import Choice
 from pipeline.section import Section
 
 SCHEMA_VERSION: Literal[1] = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pipeline.bundle.choice import Candidate, Choice
 from pipeline.model.route import Route, UnitId
-from pipeline.schedule.choice import Candidate, Choice
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
 from pipeline.schedule.order import Order, contiguous, greedy, prefix, routes_of, suffix

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.bundle.choice import Choice
 from pipeline.ingest.source import model_of
 from pipeline.model.route import Route, routes_with
 from pipeline.progress import Progress
-from pipeline.schedule.choice import Choice
 from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel

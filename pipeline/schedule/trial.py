@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pipeline.bundle.choice import Step
 from pipeline.model.route import Route, UnitId
-from pipeline.schedule.choice import Step
 from pipeline.schedule.gain import Correct, Gain
 from pipeline.schedule.load_times import LoadTimes
 from pipeline.schedule.order import Order, routes_of

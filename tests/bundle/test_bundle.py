@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.pack import pack_bundle
+from pipeline.bundle.steps import steps
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import ExitCode, IntegrityError, PipelineError, UsageError
-from pipeline.schedule.steps import steps
 
 
 def test_steps_load_what_is_new_and_unload_what_is_gone() -> None:

@@ -108,7 +108,7 @@ def _make(
 
     exporters = export_versions(settings)
     scheduled = scheduled_model(settings, cache, progress)
-    evaluated = scheduled.evaluated
+    evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(

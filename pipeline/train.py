@@ -43,9 +43,10 @@ def train(
         if said := said_of(processes):
             progress.say(said)
         model = trained_model(settings, cache, progress, journal, processes)
-        scored = schedule(settings, model, journal=journal).evaluated
+        scheduled = schedule(settings, model, journal=journal)
         model.done()
-    print_routes(settings.name, scored.routes, scored.accuracy)
+    scored = scheduled.evaluated
+    print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
     print(f"checkpoint: {scored.checkpoint}")
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from pipeline.errors import UsageError
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.converter import MissingConverter
 from pipeline.model.keras import KerasUnit
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel
@@ -71,7 +72,7 @@ def keras_model(settings: SourceModel, dataset: Dataset) -> PwlModel:
     channels, height, width = dataset.image_shape
     _check(settings.source, given, (height, width, channels), len(dataset.names))
     encoders = [nn.Identity() if e is None else KerasUnit(e) for e in given.encoders]
-    decoders = [nn.Identity() for _ in given.encoders]  # no route of this model needs one
+    decoders = [MissingConverter(settings.source, index) for index in range(len(given.encoders))]
     return PwlModel(_net(given.teacher), _net(given.student), encoders, decoders).eval()
 
 

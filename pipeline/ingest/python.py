@@ -31,7 +31,7 @@ from pipeline.ingest.probe import (
     theirs,
 )
 from pipeline.model.blocknet import BlockNet
-from pipeline.model.converter import make_converter
+from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
 
@@ -270,7 +270,7 @@ class _Intake:
                 f"and the student's {list(target)}, and there is no encoder between them",
                 "give OwnModel the encoders that were trained with them, or a [training] table",
             )
-        return _NoDecoder(self._source, index)
+        return MissingConverter(self._source, index)
 
     def _require_trainable(
         self, model: PwlModel, training: TrainingSettings, images: Tensor
@@ -299,21 +299,6 @@ class _Intake:
         for name, network in (("teacher", model.teacher), ("student", model.student)):
             parts = [network.part(index) for index in range(len(network))]
             require_traceable(self._source, f"{name} block", parts)
-
-
-class _NoDecoder(nn.Module):
-    """Stands where a trained model came without a decoder."""
-
-    def __init__(self, source: str, boundary: int) -> None:
-        super().__init__()
-        self._source = source
-        self._boundary = boundary
-
-    def forward(self, features: Tensor) -> Tensor:
-        raise UsageError(
-            f"{self._source} gave no decoder behind block {self._boundary}, which this route needs",
-            "give OwnModel decoders, or ask for routes that begin with the teacher's blocks",
-        )
 
 
 def _content(model: PwlModel) -> str:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import UsageError
+
+
+class MissingConverter(nn.Module):
+    """Stands where a trained model came without a converter that some routes need.
+
+    Args:
+        source: where the model came from.
+        boundary: index of the block before it.
+    """
+
+    def __init__(self, source: str, boundary: int) -> None:
+        super().__init__()
+        self._source = source
+        self._boundary = boundary
+
+    def forward(self, features: Tensor) -> Tensor:
+        raise UsageError(
+            f"{self._source} gave no decoder behind block {self._boundary}, which this route needs",
+            "give decoders, or ask for routes that begin with the teacher's blocks",
+        )
 
 
 def make_converter(source: tuple[int, ...], target: tuple[int, ...], boundary: int) -> nn.Module:

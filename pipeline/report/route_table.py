@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from pipeline.training.evaluate import Accuracy
 
 
-def print_routes(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy]) -> None:
+def print_routes(
+    title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy], shipped: Collection[Route]
+) -> None:
     """Prints `route_table` on stdout, never wider than 100 columns."""
     console = table_console()
-    console.print(route_table(title, routes, accuracy))
+    console.print(route_table(title, routes, accuracy, shipped))
 
 
-def route_table(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy]) -> Table:
+def route_table(
+    title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy], shipped: Collection[Route]
+) -> Table:
     """Top-1 accuracy with its 95 % interval in per cent, one line a route."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
     for name in ("from the teacher", "top-1", "95 % interval", "correct of"):
         table.add_column(name, justify="right")
+    table.add_column("")
     for route, found in zip(routes, accuracy, strict=True):
         table.add_row(
             str(route),
@@ -34,5 +39,6 @@ def route_table(title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy
             f"{found.top1:.2%}",
             f"{100 * found.low:.1f}-{100 * found.high:.1f}",
             f"{found.correct:,} / {found.images:,}",
+            "ships" if route in shipped else "",
         )
     return table

@@ -18,16 +18,16 @@ from pipeline.training.journal import Journal, NoJournal
 
 @dataclass(frozen=True, slots=True)
 class ScheduledModel:
-    """A model, evaluated along the routes that ship and along others that were asked for.
+    """A model, evaluated, and which of its routes ship.
 
     Attributes:
-        evaluated: the shipped routes first.
-        shipped: how many routes ship.
+        evaluated: along every route of the chosen order, then others that were asked for.
+        shipped: those that ship.
         choice: why these.
     """
 
     evaluated: EvaluatedModel
-    shipped: int
+    shipped: tuple[Route, ...]
     choice: Choice
 
 
@@ -64,9 +64,9 @@ def schedule(
     """
     routes_with(model.blueprint.blocks, others)  # refuses those of another length
     chosen = choose(settings.schedule, model)
-    routes = list(dict.fromkeys([*chosen.routes, *others]))
+    routes = list(dict.fromkeys([*chosen.serves, *others]))
     evaluated = model.serving(chosen.serves, routes)
     with (journal or NoJournal()).page("routes", -1) as page:
         found = zip(routes, evaluated.accuracy, strict=True)
         page.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
-    return ScheduledModel(evaluated, len(chosen.routes), chosen.choice)
+    return ScheduledModel(evaluated, chosen.routes, chosen.choice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,16 @@ class EvaluatedModel:
             apart = keep.with_stem(f"{keep.stem}-held-out")
             choosing = evaluate(model, dataset.held_out, normalisation, routes, apart, progress)
         return cls(model, dataset, routes, predictions, choosing)
+
+    def along(self, routes: Sequence[Route]) -> EvaluatedModel:
+        """The same for some of the routes."""
+        rows = [list(self.routes).index(route) for route in routes]
+        return replace(
+            self,
+            routes=routes,
+            predictions=self.predictions[rows],
+            choosing=self.choosing[rows],
+        )
 
     @property
     def accuracy(self) -> list[Accuracy]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.errors import ExitCode, UsageError
 from pipeline.model.family import build_model
@@ -121,17 +122,37 @@ def offline_forms(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
-def test_the_offline_forms_that_a_profile_shows_are_valid(dataset: str, tmp_path: Path) -> None:
-    forms = offline_forms(ROOT / "profiles" / f"{dataset}-resnet.toml")
+CIFAR = sorted((ROOT / "profiles").glob("cifar*.toml"))
+#: Megabytes of the paper's teachers and students, and their blocks.
+PAPER = {"resnet": (21.4, 4.98, 4), "vgg": (59.0, 15.7, 5), "vit": (22.1, 11.4, 6)}
+
+
+@pytest.mark.parametrize("profile", CIFAR, ids=lambda path: path.stem)
+def test_the_offline_forms_that_a_profile_shows_are_valid(profile: Path, tmp_path: Path) -> None:
+    forms = offline_forms(profile)
     assert [settings_from(form, tmp_path).data.source for form in forms] == ["parquet", "images"]
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
-def test_the_cifar_profiles_make_a_model_for_their_images(dataset: str) -> None:
-    settings = load_settings(ROOT / "profiles" / f"{dataset}-resnet.toml")
-    model = build_model(settings.model, (3, 32, 32), 10, seed=0)
-    assert model.blocks == settings.model.blocks == 4
+@pytest.mark.parametrize("profile", CIFAR, ids=lambda path: path.stem)
+def test_the_cifar_profiles_have_the_networks_of_the_paper(profile: Path) -> None:
+    settings = load_settings(profile)
+    size = settings.data.image_size or 32
+    with torch.device("meta"):  # sizes alone count
+        model = build_model(settings.model, (3, size, size), 10, seed=0)
+    teacher, student, blocks = PAPER[settings.model.family]
+    found = [
+        sum(tensor.nbytes for tensor in network.state_dict().values()) / 1e6
+        for network in (model.teacher, model.student)
+    ]
+    assert found == pytest.approx([teacher, student], abs=0.06)
+    assert model.blocks == blocks
+    assert not list(model.encoders.parameters())  # equal widths need no converters
+
+
+def test_there_is_a_profile_for_every_family_and_both_data_sets() -> None:
+    assert {path.stem for path in CIFAR} == {
+        f"cifar{classes}-{family}" for classes in (10, 100) for family in PAPER
+    }
 
 
 DIGITS_TABLE = 'source = "digits"\nimage_size = 8\ntest_images = 1500'

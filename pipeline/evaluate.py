@@ -30,8 +30,9 @@ def evaluate(
 ) -> None:
     """Prints the accuracy of every route of a profile, and writes logits for images of your own.
 
-    The routes are those that ship (SSSS, TSSS, ... TTTT) and every --route. The `joint` recipe
-    trains the shipped ones only. A profile that is not trained yet is trained first.
+    The routes are those that ship (without a profile SSSS, TSSS, ... TTTT) and every --route. The
+    `joint` recipe trains those of one order only. A profile that is not trained yet is trained
+    first.
     """
     from pipeline.errors import UsageError
     from pipeline.ingest.source import OpenModel, open_model
@@ -52,6 +53,7 @@ def evaluate(
         scored = scheduled.evaluated
         print_routes(settings.name, scored.routes, scored.accuracy)
         opened = OpenModel(scored.model, scored.dataset.spec)
+        routes = tuple(scored.routes)
     elif inputs is None:
         raise UsageError(
             f"{source}: there are no images to evaluate",
@@ -59,8 +61,8 @@ def evaluate(
         )
     else:
         opened = open_model(source, progress)
-    if inputs is not None and logits is not None:
         routes = routes_with(opened.model.blocks, others)
+    if inputs is not None and logits is not None:
         print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
         print(f"{logits}: logits of {' '.join(map(str, routes))}")
 

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import machine_kind
+from pipeline.progress import Silent
+from pipeline.settings import Settings
 from pipeline.training.checkpoint import load_tensors
 from pipeline.training.processes import Processes, device_for, joined, said_of
+from pipeline.training.score import TrainedModel
 from pipeline.training.shared_norm import shared_norms
 from tests.fixtures import ROOT, TINY_PROFILE
 
@@ -125,6 +128,16 @@ def test_a_batch_that_cannot_be_divided_is_refused_before_anything_is_trained(
     assert done.returncode != 0
     assert "batch_size 33 cannot be divided among 2 processes" in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_process_with_another_model_than_the_first_one_is_refused(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["model-0123456789abcdef.safetensors", "SSS", "TSS", "TTS", "TTT"]
+    monkeypatch.setattr(Processes, "told", lambda _: words)
+    model = TrainedModel(tiny_settings, tmp_path, Silent(), processes=Processes(1, 2))
+    with pytest.raises(UsageError, match="have different models or data"):
+        model.follow()
 
 
 def test_one_process_where_several_were_meant_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

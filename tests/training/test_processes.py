@@ -177,6 +177,29 @@ def test_shared_norms_keep_the_names_and_leave_the_module_as_it_was() -> None:
     assert not norm.training
 
 
+class OwnNorm(nn.BatchNorm2d):
+    def forward(self, input: Tensor) -> Tensor:
+        return input
+
+
+@pytest.mark.parametrize(
+    ("norm", "why"),
+    [
+        (nn.BatchNorm2d(2, affine=False), "no weights or no moving averages"),
+        (nn.BatchNorm2d(2, momentum=None), "no weights or no moving averages"),
+        (OwnNorm(2), "a forward of its own"),
+    ],
+)
+def test_a_norm_that_cannot_be_shared_is_named_and_its_module_left_alone(
+    norm: nn.Module, why: str
+) -> None:
+    module = nn.Sequential(nn.BatchNorm2d(2), norm)
+    with pytest.raises(UsageError, match=why):
+        shared_norms(module, Processes(0, 2)).__enter__()
+    assert type(module[0]) is nn.BatchNorm2d
+    assert module[1] is norm
+
+
 def test_without_accelerate_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)

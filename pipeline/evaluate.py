@@ -30,8 +30,9 @@ def evaluate(
 ) -> None:
     """Prints the accuracy of every route of a profile, and writes logits for images of your own.
 
-    The routes are those of the order that ships (SSSS, TSSS, ... TTTT) and every --route. The
-    `joint` recipe trains for that order only. A profile that is not trained yet is trained first.
+    The routes are those of the order that ships (without a profile SSSS, TSSS, ... TTTT) and every
+    --route. The `joint` recipe trains for that order only. A profile that is not trained yet is
+    trained first.
     """
     from pipeline.errors import UsageError
     from pipeline.ingest.source import OpenModel, open_model

@@ -114,6 +114,18 @@ def test_logits_are_the_models_own_on_every_route(
         assert np.allclose(logits, expected.numpy(), atol=1e-4), name
 
 
+def test_logits_of_a_profile_are_those_of_the_routes_that_ship(
+    profile: Path, cache: Path, tiny_model: EvaluatedModel, tmp_path: Path
+) -> None:
+    schedule = 'stages = "all"\norders = ["suffix"]'
+    profile.write_text(TINY_PROFILE.replace('stages = "all"', schedule))
+    images = save(tmp_path / "x.npy", tiny_model.dataset.test.images[:2])
+    out = tmp_path / "out.npz"
+    result = run(evaluate, profile, "--cache", cache, "--inputs", images, "--logits", out)
+    assert result.exit_code == 0, result.stderr
+    assert list(arrays(out)) == ["SSS", "SST", "STT", "TTT"]
+
+
 def test_plain_and_normalised_images_give_the_same_logits_and_it_says_which_they_were(
     tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:

@@ -20,8 +20,8 @@ class Candidate(Section):
         order: what it is called in ``[schedule]``.
         blocks: of the teacher, as they arrive.
         stages: how many would ship.
-        mean_gain: accuracy above the student's, averaged over the time until the slowest of all
-            candidates is loaded; a share.
+        mean_gain: accuracy above that of the first candidate's student, averaged over the time
+            until the slowest of all candidates is loaded; a share.
     """
 
     order: OrderName

@@ -21,6 +21,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.errors import UsageError
+from pipeline.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter
@@ -74,6 +75,11 @@ def keras_model(settings: SourceModel, dataset: Dataset) -> PwlModel:
     encoders = [nn.Identity() if e is None else KerasUnit(e) for e in given.encoders]
     decoders = [MissingConverter(settings.source, index) for index in range(len(given.encoders))]
     return PwlModel(_net(given.teacher), _net(given.student), encoders, decoders).eval()
+
+
+def keras_content(model: PwlModel) -> str:
+    """Names architecture and weights of the Keras models, wherever the function has them from."""
+    return fingerprint([unit.content() for unit in model.modules() if isinstance(unit, KerasUnit)])
 
 
 def _net(blocks: Sequence[Any]) -> BlockNet:

@@ -153,9 +153,10 @@ def _ingest(
     """The model of a source, in eval mode, checked against the data; and what names its weights."""
     match source.kind:
         case "keras":
-            from pipeline.ingest.keras import keras_model
+            from pipeline.ingest.keras import keras_content, keras_model
 
-            return keras_model(source, dataset), ""
+            model = keras_model(source, dataset)
+            return model, keras_content(model)
         case "python":
             from pipeline.ingest.python import own_model
 

@@ -70,7 +70,7 @@ def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
     until = max(trial.cost for trial in trials)
     best = trials[0]
     for trial in trials[1:]:
-        more = trial.mean_gain(until) - best.mean_gain(until)
+        more = trial.mean_accuracy(until) - best.mean_accuracy(until)
         if more > _TIE or (abs(more) <= _TIE and len(trial.routes) < len(best.routes)):
             best = trial
     data = found.dataset
@@ -85,7 +85,7 @@ def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
                 order=trial.name,
                 blocks=trial.order,
                 stages=len(trial.routes),
-                mean_gain=round(trial.mean_gain(until), 6),
+                mean_gain=round(trial.mean_accuracy(until) - trials[0].student, 6),
             )
             for trial in trials
         ),

@@ -38,6 +38,7 @@ class Trial:
         order: the teacher's blocks as they arrive.
         routes: that would ship, from all student to all teacher.
         steps: every stage after the first, and why it ships or not.
+        student: the accuracy that it starts with.
         curve: per shipped stage after the first its cost, and what it gains over the student.
     """
 
@@ -45,12 +46,17 @@ class Trial:
     order: Order
     routes: tuple[Route, ...]
     steps: tuple[Step, ...]
+    student: float
     curve: tuple[tuple[float, float], ...]
 
     @property
     def cost(self) -> float:
         """Of loading all of it."""
         return sum(cost for cost, _ in self.curve)
+
+    def mean_accuracy(self, until: float) -> float:
+        """What it gets right on average from the start to a cost of `until`."""
+        return self.student + self.mean_gain(until)
 
     def mean_gain(self, until: float) -> float:
         """What it gains over the student on average from the start to a cost of `until`."""
@@ -95,7 +101,7 @@ def try_order(
         (costs.between(here, there), right[there] - right[student])
         for here, there in pairwise(shipped)
     )
-    return Trial(name, order, tuple(shipped), tuple(steps), curve)
+    return Trial(name, order, tuple(shipped), tuple(steps), right[student], curve)
 
 
 def _step(route: Route, gain: Gain, cost: float, ships: bool, everything: bool) -> Step:

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.errors import UsageError
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
@@ -64,17 +65,30 @@ class TrainedModel:
         """
         files = self._files.serving(self._settings, serves)
         if files.model not in self._models:
-            self._processes.tell([_ANY] if serves is None else [str(route) for route in serves])
+            words = [_ANY] if serves is None else [str(route) for route in serves]
+            self._processes.tell([files.model.name, *words])
             self._models[files.model] = self._train(serves, files)
         model = self._models[files.model]
         found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)
         return replace(found, checkpoint=files.model)
 
     def follow(self) -> None:
-        """Trains whatever the first process trains, until it is `done`."""
-        while words := self._processes.told():
+        """Trains whatever the first process trains, until it is `done`.
+
+        Raises:
+            UsageError: this process has another model or other data than the first one.
+        """
+        while told := self._processes.told():
+            name, *words = told
             serves = None if words == [_ANY] else [Route.parse(word) for word in words]
-            self._train(serves, self._files.serving(self._settings, serves))
+            files = self._files.serving(self._settings, serves)
+            if files.model.name != name:
+                raise UsageError(
+                    "the processes that train together have different models or data",
+                    "let model.source draw random numbers from torch alone, and give all the same "
+                    "files",
+                )
+            self._train(serves, files)
 
     def done(self) -> None:
         """Lets those that `follow` go."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from pipeline.errors import UsageError
 from pipeline.training.processes import Processes
 
 _Norm = nn.modules.batchnorm._BatchNorm
@@ -23,6 +24,9 @@ def shared_norms(module: nn.Module, processes: Processes) -> Iterator[None]:
     """Has every batch normalisation within a module count the shares of all processes.
 
     Parameters, buffers and their names stay the same ones, and afterwards so do the modules.
+
+    Raises:
+        UsageError: one of them normalises in a way that cannot be shared.
     """
     places = [
         (parent, name, child)
@@ -30,14 +34,22 @@ def shared_norms(module: nn.Module, processes: Processes) -> Iterator[None]:
         for name, child in parent.named_children()
         if isinstance(child, _Norm) and processes.count > 1
     ]
-    for parent, name, norm in places:
-        setattr(parent, name, _SharedNorm(norm, processes))
+    shared = [_SharedNorm(norm, processes) for _, _, norm in places]
+    for (parent, name, _), stand_in in zip(places, shared, strict=True):
+        setattr(parent, name, stand_in)
     try:
         yield
     finally:
         for parent, name, norm in places:
             norm.train(getattr(parent, name).training)
             setattr(parent, name, norm)
+
+
+def _refused(norm: _Norm, why: str) -> UsageError:
+    return UsageError(
+        f"{norm} cannot count the images of several processes: {why}",
+        "train in one process, or use nn.BatchNorm2d with affine = True and a momentum",
+    )
 
 
 class _SharedNorm(nn.Module):
@@ -53,7 +65,9 @@ class _SharedNorm(nn.Module):
         super().__init__()
         self._parameters, self._buffers = norm._parameters, norm._buffers
         if norm.momentum is None or norm.running_mean is None or not norm.affine:
-            raise ValueError("a batch normalisation without moving averages or weights")
+            raise _refused(norm, "it has no weights or no moving averages of fixed momentum")
+        if type(norm).forward is not _Norm.forward:
+            raise _refused(norm, "it has a forward of its own")
         self._momentum, self._eps, self._processes = norm.momentum, norm.eps, processes
         self.train(norm.training)
 

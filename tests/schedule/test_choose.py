@@ -78,6 +78,16 @@ def test_the_order_with_most_accuracy_while_it_loads_is_chosen(blueprint: PwlMod
     assert [str(route) for route in chosen.serves] == ["SSS", "SST", "STT", "TTT"]
 
 
+def test_a_worse_student_is_no_gain(blueprint: PwlModel) -> None:
+    # Trained for itself: each step of it gains more, and it is worse at every moment.
+    worse = {"SSS": 600, "SST": 700, "STT": 800, "TTT": 950}
+    model = Model(blueprint, {"TSS": PREFIX, "SST": worse})
+    choice = choose(ScheduleSettings(orders=("prefix", "suffix")), model).choice
+    assert choice.order == "prefix"
+    prefix, suffix = choice.candidates
+    assert suffix.mean_gain < 0 < prefix.mean_gain
+
+
 def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(blueprint: PwlModel) -> None:
     # Four images more for the short time before the first block arrives, the last to do so.
     winding = {"SSS": 900, "SST": 900, "STT": 904, "TTT": 904}

@@ -17,6 +17,7 @@ from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.progress import Silent
+from pipeline.schedule.model import scheduled_model
 from tests.fixtures import ROOT, deployment_in, settings_from
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (an optional extra)")
@@ -115,6 +116,19 @@ def test_a_second_build_changes_nothing_and_an_edited_file_does(tmp_path: Path) 
     assert not again.fresh
     edited = build(tmp_path, BLOCKS.replace("+ 0.3", "+ 0.5"))
     assert edited.manifest.id != first.manifest.id
+
+
+def test_other_weights_that_the_function_loads_are_evaluated_anew(tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    blocks = BLOCKS.replace("seed(0)", f"seed(int(open({str(seed)!r}).read()))")
+    settings = settings_from(profile(tmp_path, blocks).read_text(), tmp_path)
+    found = []
+    for text in ("0", "1", "0"):
+        seed.write_text(text)
+        scheduled = scheduled_model(settings, tmp_path / "cache", Silent())
+        found.append(scheduled.evaluated.predictions.tolist())
+    assert found[0] != found[1]
+    assert found[0] == found[2]
 
 
 @pytest.mark.parametrize(

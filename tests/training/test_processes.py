@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import machine_kind
+from pipeline.progress import Silent
+from pipeline.settings import Settings
 from pipeline.training.checkpoint import load_tensors
 from pipeline.training.processes import Processes, device_for, joined, said_of
+from pipeline.training.score import TrainedModel
 from pipeline.training.shared_norm import shared_norms
 from tests.fixtures import ROOT, TINY_PROFILE
 
@@ -127,6 +130,16 @@ def test_a_batch_that_cannot_be_divided_is_refused_before_anything_is_trained(
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_process_with_another_model_than_the_first_one_is_refused(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["model-0123456789abcdef.safetensors", "SSS", "TSS", "TTS", "TTT"]
+    monkeypatch.setattr(Processes, "told", lambda _: words)
+    model = TrainedModel(tiny_settings, tmp_path, Silent(), processes=Processes(1, 2))
+    with pytest.raises(UsageError, match="have different models or data"):
+        model.follow()
+
+
 def test_one_process_where_several_were_meant_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """accelerate launch --cpu starts one, whatever --num_processes says."""
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
@@ -162,6 +175,29 @@ def test_shared_norms_keep_the_names_and_leave_the_module_as_it_was() -> None:
         module.eval()
     assert module[0] is norm
     assert not norm.training
+
+
+class OwnNorm(nn.BatchNorm2d):
+    def forward(self, input: Tensor) -> Tensor:
+        return input
+
+
+@pytest.mark.parametrize(
+    ("norm", "why"),
+    [
+        (nn.BatchNorm2d(2, affine=False), "no weights or no moving averages"),
+        (nn.BatchNorm2d(2, momentum=None), "no weights or no moving averages"),
+        (OwnNorm(2), "a forward of its own"),
+    ],
+)
+def test_a_norm_that_cannot_be_shared_is_named_and_its_module_left_alone(
+    norm: nn.Module, why: str
+) -> None:
+    module = nn.Sequential(nn.BatchNorm2d(2), norm)
+    with pytest.raises(UsageError, match=why):
+        shared_norms(module, Processes(0, 2)).__enter__()
+    assert type(module[0]) is nn.BatchNorm2d
+    assert module[1] is norm
 
 
 def test_without_accelerate_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,11 @@ The function takes nothing and is called once, with torch's random numbers seede
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -34,6 +37,9 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
+
+#: Where a function happens to lie in memory, which some modules show.
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Network(Protocol):
@@ -302,8 +308,24 @@ class _Intake:
 
 
 def _content(model: PwlModel) -> str:
-    digest = hashlib.sha256(repr(model).encode())
+    digest = hashlib.sha256(_ADDRESS.sub("", repr(model)).encode())
+    for text in sorted(_forward_files(model)):
+        digest.update(hashlib.sha256(text).digest())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _forward_files(model: PwlModel) -> set[bytes]:
+    """The texts of the files that say what the modules compute, but for ours and torch's."""
+    ours = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+    classes = {kind for module in model.modules() for kind in type(module).__mro__}
+    codes = (getattr(vars(kind).get("forward"), "__code__", None) for kind in classes)
+    files = {code.co_filename for code in codes if code is not None}
+    texts: set[bytes] = set()
+    for file in files:
+        if not file.startswith(ours):
+            with suppress(OSError):  # made while the program runs, perhaps
+                texts.add(Path(file).read_bytes())
+    return texts

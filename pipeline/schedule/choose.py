@@ -126,12 +126,13 @@ class _Scout:
         return gain / max(self._costs.between(here, there), 1e-9)
 
     def worth(self, order: Order) -> float:
-        """The accuracy on average while it loads."""
-        steps = [
-            (self._accuracy(here), self._costs.between(here, there))
-            for here, there in pairwise(routes_of(order))
-        ]
-        return sum(top1 * cost for top1, cost in steps) / sum(cost for _, cost in steps)
+        """The less accuracy is missing while it loads, the more; so a detour is no merit."""
+        routes = routes_of(order)
+        whole = self._accuracy(routes[-1])
+        return -sum(
+            (whole - self._accuracy(here)) * self._costs.between(here, there)
+            for here, there in pairwise(routes)
+        )
 
     def _accuracy(self, route: Route) -> float:
         if route not in self._top1:

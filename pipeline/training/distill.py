@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route
+from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Conditions
@@ -65,9 +65,23 @@ def distill(
     early = EarlyImages(inputs, labels, conditions.device)
     student = Route.prefix(model.blocks, 0)
     watched = [route for route in routes or [student] if not route.all_teacher]
+    name = _page(settings, routes)
     phase = Phase(
-        *(title, "distillation", trainable.module, trainable.rates, len(labels), seed, checkpoint),
+        *(title, name, trainable.module, trainable.rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_routes(model, features, watched),
     )
     fit(phase, settings, step, progress, conditions)
     model.eval()
+
+
+def _page(
+    settings: JointDistillation | ReferenceDistillation, routes: Sequence[Route] | None
+) -> str:
+    """A name in the journal that no other training of the same profile has."""
+    if not settings.depends_on_routes:
+        return "distillation"
+    if routes is None:
+        return "distillation-any"
+    if tuple(routes) == prefix_routes(len(routes) - 1):
+        return "distillation"
+    return "-".join(["distillation", *(str(route) for route in routes if route.mixed)])

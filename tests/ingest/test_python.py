@@ -274,6 +274,27 @@ def model():
     assert seen == [["distil (joint)", "evaluate"], [], ["distil (joint)", "evaluate"]]
 
 
+def test_another_forward_of_an_imported_block_is_noticed(tmp_path: Path) -> None:
+    """Neither the text of the function nor the modules' names and weights tell of it."""
+    block = "from torch import nn\nclass Imported(nn.Sequential):\n    def forward(self, x):\n"
+    body = "        return super().forward(x)"
+    extra = f"""
+def model():
+    import importlib.util
+    spec = importlib.util.spec_from_file_location("imported", {str(tmp_path / "imported.py")!r})
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    teacher, student = pair()
+    teacher.blocks[0] = module.Imported(*teacher.blocks[0])
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+    names = []
+    for end in ("", "", " * 2.0"):
+        (tmp_path / "imported.py").write_text(block + body + end + "\n")
+        names.append(taken(tmp_path, extra, TRAINING).content)
+    assert names[0] == names[1] != names[2]
+
+
 def test_the_function_is_called_with_the_profile_s_seed(tmp_path: Path) -> None:
     write(tmp_path)
     source = SourceModel(source=f"python:{tmp_path}/mine.py:model")

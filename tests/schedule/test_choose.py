@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route
+from pipeline.model.route import Role, Route, UnitId
 from pipeline.progress import Silent
 from pipeline.schedule.choose import choose
 from pipeline.schedule.model import scheduled_model
@@ -109,6 +109,19 @@ def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its
     assert [str(route) for route in chosen.routes] == ["SSS", "STS", "STT", "TTT"]
     assert chosen.choice.candidates[0].blocks == (1, 2, 0)
     assert model.asked[-1] == "STS"
+
+
+def test_contiguous_does_not_gain_by_loading_for_longer() -> None:
+    roles = (Role.TEACHER, Role.STUDENT)
+    sizes = {UnitId(role, index): 1_000_000 for role in roles for index in (0, 1)}
+    sizes |= {UnitId(Role.ENCODER, 0): 1_000_000, UnitId(Role.DECODER, 0): 0}
+    units: Any = SimpleNamespace(blocks=2, units=lambda route: route.units(), sizes=lambda: sizes)
+    # From the first block: half of all is missing for 2 MB, nothing for 1 (a third on average).
+    # From the last one: half is missing for 1 MB, 0.4 for 1 (more on average, for a shorter time).
+    right = {"SS": 500, "TS": 1000, "ST": 600, "TT": 1000}
+    model = Model(units, {"any": right, "ST": right, "TS": right})
+    choice = choose(ScheduleSettings(orders=("contiguous",)), model).choice
+    assert choice.candidates[0].blocks == (1, 0)
 
 
 @pytest.mark.parametrize("recipe", ["joint", "reference"])

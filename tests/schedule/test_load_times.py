@@ -66,6 +66,13 @@ def test_blocks_that_came_together_share_the_time_by_their_bytes(tmp_path: Path)
     assert times.of([DECODER]) == pytest.approx(4.0)
 
 
+def test_programs_of_small_blocks_are_mostly_no_parameters(tmp_path: Path) -> None:
+    """The first stages of docs/own_model.py on ExecuTorch, as a bundle of it has them."""
+    sizes = {FIRST: 12_352, SECOND: 37_376}
+    path = saved_report(tmp_path, {"SS": (1, None), "TS": (18_888, 0.2), "TT": (44_396, 0.3)})
+    assert measured(path, sizes).of([FIRST]) == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("loads", "said"),
     [

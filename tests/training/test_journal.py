@@ -18,7 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.ingest.source import trained_model
 from pipeline.progress import Silent
 from pipeline.schedule.model import schedule
-from pipeline.settings import OptimiserSettings, Settings
+from pipeline.settings import OptimiserSettings, ScheduleSettings, Settings
 from pipeline.train import train as train_command
 from pipeline.training.conditions import Conditions
 from pipeline.training.evaluate import EvaluatedModel
@@ -102,6 +102,19 @@ def test_what_was_trained_before_is_scored_again_without_a_second_point(
     trained(tiny_settings, cache, folder)
     assert all(len(points) == 1 for points in read(folder / "routes").values())
     assert len(read(folder / "teacher")["loss/loss"]) == 6
+
+
+def test_every_order_that_is_trained_for_has_a_page_of_its_own(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    schedule = ScheduleSettings(orders=("prefix", "suffix", "greedy"), stages="all")
+    settings = tiny_settings.model_copy(update={"schedule": schedule})
+    trained(settings, tmp_path / "cache", tmp_path / "logs")
+    pages = {path.name for path in (tmp_path / "logs").glob("distillation*")}
+    assert {"distillation", "distillation-SST-STT", "distillation-any"} <= pages
+    for page in pages:
+        losses = read(tmp_path / "logs" / page)["loss/student"]
+        assert [step for step, _ in losses] == [1, 2, 3, 4, 8, 12], page
 
 
 def run(folder: Path, name: str, progress: Silent) -> dict[str, list[tuple[int, float]]]:

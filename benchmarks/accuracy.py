@@ -127,17 +127,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/accuracy.json"))
     options = parser.parse_args()
     runs = _read(options.out)
-    done = {(run.arm, run.student, run.seed) for run in runs}
+    done = {(run.arm, run.student, run.seed, run.epochs) for run in runs}
+
+    def epochs(name: str, student: str) -> int:
+        return options.epochs or ARMS[name].epochs[student]
+
     progress = progress_for_terminal()
     for seed in options.seeds:
         for student in options.students:
-            missing = [name for name in options.arms if (name, student, seed) not in done]
+            missing = [
+                name
+                for name in options.arms
+                if (name, student, seed, epochs(name, student)) not in done
+            ]
             if not missing:
                 continue
             dataset, model = _taught(options.data, seed, student, progress)
             for name in missing:
-                epochs = options.epochs or ARMS[name].epochs[student]
-                runs.append(_distilled(name, student, seed, epochs, dataset, model, progress))
+                count = epochs(name, student)
+                runs.append(_distilled(name, student, seed, count, dataset, model, progress))
                 _write(options.out, runs)
     print(table(runs))
 

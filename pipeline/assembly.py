@@ -31,6 +31,7 @@ _ROOMS = (
     "bundle",
     "settings",
     "assembly.py",
+    "proportion.py",
 )
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 

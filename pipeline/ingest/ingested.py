@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.fingerprint import fingerprint, source_fingerprint, versions
+from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
@@ -13,6 +13,10 @@ from pipeline.settings import Settings
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.evaluate import EvaluatedModel
+from pipeline.training.fit import reproducible
+
+#: Float sums depend on it, and a label on a float sum in the end.
+_THREADS = 2
 
 
 class IngestedModel:
@@ -48,9 +52,13 @@ class IngestedModel:
             content,
             source_fingerprint("model", "training", "ingest"),
             versions("torch", "numpy"),
+            machine_kind(),
         )
         self._keep = cache / "training" / f"evaluation-{key[:16]}.safetensors"
 
     def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
         """The model, evaluated along `routes`; which ones it serves was settled elsewhere."""
-        return EvaluatedModel.of(self.blueprint, self._dataset, routes, self._keep, self._progress)
+        with reproducible(_THREADS):
+            return EvaluatedModel.of(
+                self.blueprint, self._dataset, routes, self._keep, self._progress
+            )

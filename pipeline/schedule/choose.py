@@ -122,8 +122,9 @@ class _Scout:
         self._top1: dict[Route, float] = {}
 
     def gain_per_cost(self, here: Route, there: Route) -> float:
+        """Per cost; a loss counts as it is, for it is no better for being dear."""
         gain = self._accuracy(there) - self._accuracy(here)
-        return gain / max(self._costs.between(here, there), 1e-9)
+        return gain / max(self._costs.between(here, there), 1e-9) if gain > 0 else gain
 
     def worth(self, order: Order) -> float:
         """The less accuracy is missing while it loads, the more; so a detour is no merit."""

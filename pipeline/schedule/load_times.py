@@ -60,8 +60,8 @@ def by_bytes(sizes: Sizes) -> LoadTimes:
 def measured(path: Path, sizes: Sizes) -> LoadTimes:
     """Costs in milliseconds from what a device measured.
 
-    A stage's time is shared out among the teacher blocks that it loads, by their bytes. A line
-    through all of them, by least squares, gives the cost of units that were not measured.
+    A stage's time is shared out among the units that it loads, by their bytes. A line through the
+    stages, by least squares, gives the cost of units that were not measured.
 
     Args:
         path: a report.json of `pipeline.profile`.
@@ -80,7 +80,8 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
             f"{path}: its model has {report.bundle.blocks} blocks, this one {len(teacher)}", _REMEDY
         )
     known: dict[UnitId, float] = {}
-    for stage, loaded in _arrivals(report):
+    points: list[tuple[float, float]] = []
+    for stage, loaded in _arrivals(report, sizes):
         expected = sum(sizes[unit] for unit in loaded)
         slack = _SIMILAR * max(stage.load_bytes, expected) + _GRAPH * len(loaded)
         if abs(stage.load_bytes - expected) > slack:
@@ -91,7 +92,8 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
             )
         taken = _load_ms(path, report, stage)
         known |= {unit: taken * sizes[unit] / expected for unit in loaded}
-    fixed, slope = _line([(sizes[unit] / _MEGABYTE, cost) for unit, cost in known.items()])
+        points.append((expected / _MEGABYTE, taken))
+    fixed, slope = _line(points)
     origin = f"measured on {report.context.device.get('model')}, bundle {report.bundle.id[:12]}"
     return LoadTimes("ms", origin, known, fixed, slope, sizes)
 
@@ -110,15 +112,12 @@ def report_content(path: Path | None) -> str:
         raise UsageError(f"schedule.load_times: {path}: {error.strerror}", _REMEDY) from None
 
 
-def _arrivals(report: Report) -> list[tuple[StageResult, list[UnitId]]]:
-    """The teacher blocks that each stage brings, where it brings any."""
+def _arrivals(report: Report, sizes: Sizes) -> list[tuple[StageResult, list[UnitId]]]:
+    """The units that each stage after the first loads; converters that do nothing are none."""
     found: list[tuple[StageResult, list[UnitId]]] = []
-    before: set[UnitId] = set()
-    for stage in report.stages:
-        units = {unit for unit in Route.parse(stage.route).units() if unit.role is Role.TEACHER}
-        if new := sorted(units - before):
-            found.append((stage, new))
-        before = units
+    routes = [set(Route.parse(stage.route).units()) for stage in report.stages]
+    for stage, before, units in zip(report.stages[1:], routes, routes[1:], strict=False):
+        found.append((stage, sorted(unit for unit in units - before if sizes[unit])))
     return found
 
 

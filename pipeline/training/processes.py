@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import torch
@@ -148,7 +149,8 @@ def joined(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Processes]:
             "several processes need the package `accelerate`, which is not installed",
             "pip install accelerate==1.15.0",
         ) from None
-    state = PartialState(cpu=device_for(device).type == "cpu")
+    # The others wait while the first one evaluates; a process that dies ends all of them anyway.
+    state = PartialState(cpu=device_for(device).type == "cpu", timeout=timedelta(hours=12))
     try:
         yield Processes(state.process_index, state.num_processes)
     finally:

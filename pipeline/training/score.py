@@ -15,6 +15,7 @@ from pipeline.settings import Settings
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel
+from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal
 from pipeline.training.processes import Processes
 from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
@@ -69,7 +70,10 @@ class TrainedModel:
             self._processes.tell([files.model.name, *words])
             self._models[files.model] = self._train(serves, files)
         model = self._models[files.model]
-        found = EvaluatedModel.of(model, self._dataset, routes, files.evaluation, self._progress)
+        with reproducible(training_table(self._settings).threads):
+            found = EvaluatedModel.of(
+                model, self._dataset, routes, files.evaluation, self._progress
+            )
         return replace(found, checkpoint=files.model)
 
     def follow(self) -> None:

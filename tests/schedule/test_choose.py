@@ -124,6 +124,18 @@ def test_contiguous_does_not_gain_by_loading_for_longer() -> None:
     assert choice.candidates[0].blocks == (1, 0)
 
 
+def test_greedy_prefers_the_smaller_of_two_losses_however_dear_the_other(
+    blueprint: PwlModel,
+) -> None:
+    # The last block is the dearest to load, and loses most.
+    words = ("SSS", "TSS", "STS", "SST", "TTS", "TST", "STT", "TTT")
+    anything = dict.fromkeys(words, 100) | {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
+    own = {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
+    model = Model(blueprint, {"any": anything, "TSS": own})
+    chosen = choose(ScheduleSettings(orders=("greedy",)), model)
+    assert chosen.choice.candidates[0].blocks == (0, 1, 2)
+
+
 @pytest.mark.parametrize("recipe", ["joint", "reference"])
 def test_a_profile_with_other_orders_is_trained_scheduled_and_evaluated(
     recipe: str, tmp_path: Path
@@ -137,7 +149,7 @@ def test_a_profile_with_other_orders_is_trained_scheduled_and_evaluated(
     shipped = [str(route) for route in scheduled.shipped]
     assert shipped == ["SSS", *(step.route for step in choice.steps if step.shipped)]
     assert set(scheduled.shipped) <= set(found.routes)
-    assert found.routes[-1] == Route.parse("STS")
+    assert Route.parse("STS") in found.routes
     assert len(found.accuracy) == len(found.routes)
     # joint trains once for each order and once to look; the published recipe serves any order
     models = len(list((tmp_path / "cache" / "training").glob("model-*")))

@@ -12,7 +12,9 @@ from tests.report import builder
 
 FIRST, SECOND = (UnitId(Role.TEACHER, index) for index in range(2))
 DECODER = UnitId(Role.DECODER, 0)
-SIZES = {FIRST: 1_000_000, SECOND: 3_000_000, DECODER: 2_000_000}
+ENCODER = UnitId(Role.ENCODER, 0)
+STUDENT = {UnitId(Role.STUDENT, index): 1000 for index in range(2)}
+SIZES = {FIRST: 1_000_000, SECOND: 3_000_000, DECODER: 2_000_000, ENCODER: 0, **STUDENT}
 
 
 def saved_report(
@@ -68,9 +70,16 @@ def test_blocks_that_came_together_share_the_time_by_their_bytes(tmp_path: Path)
 
 def test_programs_of_small_blocks_are_mostly_no_parameters(tmp_path: Path) -> None:
     """The first stages of docs/own_model.py on ExecuTorch, as a bundle of it has them."""
-    sizes = {FIRST: 12_352, SECOND: 37_376}
+    sizes = {FIRST: 12_352, SECOND: 37_376, ENCODER: 0, **STUDENT}
     path = saved_report(tmp_path, {"SS": (1, None), "TS": (18_888, 0.2), "TT": (44_396, 0.3)})
     assert measured(path, sizes).of([FIRST]) == pytest.approx(0.2)
+
+
+def test_a_converter_has_its_share_of_the_time(tmp_path: Path) -> None:
+    path = saved_report(tmp_path, {"SS": (1, None), "TS": (10**6, 3.0), "TT": (3 * 10**6, 7.0)})
+    times = measured(path, SIZES | {FIRST: 600_000, ENCODER: 400_000})
+    assert times.of([FIRST]) == pytest.approx(1.8)
+    assert times.of([ENCODER]) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize(

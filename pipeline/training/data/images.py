@@ -148,6 +148,8 @@ class Dataset:
     def holding_out(self, count: int | None, seed: int) -> Dataset:
         """The same data with `count` training images, chosen by the seed, kept from training.
 
+        The normalisation stays that of all of them.
+
         Raises:
             UsageError: nothing would be left to train on.
         """
@@ -162,9 +164,7 @@ class Dataset:
         mixed = self.train.shuffled(seed)
         train = mixed.first(left)
         held_out = ImageSet(mixed.images[left:], mixed.labels[left:])
-        return replace(
-            self, train=train, held_out=held_out, normalisation=Normalisation.of(train.images)
-        )
+        return replace(self, train=train, held_out=held_out)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

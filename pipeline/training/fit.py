@@ -80,7 +80,7 @@ def fit(
     progress: Progress,
     conditions: Conditions | None = None,
 ) -> None:
-    """Trains `phase.module` in place. The last checkpoint stays: who keeps the result removes it.
+    """Trains `phase.module` in place.
 
     Args:
         phase: what is trained.
@@ -159,10 +159,12 @@ def fit(
                     numbers = {f"loss/{name}": value for name, value in means.items()}
                     numbers |= {"learning rate": rate, **accuracy}
                     page.write(numbers, epoch * batches + batch + 1)
-            if processes.first:
+            if processes.first and epoch + 1 < settings.epochs:
                 _save(phase, optimiser, scheduler, epoch + 1)
     optimiser.zero_grad(set_to_none=True)
     phase.module.eval()
+    if processes.first:
+        phase.checkpoint.unlink(missing_ok=True)
 
 
 class _Means:

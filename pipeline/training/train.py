@@ -209,11 +209,9 @@ def train(
 
     def keep_teacher() -> None:
         save_tensors(files.teacher, model.teacher.state_dict(), {})
-        files.teacher.with_suffix(".partial").unlink(missing_ok=True)
 
     def keep() -> None:
         save_trained(files.model, model, Description.of(settings.model, dataset))
-        files.model.with_suffix(".partial").unlink(missing_ok=True)
 
     with reproducible(training.threads):
         _cached(files.model, model, teach_student, keep, progress, conditions)

@@ -1,4 +1,4 @@
-"""The schedule: which artefacts each stage loads and lets go. Free of torch."""
+"""Which artefacts each stage loads and lets go. Free of torch."""
 
 from __future__ import annotations
 

@@ -84,18 +84,24 @@ def try_order(
         costs: of loading.
         everything: ship every stage, whether it pays or not.
     """
-    student, *between, teacher = routes_of(order)
+    student, *later = routes_of(order)
     shipped, steps = [student], []
-    for route in between:
+    for route in later:
         gain = Gain.between(correct[shipped[-1]], correct[route])
-        ships = everything or gain.pays
-        steps.append(_step(route, gain, costs.between(shipped[-1], route), ships, everything))
+        ships = everything or gain.pays or route.all_teacher
+        steps.append(
+            Step(
+                route=str(route),
+                shipped=ships,
+                cost=round(costs.between(shipped[-1], route), 6),
+                gain=round(gain.value, 6),
+                low=round(gain.low, 6),
+                high=round(gain.high, 6),
+                why=_why(route, gain, everything),
+            )
+        )
         if ships:
             shipped.append(route)
-    gain = Gain.between(correct[shipped[-1]], correct[teacher])
-    last = _step(teacher, gain, costs.between(shipped[-1], teacher), True, everything)
-    steps.append(last.model_copy(update={"why": "the whole teacher"}))
-    shipped.append(teacher)
     right = {route: float(correct[route].mean()) for route in shipped}
     curve = tuple(
         (costs.between(here, there), right[there] - right[student])
@@ -104,21 +110,13 @@ def try_order(
     return Trial(name, order, tuple(shipped), tuple(steps), right[student], curve)
 
 
-def _step(route: Route, gain: Gain, cost: float, ships: bool, everything: bool) -> Step:
+def _why(route: Route, gain: Gain, everything: bool) -> str:
+    if route.all_teacher:
+        return "the whole teacher"
     if gain.pays:
-        why = "gains more than its uncertainty"
-    elif everything:
-        why = "every stage was asked for"
-    elif gain.high < 0:
-        why = "worse than the stage before: merged with the next"
-    else:
-        why = "no better than its uncertainty: merged with the next"
-    return Step(
-        route=str(route),
-        shipped=ships,
-        cost=round(cost, 6),
-        gain=round(gain.value, 6),
-        low=round(gain.low, 6),
-        high=round(gain.high, 6),
-        why=why,
-    )
+        return "gains more than its uncertainty"
+    if everything:
+        return "every stage was asked for"
+    if gain.high < 0:
+        return "worse than the stage before: merged with the next"
+    return "no better than its uncertainty: merged with the next"

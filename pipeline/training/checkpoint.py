@@ -58,9 +58,9 @@ def load_into(
     expected = module.state_dict()
     missing, extra = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     wrong = [
-        f"{name} is {_kind(tensors[name])}, not {_kind(expected[name])}"
+        f"{name} is {tensor_kind(tensors[name])}, not {tensor_kind(expected[name])}"
         for name in expected.keys() & tensors.keys()
-        if _kind(tensors[name]) != _kind(expected[name])
+        if tensor_kind(tensors[name]) != tensor_kind(expected[name])
     ]
     problems = [f"missing {name}" for name in sorted(missing)]
     problems += [f"left over {name}" for name in sorted(extra)] + sorted(wrong)
@@ -72,5 +72,6 @@ def load_into(
     module.load_state_dict(dict(tensors), assign=assign)
 
 
-def _kind(tensor: Tensor) -> str:
+def tensor_kind(tensor: Tensor) -> str:
+    """Dtype and shape in words, such as ``float32 [2, 3]``."""
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

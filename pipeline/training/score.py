@@ -18,7 +18,7 @@ from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal
 from pipeline.training.processes import Processes
-from pipeline.training.train import Fresh, TrainingFiles, fresh_model, train, training_table
+from pipeline.training.train import Fresh, TrainingFiles, train, training_table
 
 _ANY = "any"
 
@@ -43,7 +43,7 @@ class TrainedModel:
         settings: Settings,
         cache: Path,
         progress: Progress,
-        make: Callable[[Settings, Dataset], Fresh] = fresh_model,
+        make: Callable[[Settings, Dataset], Fresh],
         journal: Journal | None = None,
         processes: Processes | None = None,
     ) -> None:

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
@@ -58,19 +57,6 @@ class Fresh:
 
     model: PwlModel
     content: str = ""
-
-
-def fresh_model(settings: Settings, dataset: Dataset) -> Fresh:
-    """The model of a profile that names a family.
-
-    Raises:
-        UsageError: it does not fit the data, or comes from elsewhere.
-    """
-    if isinstance(settings.model, SourceModel):
-        training_table(settings)
-        raise ValueError(f"{settings.model.source} is not made here")
-    shape, classes = dataset.image_shape, len(dataset.names)
-    return Fresh(build_model(settings.model, shape, classes, settings.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +151,13 @@ def train(
         UsageError: the settings and the data do not fit together, or training diverged.
     """
     training = training_table(settings)
-    inputs = dataset.normalisation.apply(dataset.train.images)
-    labels = torch.from_numpy(dataset.train.labels)
     processes = processes or Processes()
     for phase in (training.teacher, training.distillation):
         if phase is not None:
             processes.share(phase.batch_size)
     conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
-    def teach(table: TeacherSettings) -> None:
+    def teach(table: TeacherSettings, inputs: Tensor, labels: Tensor) -> None:
         train_teacher(
             model.teacher,
             inputs,
@@ -186,13 +170,15 @@ def train(
         )
 
     def teach_student() -> None:
+        inputs = dataset.normalisation.apply(dataset.train.images)
+        labels = torch.from_numpy(dataset.train.labels)
         on_processor = conditions.device.type == "cpu"
         if training.precision == "bf16" and on_processor and not _BF16 & {*machine_kind().split()}:
             progress.say(
                 'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
             )
         if table := training.teacher:
-            make = partial(teach, table)
+            make = partial(teach, table, inputs, labels)
             _cached(files.teacher, model.teacher, make, keep_teacher, progress, conditions)
         distill(
             model,

@@ -15,7 +15,7 @@ from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, re
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
-from pipeline.training.checkpoint import load_into
+from pipeline.training.checkpoint import load_into, tensor_kind
 from pipeline.training.data.images import Dataset, ImageSpec
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -142,9 +142,9 @@ def _account(
     problems = _shown([f"missing {key}" for key in sorted(wanted - tensors.keys())])
     problems += _shown([f"left over {key}" for key in sorted(tensors.keys() - wanted)])
     wrong = [
-        f"{keys[name]} is {_kind(weight)}, not {_kind(expected[name])}"
+        f"{keys[name]} is {tensor_kind(weight)}, not {tensor_kind(expected[name])}"
         for name, weight in weights.items()
-        if _kind(weight) != _kind(expected[name])
+        if tensor_kind(weight) != tensor_kind(expected[name])
     ]
     problems += _shown(wrong)
     remedy = EXCHANGED if wrong else INCOMPLETE
@@ -169,7 +169,3 @@ def _shown(problems: list[str]) -> list[str]:
     """The first of them, and how many there are besides."""
     more = len(problems) - 8
     return problems if more <= 0 else [*problems[:8], f"... and {more} more"]
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -40,10 +40,7 @@ class JointRecipe:
         if self._routes is None or any(unit.role is Role.DECODER for unit in units):
             parts["decoders"] = model.decoders
         module = nn.ModuleDict(parts)
-        learned = list(model.student.parameters())
-        for converters in list(parts.values())[1:]:
-            learned += converters.parameters()
-        return Trainable(module, [(learned, 1.0)])
+        return Trainable(module, [(list(module.parameters()), 1.0)])
 
     def loss(
         self,

@@ -2,7 +2,8 @@
 
 The student's own two terms, synchronisation of features across the converters, reconstruction
 through encoder and decoder, and the divergence of a random mixed network from the teacher. It
-serves routes in any order; with ``cross = "all"`` it learns from every prefix route in each step.
+serves routes in any order; with ``cross = "all"`` it learns from every route of one order in each
+step.
 """
 
 from __future__ import annotations

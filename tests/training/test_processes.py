@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import machine_kind
+from pipeline.ingest.source import trained_model
 from pipeline.progress import Silent
 from pipeline.settings import Settings
 from pipeline.training.checkpoint import load_tensors
 from pipeline.training.processes import Processes, device_for, joined, said_of
-from pipeline.training.score import TrainedModel
 from pipeline.training.shared_norm import shared_norms
 from tests.fixtures import ROOT, TINY_PROFILE
 
@@ -135,7 +135,7 @@ def test_a_process_with_another_model_than_the_first_one_is_refused(
 ) -> None:
     words = ["model-0123456789abcdef.safetensors", "SSS", "TSS", "TTS", "TTT"]
     monkeypatch.setattr(Processes, "told", lambda _: words)
-    model = TrainedModel(tiny_settings, tmp_path, Silent(), processes=Processes(1, 2))
+    model = trained_model(tiny_settings, tmp_path, Silent(), processes=Processes(1, 2))
     with pytest.raises(UsageError, match="have different models or data"):
         model.follow()
 

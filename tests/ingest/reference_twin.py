@@ -88,7 +88,7 @@ class Network(nn.Module):
 
     @property
     def body(self) -> Body:
-        return self.get_submodule(self.family)  # type: ignore[return-value]
+        return self.get_submodule(self.family)
 
 
 def resnet(config: Any) -> Network:
@@ -169,7 +169,7 @@ class SwapNet(nn.Module):
                 features = self.encoders[index - 1](features)
             if index and route[index - 1] == "S" and letter == "T":
                 features = self.decoders[index - 1](features)
-            for step in networks[letter].body.blocks[index]:
+            for step in networks[letter].body.blocks[index].children():
                 features = step(features)
         return networks[route[-1]].classifier(features)
 

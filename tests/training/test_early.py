@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def train(module: nn.Module, folder: Path, *, watched: bool, epochs: int = 2) ->
         "test", "test", module, [(list(module.parameters()), 1.0)], 32, 3, folder / "checkpoint"
     )
     if watched:
-        phase = Phase(*(getattr(phase, name) for name in Phase.__slots__[:-1]), watch=watch)
+        phase = replace(phase, watch=watch)
     settings = OptimiserSettings(epochs=epochs, batch_size=4, learning_rate=0.2)
     fit(phase, settings, step, notes)
     return notes.notes

@@ -331,7 +331,7 @@ class FakeHub:
         module.Image = self.Image
         module.exceptions = types.SimpleNamespace(DatasetsError=self.ExpectedError)
         module.load_dataset = self.load_dataset
-        return module  # type: ignore[no-any-return]
+        return module
 
     def load_dataset(self, name: str, subset: str | None, *, split: str, revision: str) -> Any:
         self.asked.append((name, subset, split, revision))

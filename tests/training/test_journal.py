@@ -91,7 +91,9 @@ def test_the_accuracy_of_every_route_on_the_test_images_is_there_at_the_end(
     found = read(folder / "routes")
     assert list(found) == [f"test accuracy/{route}" for route in scored.routes]
     for points, accuracy in zip(found.values(), scored.accuracy, strict=True):
-        assert points == [(0, pytest.approx(accuracy.top1))]
+        [(step, value)] = points
+        assert step == 0
+        assert value == pytest.approx(accuracy.top1)
 
 
 def test_what_was_trained_before_is_scored_again_without_a_second_point(

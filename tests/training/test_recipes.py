@@ -32,7 +32,7 @@ from pipeline.training.recipes.recipe import Batch, random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
 
-RECIPES = [
+RECIPES: list[JointDistillation | ReferenceDistillation] = [
     JointDistillation(recipe="joint", epochs=6),
     ReferenceDistillation(recipe="reference", epochs=6),
     ReferenceDistillation(recipe="reference", epochs=6, cross="all"),

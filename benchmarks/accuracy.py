@@ -159,7 +159,7 @@ def _taught(data: Path, seed: int, student: str, progress: Progress) -> tuple[Da
     with reproducible(1), TemporaryDirectory() as folder:
         train_teacher(
             model.teacher,
-            dataset.normalisation.apply(dataset.train.images),
+            dataset.normalisation.inputs(dataset.train.images),
             torch.from_numpy(dataset.train.labels),
             settings,
             seed=2 * seed,
@@ -180,7 +180,7 @@ def _distilled(
 ) -> Run:
     arm, model = ARMS[name], deepcopy(taught)
     progress.say(f"{name}, {student} student, seed {seed}")
-    inputs = dataset.normalisation.apply(dataset.train.images)
+    inputs = dataset.normalisation.inputs(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
     with reproducible(1), TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.perf_counter()

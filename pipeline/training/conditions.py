@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.training.augment import Augmentation
+from pipeline.training.data.images import Inputs
 from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes
 
@@ -48,7 +49,7 @@ class Conditions:
     journal: Journal = field(default_factory=NoJournal)
 
     def draw(
-        self, inputs: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
+        self, inputs: Inputs, labels: Tensor, indices: Tensor, generator: torch.Generator
     ) -> Drawn:
         """The examples that a batch of indices means, on the device: this process's share of them.
 

@@ -13,6 +13,7 @@ from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Conditions
+from pipeline.training.data.images import Inputs
 from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
@@ -22,7 +23,7 @@ from pipeline.training.recipes.registry import recipe_for
 
 def distill(
     model: PwlModel,
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Tensor,
     routes: Sequence[Route] | None,
     settings: JointDistillation | ReferenceDistillation,
@@ -37,7 +38,7 @@ def distill(
 
     Args:
         model: with a trained teacher.
-        inputs: normalised images ``[n, channels, height, width]``.
+        inputs: normalised images.
         labels: int64 ``[n]``.
         routes: that the model will serve; None: any.
         settings: the ``[training.distillation]`` table.

@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
+from pipeline.training.data.images import Inputs
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.recipes.paths import path_outputs
 from pipeline.training.recipes.recipe import Batch
@@ -26,12 +27,12 @@ class EarlyImages:
     """The few images, taken evenly from all that there are.
 
     Args:
-        inputs: all normalised training images ``[n, channels, height, width]``.
+        inputs: all normalised training images.
         labels: all labels, int64 ``[n]``.
         device: where the networks are.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, device: torch.device) -> None:
+    def __init__(self, inputs: Inputs, labels: Tensor, device: torch.device) -> None:
         count = max(1, min(_MOST, len(labels) // _SHARE))
         self._indices = torch.arange(count) * len(labels) // count
         self._images = inputs[self._indices].to(device)

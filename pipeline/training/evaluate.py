@@ -137,11 +137,13 @@ def evaluate(
     }
     missing = [route for route in routes if route not in found]
     if missing:
-        inputs = normalisation.apply(images.images)
+        inputs = normalisation.inputs(images.images)
+        starts = range(0, len(images), _BATCH)
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:
-                batches = [model(part, route).argmax(dim=1) for part in torch.split(inputs, _BATCH)]
-                labels = torch.cat(batches).to(torch.int32)
+                parts = (inputs[start : start + _BATCH] for start in starts)
+                labels = torch.cat([model(part, route).argmax(dim=1) for part in parts])
+                labels = labels.to(torch.int32)
                 save_tensors(files[route], {"predictions": labels}, {})
                 found[route] = labels.numpy().astype(np.uint16)
                 correct = int((found[route] == images.labels).sum())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.blocknet import BlockNet
+from pipeline.training.data.images import Inputs
 
 _BATCH = 256
 
@@ -17,16 +18,16 @@ class TeacherFeatures:
 
     Args:
         teacher: used in eval mode and never trained.
-        inputs: normalised images ``[n, channels, height, width]``.
+        inputs: normalised images.
         cache_mb: keep all features if they take no more than this, else compute batch by batch;
             0 keeps none.
     """
 
-    def __init__(self, teacher: BlockNet, inputs: Tensor, cache_mb: int) -> None:
+    def __init__(self, teacher: BlockNet, inputs: Inputs, cache_mb: int) -> None:
         self._teacher = teacher.eval()
         self._inputs = inputs
         self._device = next(teacher.parameters()).device
-        shapes = teacher.boundaries(tuple(inputs.shape[1:]))
+        shapes = teacher.boundaries(tuple(inputs[:1].shape[1:]))
         size_mb = 4 * len(inputs) * sum(math.prod(shape) for shape in shapes) / 1e6
         self._cache: list[Tensor] | None = self._everything() if size_mb <= cache_mb else None
 
@@ -37,7 +38,8 @@ class TeacherFeatures:
         return self.of(self._inputs[indices])
 
     def _everything(self) -> list[Tensor]:
-        batches = [self.of(images) for images in torch.split(self._inputs, _BATCH)]
+        starts = range(0, len(self._inputs), _BATCH)
+        batches = [self.of(self._inputs[start : start + _BATCH]) for start in starts]
         return [torch.cat(outputs) for outputs in zip(*batches, strict=True)]
 
     @torch.no_grad()

@@ -13,13 +13,14 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.progress import Progress
 from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Conditions
+from pipeline.training.data.images import Inputs
 from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
 
 
 def train_teacher(
     teacher: BlockNet,
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Tensor,
     settings: TeacherSettings,
     *,
@@ -32,7 +33,7 @@ def train_teacher(
 
     Args:
         teacher: the network.
-        inputs: normalised images ``[n, channels, height, width]``.
+        inputs: normalised images.
         labels: int64 ``[n]``.
         settings: the ``[training.teacher]`` table.
         seed: decides the order of the batches.

@@ -19,7 +19,7 @@ from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSe
 from pipeline.training.augment import Augmentation
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Dataset
+from pipeline.training.data.images import Dataset, Inputs
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
@@ -157,7 +157,7 @@ def train(
             processes.share(phase.batch_size)
     conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
-    def teach(table: TeacherSettings, inputs: Tensor, labels: Tensor) -> None:
+    def teach(table: TeacherSettings, inputs: Inputs, labels: Tensor) -> None:
         train_teacher(
             model.teacher,
             inputs,
@@ -170,7 +170,7 @@ def train(
         )
 
     def teach_student() -> None:
-        inputs = dataset.normalisation.apply(dataset.train.images)
+        inputs = dataset.normalisation.inputs(dataset.train.images)
         labels = torch.from_numpy(dataset.train.labels)
         on_processor = conditions.device.type == "cpu"
         if training.precision == "bf16" and on_processor and not _BF16 & {*machine_kind().split()}:

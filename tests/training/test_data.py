@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,34 @@ def test_normalised_images_have_mean_0_and_deviation_1_per_channel() -> None:
 def test_a_constant_channel_is_no_division_by_zero() -> None:
     images = np.full((4, 5, 5, 1), 7, dtype=np.uint8)
     assert Normalisation.of(images).apply(images).isfinite().all()
+
+
+def test_inputs_made_by_and_by_are_the_same_to_the_bit() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)
+    normalisation = Normalisation.of(images)
+    whole, inputs = normalisation.apply(images), normalisation.inputs(images)
+    assert len(inputs) == 20
+    for which in (slice(3, 9), torch.tensor([7, 0, 7])):
+        assert torch.equal(inputs[which], whole[which])
+        assert inputs[which].stride() == whole[which].stride()
+
+
+def test_large_data_needs_little_memory_beside_itself() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3000, 40, 40, 3), dtype=np.uint8)
+    labels = np.zeros(3000, dtype=np.int64)
+    tracemalloc.start()
+    try:
+        normalisation = Normalisation.of(images)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < images.nbytes
+    mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
+    assert normalisation.mean == pytest.approx(mean, abs=1e-6)
+    assert normalisation.std == pytest.approx(std, abs=1e-6)
+    resized = ImageSet(images, labels).resized(5).images
+    alone = ImageSet(images[2900:], labels[2900:]).resized(5).images
+    assert np.array_equal(resized[2900:], alone)
 
 
 def test_resizing_keeps_flat_images_flat() -> None:

@@ -1,9 +1,12 @@
-"""Labelled images in memory, and the two ways in which models see them."""
+"""Labelled images in memory, and the two ways in which models see them.
+
+They stay one byte a value; what models take is made of as many as are needed at a time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,18 @@ from pipeline.errors import UsageError
 
 if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
     from torch import Tensor
+
+
+#: Images that are worked on at once where all of them would take too much memory.
+_CHUNK = 256
+
+
+class Inputs(Protocol):
+    """Model inputs by their indices; a tensor ``[n, channels, height, width]`` is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: Tensor | slice, /) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +48,48 @@ class Normalisation:
         inputs = (pixels / 255.0 - torch.tensor(self.mean)) / torch.tensor(self.std)
         return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
+    def inputs(self, images: npt.NDArray[np.uint8]) -> Inputs:
+        """The same, made when they are asked for: in float32 all would take four times as much."""
+        return _Normalised(self, images)
+
     @classmethod
     def of(cls, images: npt.NDArray[np.uint8]) -> Normalisation:
-        """The mean and standard deviation of each channel, rounded to six places."""
-        mean = (images.mean(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
-        std = (images.std(axis=(0, 1, 2), dtype=np.float64) / 255.0).tolist()
-        return cls(tuple(round(m, 6) for m in mean), tuple(max(round(s, 6), 1e-6) for s in std))
+        """The mean and standard deviation of each channel, rounded to six places.
+
+        Args:
+            images: uint8 ``[n, height, width, channels]``.
+        """
+        found = [_moments(_histogram(images[..., c])) for c in range(images.shape[3])]
+        mean = tuple(round(mean / 255.0, 6) for mean, _ in found)
+        return cls(mean, tuple(max(round(std / 255.0, 6), 1e-6) for _, std in found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalised:
+    normalisation: Normalisation
+    images: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, which: Tensor | slice, /) -> Tensor:
+        chosen = which if isinstance(which, slice) else which.numpy()
+        return self.normalisation.apply(self.images[chosen])
+
+
+def _histogram(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """How often each of the 256 values occurs, ``[256]``."""
+    counts = np.zeros(256)
+    for start in range(0, len(values), _CHUNK):
+        counts += np.bincount(values[start : start + _CHUNK].reshape(-1), minlength=256)
+    return counts
+
+
+def _moments(counts: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation of the values 0 to 255."""
+    values, share = np.arange(256.0), counts / counts.sum()
+    mean = float(values @ share)
+    return mean, float(np.sqrt((values - mean) ** 2 @ share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +167,14 @@ class ImageSet:
         import torch
         import torch.nn.functional as F
 
-        pixels = torch.from_numpy(self.images).permute(0, 3, 1, 2).to(torch.float32)
-        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-        images = pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-        return ImageSet(images.numpy(), self.labels)
+        images = np.empty((len(self), size, size, self.images.shape[3]), np.uint8)
+        for start in range(0, len(self), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            pixels = torch.from_numpy(self.images[part]).permute(0, 3, 1, 2).to(torch.float32)
+            pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+            pixels = pixels.round().clamp(0, 255).to(torch.uint8)
+            images[part] = pixels.permute(0, 2, 3, 1).numpy()
+        return ImageSet(images, self.labels)
 
 
 @dataclass(frozen=True, slots=True)

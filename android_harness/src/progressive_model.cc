@@ -142,6 +142,8 @@ void ProgressiveModel::LoadLaterStages() {
     current = active_;
   }
   Status failure;
+  // Nothing was being prepared yet while the first one of them could have been read.
+  std::vector<std::string> to_read = FilesToRead(current->index + 1);
   for (size_t index = current->index + 1; index < stages(); ++index) {
     if (options_.may_load && !options_.may_load(index)) break;
     {
@@ -150,10 +152,11 @@ void ProgressiveModel::LoadLaterStages() {
     }
     // The next stage's files are read while this one's programs are being prepared, by a thread of
     // their own: submitting the reads takes as long as preparing a small block.
+    for (std::string& file : FilesToRead(index + 1)) to_read.push_back(std::move(file));
     std::thread reader;
-    if (std::vector<std::string> files = FilesToRead(index + 1); !files.empty()) {
+    if (!to_read.empty()) {
       try {
-        reader = std::thread([files = std::move(files)] {
+        reader = std::thread([files = std::exchange(to_read, {})] {
           for (const std::string& file : files) Prefetch(file);
         });
       } catch (const std::system_error&) {

@@ -60,7 +60,11 @@ class FakeEngine : public Engine {
     const float added = std::stof(path.substr(path.rfind('-') + 1));
     return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, added));
   }
-  std::string BulkOf(const std::string& path, const std::string&) const override { return path; }
+  std::string BulkOf(const std::string& path, const std::string&) const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    considered_.insert(path);
+    return path;
+  }
   std::string Name() const override { return "fake"; }
   std::string Version() const override { return "1.0.0"; }
 
@@ -85,16 +89,22 @@ class FakeEngine : public Engine {
     return loads_;
   }
   bool overlapped() const { return overlapped_; }
+  // Whether it was asked what of a file is worth reading ahead.
+  bool Considered(const std::string& path) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return considered_.count(path) > 0;
+  }
   bool DestroyedBy(std::thread::id id) {
     const std::lock_guard<std::mutex> lock(mutex_);
     return destroyed_by_.count(id) > 0;
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string held_;
   std::set<std::string> refused_;
+  mutable std::set<std::string> considered_;
   std::set<std::thread::id> destroyed_by_;
   int loads_ = 0;
   std::atomic<int> alive_{0};

@@ -129,6 +129,21 @@ TEST_F(ProgressiveModelTest, GoesOnServingWhileABlockIsBeingLoaded) {
   EXPECT_EQ(Ask(*model), kAnswers[3]);
 }
 
+TEST_F(ProgressiveModelTest, ReadsTheStageThatItLoadsAndTheNextOneAhead) {
+  auto model = Start();
+  EXPECT_FALSE(engine_.Considered(PathOf("t0-2")));
+  engine_.Hold(PathOf("t0-2"));
+  model->LoadInBackground();
+  while (engine_.loads() < 4) std::this_thread::yield();
+  for (const char* unit : {"t0-2", "e0-1000", "t1-20", "e1-1000"}) {
+    EXPECT_TRUE(engine_.Considered(PathOf(unit))) << unit;
+  }
+  EXPECT_FALSE(engine_.Considered(PathOf("t2-200")));
+  engine_.LetGo();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_TRUE(engine_.Considered(PathOf("t2-200")));
+}
+
 TEST_F(ProgressiveModelTest, NeverMixesStagesWithinAnInference) {
   for (int repetition = 0; repetition < 50; ++repetition) {
     auto model = Start();

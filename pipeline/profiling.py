@@ -16,7 +16,7 @@ from pipeline.device.connect import connect
 from pipeline.errors import UsageError
 from pipeline.files import write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
-from pipeline.harness.deploy import deploy
+from pipeline.harness.deploy import deploy, device_folder
 from pipeline.harness.package import Package
 from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
@@ -79,7 +79,8 @@ def measure_together(
     """Deploys bundles with their control arms to one device and measures them in turns.
 
     Raises:
-        UsageError: there is no bundle, no compiler, or the device cannot be named so.
+        UsageError: there is no bundle, no compiler, the device cannot be named so, or two bundles
+            would overwrite each other there.
         IntegrityError: a bundle is damaged, or the harness refuses a file.
         DeviceError: the device failed.
     """
@@ -87,6 +88,7 @@ def measure_together(
     for folder in folders:
         bundle, root = open_bundle(folder), options.control or control_folder(folder)
         measured.append((bundle, open_controls(root, bundle.manifest), root))
+    _check_apart([bundle for bundle, _, _ in measured])
     with connect(options.device) as device:
         properties = device.properties()
         if options.harness is not None:
@@ -126,6 +128,18 @@ def measure_together(
             measured, sessions, campaigns, strict=True
         )
     ]
+
+
+def _check_apart(bundles: Sequence[Bundle]) -> None:
+    placed: dict[str, Bundle] = {}
+    for bundle in bundles:
+        other = placed.setdefault(device_folder(bundle.manifest), bundle)
+        if other.manifest.id != bundle.manifest.id:
+            raise UsageError(
+                f"{other.root} and {bundle.root} are both called {bundle.manifest.name} and would "
+                "overwrite each other on the device",
+                "give one of the profiles another name and build it again",
+            )
 
 
 def write_report(report: Report, folder: Path) -> None:

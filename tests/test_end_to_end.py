@@ -6,12 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline import profiling
 from pipeline.bundle.verify import Bundle, open_bundle
+from pipeline.errors import UsageError
 from pipeline.harness.package import Package
+from pipeline.profiling import ProfileOptions
+from pipeline.progress import Silent
 from pipeline.report.document import Report, load_report
 from tests.fixtures import ROOT, TINY_PROFILE
 
@@ -225,6 +230,17 @@ def test_a_backend_on_the_command_line_overrides_the_profile_s(
     wrong = run("pipeline.build", "tiny.toml", "--backend", "onnx", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "executorch, litert" in wrong.stderr
+
+
+def test_bundles_that_would_overwrite_each_other_are_not_measured_together(
+    built_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = built_bundle.manifest.model_copy(update={"id": "0" * 64})
+    bundles = {Path("one"): built_bundle, Path("two"): replace(built_bundle, manifest=newer)}
+    monkeypatch.setattr(profiling, "open_bundle", bundles.__getitem__)
+    monkeypatch.setattr(profiling, "open_controls", lambda root, manifest: None)
+    with pytest.raises(UsageError, match="overwrite each other on the device"):
+        profiling.measure_together([*bundles], ProfileOptions(device="local"), Silent())
 
 
 def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_path: Path) -> None:

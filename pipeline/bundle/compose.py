@@ -27,7 +27,7 @@ from pipeline.bundle.manifest import (
     Stage,
 )
 from pipeline.bundle.pack import Content, entry_for
-from pipeline.bundle.steps import steps
+from pipeline.bundle.swaps import swaps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.choice import Choice
@@ -102,20 +102,20 @@ def compose_bundle(
             )
         )
     sizes = {artefact.id: artefact.bytes for artefact in artefacts}
-    plan = steps([[str(unit) for unit in stage.units] for stage in lowered.stages])
+    swapped = swaps([[str(unit) for unit in stage.units] for stage in lowered.stages])
     stages = [
         Stage(
             index=index,
             route=str(stage.route),
-            units=step.units,
-            loads=step.loads,
-            unloads=step.unloads,
-            load_bytes=sum(sizes[unit] for unit in step.loads),
+            units=swap.units,
+            loads=swap.loads,
+            unloads=swap.unloads,
+            load_bytes=sum(sizes[unit] for unit in swap.loads),
             accuracy=_score(accuracy),
             parity=Deviation(**asdict(stage.parity)),
         )
-        for index, (stage, step, accuracy) in enumerate(
-            zip(lowered.stages, plan, measured.accuracy, strict=True)
+        for index, (stage, swap, accuracy) in enumerate(
+            zip(lowered.stages, swapped, measured.accuracy, strict=True)
         )
     ]
     count = measured.predictions.shape[1]

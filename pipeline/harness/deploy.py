@@ -69,7 +69,7 @@ def deploy(
         )
     manifest = bundle.manifest
     backend = manifest.backend.name
-    name = f"{manifest.name}-{backend}"
+    name = device_folder(manifest)
     harness = device.workdir / "harness"
     home = device.workdir / "bundles" / name
     wanted = {harness / path: file for path, file in package.files_for(backend).items()}
@@ -97,6 +97,11 @@ def deploy(
         pushed=pushed,
         pushed_bytes=pushed_bytes,
     )
+
+
+def device_folder(manifest: Manifest) -> str:
+    """The name of a bundle's folder on a device: a newer build replaces an older one there."""
+    return f"{manifest.name}-{manifest.backend.name}"
 
 
 def _library_flags(package: Package, backend: str, harness: PurePosixPath) -> tuple[str, ...]:

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.pack import pack_bundle
-from pipeline.bundle.steps import steps
+from pipeline.bundle.swaps import swaps
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import ExitCode, IntegrityError, PipelineError, UsageError
 
 
-def test_steps_load_what_is_new_and_unload_what_is_gone() -> None:
-    first, second, third = steps([["s0", "s1"], ["t0", "e0", "s1"], ["t0", "t1"]])
+def test_swaps_load_what_is_new_and_unload_what_is_gone() -> None:
+    first, second, third = swaps([["s0", "s1"], ["t0", "e0", "s1"], ["t0", "t1"]])
     assert (first.loads, first.unloads) == (("s0", "s1"), ())
     assert (second.loads, second.unloads) == (("t0", "e0"), ("s0",))
     assert (third.loads, third.unloads) == (("t1",), ("e0", "s1"))

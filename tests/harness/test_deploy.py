@@ -26,8 +26,9 @@ def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
     else:
         spec = request.getfixturevalue("loopback_device")
     with connect(spec) as connected:
-        yield connected
+        # The loopback device is everybody's: what other tests left there is none of ours.
         connected.run(["rm", "-rf", str(connected.workdir / "bundles")], deadline_s=30)
+        yield connected
 
 
 @pytest.fixture

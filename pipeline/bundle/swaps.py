@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Swap:
     """What changes from one stage to the next, as artefact ids in execution order."""
 
     units: tuple[str, ...]
@@ -15,17 +15,17 @@ class Step:
     unloads: tuple[str, ...]
 
 
-def steps(chains: Sequence[Sequence[str]]) -> list[Step]:
-    """The steps through some chains of artefacts, the first from nothing.
+def swaps(chains: Sequence[Sequence[str]]) -> list[Swap]:
+    """The swaps through some chains of artefacts, the first from nothing.
 
     An artefact that a later stage uses again after a pause is loaded again.
     """
-    found: list[Step] = []
+    found: list[Swap] = []
     before: tuple[str, ...] = ()
     for chain in chains:
         units = tuple(chain)
         loads = tuple(unit for unit in units if unit not in before)
         unloads = tuple(unit for unit in before if unit not in units)
-        found.append(Step(units, loads, unloads))
+        found.append(Swap(units, loads, unloads))
         before = units
     return found

@@ -159,6 +159,29 @@ def test_the_routes_that_are_drawn_here_differ() -> None:
     assert all(0 < str(Route.parse(drawn(seed))).count("T") < BLOCKS for seed in range(4))
 
 
+def test_converters_learn_at_their_share_of_the_rate(model: PwlModel) -> None:
+    recipe = recipe_for(ReferenceDistillation.model_validate(SETTINGS), None)
+    student, converters = recipe.trainable(model).rates
+    assert student[1] == 1.0
+    assert {*student[0]} == {*model.student.parameters()}
+    assert converters[1] == 0.2
+    assert {*converters[0]} == {*model.encoders.parameters(), *model.decoders.parameters()}
+
+
+def test_the_defaults_are_the_numbers_of_the_paper() -> None:
+    settings = ReferenceDistillation(recipe="reference", epochs=1)
+    assert settings.alpha == 0.4
+    assert settings.temperature == 2.0
+    assert (settings.sync_weight, settings.reconstruction_weight, settings.cross_weight) == (
+        1,
+        1,
+        2,
+    )
+    assert settings.converter_rate_scale == 0.2
+    assert (settings.momentum, settings.weight_decay) == (0.9, 5e-4)
+    assert (settings.cross, settings.schedule, settings.nesterov) == ("random", "cosine", False)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     """Two steps on a constant gradient, by hand; the reference recipe's own default is plain."""

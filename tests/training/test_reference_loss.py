@@ -187,6 +187,7 @@ def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     """Two steps on a constant gradient, by hand; the reference recipe's own default is plain."""
     settings = ReferenceDistillation.model_validate(
         {**SETTINGS, "epochs": 2, "batch_size": 4, "learning_rate": 0.1}
+        | {"momentum": 0.7, "weight_decay": 0.01}
         | ({"nesterov": True} if nesterov else {})
     )
     weight, converter = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0))
@@ -198,7 +199,7 @@ def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     for found, scale in ((weight, 1.0), (converter, 0.2)):
         value, velocity = 1.0, 0.0
         for rate in (0.1 * scale, 0.05 * scale):  # a cosine over two steps
-            gradient = 1.0 + 5e-4 * value
-            velocity = 0.9 * velocity + gradient
-            value -= rate * (gradient + 0.9 * velocity if nesterov else velocity)
+            gradient = 1.0 + 0.01 * value
+            velocity = 0.7 * velocity + gradient
+            value -= rate * (gradient + 0.7 * velocity if nesterov else velocity)
         assert found.item() == pytest.approx(value, rel=1e-6)

@@ -187,6 +187,17 @@ def test_a_diverging_run_is_stopped_with_advice(tmp_path: Path) -> None:
     assert "learning_rate" in caught.value.remedy
 
 
+@pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
+def test_a_loss_that_is_not_finite_changes_no_weight(loss: float, tmp_path: Path) -> None:
+    weight = nn.Parameter(torch.tensor(1.0))
+    module = nn.ParameterList([weight])
+    phase = Phase("test", "test", module, [([weight], 1.0)], 4, 0, tmp_path / "checkpoint")
+    settings = OptimiserSettings(epochs=2, batch_size=4)
+    with pytest.raises(UsageError, match="the loss is"):
+        fit(phase, settings, lambda *_: {"loss": weight * loss}, Silent())
+    assert weight.item() == 1.0
+
+
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="32 training images do not fill a batch of 64"):
         train(network(), tmp_path / "checkpoint", batch_size=64)

@@ -16,10 +16,11 @@ from pipeline.training.teacher import train_teacher
 
 
 class Losses:
-    """A journal that keeps the losses."""
+    """A journal that keeps losses and learning rates."""
 
     def __init__(self) -> None:
         self.found: list[float] = []
+        self.rates: list[float] = []
 
     @contextmanager
     def page(self, name: str, first: int) -> Iterator[Page]:
@@ -27,6 +28,7 @@ class Losses:
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:
         self.found.append(numbers["loss/loss"])
+        self.rates.append(numbers["learning rate"])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -43,10 +45,13 @@ def test_the_teacher_learns_from_labels_that_are_as_smooth_as_the_settings_say(
     losses = Losses()
     train_teacher(
         *(model.teacher, images, labels),
-        TeacherSettings(epochs=1, batch_size=6, label_smoothing=smoothing),
+        TeacherSettings(
+            **{"epochs": 1, "batch_size": 6, "schedule": "cosine"}, label_smoothing=smoothing
+        ),
         seed=0,
         checkpoint=tmp_path / "checkpoint",
         progress=Silent(),
         conditions=Conditions(journal=losses),
     )
     assert losses.found == pytest.approx([-(wanted * chances.log()).sum(dim=1).mean().item()])
+    assert losses.rates == pytest.approx([0.05])  # that of this step

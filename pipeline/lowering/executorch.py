@@ -99,8 +99,19 @@ class _Edges(nn.Module):
             features = features.to(memory_format=torch.contiguous_format)
         outputs: Tensor = self.module(features)
         if outputs.dim() == 4:
-            outputs = outputs.to(memory_format=torch.channels_last)
+            outputs = outputs.to(memory_format=_order(outputs))
         return outputs
+
+
+def _order(tensor: Tensor) -> torch.memory_format:
+    """The order of an edge's axes; where both are the same bytes, the runtime wants the plain one.
+
+    They are with one channel, and with one pixel. Programs whose edges have one pixel channels last
+    lower without an error and fail when they run.
+    """
+    if tensor.dim() == 4 and tensor.shape[1] > 1 and tensor.shape[2:].numel() > 1:
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def _plain_name(operator: str) -> str:
@@ -111,11 +122,7 @@ def _plain_name(operator: str) -> str:
 def _natural(tensor: Tensor) -> Tensor:
     """One item in the memory order of the edges, with the strides that this order usually has.
 
-    With one channel both orders are the same bytes, and the runtime wants the plain one. The copy
-    matters: `contiguous` leaves unusual strides of axes of size 1 alone, and the runtime's bindings
-    take those for another order of the axes.
+    The copy matters: `contiguous` leaves unusual strides of axes of size 1 alone, and the runtime's
+    bindings take those for another order of the axes.
     """
-    channels_last = tensor.dim() == 4 and tensor.shape[1] > 1
-    return tensor.clone(
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format
-    )
+    return tensor.clone(memory_format=_order(tensor))

@@ -16,7 +16,7 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key
 from pipeline.lowering.units import Unit, units_of
 from pipeline.lowering.worker import lower_unit
-from pipeline.model.convolution import ConvNorm
+from pipeline.model.convolution import ConvNorm, PooledLinear
 from pipeline.model.family import build_model
 from pipeline.model.route import Role, UnitId, prefix_routes
 from pipeline.settings import LoweringSettings, ResNetModel, ResNetSettings
@@ -134,6 +134,25 @@ def test_a_lowered_program_computes_what_eager_pytorch_computes(
     convolutions = {"executorch": "convolution", "litert": "CONV_2D"}[backend.name]
     assert program.operators[convolutions] + program.operators.get("DEPTHWISE_CONV_2D", 0) == 2
     assert program.delegated == sum(program.operators.values())
+
+
+@pytest.mark.parametrize("target", [1, 8])
+@pytest.mark.parametrize("source", [1, 3])
+def test_features_of_one_pixel_or_one_channel_pass_from_program_to_program(
+    source: int, target: int, backend: Backend
+) -> None:
+    torch.manual_seed(0)
+    first = ConvNorm(source, target, stride=2).eval()  # 2x2 to 1x1
+    second = nn.Sequential(ConvNorm(target, 6, stride=2), PooledLinear(6, 5)).eval()
+    images = torch.randn(3, source, 2, 2)
+    with torch.no_grad():
+        features = first(images)
+        programs = [
+            backend.lower(fold_batch_norms(first, "first"), images[:1], "first"),
+            backend.lower(fold_batch_norms(second, "second"), features[:1], "second"),
+        ]
+        found = backend.run([program.data for program in programs], images)
+        assert torch.allclose(found, second(features), atol=1e-5)
 
 
 def test_lowering_the_same_twice_gives_the_same_bytes(backend: Backend) -> None:

@@ -98,6 +98,24 @@ def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(blueprint: PwlModel
     assert chosen.choice.order == "prefix"
 
 
+@pytest.mark.parametrize(("more", "order"), [(12, "suffix"), (1, "prefix")])
+def test_a_difference_below_a_tenth_of_a_point_is_none(
+    more: int, order: str, blueprint: PwlModel
+) -> None:
+    flat = dict.fromkeys(PREFIX, 900)
+    raised = dict.fromkeys(SUFFIX, 900) | {"SST": 900 + more}  # for a part of the time
+    model = Model(blueprint, {"TSS": flat, "SST": raised})
+    settings = ScheduleSettings(orders=("prefix", "suffix"), stages="all")
+    assert choose(settings, model).choice.order == order
+
+
+def test_the_model_serves_the_stages_that_are_merged_too(blueprint: PwlModel) -> None:
+    model = Model(blueprint, {"TSS": {"SSS": 800, "TSS": 800, "TTS": 900, "TTT": 950}})
+    chosen = choose(ScheduleSettings(), model)
+    assert [str(route) for route in chosen.routes] == ["SSS", "TTS", "TTT"]
+    assert [str(route) for route in chosen.serves] == ["SSS", "TSS", "TTS", "TTT"]
+
+
 def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its_order(
     blueprint: PwlModel,
 ) -> None:
@@ -127,9 +145,10 @@ def test_contiguous_does_not_gain_by_loading_for_longer() -> None:
 def test_greedy_prefers_the_smaller_of_two_losses_however_dear_the_other(
     blueprint: PwlModel,
 ) -> None:
-    # The last block is the dearest to load, and loses most.
+    # The last block is the dearest to load, and loses most, though least for each byte.
     words = ("SSS", "TSS", "STS", "SST", "TTS", "TST", "STT", "TTT")
     anything = dict.fromkeys(words, 100) | {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
+    anything["SST"] = 889
     own = {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
     model = Model(blueprint, {"any": anything, "TSS": own})
     chosen = choose(ScheduleSettings(orders=("greedy",)), model)

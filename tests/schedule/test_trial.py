@@ -54,6 +54,7 @@ def test_stages_that_pay_ship() -> None:
     assert shipped(found) == ["SSS", "TSS", "TTS", "TTT"]
     assert [step.shipped for step in found.steps] == [True, True, True]
     assert [step.gain for step in found.steps] == pytest.approx([0.05, 0.05, 0.05])
+    assert [step.cost for step in found.steps] == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_a_stage_within_its_uncertainty_is_merged_with_the_next() -> None:

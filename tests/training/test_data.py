@@ -187,3 +187,30 @@ def test_resizing_keeps_flat_images_flat() -> None:
     resized = ImageSet(images, np.zeros(2, dtype=np.int64)).resized(13)
     assert resized.images.shape == (2, 13, 13, 1)
     assert (resized.images == 200).all()
+
+
+def resized(pixels: list[list[int]], size: int) -> list[list[int]]:
+    images = np.array(pixels, dtype=np.uint8)[np.newaxis, ..., np.newaxis]
+    found = ImageSet(images, np.zeros(1, dtype=np.int64)).resized(size).images[0, ..., 0]
+    return [[int(value) for value in row] for row in found]
+
+
+def test_growing_images_are_interpolated_between_two_pixels_and_rounded() -> None:
+    # A quarter and three quarters of the way: 63.75 and 191.25.
+    assert resized([[0, 255], [0, 255]], 4) == [[0, 64, 191, 255]] * 4
+
+
+def test_shrinking_images_leaves_no_pixel_unseen() -> None:
+    dot = [[255, *[0] * 7], *[[0] * 8] * 7]
+    assert resized(dot, 2)[0][0] > 0
+
+
+def test_the_seed_chooses_which_training_images_are_held_out() -> None:
+    data = load_dataset(DigitsData(source="digits"), seed=0)
+    labels = [data.holding_out(100, seed).held_out.labels.tolist() for seed in (1, 1, 2)]
+    assert labels[0] == labels[1] != labels[2]
+    # None of them is both: together they are what there was.
+    apart = data.holding_out(100, seed=1)
+    assert apart.held_out is not None
+    together = np.concatenate([apart.train.images, apart.held_out.images])
+    assert sorted(map(bytes, together)) == sorted(map(bytes, data.train.images))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,55 @@ def test_runs_of_few_steps_have_a_schedule_too(epochs: int, tmp_path: Path) -> N
     assert not equal(module, network())
 
 
+def steps_of(schedule: str, folder: Path, *, epochs: int, batches: int) -> list[list[float]]:
+    """How far two weights go at each step down a slope of 1; the second one's rate is a fifth."""
+    weights = [nn.Parameter(torch.zeros((), dtype=torch.float64)) for _ in range(2)]
+    seen: list[list[float]] = []
+
+    def step(indices: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        seen.append([weight.item() for weight in weights])
+        return {"loss": weights[0] + weights[1]}
+
+    settings = OptimiserSettings(
+        **{"epochs": epochs, "batch_size": 2, "learning_rate": 0.1, "schedule": schedule},
+        **{"momentum": 1e-12, "weight_decay": 0, "nesterov": False},
+    )
+    groups = [([weights[0]], 1.0), ([weights[1]], 0.2)]
+    images = 2 * batches + 1  # the last batch would not be whole
+    phase = Phase("test", "test", nn.ParameterList(weights), groups, images, 0, folder / "c")
+    fit(phase, settings, step, Silent())
+    seen.append([weight.item() for weight in weights])
+    return [[b - a for a, b in zip(x, y, strict=True)] for x, y in pairwise(seen)]
+
+
+def fall(high: float, low: float, share: float) -> float:
+    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+def test_a_cosine_falls_to_zero_over_all_steps(tmp_path: Path) -> None:
+    steps = steps_of("cosine", tmp_path, epochs=2, batches=5)
+    wanted = [fall(0.1, 0, k / 10) for k in range(10)]
+    assert [-first for first, _ in steps] == pytest.approx(wanted)
+    assert [-second for _, second in steps] == pytest.approx([rate / 5 for rate in wanted])
+
+
+def test_one_cycle_rises_from_a_tenth_for_a_fifth_of_all_steps_and_falls_to_a_thousandth(
+    tmp_path: Path,
+) -> None:
+    steps = steps_of("one-cycle", tmp_path, epochs=2, batches=12)
+    # 24 steps: four up, twenty down.
+    wanted = [fall(0.01, 0.1, k / 4) for k in range(4)]
+    wanted += [fall(0.1, 0.0001, k / 20) for k in range(20)]
+    assert [-first for first, _ in steps] == pytest.approx(wanted)
+    assert [-second for _, second in steps] == pytest.approx([rate / 5 for rate in wanted])
+
+
+def test_a_module_that_comes_in_eval_mode_is_trained_in_training_mode(tmp_path: Path) -> None:
+    module = network().eval()
+    train(module, tmp_path / "checkpoint", epochs=1)
+    assert module.get_buffer("1.num_batches_tracked") == 4
+
+
 def test_random_numbers_of_the_caller_stay_as_they_are(tmp_path: Path) -> None:
     module = network()
     before = torch.get_rng_state()
@@ -134,6 +185,17 @@ def test_a_diverging_run_is_stopped_with_advice(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the loss is") as caught:
         train(module, tmp_path / "checkpoint", learning_rate=1e30, epochs=50)
     assert "learning_rate" in caught.value.remedy
+
+
+@pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
+def test_a_loss_that_is_not_finite_changes_no_weight(loss: float, tmp_path: Path) -> None:
+    weight = nn.Parameter(torch.tensor(1.0))
+    module = nn.ParameterList([weight])
+    phase = Phase("test", "test", module, [([weight], 1.0)], 4, 0, tmp_path / "checkpoint")
+    settings = OptimiserSettings(epochs=2, batch_size=4)
+    with pytest.raises(UsageError, match="the loss is"):
+        fit(phase, settings, lambda *_: {"loss": weight * loss}, Silent())
+    assert weight.item() == 1.0
 
 
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:

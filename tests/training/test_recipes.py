@@ -262,6 +262,31 @@ def test_images_that_choose_are_evaluated_beside_the_test_images(
     assert plain.choosing is plain.predictions
 
 
+def test_as_many_images_to_choose_by_as_to_test_with_are_not_taken_for_these(
+    taught: PwlModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    apart = dataset.holding_out(len(dataset.test), seed=1)
+    assert apart.held_out is not None
+    found = EvaluatedModel.of(taught, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
+    with torch.no_grad():
+        inputs = dataset.normalisation.apply(apart.held_out.images)
+        expected = taught.teacher(inputs).argmax(dim=1)
+    assert np.array_equal(found.choosing[0], expected)
+
+
+def test_a_part_of_the_routes_has_the_predictions_of_these_routes(
+    taught: PwlModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    apart = dataset.holding_out(200, seed=1)
+    routes = prefix_routes(3)
+    whole = EvaluatedModel.of(taught, apart, routes, tmp_path / "found", Silent())
+    part = whole.along([routes[3], routes[1]])
+    assert list(part.routes) == [routes[3], routes[1]]
+    assert np.array_equal(part.predictions, whole.predictions[[3, 1]])
+    assert np.array_equal(part.choosing, whole.choosing[[3, 1]])
+    assert not np.array_equal(part.predictions, whole.predictions[:2])
+
+
 def test_holding_out_every_training_image_is_refused(dataset: Dataset) -> None:
     with pytest.raises(UsageError, match="held_out = 1200 leaves none of 1200"):
         dataset.holding_out(1200, seed=0)

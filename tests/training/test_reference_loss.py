@@ -159,11 +159,35 @@ def test_the_routes_that_are_drawn_here_differ() -> None:
     assert all(0 < str(Route.parse(drawn(seed))).count("T") < BLOCKS for seed in range(4))
 
 
+def test_converters_learn_at_their_share_of_the_rate(model: PwlModel) -> None:
+    recipe = recipe_for(ReferenceDistillation.model_validate(SETTINGS), None)
+    student, converters = recipe.trainable(model).rates
+    assert student[1] == 1.0
+    assert {*student[0]} == {*model.student.parameters()}
+    assert converters[1] == 0.2
+    assert {*converters[0]} == {*model.encoders.parameters(), *model.decoders.parameters()}
+
+
+def test_the_defaults_are_the_numbers_of_the_paper() -> None:
+    settings = ReferenceDistillation(recipe="reference", epochs=1)
+    assert settings.alpha == 0.4
+    assert settings.temperature == 2.0
+    assert (settings.sync_weight, settings.reconstruction_weight, settings.cross_weight) == (
+        1,
+        1,
+        2,
+    )
+    assert settings.converter_rate_scale == 0.2
+    assert (settings.momentum, settings.weight_decay) == (0.9, 5e-4)
+    assert (settings.cross, settings.schedule, settings.nesterov) == ("random", "cosine", False)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     """Two steps on a constant gradient, by hand; the reference recipe's own default is plain."""
     settings = ReferenceDistillation.model_validate(
         {**SETTINGS, "epochs": 2, "batch_size": 4, "learning_rate": 0.1}
+        | {"momentum": 0.7, "weight_decay": 0.01}
         | ({"nesterov": True} if nesterov else {})
     )
     weight, converter = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0))
@@ -175,7 +199,7 @@ def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     for found, scale in ((weight, 1.0), (converter, 0.2)):
         value, velocity = 1.0, 0.0
         for rate in (0.1 * scale, 0.05 * scale):  # a cosine over two steps
-            gradient = 1.0 + 5e-4 * value
-            velocity = 0.9 * velocity + gradient
-            value -= rate * (gradient + 0.9 * velocity if nesterov else velocity)
+            gradient = 1.0 + 0.01 * value
+            velocity = 0.7 * velocity + gradient
+            value -= rate * (gradient + 0.7 * velocity if nesterov else velocity)
         assert found.item() == pytest.approx(value, rel=1e-6)

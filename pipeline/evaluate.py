@@ -30,9 +30,9 @@ def evaluate(
 ) -> None:
     """Prints the accuracy of every route of a profile, and writes logits for images of your own.
 
-    The routes are those of the order that ships (without a profile SSSS, TSSS, ... TTTT) and every
-    --route. The `joint` recipe trains for that order only. A profile that is not trained yet is
-    trained first.
+    The routes are those of the order that ships, or that a checkpoint was trained for (of a source
+    SSSS, TSSS, ... TTTT), and every --route. The `joint` recipe trains for that order only. A
+    profile that is not trained yet is trained first.
     """
     from pipeline.errors import UsageError
     from pipeline.ingest.source import OpenModel, open_model
@@ -52,7 +52,7 @@ def evaluate(
         scheduled = scheduled_model(settings, cache, progress, others)
         scored = scheduled.evaluated
         print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
-        opened, routes = OpenModel(scored.model, scored.dataset.spec), tuple(scored.routes)
+        opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
     elif inputs is None:
         raise UsageError(
             f"{source}: there are no images to evaluate",
@@ -60,8 +60,8 @@ def evaluate(
         )
     else:
         opened = open_model(source, progress)
-        routes = routes_with(opened.model.blocks, others)
     if inputs is not None and logits is not None:
+        routes = routes_with(opened.routes, others)
         print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
         print(f"{logits}: logits of {' '.join(map(str, routes))}")
 

@@ -126,6 +126,40 @@ def test_logits_of_a_profile_are_those_of_the_routes_that_ship(
     assert list(arrays(out)) == ["SSS", "SST", "STT", "TTT"]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "routes"), [("joint", ["SSS", "SST", "STT", "TTT"]), ("reference", PREFIX_ROUTES)]
+)
+def test_a_checkpoint_has_the_routes_that_it_was_trained_for_if_it_was_for_some(
+    recipe: str, routes: list[str], profile: Path, cache: Path, tmp_path: Path
+) -> None:
+    text = TINY_PROFILE.replace('stages = "all"', 'stages = "all"\norders = ["suffix"]')
+    profile.write_text(text.replace('"joint"', f'"{recipe}"'))
+    said = run(train, profile, "--cache", cache).stdout
+    checkpoint = said.partition("checkpoint: ")[2].strip()
+    images, out = save(tmp_path / "x.npy", np.zeros((2, 8, 8, 1), np.uint8)), tmp_path / "out.npz"
+    result = run(
+        *(evaluate, checkpoint, "--inputs", images, "--logits", out, "--route", "STS"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert list(arrays(out)) == [*routes, "STS"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("distillation]", "distillation]\nbatch_size = 400"), "do not fill a batch of 400"),
+        (("[bundle]", "[training.augmentation]\ncrop = 8\n[bundle]"), "crop = 8 can move images"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_before_the_teacher_is(
+    change: tuple[str, str], said: str, profile: Path, tmp_path: Path
+) -> None:
+    profile.write_text(TINY_PROFILE.replace(*change))
+    result = run(train, profile, "--cache", tmp_path / "cache")
+    assert said in refusal(result)
+    assert "train teacher" not in result.stderr
+
+
 def test_plain_and_normalised_images_give_the_same_logits_and_it_says_which_they_were(
     tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.model.route import RouteName
 from pipeline.section import Section
 from pipeline.settings import OrderName
 
 Share = Annotated[float, Field(ge=-1, le=1)]
-RouteName = Annotated[str, Field(pattern=r"^[ST]+$")]
 
 
 class Candidate(Section):

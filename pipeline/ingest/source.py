@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
+from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
@@ -26,10 +28,11 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A model in eval mode, and the images that it takes."""
+    """A model in eval mode, the images that it takes, and the routes that it is meant for."""
 
     model: PwlModel
     spec: ImageSpec
+    routes: Sequence[Route]
 
 
 def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
@@ -98,7 +101,7 @@ def open_model(text: str, progress: Progress) -> OpenModel:
     from pipeline.training.trained import load_trained
 
     trained = load_trained(Path(text))
-    return OpenModel(trained.model, trained.description.spec)
+    return OpenModel(trained.model, trained.description.spec, trained.routes)
 
 
 def source_content(settings: Settings) -> str:
@@ -127,12 +130,13 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape
-            return OpenModel(own.model, ImageSpec(channels, (height, width), None))
+            spec = ImageSpec(channels, (height, width), None)
+            return OpenModel(own.model, spec, prefix_routes(own.model.blocks))
         case "reference":
             from pipeline.ingest.reference.model import read_reference
 
             found = read_reference(source.place, progress)
-            return OpenModel(found.model, found.spec)
+            return OpenModel(found.model, found.spec, prefix_routes(found.model.blocks))
         case _:
             raise ValueError(source.kind)
 

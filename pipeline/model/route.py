@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from pipeline.errors import UsageError
+
+#: How files write a route.
+RouteName = Annotated[str, Field(pattern=r"^[ST]+$")]
 
 
 class Variant(StrEnum):
@@ -93,18 +99,18 @@ def prefix_routes(blocks: int) -> tuple[Route, ...]:
     return tuple(Route.prefix(blocks, teachers) for teachers in range(blocks + 1))
 
 
-def routes_with(blocks: int, others: Iterable[Route]) -> tuple[Route, ...]:
-    """The prefix routes, then those of `others` that are none, each once.
+def routes_with(routes: Sequence[Route], others: Iterable[Route]) -> tuple[Route, ...]:
+    """Some routes of a model, then those of `others` that are not among them, each once.
 
     Raises:
-        UsageError: a route has another number of blocks.
+        UsageError: one of `others` has another number of blocks.
     """
-    routes = dict.fromkeys(prefix_routes(blocks))
+    found, blocks = dict.fromkeys(routes), len(routes[0])
     for route in others:
         if len(route) != blocks:
             raise UsageError(
                 f"route {route} has {len(route)} blocks, the model {blocks}",
                 f"write {blocks} letters, such as {Route.prefix(blocks, blocks // 2)}",
             )
-        routes[route] = None
-    return tuple(routes)
+        found[route] = None
+    return tuple(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.bundle.choice import Choice
 from pipeline.ingest.source import model_of
-from pipeline.model.route import Route, routes_with
+from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
@@ -62,7 +62,7 @@ def schedule(
         others: routes to evaluate beside those that ship.
         journal: where the accuracy of every route is written down, if anywhere.
     """
-    routes_with(model.blueprint.blocks, others)  # refuses those of another length
+    routes_with(prefix_routes(model.blueprint.blocks), others)  # refuses those of another length
     chosen = choose(settings.schedule, model)
     routes = list(dict.fromkeys([*chosen.serves, *others]))
     evaluated = model.serving(chosen.serves, routes)

@@ -22,6 +22,7 @@ from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.conditions import Conditions
+from pipeline.training.processes import Processes
 from pipeline.training.shared_norm import shared_norms
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
@@ -73,6 +74,20 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
+def require_batch(batch_size: int, images: int, processes: Processes) -> None:
+    """Checks that training can make batches of a size.
+
+    Raises:
+        UsageError: the images do not fill one, or it cannot be divided among the processes.
+    """
+    processes.share(batch_size)
+    if images < batch_size:
+        raise UsageError(
+            f"{images} training images do not fill a batch of {batch_size}",
+            "lower batch_size in the profile",
+        )
+
+
 def fit(
     phase: Phase,
     settings: OptimiserSettings,
@@ -96,13 +111,8 @@ def fit(
     """
     conditions = conditions or Conditions()
     processes = conditions.processes
-    processes.share(settings.batch_size)
+    require_batch(settings.batch_size, phase.images, processes)
     batches = phase.images // settings.batch_size
-    if batches == 0:
-        raise UsageError(
-            f"{phase.images} training images do not fill a batch of {settings.batch_size}",
-            "lower batch_size in the profile",
-        )
     optimiser = torch.optim.SGD(
         [
             {"params": list(parameters), "lr": settings.learning_rate * scale}

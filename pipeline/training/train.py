@@ -22,7 +22,7 @@ from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Dataset, Inputs
 from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
-from pipeline.training.fit import reproducible
+from pipeline.training.fit import reproducible, require_batch
 from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.teacher import train_teacher
@@ -154,7 +154,7 @@ def train(
     processes = processes or Processes()
     for phase in (training.teacher, training.distillation):
         if phase is not None:
-            processes.share(phase.batch_size)
+            require_batch(phase.batch_size, len(dataset.train), processes)
     conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
     def teach(table: TeacherSettings, inputs: Inputs, labels: Tensor) -> None:
@@ -197,7 +197,9 @@ def train(
         save_tensors(files.teacher, model.teacher.state_dict(), {})
 
     def keep() -> None:
-        save_trained(files.model, model, Description.of(settings.model, dataset))
+        # Otherwise the same file serves any order: what it was made for first says nothing.
+        routes = serves if training.distillation.depends_on_routes else None
+        save_trained(files.model, model, Description.of(settings.model, dataset, routes))
 
     with reproducible(training.threads):
         _cached(files.model, model, teach_student, keep, progress, conditions)
@@ -209,6 +211,13 @@ def _conditions(
 ) -> Conditions:
     augmentation = None
     if not training.augmentation.changes_nothing:
+        crop, (_, *size) = training.augmentation.crop, dataset.image_shape
+        if crop >= min(size):
+            raise UsageError(
+                f"training.augmentation.crop = {crop} can move images of {size[1]}x{size[0]} "
+                "pixels out of sight",
+                f"make it {min(size) - 1} or less",
+            )
         augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
     device = device_for(training.device)
     return Conditions(augmentation, training.precision, device, processes, journal)

@@ -6,6 +6,7 @@ before anything is built from it, and nothing in the file is ever executed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, RouteName, prefix_routes
 from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel, SourceModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
@@ -36,6 +38,7 @@ class Description(Section):
         image_shape: channels, height, width of one image.
         labels: the names of the classes, in the order of the logits.
         mean, std: one a channel, of pixels between 0 and 1; see `Normalisation`.
+        routes: that it was trained for; None: for any.
     """
 
     version: Literal[1] = 1
@@ -44,6 +47,7 @@ class Description(Section):
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     mean: tuple[Finite, ...]
     std: tuple[Positive, ...]
+    routes: Annotated[tuple[RouteName, ...] | None, Field(min_length=1)] = None
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:
@@ -55,14 +59,17 @@ class Description(Section):
         return self
 
     @classmethod
-    def of(cls, model: FamilyModel | SourceModel, dataset: Dataset) -> Description:
-        """Describes the model that a ``[model]`` table and a data set make."""
+    def of(
+        cls, model: FamilyModel | SourceModel, dataset: Dataset, routes: Sequence[Route] | None
+    ) -> Description:
+        """Describes the model that a ``[model]`` table and a data set make, trained for routes."""
         return cls(
             model=model,
             image_shape=dataset.image_shape,
             labels=dataset.names,
             mean=dataset.normalisation.mean,
             std=dataset.normalisation.std,
+            routes=None if routes is None else tuple(str(route) for route in routes),
         )
 
     @property
@@ -83,6 +90,13 @@ class Trained:
 
     model: PwlModel
     description: Description
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Those that it was trained for, or the order of the paper where it was for any."""
+        if self.description.routes is None:
+            return prefix_routes(self.model.blocks)
+        return tuple(Route.parse(name) for name in self.description.routes)
 
 
 def save_trained(path: Path, model: PwlModel, description: Description) -> None:
@@ -124,4 +138,8 @@ def load_trained(path: Path) -> Trained:
     with torch.device("meta"):
         model = build_model(description.model, description.image_shape, len(description.labels), 0)
     load_into(model, tensors, path, assign=True)
+    if odd := [name for name in description.routes or () if len(name) != model.blocks]:
+        raise UsageError(
+            f"{path}: its description is wrong: routes: {odd[0]} for {model.blocks} blocks", _REMEDY
+        )
     return Trained(model.eval(), description)

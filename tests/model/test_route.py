@@ -44,9 +44,15 @@ def test_every_change_of_variant_has_its_converter() -> None:
 
 def test_further_routes_follow_the_prefix_routes_each_once() -> None:
     others = [Route.parse(text) for text in ("STS", "TTT", "STS")]
-    assert [str(route) for route in routes_with(3, others)] == ["SSS", "TSS", "TTS", "TTT", "STS"]
+    assert [str(route) for route in routes_with(prefix_routes(3), others)] == [
+        "SSS",
+        "TSS",
+        "TTS",
+        "TTT",
+        "STS",
+    ]
 
 
 def test_a_further_route_of_another_length_is_refused() -> None:
     with pytest.raises(UsageError, match="route TT has 2 blocks, the model 3"):
-        routes_with(3, [Route.parse("TT")])
+        routes_with(prefix_routes(3), [Route.parse("TT")])

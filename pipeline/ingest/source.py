@@ -125,7 +125,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
                 "name the profile (.toml) instead",
             )
         case "python":
-            from pipeline.ingest.python import own_model
+            from pipeline.ingest.intake import own_model
             from pipeline.training.data.images import ImageSpec
 
             own = own_model(source, seed=0, training=None)
@@ -164,7 +164,7 @@ def _ingest(
             model = keras_model(source, dataset)
             return model, keras_content(model)
         case "python":
-            from pipeline.ingest.python import own_model
+            from pipeline.ingest.intake import own_model
 
             own = own_model(source, settings.seed, settings.training)
             _require_fit(source, own.image_shape, own.classes, dataset)

@@ -18,7 +18,7 @@ from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate import evaluate
-from pipeline.ingest.python import own_model
+from pipeline.ingest.intake import own_model
 from pipeline.ingest.source import open_model
 from pipeline.model.route import Route
 from pipeline.progress import Silent

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from pipeline.errors import IntegrityError
 from pipeline.ingest.reference.model import read_reference
 from pipeline.model.route import Route
 from pipeline.progress import Silent
@@ -157,17 +159,29 @@ def test_the_dead_weights_of_a_vit_are_named_and_not_applied(
 def test_converters_behind_the_last_block_are_dead(family: str, tmp_path: Path) -> None:
     made = pair(family, narrow=True)
     folder = made.save(tmp_path / "checkpoint-7")
+    extra = _last_converters(made)
+    write(folder, made.tensors() | extra)
+    assert extra.keys() <= set(read_reference(str(folder), Silent()).dead)
+    assert farthest(made, folder, images(family)) < 1e-5
+
+
+def test_between_equal_widths_there_is_no_converter_that_could_be_dead(tmp_path: Path) -> None:
+    made = pair("resnet", narrow=False)
+    folder = made.save(tmp_path / "checkpoint-7")
+    write(folder, made.tensors() | _last_converters(made))
+    with pytest.raises(IntegrityError, match=r"left over swapnet\.decoders\.\d"):
+        read_reference(str(folder), Silent())
+
+
+def _last_converters(made: Twin) -> dict[str, Tensor]:
     last = len(made.routes[0]) - 1
     student, teacher = _last_widths(made)
-    extra = {
+    return {
         f"swapnet.encoders.{last}.linear.weight": torch.randn(student, teacher),
         f"swapnet.encoders.{last}.linear.bias": torch.randn(student),
         f"swapnet.decoders.{last}.linear.weight": torch.randn(teacher, student),
         f"swapnet.decoders.{last}.linear.bias": torch.randn(teacher),
     }
-    write(folder, made.tensors() | extra)
-    assert extra.keys() <= set(read_reference(str(folder), Silent()).dead)
-    assert farthest(made, folder, images(family)) < 1e-5
 
 
 def _last_widths(made: Twin) -> tuple[int, int]:

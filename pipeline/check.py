@@ -23,7 +23,7 @@ def check(
     """Judges a report by gates.
 
     Exit status: 0 all pass; 1 a regression; 2 wrong usage; 3 something could not be judged;
-    4 wrong results (parity, accuracy of the final stage); 5 inconclusive.
+    4 a damaged report, or a gate with `integrity = true` failed (parity); 5 inconclusive.
     """
     from pipeline.files import write_text
     from pipeline.report.document import load_report

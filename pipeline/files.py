@@ -19,7 +19,10 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, moved over it when the block ends without an error."""
+    """Gives a temporary path beside `path`, moved over it when the block ends without an error.
+
+    An OSError that names no file, as of a full disk, gets the name of `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -28,6 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -43,7 +49,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Gives a new folder beside `path` that takes its place when the block ends without an error.
 
     A folder that was there is moved aside first and removed last, so that an interruption at any
-    moment leaves either the old or the new content complete.
+    moment leaves either the old or the new content complete. An OSError that names no file gets
+    the name of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.new-"))
@@ -62,5 +69,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
         else:
             temporary.rename(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -58,7 +58,7 @@ def profile(
     folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
     write_report(report, folder)
     print_report(report)
-    print(f"{folder}/report.html shows it, {folder}/report.json holds every sample")
+    print(f"{folder}/report.html shows it\n{folder}/report.json holds every sample")
 
 
 if __name__ == "__main__":

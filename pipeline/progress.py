@@ -98,12 +98,13 @@ class Bars:
     def task(self, title: str, total: float) -> Iterator[Task]:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
         columns = (
-            TextColumn("{task.description:<24}"),
+            TextColumn("{task.description:<20}"),
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(Column(no_wrap=True, min_width=len("0:00:00"))),
             TextColumn("{task.fields[note]}", style="dim"),
         )
         with RichProgress(*columns, console=self._console) as progress:

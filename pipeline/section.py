@@ -40,7 +40,14 @@ def load_toml(path: Path, kind: type[S]) -> S:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        problems = [_explain(kind, problem) for problem in error.errors()]
+        found = error.errors()
+        # An entry that is wrong does not count; that a list lacks it then says nothing more.
+        holders = {problem["loc"][:end] for problem in found for end in range(len(problem["loc"]))}
+        problems = [
+            _explain(kind, problem)
+            for problem in found
+            if not (problem["type"] == "too_short" and problem["loc"] in holders)
+        ]
         count = f"{len(problems)} wrong settings" if len(problems) > 1 else "a wrong setting"
         raise UsageError(
             f"{path}: {count}\n  " + "\n  ".join(problems),
@@ -60,6 +67,20 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
         return f"{'.'.join([*keys, str(location[-1])])}: unknown key; {hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     got = problem["input"]
+    match problem["type"]:  # where pydantic speaks of Python
+        case "tuple_type":
+            message = "input should be a list"
+        case "too_short":
+            message = f"at least {problem['ctx']['min_length']} entry is needed"
+        case "union_tag_invalid":
+            keys.append(problem["ctx"]["discriminator"].strip("'"))
+            message = f"input should be one of {problem['ctx']['expected_tags']}"
+            got = problem["ctx"]["tag"]
+        case "union_tag_not_found":
+            keys.append(problem["ctx"]["discriminator"].strip("'"))
+            message = "field required"
+        case "model_type" | "model_attributes_type":
+            message = "input should be a table"
     shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{'.'.join(keys) or 'the file'}: {message[0].lower()}{message[1:]}{shown}"
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import pickle
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,15 @@ def test_a_folder_stays_as_it_was_when_its_writing_fails(tmp_path: Path) -> None
         raise FailureError
     assert names(path) == {"old"}
     assert names(tmp_path) == {"folder"}
+
+
+@pytest.mark.parametrize("making", [replacing, replacing_folder])
+def test_a_full_disk_is_told_with_the_name_of_what_was_written(
+    making: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="No space") as caught, making(tmp_path / "it"):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write does: without a name
+    assert caught.value.filename == str(tmp_path / "it")
 
 
 @pytest.mark.parametrize("kind", [UsageError, DeviceError, IntegrityError])

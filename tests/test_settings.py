@@ -38,8 +38,14 @@ def refusal(text: str, folder: Path) -> str:
         ("image_size", "image_sise", "data.image_sise: unknown key; did you mean 'image_size'?"),
         ("[bundle]", "[bumdle]", "bumdle: unknown key; did you mean 'bundle'?"),
         ("golden_images", "gold", "bundle.gold: unknown key"),
-        ('recipe = "joint"', 'recipe = "join"', "training.distillation"),
-        ('source = "digits"', 'source = "didgets"', "data"),
+        ('recipe = "joint"', 'recipe = "join"', "distillation.recipe: input should be one of"),
+        ('recipe = "joint"\n', "", "training.distillation.recipe: field required"),
+        ('source = "digits"', 'source = "didgets"', "data.source: input should be one of 'digits'"),
+        ('source = "digits"\n', "", "data.source: field required"),
+        ("image_size = 8", "image_size = 100000", "data.image_size"),
+        ("threads = 1", "threads = 1000000", "training.threads"),
+        ("depths = [1, 2, 1]", 'depths = "121"', "depths: input should be a list (got '121')"),
+        ("[schedule]\n", "[schedule]\norders = []\n", "orders: at least 1 entry is needed"),
         ("epochs = 3", "epochs = 0", "training.teacher.epochs"),
         ("epochs = 3", 'epochs = "many"', "(got 'many')"),
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
@@ -70,6 +76,13 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
     said = refusal(text, tmp_path)
     assert "model.teacher.stam" in said
     assert "training.treads" in said
+
+
+def test_a_wrong_entry_is_not_told_again_as_a_list_too_short(tmp_path: Path) -> None:
+    text = TINY_PROFILE.replace("[schedule]\n", '[schedule]\norders = ["prefx"]\n')
+    said = refusal(text, tmp_path)
+    assert "schedule.orders.0: input should be 'prefix'" in said
+    assert "a wrong setting" in said
 
 
 def test_different_numbers_of_blocks_are_refused(tmp_path: Path) -> None:

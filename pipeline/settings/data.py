@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.section import Section
-from pipeline.settings.quantities import Count
+from pipeline.settings.quantities import Count, Side
 
 
 class DigitsData(Section):
     """scikit-learn's 1,797 real 8x8 scans of handwritten digits."""
 
     source: Literal["digits"]
-    image_size: Count = 8
+    image_size: Side = 8
     test_images: Annotated[int, Field(ge=1, le=1600)] = 597
 
 
@@ -28,7 +28,7 @@ class IdxData(Section):
 
     source: Literal["idx"]
     path: Path
-    image_size: Count | None = None
+    image_size: Side | None = None
     train_images: Count | None = None
     test_images: Count | None = None
     labels: tuple[str, ...] | None = None
@@ -43,7 +43,7 @@ class EncodedData(Section):
         train_images, test_images: bounds, as in `IdxData`.
     """
 
-    image_size: Count | None = None
+    image_size: Side | None = None
     channels: Literal[1, 3] = 3
     train_images: Count | None = None
     test_images: Count | None = None

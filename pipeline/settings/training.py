@@ -120,7 +120,7 @@ class TrainingSettings(Section):
             augmented images have features of their own in every epoch, of which none are kept.
     """
 
-    threads: Count = 2
+    threads: Annotated[int, Field(ge=1, le=1024)] = 2
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -11,15 +11,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.errors import IntegrityError
+from pipeline.errors import DeviceError, IntegrityError
 from pipeline.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes tensors and JSON-able facts; the file appears only when it is complete."""
+    """Writes tensors and JSON-able facts; the file appears only when it is complete.
+
+    Raises:
+        DeviceError: it cannot be written, as on a full disk.
+    """
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts, sort_keys=True)})
+        try:
+            save_file(contiguous, temporary, metadata={"facts": json.dumps(facts, sort_keys=True)})
+        except SafetensorError as error:
+            raise DeviceError(
+                f"{path}: cannot be written: {error}",
+                "make room there, or name another --cache, and run again",
+            ) from None
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.errors import DeviceError, IntegrityError, UsageError
 from pipeline.progress import Silent, Task
 from pipeline.settings import OptimiserSettings
+from pipeline.training.checkpoint import save_tensors
 from pipeline.training.fit import Phase, fit, reproducible
 
 IMAGES = torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
@@ -160,6 +162,19 @@ def test_random_numbers_of_the_caller_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:
     train(network(), tmp_path / "checkpoint")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("pipeline.training.checkpoint.save_file", full)
+    with pytest.raises(DeviceError, match=r"run: cannot be written: .*No space left") as caught:
+        save_tensors(tmp_path / "run", {}, {})
+    assert "make room" in caught.value.remedy
     assert not any(tmp_path.iterdir())
 
 

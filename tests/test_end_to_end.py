@@ -204,6 +204,7 @@ def test_wrong_usage_ends_with_two_and_a_remedy(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("tiny_model")
 def test_one_training_run_gives_a_bundle_of_each_backend(tiny_cache: Path, tmp_path: Path) -> None:
     both = f'{TINY_PROFILE}\n[lowering]\nbackend = ["executorch", "litert"]\n'
     (tmp_path / "tiny.toml").write_text(both)

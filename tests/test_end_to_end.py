@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ from tests.fixtures import ROOT, TINY_PROFILE
 
 def run(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *(str(word) for word in words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    # The tests' own pipeline also where `cwd` is another folder and another checkout is installed.
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, env=env)
 
 
 @pytest.fixture(scope="module", params=["local", "adb"])
@@ -204,7 +207,7 @@ def test_wrong_usage_ends_with_two_and_a_remedy(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.usefixtures("tiny_model")
+@pytest.mark.usefixtures("built_bundle")  # fills the cache
 def test_one_training_run_gives_a_bundle_of_each_backend(tiny_cache: Path, tmp_path: Path) -> None:
     both = f'{TINY_PROFILE}\n[lowering]\nbackend = ["executorch", "litert"]\n'
     (tmp_path / "tiny.toml").write_text(both)

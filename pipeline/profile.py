@@ -40,6 +40,7 @@ def profile(
     Writes report.json (every sample), report.html (one page with plots) and curve.svg, and prints
     the tables.
     """
+    from pipeline.errors import UsageError
     from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
     from pipeline.progress import progress_for_terminal
     from pipeline.report.table import print_report
@@ -53,9 +54,10 @@ def profile(
         litert_library=litert_library,
         work=work,
     )
-    progress = progress_for_terminal()
-    report = measure(bundle, options, progress)
     folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is there already, and no folder", "name another with --out")
+    report = measure(bundle, options, progress_for_terminal())
     write_report(report, folder)
     print_report(report)
     print(f"{folder}/report.html shows it\n{folder}/report.json holds every sample")

@@ -89,6 +89,11 @@ def measure_together(
         bundle, root = open_bundle(folder), options.control or control_folder(folder)
         measured.append((bundle, open_controls(root, bundle.manifest), root))
     _check_apart([bundle for bundle, _, _ in measured])
+    if options.litert_library and "litert" not in {b.manifest.backend.name for b, _, _ in measured}:
+        raise UsageError(
+            f"{folders[0]} is no LiteRT bundle, which {options.litert_library} could run",
+            "leave --litert-library out",
+        )
     with connect(options.device) as device:
         properties = device.properties()
         if options.harness is not None:

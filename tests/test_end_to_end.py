@@ -236,6 +236,21 @@ def test_a_backend_on_the_command_line_overrides_the_profile_s(
     assert "executorch, litert" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [("--out", "is there already, and no folder"), ("--litert-library", "is no LiteRT bundle")],
+)
+def test_what_could_not_be_written_or_used_is_told_before_anything_is_measured(
+    flag: str, said: str, built_bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    words = (built_bundle.root, "--device", f"local:{tmp_path / 'device'}", flag, tmp_path / "file")
+    done = run("pipeline.profile", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "device" / "bundles").exists()
+
+
 def test_bundles_that_would_overwrite_each_other_are_not_measured_together(
     built_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,11 +51,12 @@ std::string Describe(const char* what, Error error) {
 
 class ExecuTorchProgram final : public pwl::Program {
  public:
-  static Result<std::unique_ptr<pwl::Program>> Load(const std::string& path,
+  static Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source,
+                                                    const ProgramSpec& spec,
                                                     const LoadBackendOptionsMap& options,
                                                     bool cached, LoadTimes* times) {
     const int64_t begin = NowNs();
-    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(path);
+    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(source);
     if (!file.ok()) return file.status();
     if (cached && (*file)->size() > kReadWhole) (*file)->ReadSparsely();
     MappedFile* const mapped_file = file->get();  // belongs to the module from here on
@@ -66,16 +68,19 @@ class ExecuTorchProgram final : public pwl::Program {
         error != Error::Ok) {
       return Status(Code::kDamaged, Describe("not a whole program", error));
     }
+    auto program = std::unique_ptr<ExecuTorchProgram>(new ExecuTorchProgram(std::move(module)));
+    if (Status status = program->ReadEdges(); !status.ok()) return status;
+    if (Status status = spec.Fits(program->floats_in_, program->floats_out_); !status.ok()) {
+      return status;
+    }
     const int64_t parsed = NowNs();
-    if (const Error error = module->load_forward(); error != Error::Ok) {
+    if (const Error error = program->module_->load_forward(); error != Error::Ok) {
       return Status(Code::kIncompatible, Describe("cannot be prepared", error));
     }
     // XNNPACK has packed the weights into memory of its own.
     mapped_file->DropPages();
     times->map_ns += mapped - begin;
     times->parse_ns += parsed - mapped;
-    auto program = std::unique_ptr<ExecuTorchProgram>(new ExecuTorchProgram(std::move(module)));
-    if (Status status = program->ReadEdges(); !status.ok()) return status;
     times->prepare_ns += NowNs() - parsed;
     return std::unique_ptr<pwl::Program>(std::move(program));
   }
@@ -132,11 +137,38 @@ class ExecuTorchProgram final : public pwl::Program {
   size_t floats_out_ = 0;
 };
 
-class ExecuTorchEngine final : public Engine {
+// ExecuTorch has one pool of threads in a process. Setting its size destroys the threads that
+// programs infer on, so that is done once, and an engine that wants another size has to wait until
+// all others are gone.
+class ThreadPoolUse {
  public:
-  explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
+  static Status Enter(int threads) {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    if (engines_ > 0 && threads != threads_) {
+      return {Code::kUsage, "ExecuTorch runs with " + std::to_string(threads_) +
+                                " threads in this process; an engine with " +
+                                std::to_string(threads) + " needs the others destroyed first"};
+    }
+    if (threads != threads_) {
+      if (Status status = Resize(threads); !status.ok()) return status;
+      threads_ = threads;
+    }
+    ++engines_;
+    return {};
+  }
 
-  Status Configure(int threads) {
+  static void Leave() {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    --engines_;
+  }
+
+ private:
+  static std::mutex& Mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+
+  static Status Resize(int threads) {
     auto* pool = executorch::extension::threadpool::get_threadpool();
     // Null where the processor cannot be identified, as without /sys.
     if (pool == nullptr) return {Code::kRuntime, "ExecuTorch has no thread pool on this device"};
@@ -149,15 +181,44 @@ class ExecuTorchEngine final : public Engine {
     return {};
   }
 
+  static int engines_;
+  static int threads_;  // 0: never set here
+};
+
+int ThreadPoolUse::engines_ = 0;
+int ThreadPoolUse::threads_ = 0;
+
+class ExecuTorchEngine final : public Engine {
+ public:
+  explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
+
+  ~ExecuTorchEngine() override {
+    if (counted_) ThreadPoolUse::Leave();
+  }
+
+  Status Configure(int threads) {
+    if (Status status = ThreadPoolUse::Enter(threads); !status.ok()) return status;
+    counted_ = true;
+    return {};
+  }
+
   Result<std::unique_ptr<pwl::Program>> Load(const std::string& path, const std::string& sha256,
                                              LoadTimes* times) override {
+    const Result<ProgramSource> source = ProgramSource::Open(path);
+    if (!source.ok()) return source.status();
+    return LoadFrom(*source, {sha256, 0, 0}, times);
+  }
+
+  Result<std::unique_ptr<pwl::Program>> LoadFrom(const ProgramSource& source,
+                                                 const ProgramSpec& spec,
+                                                 LoadTimes* times) override {
     BackendOptions<3> options;
     LoadBackendOptionsMap map;
     Error error = options.set_option("workspace_sharing_mode", kWorkspacePerModel);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
     std::string packed;
     if (cache_.enabled()) {
-      packed = cache_.FileOf(sha256);
+      packed = cache_.FileOf(spec.sha256);
       if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
         return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
       }
@@ -166,7 +227,8 @@ class ExecuTorchEngine final : public Engine {
     }
     if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
     if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
-    return ExecuTorchProgram::Load(path, map, BulkOf(path, sha256) != path, times);
+    const bool cached = BulkOf(source.path(), spec.sha256) != source.path();
+    return ExecuTorchProgram::Load(source, spec, map, cached, times);
   }
 
   std::string BulkOf(const std::string& path, const std::string& sha256) const override {
@@ -178,6 +240,7 @@ class ExecuTorchEngine final : public Engine {
 
  private:
   const WeightCache cache_;
+  bool counted_ = false;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "pwl/litert_engine.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -20,6 +21,7 @@ using litert::RankedTensorType;
 
 // An address space for the values of a tensor, with as much behind it as XNNPACK may read too far.
 constexpr size_t kBehind = Floats::kAlignment;
+constexpr size_t kMostFloats = SIZE_MAX / 8;
 
 Status Failure(Code code, const char* what, ApiStatus status) {
   return {code, std::string(what) + ": LiteRT status " + std::to_string(status)};
@@ -29,7 +31,8 @@ size_t CountOf(const RankedTensorType& type) {
   size_t count = 1;
   for (unsigned int i = 0; i < type.layout.rank; ++i) {
     const int32_t size = type.layout.dimensions[i];
-    if (size <= 0) return 0;  // dynamic
+    // Dynamic, or more floats than could be addressed.
+    if (size <= 0 || count > kMostFloats / static_cast<size_t>(size)) return 0;
     count *= static_cast<size_t>(size);
   }
   return count;
@@ -62,10 +65,10 @@ class LiteRtProgram final : public Program {
   explicit LiteRtProgram(const Library* api) : api_(api) {}
 
   // `cached`: the weights come from elsewhere.
-  Status Load(litert::Environment environment, const std::string& path, const std::string& settings,
-              bool cached, LoadTimes* times) {
+  Status Load(litert::Environment environment, const ProgramSource& source, const ProgramSpec& spec,
+              const std::string& settings, bool cached, LoadTimes* times) {
     const int64_t begin = NowNs();
-    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(path);
+    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(source);
     if (!file.ok()) return file.status();
     file_ = std::move(*file);
     if (cached && file_->size() > kReadWhole) file_->ReadSparsely();
@@ -79,6 +82,7 @@ class LiteRtProgram final : public Program {
     }
     model_ = {model, api_->DestroyModel};
     if (Status status = ReadEdges(); !status.ok()) return status;
+    if (Status status = spec.Fits(floats_in_, floats_out_); !status.ok()) return status;
     const int64_t parsed = NowNs();
     if (Status status = Compile(environment, settings); !status.ok()) return status;
     if (Status status = MakeBuffers(); !status.ok()) return status;
@@ -232,13 +236,20 @@ class LiteRtEngine final : public Engine {
 
   Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
                                         LoadTimes* times) override {
+    const Result<ProgramSource> source = ProgramSource::Open(path);
+    if (!source.ok()) return source.status();
+    return LoadFrom(*source, {sha256, 0, 0}, times);
+  }
+
+  Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source, const ProgramSpec& spec,
+                                            LoadTimes* times) override {
     std::string settings = settings_;
     if (cache_.enabled()) {
-      settings += "weight_cache_file_path = \"" + cache_.FileOf(sha256) + "\"\n";
+      settings += "weight_cache_file_path = \"" + cache_.FileOf(spec.sha256) + "\"\n";
     }
     auto program = std::make_unique<LiteRtProgram>(library_.get());
-    const bool cached = BulkOf(path, sha256) != path;
-    const Status status = program->Load(environment_.get(), path, settings, cached, times);
+    const bool cached = BulkOf(source.path(), spec.sha256) != source.path();
+    const Status status = program->Load(environment_.get(), source, spec, settings, cached, times);
     if (!status.ok()) return status;
     return std::unique_ptr<Program>(std::move(program));
   }

@@ -1,9 +1,8 @@
 #include "mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include <cstdint>
 
 namespace pwl {
 namespace {
@@ -12,21 +11,18 @@ constexpr size_t kWorthDropping = 1 << 20;
 
 }  // namespace
 
-Result<std::unique_ptr<MappedFile>> MappedFile::Map(const std::string& path) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return FileError(path);
-  struct stat found{};
-  void* data = MAP_FAILED;
-  size_t size = 0;
-  if (fstat(file, &found) == 0) {
-    size = static_cast<size_t>(found.st_size);
-    // An empty file cannot be mapped; EISDIR and the like show here, too.
-    data = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
-  }
-  const Status failure = FileError(path);
-  close(file);
-  if (data == MAP_FAILED) return failure;
-  return std::unique_ptr<MappedFile>(new MappedFile(data, size));
+Result<std::unique_ptr<MappedFile>> MappedFile::Map(const ProgramSource& source) {
+  if (source.size() == 0) return Status(Code::kDamaged, source.path() + " is empty");
+  if (source.size() > SIZE_MAX / 2)
+    return Status(Code::kIncompatible, source.path() + " is too large");
+  const auto size = static_cast<size_t>(source.size());
+  void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, source.descriptor(), 0);
+  if (data == MAP_FAILED) return FileError(source.path());
+  std::unique_ptr<MappedFile> file(new MappedFile(data, size));
+  // Reading behind the end of a file that was cut short would end the process.
+  if (source.Changed())
+    return Status(Code::kDamaged, source.path() + " changed while it was opened");
+  return file;
 }
 
 MappedFile::~MappedFile() { munmap(data_, size_); }

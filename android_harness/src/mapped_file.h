@@ -4,16 +4,17 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 
+#include "pwl/program_source.h"
 #include "pwl/status.h"
 
 namespace pwl {
 
 class MappedFile {
  public:
-  // An empty file, a folder and the like cannot be mapped.
-  static Result<std::unique_ptr<MappedFile>> Map(const std::string& path);
+  // Needs the source no longer than the call. An empty file cannot be mapped; one that was cut
+  // short since it was opened is kDamaged.
+  static Result<std::unique_ptr<MappedFile>> Map(const ProgramSource& source);
   ~MappedFile();
 
   MappedFile(const MappedFile&) = delete;

@@ -23,6 +23,10 @@ const char* CodeName(Code code) {
       return "runtime";
     case Code::kIo:
       return "io";
+    case Code::kCancelled:
+      return "cancelled";
+    case Code::kTimedOut:
+      return "timed-out";
     case Code::kNotCold:
       return "not-cold";
   }

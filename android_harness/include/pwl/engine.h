@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "pwl/program_source.h"
 #include "pwl/status.h"
 
 namespace pwl {
@@ -40,6 +41,17 @@ struct LoadTimes {
   }
 };
 
+// What a program has to be: the sha256 that names it, and how many floats it reads and writes.
+struct ProgramSpec {
+  std::string sha256;
+  size_t floats_in = 0;   // 0: any number
+  size_t floats_out = 0;  // 0: any number
+
+  // kIncompatible unless a program of so many floats is what is asked for. Engines ask as soon as
+  // they know the numbers: before memory is allocated for what a damaged file declares.
+  Status Fits(size_t in, size_t out) const;
+};
+
 // A loaded program. Used by one thread at a time; different programs may run at the same time.
 class Program {
  public:
@@ -63,6 +75,13 @@ class Engine {
   // kIncompatible. Against damage that hits the program's inside, check the sha256 before.
   virtual Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
                                                 LoadTimes* times) = 0;
+
+  // The same of a file that is open already, and of a program that must fit `spec`. Needs `source`
+  // no longer than the call. By default an engine opens the file by its name once more.
+  virtual Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source,
+                                                    const ProgramSpec& spec, LoadTimes* times) {
+    return Load(source.path(), spec.sha256, times);
+  }
 
   // The file that Load would read most of: the program, or its weight cache where there is one.
   virtual std::string BulkOf(const std::string& path, const std::string& sha256) const = 0;

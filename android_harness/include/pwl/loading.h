@@ -7,7 +7,9 @@
 
 #include "pwl/engine.h"
 #include "pwl/plan.h"
+#include "pwl/program_source.h"
 #include "pwl/status.h"
+#include "pwl/verified_files.h"
 
 namespace pwl {
 
@@ -17,19 +19,36 @@ bool LooksResident(const std::string& path);
 
 // Asks the kernel to read a file ahead, which takes the calling thread milliseconds for a large
 // one. A hint: failures show later, when the file is loaded.
-void Prefetch(const std::string& path);
+void Prefetch(const std::string& path) noexcept;
 
-// Checks that a file has the size, and by `verify` the sha256, that the plan says. Messages begin
+// How files are checked before an engine sees them.
+struct Checks {
+  Verify verify = Verify::kSha256;
+  // Files that were verified before and have not changed since are not hashed again, and those
+  // that are hashed now are remembered. Null: every file is hashed.
+  VerifiedFiles* verified = nullptr;
+
+  Checks(Verify how) : verify(how) {}  // NOLINT(google-explicit-constructor)
+  Checks(Verify how, VerifiedFiles* files) : verify(how), verified(files) {}
+};
+
+// Opens a file that has the size, and by `checks` the sha256, that the plan says. Messages begin
 // with the artefact's id. `times`, unless null, is told how long it took.
 //
 // The sha256 matters for more than right answers: ExecuTorch's own checks let some damaged programs
 // through to XNNPACK, which crashes on them.
-Status CheckArtefact(const Artefact& artefact, Verify verify, LoadTimes* times);
+Result<ProgramSource> OpenArtefact(const Artefact& artefact, const Checks& checks,
+                                   LoadTimes* times);
 
-// Loads an artefact that has the size, and by `verify` the sha256, that the plan says, and whose
-// program reads and writes as many floats as the plan says. Messages begin with the artefact's id.
-Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, Verify verify,
-                                              Engine* engine, LoadTimes* times);
+// The same for a file that is not needed now.
+Status CheckArtefact(const Artefact& artefact, const Checks& checks, LoadTimes* times);
+
+// Loads an artefact that has the size, and by `checks` the sha256, that the plan says, and whose
+// program reads and writes as many floats as the plan says: the very file that was checked, even if
+// another one has its name by now. Messages begin with the artefact's id. Throws nothing, whatever
+// the engine throws.
+Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, const Checks& checks,
+                                              Engine* engine, LoadTimes* times) noexcept;
 
 }  // namespace pwl
 

@@ -1,31 +1,33 @@
 // ProgressiveModel: answers at once with the student, and becomes the teacher block by block.
 //
-//   auto model = ProgressiveModel::Start(plan, engine, options, observer);   // loads stage 0
-//   model->LoadInBackground();                                                // the later stages
-//   auto stage = model->Infer(input, &logits);                                // any time, any
-//   stage
+//   auto model = ProgressiveModel::Start(plan, engine, options, observer, nullptr);  // stage 0
+//   (*model)->LoadInBackground();                                                    // the others
+//   auto stage = (*model)->Infer(input, &logits);                                    // any time
 //
 // A stage becomes active only when all of its programs are loaded and checked. The change happens
 // between two inferences: an inference runs from beginning to end on one stage. When a program is
 // missing, damaged or unfit, the stage that serves goes on serving and the observer is told why.
-// Programs that the new stage does not use are destroyed, never by a thread that infers.
+// When a program fails while it infers, it is never called again: the stage before is brought back
+// and answers instead. Programs that a new stage does not use are destroyed as soon as the last
+// inference on them has ended, never by a thread whose inference went well.
+//
+// Every member may be called from every thread, also from an observer and from `may_load` unless it
+// says otherwise. No member throws. The files must not be written in place while the model lives
+// (see program_source.h).
 #ifndef PWL_PROGRESSIVE_MODEL_H_
 #define PWL_PROGRESSIVE_MODEL_H_
 
-#include <condition_variable>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <string>
-#include <thread>
 #include <vector>
 
 #include "pwl/engine.h"
 #include "pwl/plan.h"
 #include "pwl/status.h"
+#include "pwl/verified_files.h"
 
 namespace pwl {
 
@@ -39,83 +41,89 @@ struct StageLoad {
   uint64_t bytes = 0;     // size of its new programs
 };
 
-// Told what happens in the background. Called on the loading thread, one call at a time.
+// Told what happens to the stages, one call at a time: by the loading thread, or by an inferring
+// thread after an inference failed. What it throws is swallowed. It must not destroy the model.
 class Observer {
  public:
   virtual ~Observer() = default;
+  // The stage serves from the next inference on. After a failure it is an earlier one.
   virtual void StageActive(const StageLoad& load) = 0;
+  // The stage could not be loaded, or failed while it served.
   virtual void StageFailed(size_t stage, const Status& reason) = 0;
 };
 
 struct ProgressiveOptions {
   Verify verify = Verify::kSha256;
-  // Asked on the loading thread before a stage is loaded; may block, for instance until the app is
-  // idle. False ends the loading at the stage before.
+  // Asked on the loading thread before a later stage is loaded; may block, for instance until the
+  // app is idle. False ends the loading at the stage before. What it throws counts as a failure of
+  // the stage.
   std::function<bool(size_t stage)> may_load;
+  // Files whose sha256 was checked in an earlier start and that have not changed are not hashed
+  // again; new ones are remembered, and saved when loading ends. Must outlive the model. Null: with
+  // Verify::kSha256 every file is hashed at every start.
+  VerifiedFiles* verified = nullptr;
 };
 
 class ProgressiveModel {
  public:
-  // Loads stage 0 on the calling thread. `engine` must outlive the model, and so must `observer`
-  // unless it is null. `load`, unless null, is told what the loading took.
+  // Loads stage 0 on the calling thread, and blocks as long as that takes. `engine` must outlive
+  // the model, and so must `observer` unless it is null. `load`, unless null, is told what the
+  // loading took.
   static Result<std::unique_ptr<ProgressiveModel>> Start(Plan plan, Engine* engine,
                                                          ProgressiveOptions options,
-                                                         Observer* observer, StageLoad* load);
+                                                         Observer* observer,
+                                                         StageLoad* load) noexcept;
 
-  // Waits for the program that is being loaded right now; nothing is active afterwards.
+  // Waits for the inferences that run, the program that is being loaded, and the observer if it is
+  // being called; not for `may_load`, whose answer is ignored then. Engine and observer are not
+  // touched afterwards. No other member may be called any more.
   ~ProgressiveModel();
 
   ProgressiveModel(const ProgressiveModel&) = delete;
   ProgressiveModel& operator=(const ProgressiveModel&) = delete;
 
-  // Begins to load the stages after the active one on one background thread; does nothing while it
-  // runs. May be called again after a failure, to go on from where loading stopped.
-  void LoadInBackground();
+  // Begins to load the stages after the active one, up to `up_to` or the last, on one background
+  // thread; never blocks. While loading goes on, it changes where loading ends. May be called again
+  // after a failure, to go on from where loading stopped. kUsage when there is no such stage,
+  // kRuntime when no thread is to be had (loading can be asked for again).
+  // WaitForLoading gives the failure, too.
+  void LoadInBackground() noexcept;
+  Status LoadInBackground(size_t up_to) noexcept;
 
-  // Blocks until the background thread has ended. The result is the reason if it failed.
-  Status WaitForLoading();
+  // Begins to go back to an earlier stage, whose programs are loaded again and then replace those
+  // of the active one; never blocks. Does nothing if the active stage is not a later one. For apps
+  // that have to give memory back. Errors as for LoadInBackground.
+  Status ReturnInBackground(size_t stage) noexcept;
 
-  // Runs one inference on the stage that is active when it begins, and gives that stage. `logits`
-  // becomes as long as the model has classes; a vector that is used again costs no allocation.
-  // Safe from several threads, which then take turns.
-  Result<size_t> Infer(Floats input, std::vector<float>* logits);
+  // Ends loading at the stage that is active: what is being loaded right now is dropped when it is
+  // there. Never blocks. LoadInBackground goes on from there.
+  void CancelLoading() noexcept;
 
-  // The stage that the next inference would run on.
-  size_t active_stage() const;
-  size_t stages() const { return plan_.stages.size(); }
+  // Blocks until nothing is being loaded any more, or `at_most` has passed. kOk when loading ended
+  // as asked, or at a stage that `may_load` refused; kCancelled, kTimedOut; otherwise the reason
+  // why it failed. Not for observers and `may_load` (kUsage): they would wait for themselves.
+  Status WaitForLoading() noexcept;
+  Status WaitForLoading(std::chrono::nanoseconds at_most) noexcept;
+
+  // Runs one inference on the stage that is active when it begins, and gives the stage that
+  // answered. `logits` becomes as long as the model has classes; a vector that is used again costs
+  // no allocation. Several threads take turns, so it blocks for the inferences before it. kUsage
+  // when `input` has another size than the model's. When a program fails, the stages before are
+  // tried one after the other; the result is an error only when none of them can answer.
+  Result<size_t> Infer(Floats input, std::vector<float>* logits) noexcept;
+
+  // The stage that the next inference would run on. Never blocks.
+  size_t active_stage() const noexcept;
+  // How many stages the plan has. Never blocks.
+  size_t stages() const noexcept;
 
  private:
-  struct Stage {
-    size_t index = 0;
-    std::vector<std::shared_ptr<Program>> chain;
-  };
+  class Core;
 
-  ProgressiveModel(Plan plan, Engine* engine, ProgressiveOptions options, Observer* observer);
+  explicit ProgressiveModel(std::shared_ptr<Core> core);
 
-  // The files of a stage that are worth reading ahead: those that storage still has to deliver.
-  std::vector<std::string> FilesToRead(size_t index) const;
-  Result<std::shared_ptr<Stage>> LoadStage(size_t index, const Stage* before, StageLoad* load);
-  void LoadLaterStages();
-  void Activate(std::shared_ptr<Stage> next, StageLoad* load);
-  void DestroyRetired(bool wait);
-
-  const Plan plan_;
-  Engine* const engine_;
-  const ProgressiveOptions options_;
-  Observer* const observer_;
-
-  std::mutex infer_mutex_;  // held for a whole inference
-
-  mutable std::mutex mutex_;        // guards what follows; held for nanoseconds only
-  std::condition_variable served_;  // an inference ended while something was retired
-  std::shared_ptr<Stage> active_;
-  const Stage* serving_ = nullptr;  // what an inference runs on right now
-  bool stopping_ = false;
-  bool loading_ = false;
-  Status failure_;
-
-  std::vector<std::shared_ptr<Stage>> retired_;  // touched by the loading thread only
-  std::thread loader_;
+  // Shared with the loading thread, which may still be inside of `may_load` when the model is gone.
+  const std::shared_ptr<Core> core_;
 };
 
 }  // namespace pwl

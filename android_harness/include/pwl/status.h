@@ -18,6 +18,8 @@ enum class Code {
   kIncompatible,  // a program that this runtime cannot run, or that does not fit its place
   kRuntime,       // the engine failed while running
   kIo,            // the operating system refused
+  kCancelled,     // it was told to stop
+  kTimedOut,      // it goes on, but the caller did not want to wait longer
   kNotCold,       // pages of a file stay in memory although they were to be evicted
 };
 

@@ -1,0 +1,15 @@
+#include "pwl/engine.h"
+
+#include <string>
+
+namespace pwl {
+
+Status ProgramSpec::Fits(size_t in, size_t out) const {
+  if ((floats_in == 0 || floats_in == in) && (floats_out == 0 || floats_out == out)) return {};
+  return {Code::kIncompatible, "reads " + std::to_string(in) + " and writes " +
+                                   std::to_string(out) + " floats, should be " +
+                                   std::to_string(floats_in) + " and " +
+                                   std::to_string(floats_out)};
+}
+
+}  // namespace pwl

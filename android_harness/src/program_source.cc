@@ -1,0 +1,59 @@
+#include "pwl/program_source.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace pwl {
+namespace {
+
+bool SameTime(const timespec& one, const timespec& other) {
+  return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
+}
+
+}  // namespace
+
+Result<ProgramSource> ProgramSource::Open(const std::string& path) {
+  // Without O_NONBLOCK, opening a FIFO waits for a writer.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0) return FileError(path);
+  struct stat identity{};
+  if (fstat(descriptor, &identity) != 0) {
+    const Status status = FileError(path);
+    close(descriptor);
+    return status;
+  }
+  if (!S_ISREG(identity.st_mode)) {
+    close(descriptor);
+    return Status(Code::kDamaged, path + " is no file");
+  }
+  return ProgramSource(path, descriptor, identity);
+}
+
+ProgramSource::ProgramSource(std::string path, int descriptor, const struct stat& identity)
+    : path_(std::move(path)), descriptor_(descriptor), identity_(identity) {}
+
+ProgramSource::~ProgramSource() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+ProgramSource::ProgramSource(ProgramSource&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      identity_(other.identity_) {}
+
+ProgramSource& ProgramSource::operator=(ProgramSource&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(identity_, other.identity_);
+  return *this;
+}
+
+bool ProgramSource::Changed() const {
+  struct stat now{};
+  return fstat(descriptor_, &now) != 0 || now.st_size != identity_.st_size ||
+         !SameTime(now.st_mtim, identity_.st_mtim) || !SameTime(now.st_ctim, identity_.st_ctim);
+}
+
+}  // namespace pwl

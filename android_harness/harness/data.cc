@@ -1,41 +1,51 @@
 #include "harness/data.h"
 
-#include <cstdio>
-#include <memory>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pwl/program_source.h"
 
 namespace pwl::harness {
 namespace {
 
-Status ReadExactly(const std::string& path, void* data, size_t size) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) return FileError(path);
-  char extra = 0;
-  if (std::fread(data, 1, size, file.get()) != size || std::fread(&extra, 1, 1, file.get()) != 0) {
-    return {Code::kDamaged, path + ": should be " + std::to_string(size) + " bytes"};
+// Reads a file of `count` rows of `row` values. Its size is compared before memory is allocated:
+// what a plan says of counts is not to be believed.
+template <typename Value>
+Result<std::vector<Value>> ReadRows(const std::string& path, size_t count, size_t row) {
+  const Result<ProgramSource> file = ProgramSource::Open(path);
+  if (!file.ok()) return file.status();
+  size_t values = 0;
+  size_t bytes = 0;
+  if (__builtin_mul_overflow(count, row, &values) ||
+      __builtin_mul_overflow(values, sizeof(Value), &bytes) || file->size() != bytes) {
+    return Status(Code::kDamaged, path + ": " + std::to_string(file->size()) +
+                                      " bytes, should be " + std::to_string(count) + " x " +
+                                      std::to_string(row) + " x " + std::to_string(sizeof(Value)));
   }
-  return {};
+  std::vector<Value> data(values);
+  if (Status status = file->Read(0, data.data(), bytes); !status.ok()) return status;
+  return data;
 }
 
 }  // namespace
 
 Result<Rows> ReadGoldenInputs(const Plan& plan) {
   if (!plan.golden) return Status(Code::kUsage, "the plan has no golden inputs");
-  std::vector<float> values(plan.golden->count * plan.floats_in);
-  if (Status status =
-          ReadExactly(plan.golden->inputs, values.data(), values.size() * sizeof(float));
-      !status.ok()) {
-    return status;
-  }
-  return Rows(std::move(values), plan.golden->count);
+  Result<std::vector<float>> values =
+      ReadRows<float>(plan.golden->inputs, plan.golden->count, plan.floats_in);
+  if (!values.ok()) return values.status();
+  return Rows(std::move(*values), plan.golden->count);
 }
 
 Result<Rows> ReadEvaluationInputs(const Plan& plan) {
   if (!plan.evaluation) return Status(Code::kUsage, "the plan has no evaluation images");
   const Evaluation& evaluation = *plan.evaluation;
-  std::vector<uint8_t> pixels(evaluation.count * plan.floats_in);
-  if (Status status = ReadExactly(evaluation.images, pixels.data(), pixels.size()); !status.ok()) {
-    return status;
-  }
+  const Result<std::vector<uint8_t>> read =
+      ReadRows<uint8_t>(evaluation.images, evaluation.count, plan.floats_in);
+  if (!read.ok()) return read.status();
+  const std::vector<uint8_t>& pixels = *read;
   std::vector<float> values(pixels.size());
   for (size_t i = 0; i < pixels.size(); ++i) {
     const size_t channel = i % evaluation.channels;

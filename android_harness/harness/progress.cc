@@ -54,8 +54,7 @@ class Pace {
 
   bool MayLoad(size_t stage) {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(
-        lock, [&] { return ended_ || hold_ == 0 || (stage_ + 1 == stage && served_ >= hold_); });
+    changed_.wait(lock, [&] { return ended_ || (stage_ + 1 == stage && served_ >= hold_); });
     return !ended_;
   }
 
@@ -110,7 +109,11 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   Pace pace(options.hold);
   Recorder recorder;
   StageLoad first;
-  const ProgressiveOptions how{plan->verify, [&](size_t stage) { return pace.MayLoad(stage); }};
+  // At full speed nobody is asked: asking waits for the inference that still runs on the stage
+  // before, so that its programs are gone.
+  ProgressiveOptions how;
+  how.verify = plan->verify;
+  if (options.hold > 0) how.may_load = [&](size_t stage) { return pace.MayLoad(stage); };
   auto started = ProgressiveModel::Start(std::move(*plan), engine->get(), how, &recorder, &first);
   if (!started.ok()) return started.status();
   ProgressiveModel& model = **started;

@@ -54,7 +54,8 @@ Result<Arm> Load(const Options& options) {
   arm.engine_ns = NowNs() - begin;
   if (name == "pwl") {
     StageLoad load;
-    const ProgressiveOptions how{plan->verify, nullptr};
+    ProgressiveOptions how;
+    how.verify = plan->verify;
     auto model = ProgressiveModel::Start(std::move(*plan), arm.engine.get(), how, nullptr, &load);
     if (!model.ok()) return model.status();
     arm.model = std::move(*model);

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
+#include <cstdint>
+#include <locale>
+#include <sstream>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
+
+#include "pwl/program_source.h"
 
 namespace pwl {
 namespace {
@@ -13,7 +17,7 @@ namespace {
 constexpr size_t kLongestPlan = 1 << 20;
 constexpr int kMostThreads = 64;
 // Far above any model; keeps sums of sizes from overflowing.
-constexpr uint64_t kMostFloats = uint64_t{1} << 32;
+constexpr uint64_t kMostFloats = std::min<uint64_t>(uint64_t{1} << 32, SIZE_MAX / 8);
 
 using Words = std::vector<std::string_view>;
 
@@ -33,11 +37,12 @@ bool ParseNumber(std::string_view word, uint64_t least, uint64_t most, uint64_t*
   return error == std::errc() && rest == end && *number >= least && *number <= most;
 }
 
+// With a point, whatever the app's locale writes numbers with.
 bool ParseFloat(std::string_view word, float* number) {
-  const std::string text(word);  // strtof wants a terminator
-  char* rest = nullptr;
-  *number = std::strtof(text.c_str(), &rest);
-  return !text.empty() && rest == text.c_str() + text.size() && *number - *number == 0.0f;
+  std::istringstream stream{std::string(word)};
+  stream.imbue(std::locale::classic());
+  stream >> std::noskipws >> *number;
+  return !stream.fail() && stream.eof() && *number - *number == 0.0f;
 }
 
 // Numbers with dots between them.
@@ -162,7 +167,9 @@ class Parser {
     artefact.id = words[1];
     artefact.floats_in = in;
     artefact.floats_out = out;
-    if (Find(artefact.id) != nullptr) return Wrong("artefact " + artefact.id + " occurs twice");
+    if (!index_.emplace(artefact.id, plan_.artefacts.size()).second) {
+      return Wrong("artefact " + artefact.id + " occurs twice");
+    }
     plan_.artefacts.push_back(std::move(artefact));
     return {};
   }
@@ -175,12 +182,13 @@ class Parser {
     }
     std::vector<size_t> units;
     for (size_t i = 2; i < words.size(); ++i) {
-      const Artefact* found = Find(words[i]);
-      if (found == nullptr) return Wrong("no artefact is called " + std::string(words[i]));
-      if (!units.empty() && plan_.artefacts[units.back()].floats_out != found->floats_in) {
-        return Wrong(found->id + " does not fit behind " + plan_.artefacts[units.back()].id);
+      const auto found = index_.find(std::string(words[i]));
+      if (found == index_.end()) return Wrong("no artefact is called " + std::string(words[i]));
+      const Artefact& unit = plan_.artefacts[found->second];
+      if (!units.empty() && plan_.artefacts[units.back()].floats_out != unit.floats_in) {
+        return Wrong(unit.id + " does not fit behind " + plan_.artefacts[units.back()].id);
       }
-      units.push_back(static_cast<size_t>(found - plan_.artefacts.data()));
+      units.push_back(found->second);
     }
     plan_.stages.push_back(std::move(units));
     return {};
@@ -194,6 +202,9 @@ class Parser {
       return Wrong("control NAME PATH BYTES SHA256 STAGE is expected");
     }
     control.artefact.id = words[1];
+    if (!controls_.insert(control.artefact.id).second) {
+      return Wrong("control " + control.artefact.id + " occurs twice");
+    }
     control.stage = stage;
     plan_.controls.push_back(std::move(control));
     return {};
@@ -244,13 +255,6 @@ class Parser {
     return {};
   }
 
-  const Artefact* Find(std::string_view id) const {
-    for (const Artefact& artefact : plan_.artefacts) {
-      if (artefact.id == id) return &artefact;
-    }
-    return nullptr;
-  }
-
   // What can be said only when everything has been read.
   Status Complete() {
     const auto missing = [](const char* what) {
@@ -285,8 +289,10 @@ class Parser {
     return {};
   }
 
-  std::string root_;
+  const std::string root_;
   Plan plan_;
+  std::unordered_map<std::string, size_t> index_;  // of the artefacts, by their ids
+  std::unordered_set<std::string> controls_;       // ids
   int line_ = 0;
 };
 
@@ -304,18 +310,13 @@ Result<Plan> ParsePlan(std::string_view text, const std::string& root) {
 }
 
 Result<Plan> ReadPlan(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
-  if (!file) return FileError(path);
-  std::string text;
-  char piece[8192];
-  size_t count = 0;
-  while ((count = std::fread(piece, 1, sizeof piece, file.get())) > 0) {
-    text.append(piece, count);
-    if (text.size() > kLongestPlan) {
-      return Status(Code::kInvalidPlan, path + ": longer than a plan");
-    }
+  const Result<ProgramSource> file = ProgramSource::Open(path);
+  if (!file.ok()) return file.status();
+  if (file->size() > kLongestPlan) {
+    return Status(Code::kInvalidPlan, path + ": longer than a plan");
   }
-  if (std::ferror(file.get()) != 0) return FileError(path);
+  std::string text(static_cast<size_t>(file->size()), '\0');
+  if (Status status = file->Read(0, text.data(), text.size()); !status.ok()) return status;
   const size_t slash = path.rfind('/');
   return ParsePlan(text, slash == std::string::npos ? "." : path.substr(0, slash));
 }

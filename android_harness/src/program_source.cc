@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace pwl {
@@ -48,6 +49,20 @@ ProgramSource& ProgramSource::operator=(ProgramSource&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(identity_, other.identity_);
   return *this;
+}
+
+Status ProgramSource::Read(uint64_t offset, void* data, size_t size) const {
+  auto* to = static_cast<char*>(data);
+  while (size > 0) {
+    const ssize_t count = pread(descriptor_, to, size, static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FileError(path_);
+    if (count == 0) return {Code::kDamaged, path_ + " is cut short"};
+    to += count;
+    offset += static_cast<uint64_t>(count);
+    size -= static_cast<size_t>(count);
+  }
+  return {};
 }
 
 bool ProgramSource::Changed() const {

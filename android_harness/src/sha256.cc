@@ -1,9 +1,6 @@
 #include "pwl/sha256.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -25,6 +22,7 @@ const uint32_t kSha256Round[64] = {
 namespace {
 
 constexpr size_t kBlock = 64;
+constexpr uint64_t kPiece = 1 << 18;
 
 uint32_t Rotate(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
 
@@ -112,18 +110,15 @@ std::string Sha256::Finish() {
 }
 
 Result<std::string> Sha256Of(const ProgramSource& source) {
-  std::vector<char> buffer(1 << 18);
+  std::vector<char> buffer(std::min<uint64_t>(source.size(), kPiece));
   Sha256 digest;
-  uint64_t at = 0;
-  while (true) {
-    const ssize_t count =
-        pread(source.descriptor(), buffer.data(), buffer.size(), static_cast<off_t>(at));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return FileError(source.path());
-    if (count == 0) return digest.Finish();
-    digest.Update(buffer.data(), static_cast<size_t>(count));
-    at += static_cast<uint64_t>(count);
+  for (uint64_t at = 0; at < source.size();) {
+    const size_t count = std::min<uint64_t>(source.size() - at, buffer.size());
+    if (Status status = source.Read(at, buffer.data(), count); !status.ok()) return status;
+    digest.Update(buffer.data(), count);
+    at += count;
   }
+  return digest.Finish();
 }
 
 Result<std::string> Sha256OfFile(const std::string& path) {

@@ -6,7 +6,9 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,7 +24,8 @@ class FakeEngine : public Engine {
   // Adds a constant to a single float: the one that the file's name ends with, "unit-100" -> 100.
   class FakeProgram : public Program {
    public:
-    FakeProgram(FakeEngine* engine, float added) : engine_(engine), added_(added) {
+    FakeProgram(FakeEngine* engine, std::string path, float added)
+        : engine_(engine), path_(std::move(path)), added_(added) {
       ++engine_->alive_;
     }
     ~FakeProgram() override {
@@ -34,7 +37,13 @@ class FakeEngine : public Engine {
     size_t floats_in() const override { return 1; }
     size_t floats_out() const override { return 1; }
     Result<Floats> Run(Floats input) override {
-      if (engine_->fail_run_) return Status(Code::kRuntime, "told to fail");
+      engine_->Enter(path_);
+      if (failed_) engine_->called_after_failure_ = true;
+      if (engine_->fail_run_ || engine_->Fails(path_)) {
+        failed_ = true;
+        if (engine_->throws_) throw std::logic_error("told to throw");
+        return Status(Code::kRuntime, "told to fail");
+      }
       if (running_.exchange(true)) engine_->overlapped_ = true;
       output_ = input.data[0] + added_;
       running_ = false;
@@ -43,7 +52,9 @@ class FakeEngine : public Engine {
 
    private:
     FakeEngine* const engine_;
+    const std::string path_;
     const float added_;
+    bool failed_ = false;
     float output_ = 0;
     std::atomic<bool> running_{false};
   };
@@ -54,11 +65,14 @@ class FakeEngine : public Engine {
       std::unique_lock<std::mutex> lock(mutex_);
       ++loads_;
       changed_.wait(lock, [&] { return held_ != path; });
-      if (refused_.count(path) > 0) return Status(Code::kDamaged, "told to refuse");
+      if (refused_.count(path) > 0) {
+        if (throws_) throw std::bad_alloc();
+        return Status(Code::kDamaged, "told to refuse");
+      }
     }
     times->prepare_ns += 1;
     const float added = std::stof(path.substr(path.rfind('-') + 1));
-    return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, added));
+    return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, path, added));
   }
   std::string BulkOf(const std::string& path, const std::string&) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -68,8 +82,31 @@ class FakeEngine : public Engine {
   std::string Name() const override { return "fake"; }
   std::string Version() const override { return "1.0.0"; }
 
-  void Refuse(const std::string& path) { refused_.insert(path); }
-  void Accept(const std::string& path) { refused_.erase(path); }
+  void Refuse(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    refused_.insert(path);
+  }
+  void Accept(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    refused_.erase(path);
+  }
+  // Has every inference of that unit fail, until it is called with an empty path.
+  void FailRunsOf(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    failing_ = path;
+  }
+  // Has whatever is refused or fails throw instead of giving a status.
+  void Throw() { throws_ = true; }
+  // Holds inferences of a unit back until LetGo; WaitForHeldRun waits until one has
+  // arrived there.
+  void HoldRunsOf(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    held_run_ = path;
+  }
+  void WaitForHeldRun() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return run_is_held_; });
+  }
   void Hold(const std::string& path) {
     const std::lock_guard<std::mutex> lock(mutex_);
     held_ = path;
@@ -78,11 +115,13 @@ class FakeEngine : public Engine {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       held_.clear();
+      held_run_.clear();
     }
     changed_.notify_all();
   }
   void FailRuns(bool fail) { fail_run_ = fail; }
 
+  bool called_after_failure() const { return called_after_failure_; }
   int alive() const { return alive_; }
   int loads() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -100,9 +139,27 @@ class FakeEngine : public Engine {
   }
 
  private:
+  void Enter(const std::string& path) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (held_run_ != path) return;
+    run_is_held_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return held_run_ != path; });
+    run_is_held_ = false;
+  }
+  bool Fails(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return failing_ == path;
+  }
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string held_;
+  std::string held_run_;
+  std::string failing_;
+  bool run_is_held_ = false;
+  std::atomic<bool> throws_{false};
+  std::atomic<bool> called_after_failure_{false};
   std::set<std::string> refused_;
   mutable std::set<std::string> considered_;
   std::set<std::thread::id> destroyed_by_;

@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -34,6 +35,9 @@ class ProgramSource {
   // As it was when the file was opened.
   const struct stat& identity() const { return identity_; }
   uint64_t size() const { return static_cast<uint64_t>(identity_.st_size); }
+
+  // Reads `size` bytes from `offset` on. kDamaged when the file ends before.
+  Status Read(uint64_t offset, void* data, size_t size) const;
 
   // Whether the file has changed since it was opened, as far as its size and times tell.
   bool Changed() const;

@@ -216,9 +216,9 @@ class ExecuTorchEngine final : public Engine {
     LoadBackendOptionsMap map;
     Error error = options.set_option("workspace_sharing_mode", kWorkspacePerModel);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
-    std::string packed;
-    if (cache_.enabled()) {
-      packed = cache_.FileOf(spec.sha256);
+    CacheUse cache = cache_.Open(spec.sha256, source.size());
+    const std::string& packed = cache.path();
+    if (!packed.empty()) {
       if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
         return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
       }
@@ -227,8 +227,10 @@ class ExecuTorchEngine final : public Engine {
     }
     if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
     if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
-    const bool cached = BulkOf(source.path(), spec.sha256) != source.path();
-    return ExecuTorchProgram::Load(source, spec, map, cached, times);
+    auto program = ExecuTorchProgram::Load(source, spec, map, cache.filled(), times);
+    // A cache that cannot be kept is built again next time; the program has what it needs.
+    if (program.ok()) (void)cache.Keep();
+    return program;
   }
 
   std::string BulkOf(const std::string& path, const std::string& sha256) const override {

@@ -244,13 +244,16 @@ class LiteRtEngine final : public Engine {
   Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source, const ProgramSpec& spec,
                                             LoadTimes* times) override {
     std::string settings = settings_;
-    if (cache_.enabled()) {
-      settings += "weight_cache_file_path = \"" + cache_.FileOf(spec.sha256) + "\"\n";
+    CacheUse cache = cache_.Open(spec.sha256, source.size());
+    if (!cache.path().empty()) {
+      settings += "weight_cache_file_path = \"" + cache.path() + "\"\n";
     }
     auto program = std::make_unique<LiteRtProgram>(library_.get());
-    const bool cached = BulkOf(source.path(), spec.sha256) != source.path();
-    const Status status = program->Load(environment_.get(), source, spec, settings, cached, times);
+    const Status status =
+        program->Load(environment_.get(), source, spec, settings, cache.filled(), times);
     if (!status.ok()) return status;
+    // A cache that cannot be kept is built again next time; the program has what it needs.
+    (void)cache.Keep();
     return std::unique_ptr<Program>(std::move(program));
   }
 

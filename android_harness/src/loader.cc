@@ -59,12 +59,14 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       Finish(&lock, requests_, Status());
     } else if (loading_) {
       const size_t before = active_->index;
+      stepping_ = true;
       const Status thrown = Guarded("loading failed", [&] {
         Step(&lock);
         return Status();
       });
-      if (thrown.ok()) continue;
       if (!lock.owns_lock()) lock.lock();
+      stepping_ = false;
+      if (thrown.ok()) continue;
       Fail(&lock, before + 1, thrown);
     } else if (!retired_.empty()) {
       DestroyRetired(&lock, /*wait=*/true);

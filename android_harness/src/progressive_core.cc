@@ -66,7 +66,8 @@ Status ProgressiveModel::Core::Begin(size_t stage, Direction direction) {
     ++requests_;
     if (!loading_) {
       failure_ = Status();
-      if (goal_ == now) return {};
+      // The loading thread may still hold what was replaced or cancelled: it ends loading then.
+      if (goal_ == now && retired_.empty() && (!stepping_ || asking_)) return {};
       loading_ = true;
     }
   }

@@ -82,7 +82,8 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   int inferring_ = 0;  // threads inside of Infer
   size_t goal_ = 0;    // where loading ends
   bool loading_ = false;
-  bool asking_ = false;  // the loading thread is inside of may_load
+  bool stepping_ = false;  // the loading thread loads a stage, or asks whether it may
+  bool asking_ = false;    // the loading thread is inside of may_load
   bool stopping_ = false;
   uint64_t requests_ = 0;    // how often something was asked for
   uint64_t generation_ = 0;  // how often what is being loaded became unwanted

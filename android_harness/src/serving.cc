@@ -111,7 +111,10 @@ Status ProgressiveModel::Core::Run(const Stage& stage, Floats input, std::vector
 void ProgressiveModel::Core::Break(Stage* stage, LoadedUnit* unit, const Status& failure) {
   const std::lock_guard<std::mutex> lock(mutex_);
   unit->failed = true;
-  stage->broken = true;
+  // Another stage may have become active while this inference ran, and may have the unit, too.
+  for (Stage* const changed : {stage, active_.get()}) {
+    for (const auto& used : changed->chain) changed->broken |= used->failed;
+  }
   // A stage that is being loaded may have been given the unit that failed.
   ++generation_;
   loading_ = false;

@@ -22,6 +22,19 @@ TEST(ExecuTorchEngine, RefusesWhatIsNoProgram) {
   EXPECT_FALSE((*engine)->Load(folder.path() + "/missing", "", &times).ok());
 }
 
+TEST(ExecuTorchEngine, KeepsTheThreadsThatOthersRunOn) {
+  {
+    const auto one = MakeExecuTorchEngine(1);
+    ASSERT_TRUE(one.ok()) << one.status().message();
+    EXPECT_TRUE(MakeExecuTorchEngine(1).ok());
+    const auto other = MakeExecuTorchEngine(2);
+    EXPECT_EQ(other.status().code(), Code::kUsage);
+    EXPECT_NE(other.status().message().find("1 threads"), std::string::npos);
+  }
+  EXPECT_TRUE(MakeExecuTorchEngine(2).ok());
+  EXPECT_TRUE(MakeExecuTorchEngine(1).ok());
+}
+
 TEST(ExecuTorchEngine, RefusesACacheWhosePathItsOptionsCannotHold) {
   const TemporaryFolder folder;
   const auto engine = MakeExecuTorchEngine(1, {folder.path() + std::string(200, '/'), "runtime"});

@@ -122,5 +122,19 @@ TEST(Process, KnowsItsMemoryAndItsCommandLine) {
   EXPECT_FALSE(CommandLine().empty());
 }
 
+TEST(Data, BelievesNoCountThatTheFileDoesNotHave) {
+  const TemporaryFolder folder;
+  Plan plan;
+  plan.floats_in = size_t{1} << 32;
+  plan.golden = Golden{65535, folder.Write("inputs", "x"), {}};
+  EXPECT_EQ(ReadGoldenInputs(plan).status().code(), Code::kDamaged);
+  Evaluation evaluation;
+  evaluation.count = size_t{1} << 32;  // times floats_in: 0 in 64 bits
+  evaluation.channels = 1;
+  evaluation.images = folder.Write("images", "");
+  plan.evaluation = evaluation;
+  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+}
+
 }  // namespace
 }  // namespace pwl::harness

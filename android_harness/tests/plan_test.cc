@@ -1,7 +1,9 @@
 #include "pwl/plan.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <locale>
 #include <string>
 
 #include "tests/temporary_folder.h"
@@ -163,6 +165,34 @@ TEST(Plan, ThatIsMissingOrAFolderOrHugeIsAnError) {
   EXPECT_EQ(ReadPlan(folder.path()).status().code(), Code::kDamaged);
   const std::string huge = folder.Write("huge", std::string(3 << 20, 'x'));
   EXPECT_EQ(ReadPlan(huge).status().code(), Code::kInvalidPlan);
+}
+
+// Writes numbers with a comma, as many languages do.
+class Comma : public std::numpunct<char> {
+ protected:
+  char do_decimal_point() const override { return ','; }
+};
+
+TEST(Plan, ReadsNumbersWhateverTheLocaleOfTheApp) {
+  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Comma));
+  const Result<Plan> plan = ParsePlan(GoodPlan(), "/root");
+  std::locale::global(before);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan->evaluation->mean[0], 0.5f);
+  EXPECT_EQ(plan->evaluation->std[2], 0.1f);
+}
+
+TEST(Plan, RefusesTwoControlsOfOneName) {
+  const std::string control = "control teacher control/teacher.pte 70 " + kSha + " 2\n";
+  ExpectRefused(Replaced(control, control + control), "occurs twice");
+}
+
+TEST(Plan, IsNoFifoAndNoFolder) {
+  const TemporaryFolder folder;
+  const std::string fifo = folder.path() + "/plan";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_EQ(ReadPlan(fifo).status().code(), Code::kDamaged);
+  EXPECT_EQ(ReadPlan(folder.path()).status().code(), Code::kDamaged);
 }
 
 }  // namespace

@@ -36,6 +36,18 @@ TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
   }
 }
 
+TEST(Sha256, IsTheSameByTheProcessorsInstructionsAndWithoutThem) {
+  std::string text;
+  for (size_t size = 0; size < 400; ++size) {
+    Sha256 fast;
+    Sha256 portable(Sha256::Instructions::kPortable);
+    fast.Update(text.data(), text.size());
+    portable.Update(text.data(), text.size());
+    EXPECT_EQ(fast.Finish(), portable.Finish()) << size;
+    text += static_cast<char>(size * 37 + 11);
+  }
+}
+
 TEST(Sha256, OfAFileIsThatOfItsBytes) {
   const TemporaryFolder folder;
   const auto digest = Sha256OfFile(folder.Write("file", "abc"));

@@ -4,20 +4,51 @@
 //
 // XNNPACK finds a cache by the path alone and does not notice that the program has changed: it
 // would serve the old model. So the name of a cache file says which program and which runtime made
-// it.
+// it. Nor does it notice that a cache is damaged, that two processes write it at once, or that the
+// disk is full, and then answers wrongly or crashes. So a cache is built under another name by one
+// process at a time, where there is room, and gets its name when it is whole; beside it lies its
+// sha256, which is checked once per boot, and whenever the file is not the one that was checked.
 #ifndef PWL_WEIGHT_CACHE_H_
 #define PWL_WEIGHT_CACHE_H_
 
-#include <unistd.h>
-
 #include <cstddef>
+#include <cstdint>
 #include <string>
+
+#include "pwl/status.h"
 
 namespace pwl {
 
 // With a cache, only the structure of a program is read, not its weights. Up to this many bytes it
 // costs less to read everything than to fetch the pages of the structure one by one.
 constexpr size_t kReadWhole = 1 << 20;
+
+// What one load does with the cache of its program.
+class CacheUse {
+ public:
+  CacheUse() = default;
+  ~CacheUse();
+  CacheUse(CacheUse&& other) noexcept;
+  CacheUse& operator=(CacheUse&& other) noexcept;
+  CacheUse(const CacheUse&) = delete;
+  CacheUse& operator=(const CacheUse&) = delete;
+
+  // What the engine is told; empty: to pack without a cache.
+  const std::string& path() const { return path_; }
+  // Whether the file is there already, whole and checked.
+  bool filled() const { return !path_.empty() && lock_ < 0; }
+
+  // Gives what the engine has built its name, if this load has built something: written to storage
+  // and hashed. Without this call, what was built is removed. On failure there is no cache.
+  Status Keep();
+
+ private:
+  friend struct WeightCache;
+
+  std::string path_;
+  std::string final_;
+  int lock_ = -1;  // held while a cache is being built
+};
 
 struct WeightCache {
   std::string folder;   // it exists, belongs to the app alone, and is writable; empty: no cache
@@ -26,16 +57,19 @@ struct WeightCache {
   bool enabled() const { return !folder.empty(); }
 
   // The file for the program with that sha256.
-  std::string FileOf(const std::string& program_sha256) const {
-    return folder + "/" + program_sha256 + "-" + runtime + ".xnnpack";
-  }
+  std::string FileOf(const std::string& program_sha256) const;
 
   // That file if it is there already, or else the program's own.
-  std::string FileOrProgram(const std::string& program, const std::string& program_sha256) const {
-    if (!enabled()) return program;
-    const std::string file = FileOf(program_sha256);
-    return access(file.c_str(), R_OK) == 0 ? file : program;
-  }
+  std::string FileOrProgram(const std::string& program, const std::string& program_sha256) const;
+
+  // How a program of so many bytes is loaded: with its cache if that is as it was built (a damaged
+  // one is removed); else building one, unless another process does, or storage is short; else
+  // without.
+  CacheUse Open(const std::string& program_sha256, uint64_t program_bytes) const;
+
+  // Checks the cache of a program now, so that Open need not: kMissing, kDamaged (then it is
+  // removed), or kOk.
+  Status Check(const std::string& program_sha256) const;
 };
 
 }  // namespace pwl

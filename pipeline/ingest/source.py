@@ -143,12 +143,13 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
 def _fresh(settings: Settings, dataset: Dataset, progress: Progress) -> Fresh:
     """The model of a profile as it is before any training here."""
-    from pipeline.model.family import build_model
+    from pipeline.training.initial import initial_model
     from pipeline.training.train import Fresh
 
     if not isinstance(settings.model, SourceModel):
         shape, classes = dataset.image_shape, len(dataset.names)
-        return Fresh(build_model(settings.model, shape, classes, settings.seed))
+        made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
+        return Fresh(made)
     model, content = _ingest(settings, settings.model, dataset, progress)
     return Fresh(model, fingerprint(source_content(settings), content))
 

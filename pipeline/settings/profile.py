@@ -76,12 +76,22 @@ class Settings(Section):
                 if self.training is not None:
                     raise ValueError("a reference checkpoint comes trained: leave [training] out")
             case SourceModel(kind="python"):
-                pass  # it may come trained, as a whole or its teacher alone
+                _require_own_weights(self.training)
             case _ if self.training is None:
                 raise ValueError("training: field required")
             case _ if self.training.teacher is None:
                 raise ValueError("training.teacher: field required")
         return self
+
+
+def _require_own_weights(training: TrainingSettings | None) -> None:
+    """A function's model may come trained, as a whole or its teacher alone: nothing draws anew."""
+    tables = (training.teacher, training.distillation) if training else ()
+    if any(table and "initial_weights" in table.model_fields_set for table in tables):
+        raise ValueError(
+            "training: initial_weights is for the families; a model of your own begins with the "
+            "weights that its function gives: leave it out"
+        )
 
 
 def backend_named(name: str) -> BackendName:

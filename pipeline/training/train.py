@@ -154,7 +154,7 @@ def train(
     processes = processes or Processes()
     for phase in (training.teacher, training.distillation):
         if phase is not None:
-            require_batch(phase.batch_size, len(dataset.train), processes)
+            require_batch(phase, len(dataset.train), processes)
     conditions = _conditions(training, dataset, journal or NoJournal(), processes)
 
     def teach(table: TeacherSettings, inputs: Inputs, labels: Tensor) -> None:

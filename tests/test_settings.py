@@ -162,6 +162,34 @@ def test_the_cifar_profiles_have_the_networks_of_the_paper(profile: Path) -> Non
     assert not list(model.encoders.parameters())  # equal widths need no converters
 
 
+@pytest.mark.parametrize("profile", CIFAR, ids=lambda path: path.stem)
+def test_the_cifar_profiles_train_as_the_official_code_does(profile: Path) -> None:
+    training = load_settings(profile).training
+    assert training is not None
+    assert training.teacher is not None
+    for table in (training.teacher, training.distillation):
+        assert (table.momentum, table.nesterov, table.weight_decay) == (0.9, False, 5e-4)
+        assert (table.schedule, table.cosine_floor) == ("cosine", 1e-5)
+        assert (table.gradient_norm, table.drop_last) == (1.0, False)
+        assert table.initial_weights == "normal"
+    teacher, student = training.teacher, training.distillation
+    assert (teacher.epochs, teacher.learning_rate, teacher.batch_size) == (160, 0.05, 128)
+    assert (student.epochs, student.learning_rate, student.batch_size) == (100, 0.01, 64)
+    assert student.recipe == "reference"
+    side = load_settings(profile).data.image_size or 32
+    changes = training.augmentation
+    assert (changes.rotation, changes.flip, changes.border) == (15, True, "reflect")
+    assert changes.crop == side // 8
+
+
+@pytest.mark.parametrize("profile", CIFAR, ids=lambda path: path.stem)
+def test_a_cifar_profile_says_what_it_keeps_and_what_it_changes(profile: Path) -> None:
+    comment = profile.read_text().partition("name = ")[0]
+    assert "Kept from the official code: " in comment
+    assert "Changed: " in comment
+    assert ("pretrained" in comment) == ("vit" in profile.stem)
+
+
 def test_there_is_a_profile_for_every_family_and_both_data_sets() -> None:
     assert {path.stem for path in CIFAR} == {
         f"cifar{classes}-{family}" for classes in (10, 100) for family in PAPER

@@ -189,7 +189,7 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
 def two_blocks(family: str) -> Twin:
     """A small model with all that this project's own families do without by default."""
     if family == "resnet":
-        stem = {"embedder_kernel_size": 7, "embedder_stride": 2, "embedder_use_pooler": True}
+        stem = {"embedder_kernel_size": 7, "embedder_kernel_stride": 2, "embedder_use_pooler": True}
         small = {"downsample_in_first_stage": True, "depths": [1, 1], **stem}
         return twin(
             resnet_config(hidden_sizes=[6, 8], **small), resnet_config(hidden_sizes=[3, 8], **small)

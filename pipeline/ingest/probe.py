@@ -133,6 +133,11 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
     owners: dict[int, tuple[str, str]] = {}
     for part, module in parts.items():
         for name, tensor in module.state_dict(keep_vars=True).items():
+            if not isinstance(tensor, Tensor):
+                raise UsageError(
+                    f"{source}: the {part}'s {name} is {type(tensor).__name__} in its state dict",
+                    "let get_extra_state give a tensor, or keep it in a buffer",
+                )
             if tensor.device.type != "cpu":
                 raise UsageError(
                     f"{source}: the {part}'s {name} is on {tensor.device}", "call .cpu() on it"

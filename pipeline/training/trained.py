@@ -20,7 +20,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, RouteName, prefix_routes
 from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel, SourceModel
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.data.images import Dataset, ImageSpec, Normalisation
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
@@ -101,7 +101,7 @@ class Trained:
 
 def save_trained(path: Path, model: PwlModel, description: Description) -> None:
     """Writes a checkpoint that `load_trained` reads; it appears whole or not at all."""
-    save_tensors(path, model.state_dict(), {"trained": description.model_dump(mode="json")})
+    save_tensors(path, whole_state(model), {"trained": description.model_dump(mode="json")})
 
 
 def load_trained(path: Path) -> Trained:

@@ -175,6 +175,13 @@ class _Intake:
     def _attribute(self, name: str, network: object, attribute: str) -> object:
         if (value := getattr(network, attribute, None)) is not None:
             return value
+        for inner in ("module", "_orig_mod", "model", "net", "network"):
+            if getattr(getattr(network, inner, None), attribute, None) is not None:
+                raise UsageError(
+                    f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}, "
+                    "but what it wraps has",
+                    f"give the network itself: {name}.{inner}",
+                )
         raise UsageError(
             f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}",
             "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.model.blocknet import BlockNet
+from pipeline.training.wrapping import load_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3
@@ -33,7 +34,7 @@ def theirs(source: str, what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
-            "correct the code named above",
+            load_advice(str(error)) or "correct the code named above",
         ) from error
 
 

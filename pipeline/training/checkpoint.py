@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DeviceError, IntegrityError
 from pipeline.files import replacing
+from pipeline.training.wrapping import strip_remedy, wrapping
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -51,6 +52,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+_REMEDY = "use the profile that the file came from"
 #: Before the names of buffers that a state dict leaves out.
 _APART = "not persistent "
 
@@ -102,9 +104,10 @@ def load_into(
     problems += [f"left over {name}" for name in sorted(extra)] + sorted(wrong)
     if problems:
         shown = "\n  ".join(problems[:12]) + ("\n  ..." if len(problems) > 12 else "")
-        raise IntegrityError(
-            f"{path} does not fit the model:\n  {shown}", "use the profile that the file came from"
-        )
+        what, remedy = f"{path} does not fit the model:\n  {shown}", _REMEDY
+        if found := wrapping(extra, missing):
+            what, remedy = f"{path}: {found}\n  {shown}", strip_remedy(found, path)
+        raise IntegrityError(what, remedy)
     module.load_state_dict(tensors, assign=assign)
     for name, tensor in apart.items():
         owner, _, leaf = name.rpartition(".")

@@ -22,6 +22,7 @@ from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel, SourceModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.data.images import Dataset, ImageSpec, Normalisation
+from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 
@@ -114,6 +115,12 @@ def load_trained(path: Path) -> Trained:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file", _REMEDY)
+    if is_pickle(path):
+        raise UsageError(
+            f"{path} is a file of torch.save or pickle: {PICKLE_DANGER}",
+            "where you trust it, read it with torch.load(path, weights_only=True) in the function "
+            "of a source python:FILE.py:FUNCTION (docs/own-model.md), and name that",
+        )
     try:
         tensors, facts = load_tensors(path)
     except IntegrityError as error:

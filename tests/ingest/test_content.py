@@ -303,6 +303,6 @@ def test_what_refers_to_itself_or_cannot_be_read_has_a_content() -> None:
     deep: list[object] = []
     for _ in range(5000):
         deep = [deep]
-    odd = Odd(loop, deep, (n for n in range(3)), Path(__file__).open(), Tensor)
+    odd = Odd(loop, deep, (n for n in range(3)), Path(__file__).open(), Tensor)  # noqa: SIM115
     odd.parts = (*odd.parts, odd)
     assert content_of({"m": odd}).key

@@ -299,6 +299,47 @@ def test_weights_of_something_else_are_refused(
     assert said in refusal(folder)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("swapnet.", "module.swapnet.", "'module.' (DataParallel or DistributedDataParallel)"),
+        ("swapnet.", "_orig_mod.swapnet.", "'_orig_mod.' (torch.compile)"),
+        ("swapnet.", "state_dict.model.swapnet.", "'state_dict.model.'"),
+        ("swapnet.teacher.", "swapnet.teacher._orig_mod.", "'_orig_mod.' (torch.compile)"),
+        ("swapnet.student.vit.", "swapnet.student.vit.module.", "'module.' (DataParallel"),
+        ("swapnet.", "", "its keys do not begin with swapnet."),
+    ],
+)
+def test_prefixes_of_wrappers_are_told_and_the_remedy_strips_them(
+    old: str, new: str, said: str, copied: Callable[[str], Path]
+) -> None:
+    folder = copied("vit")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    write(folder, {name.replace(old, new): tensor for name, tensor in tensors.items()})
+    with pytest.raises(UsageError) as caught:
+        read_reference(str(folder), Silent())
+    assert said in caught.value.what
+    if new:
+        code = caught.value.remedy.partition("save again: ")[2]
+        exec(code)
+        assert load_file(path).keys() == tensors.keys()
+
+
+def test_a_family_that_is_not_read_is_named(copied: Callable[[str], Path]) -> None:
+    folder = copied("vgg")
+    tensors = load_file(folder / "model.safetensors")
+    write(folder, {name.replace(".vgg.", ".lenet5."): tensor for name, tensor in tensors.items()})
+    assert "of the family lenet5, which is not read" in refusal(folder, UsageError)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "pytorch_model.bin", "last.ckpt"])
+def test_a_pickle_in_place_of_a_folder_is_told_as_one(name: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / name)
+    assert "is a file of torch.save or pickle" in refusal(tmp_path / name, UsageError)
+    assert f"{name} and no model.safetensors" in refusal(tmp_path, UsageError)
+
+
 class Trap:
     """Leaves a file behind when it is unpickled."""
 

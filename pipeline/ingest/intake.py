@@ -47,6 +47,7 @@ class Ingested:
         image_shape: channels, height, width of one image.
         classes: number of logits.
         content: what the modules are made of as they came, and what they answer.
+        repeated: whether the function was called a second time, and gave the same.
         unstable: places that hold something else at every call; they are no part of the content.
     """
 
@@ -55,6 +56,7 @@ class Ingested:
     classes: int
     content: Content
     unstable: tuple[str, ...] = ()
+    repeated: bool = True
 
 
 def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
@@ -72,7 +74,7 @@ def own_model(source: SourceModel, seed: int, training: TrainingSettings | None)
     begin = time.monotonic()
     first = _call(source, seed, training)
     if time.monotonic() - begin > _PATIENCE:
-        return first
+        return replace(first, repeated=False)
     again = _call(source, seed, training).content
     if places := changed(first.content.numbers, again.numbers):
         more = len(places) - 4

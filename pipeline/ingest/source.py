@@ -109,6 +109,11 @@ class ModelSource:
         source = self._settings.model
         assert isinstance(source, SourceModel)
         own = own_model(source, self._settings.seed, self._settings.training)
+        if not own.repeated:
+            self._progress.say(
+                f"{source.source} takes long, so it was not called again to see whether it gives "
+                "the same model; if it does not, all is made anew each time"
+            )
         if own.unstable:
             self._progress.say(
                 f"{source.source}: {', '.join(own.unstable[:4])} change at every call; they are "

@@ -35,13 +35,14 @@ def require_restorable(
         UsageError: training changed something else that the answers depend on; names the block.
     """
     device = next((tensor.device for tensor in trained.parameters()), torch.device("cpu"))
-    initial.to(device).eval()
+    # In the memory order that training uses: otherwise sums, and what rounds them, may differ.
+    initial.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     load_into(initial, whole_state(trained), Path(source))
     images = answer_images(image_shape).to(device)
     wanted, found = _answers(trained, images), _answers(initial, images)
     for place, answers in wanted.items():
         tolerance = _RELATIVE * float(answers.abs().max())
-        if not torch.allclose(found[place], answers, rtol=0, atol=tolerance):
+        if not torch.allclose(found[place], answers, rtol=0, atol=tolerance, equal_nan=True):
             raise UsageError(
                 f"{source}: training changes something of {place.removesuffix(' answers')} that is "
                 "neither a parameter nor a buffer, so no checkpoint holds it",

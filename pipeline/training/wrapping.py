@@ -71,8 +71,8 @@ def wrapping(names: Iterable[str], wanted: Collection[str]) -> Wrapping | None:
             found |= dict.fromkeys(parts)
             example = example or name
     # From the front: what follows a word is looked for behind it as it then is.
-    parts = tuple(sorted(found, key=lambda part: len(part[0])))
-    return Wrapping(parts, example) if parts else None
+    ordered = tuple(sorted(found, key=lambda part: len(part[0])))
+    return Wrapping(ordered, example) if ordered else None
 
 
 def _around(words: list[str], wanted: Collection[str]) -> list[tuple[str, str]]:

@@ -365,7 +365,7 @@ class Odd(nn.Module):
         ("del teacher.embedder", "the teacher (Net) has no embedder"),
         (
             "teacher = nn.DataParallel(teacher)",
-            "the teacher (DataParallel) has no embedder, but what it wraps has",
+            "the teacher (DataParallel) has no blocks, but what it wraps has",
         ),
         ("teacher.blocks = None", "the teacher (Net) has no blocks"),
         ("teacher.blocks = nn.ModuleList()", "the teacher has no list of blocks"),

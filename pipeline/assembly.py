@@ -12,7 +12,7 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.ingest.source import source_content
+from pipeline.ingest.source import ModelSource
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
@@ -52,7 +52,13 @@ class Build:
 
 
 def assemble(
-    settings: Settings, out: Path, cache: Path, progress: Progress, *, jobs: int | None = None
+    settings: Settings,
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+    source: ModelSource | None = None,
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -62,16 +68,18 @@ def assemble(
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
+        source: of the profile's model, which several builds may share.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
     """
+    source = source or ModelSource(settings, progress)
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
         source_fingerprint(*_ROOMS),
-        source_content(settings),
+        source.content(),
         report_content(settings.schedule.load_times),
         versions(*_PACKAGES) | export_versions(settings),
         machine_kind(),
@@ -79,7 +87,7 @@ def assemble(
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
         return found
-    manifest, controls = _make(settings, out, cache, progress, jobs)
+    manifest, controls = _make(settings, source, out, cache, progress, jobs)
     write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
@@ -97,7 +105,12 @@ def _unchanged(record: Path, out: Path) -> Build | None:
 
 
 def _make(
-    settings: Settings, out: Path, cache: Path, progress: Progress, jobs: int | None
+    settings: Settings,
+    source: ModelSource,
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    jobs: int | None,
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
@@ -108,7 +121,7 @@ def _make(
     from pipeline.schedule.model import scheduled_model
 
     exporters = export_versions(settings)
-    scheduled = scheduled_model(settings, cache, progress)
+    scheduled = scheduled_model(settings, cache, progress, source=source)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])

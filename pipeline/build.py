@@ -34,6 +34,7 @@ def build(
     """
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
+    from pipeline.ingest.source import ModelSource
     from pipeline.progress import progress_for_terminal
     from pipeline.report.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backend, load_settings
@@ -41,11 +42,14 @@ def build(
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     progress = progress_for_terminal()
+    source = ModelSource(settings, progress)
     for name in names:
         target = out or Path("dist") / settings.name
         if len(names) > 1:
             target = target.with_name(f"{target.name}-{name}")
-        made = assemble(for_backend(settings, name), target, cache, progress, jobs=jobs)
+        made = assemble(
+            for_backend(settings, name), target, cache, progress, jobs=jobs, source=source
+        )
         print_bundle(made.bundle.manifest)
         print(
             f"{target} is {'built' if made.fresh else 'up to date'}; "

@@ -63,7 +63,9 @@ class FunctionSource:
             module = importlib.util.module_from_spec(spec)
             # Where pickle finds the classes that the file defines.
             sys.modules.setdefault(path.stem, module)
-            spec.loader.exec_module(module)
+            # Not by the loader, which runs the bytecode of an earlier text where the new one has
+            # its length and was written in the same second.
+            exec(compile(path.read_bytes(), path, "exec"), vars(module))
         else:
             self._file()
             module = importlib.import_module(self.module)

@@ -47,20 +47,31 @@ class ResNetSettings(Section):
 
 
 class VggSettings(Section):
-    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a 2x2 pooling.
+    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a pooling.
 
     Attributes:
         widths: channels of each block.
         depths: convolutions in each block.
+        pool_kernel, pool_stride: of the maximum pooling that ends each block, in pixels.
     """
 
     widths: tuple[Count, ...]
     depths: tuple[Count, ...]
+    pool_kernel: Annotated[int, Field(ge=1, le=64)] = 2
+    pool_stride: Annotated[int, Field(ge=1, le=64)] = 2
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         _require_one_of_each(self.widths, self.depths)
         return self
+
+    @property
+    def smallest_image(self) -> int:
+        """The least height and width that the poolings leave something of, in pixels."""
+        side = 1
+        for _ in self.widths:
+            side = (side - 1) * self.pool_stride + self.pool_kernel
+        return side
 
 
 class VitSettings(Section):
@@ -137,6 +148,19 @@ class VggModel(_Pair[VggSettings]):
     """A teacher and a student of the VGG family."""
 
     family: Literal["vgg"]
+
+    @model_validator(mode="after")
+    def _same_poolings(self) -> Self:
+        teacher, student = (
+            (network.pool_kernel, network.pool_stride) for network in (self.teacher, self.student)
+        )
+        if teacher != student:
+            raise ValueError(
+                f"pool_kernel and pool_stride are {teacher[0]} and {teacher[1]} in the teacher, "
+                f"{student[0]} and {student[1]} in the student: "
+                "blocks can be exchanged only where features have equal heights and widths"
+            )
+        return self
 
 
 class VitModel(_Pair[VitSettings]):

@@ -45,8 +45,13 @@ class Estimate:
 def paired_ratios(
     numerator: Mapping[int, float], denominator: Mapping[int, float]
 ) -> dict[int, float]:
-    """The ratio within each round that has both: what drifts from round to round cancels out."""
+    """The ratio within each round that has both: what drifts from round to round cancels out.
+
+    Empty where a denominator is 0: the rounds that are left would not stand for all.
+    """
     shared = sorted(numerator.keys() & denominator.keys())
+    if any(denominator[number] == 0 for number in shared):
+        return {}
     return {number: numerator[number] / denominator[number] for number in shared}
 
 

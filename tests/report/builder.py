@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.harness.samples import (
+    Inferences,
+    LatencySample,
+    Logits,
+    Predictions,
+    ProgressSample,
+    Runs,
+    StageLoad,
+    TtfiSample,
+)
 from pipeline.report.document import (
     BundleFacts,
     Context,
     Metric,
+    ParityResult,
     Report,
     StageResult,
     Validity,
     Verdict,
 )
+from pipeline.report.integrity import within_tolerance
 from pipeline.report.statistics import Estimate
 
 DEVICE = {
@@ -27,6 +39,25 @@ DEVICE = {
     "memory_bytes": 8_000_000_000,
     "extra": {},
 }
+HARNESS = {"engine": "executorch 1.5.1", "abi": "x86_64", "page_bytes": 4096, "cores_allowed": 2}
+BUNDLE = {
+    "name": "tiny",
+    "id": "ab" * 32,
+    "family": "resnet",
+    "blocks": 2,
+    "backend": "executorch",
+    "exporter": "executorch 1.5.1",
+    "precision": "fp32",
+    "threads": 1,
+    "bytes": 1,
+    "control_bytes": {"student": 1, "teacher": 1},
+}
+IMAGES = 1000
+TOLERANCE = 1e-4
+#: The stages that reports are about, and all programs.
+ROUTES = ("SS", "TT")
+PROGRAMS = ("stage-0", "stage-1", "student", "teacher")
+ROW = (1.0, -2.0)
 
 
 def metric(samples: Sequence[float], unit: str = "ms") -> Metric:
@@ -55,48 +86,99 @@ def report(
     verdict: Verdict = "valid",
     reasons: Sequence[str] = (),
     device: Mapping[str, Any] = DEVICE,
+    harness: Mapping[str, Any] = HARNESS,
+    max_rel: Mapping[str, float | None] | None = None,
+    **bundle: Any,
 ) -> Report:
-    stage = StageResult(
-        index=0,
-        route="SS",
-        load_bytes=1,
-        correct=9,
-        images=10,
-        top1=0.9,
-        low=0.6,
-        high=0.98,
-        host_correct=9,
-        differing=0,
-    )
-    bundle = BundleFacts(
-        name="tiny",
-        id="ab" * 32,
-        family="resnet",
-        blocks=2,
-        backend="executorch",
-        exporter="executorch 1.5.1",
-        precision="fp32",
-        threads=1,
-        bytes=1,
-        control_bytes={},
-    )
+    """A report that is right in everything but what is asked for.
+
+    Args:
+        metrics: all that it has.
+        verdict: its own.
+        reasons: of the verdict.
+        device: what it was measured on.
+        harness: what it was measured with.
+        max_rel: deviation of the programs named; None for NaN.
+        bundle: what differs from `BUNDLE`.
+    """
+    deviations = dict.fromkeys(PROGRAMS, 1e-6) | dict(max_rel or {})
     context = Context(
         created="2026-01-02T03:04:05+00:00",
         tool="0.1.0",
         device=dict(device),
-        harness={"engine": "executorch 1.5.1"},
+        harness=dict(harness),
         options={"rounds": 15},
         before={},
         after={},
         seconds=1.0,
     )
     return Report(
-        bundle=bundle,
+        bundle=BundleFacts.model_validate(BUNDLE | bundle),
         context=context,
         validity=Validity(verdict=verdict, reasons=tuple(reasons)),
-        stages=(stage,),
-        parity=(),
+        stages=tuple(stage(index, route) for index, route in enumerate(ROUTES)),
+        parity=tuple(parity(name, deviation) for name, deviation in deviations.items()),
         metrics=dict(metrics),
         ratios={},
-        runs={},
+        runs=runs(deviations),
+    )
+
+
+def stage(index: int, route: str) -> StageResult:
+    return StageResult(
+        index=index,
+        route=route,
+        load_bytes=1,
+        correct=900,
+        images=IMAGES,
+        top1=0.9,
+        low=0.88,
+        high=0.92,
+        host_correct=900,
+        differing=0,
+    )
+
+
+def parity(name: str, deviation: float | None) -> ParityResult:
+    return ParityResult(
+        name=name,
+        stage=int(name in ("stage-1", "teacher")),
+        max_abs=deviation,
+        max_rel=deviation,
+        tolerance=TOLERANCE,
+        passed=within_tolerance(deviation, TOLERANCE),
+    )
+
+
+def runs(deviations: Mapping[str, float | None]) -> Runs:
+    """What the programs said; NaN from those whose deviation is None."""
+    logits = [
+        Logits(name=name, stage=0, input=i, logits=(None, 1.0) if value is None and i else ROW)
+        for name, value in deviations.items()
+        for i in range(2)
+    ]
+    return Runs(
+        ttfi=(tuple(start(arm) for arm in ("pwl", "student", "teacher")),),
+        progress=((through(),),),
+        paced=(through(),),
+        latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in PROGRAMS),),
+        predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in (0, 1)),
+        logits=tuple(logits),
+    )
+
+
+def start(arm: str) -> TtfiSample:
+    numbers = dict.fromkeys(TtfiSample.model_fields, 1)
+    return TtfiSample.model_validate(
+        numbers | {"arm": arm, "state": "warm", "steady_ns": (1,), "logits": ROW}
+    )
+
+
+def through() -> ProgressSample:
+    load = dict.fromkeys(StageLoad.model_fields, 1)
+    numbers = dict.fromkeys(ProgressSample.model_fields, 1)
+    loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in (0, 1))
+    inferences = Inferences(begin_ns=(1, 2), duration_ns=(1, 1), stage=(0, 1))
+    return ProgressSample.model_validate(
+        numbers | {"state": "warm", "loads": loads, "inferences": inferences}
     )

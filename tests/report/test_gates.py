@@ -70,10 +70,13 @@ def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None
 
 
 def test_a_star_judges_every_metric_that_fits() -> None:
-    gates = GateFile(gate=(Gate(name="all", metric="accuracy.*", at_least=0.9),))
-    ours = report({"accuracy.0": metric([0.85]), "accuracy.1": metric([0.95])})
+    gates = GateFile(gate=(Gate(name="all", metric="first_*.1", at_least=0.9),))
+    ours = report({"first_after_swap_ms.1": metric([0.85]), "first_of_all.1": metric([0.95])})
     verdicts = {j.metric: j.verdict for j in judge(gates, ours, None)}
-    assert verdicts == {"accuracy.0": Verdict.REGRESSION, "accuracy.1": Verdict.PASS}
+    assert verdicts == {
+        "first_after_swap_ms.1": Verdict.REGRESSION,
+        "first_of_all.1": Verdict.PASS,
+    }
 
 
 BASELINE = {"metric": "time", "over": "baseline", "at_most": 1.1}

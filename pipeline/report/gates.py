@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 from pipeline.errors import ExitCode
 from pipeline.report.baseline import mismatches, stage_mismatch
 from pipeline.report.document import Metric, Report
-from pipeline.report.integrity import wrong_results
+from pipeline.report.integrity import parity_of, wrong_results
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.statistics import Estimate, significantly_greater
@@ -188,7 +188,7 @@ def _unknown(name: str, report: Report) -> str:
 
 def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Judgement:
     if name not in report.metrics:
-        return _error(gate, name, _missing(name, report))
+        return _missing(gate, name, report)
     metric = report.metrics[name]
     if gate.needs_baseline:
         return _against_baseline(gate, name, report, baseline)
@@ -206,12 +206,14 @@ def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Ju
     return _limit(gate, name, value)
 
 
-def _missing(name: str, report: Report) -> str:
-    """Why a metric that the report should have is not there."""
-    program = name.partition(".")[2]
-    if any(result.name == program and result.max_rel is None for result in report.parity):
-        return f"{program}: logits hold NaN or infinity"
-    return f"the report lacks {name}, although it is about that stage, arm or state"
+def _missing(gate: Gate, name: str, report: Report) -> Judgement:
+    """A metric that the report should have: NaN has none, and is never judged by what is left."""
+    kind, _, program = name.partition(".")
+    result = parity_of(report, program)
+    if kind.startswith("parity_") and result is not None and result.max_rel is None:
+        return Judgement(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
+    why = f"the report lacks {name}, although it is about that stage, arm or start state"
+    return _error(gate, name, why)
 
 
 def _shifted(value: Estimate, less: float) -> Estimate:

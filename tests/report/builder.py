@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import (
     Inferences,
+    Info,
     LatencySample,
     Logits,
     Predictions,
@@ -26,6 +28,7 @@ from pipeline.report.document import (
     Verdict,
 )
 from pipeline.report.integrity import within_tolerance
+from pipeline.report.metrics import metrics_of
 from pipeline.report.statistics import Estimate
 
 DEVICE = {
@@ -124,6 +127,36 @@ def report(
     )
 
 
+def measured(correct: int, host_correct: int, differing: int = 0) -> Report:
+    """A report with every metric, of a device that labels so many images rightly at each stage."""
+    stages = tuple(
+        stage(index, route).model_copy(
+            update={
+                "correct": correct,
+                "top1": correct / IMAGES,
+                "host_correct": host_correct,
+                "differing": differing,
+            }
+        )
+        for index, route in enumerate(ROUTES)
+    )
+    plain = report({})
+    found = runs(dict.fromkeys(PROGRAMS, 1e-6), states=("cold", "warm"))
+    campaign = Campaign(
+        info=Info.model_validate(dict.fromkeys(Info.model_fields, 1) | _WORDS),
+        ttfi=[list(samples) for samples in found.ttfi],
+        progress=[list(samples) for samples in found.progress],
+        paced=list(found.paced),
+        latency=[list(samples) for samples in found.latency],
+    )
+    metrics = metrics_of(campaign, stages, plain.parity, plain.bundle)
+    update = {"stages": stages, "runs": found, "metrics": metrics}
+    return Report.model_validate(plain.model_copy(update=update).model_dump())
+
+
+_WORDS = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x")
+
+
 def stage(index: int, route: str) -> StageResult:
     return StageResult(
         index=index,
@@ -150,7 +183,7 @@ def parity(name: str, deviation: float | None) -> ParityResult:
     )
 
 
-def runs(deviations: Mapping[str, float | None]) -> Runs:
+def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm",)) -> Runs:
     """What the programs said; NaN from those whose deviation is None."""
     logits = [
         Logits(name=name, stage=0, input=i, logits=(None, 1.0) if value is None and i else ROW)
@@ -158,27 +191,27 @@ def runs(deviations: Mapping[str, float | None]) -> Runs:
         for i in range(2)
     ]
     return Runs(
-        ttfi=(tuple(start(arm) for arm in ("pwl", "student", "teacher")),),
-        progress=((through(),),),
-        paced=(through(),),
+        ttfi=(tuple(start(arm, each) for each in states for arm in ("pwl", "student", "teacher")),),
+        progress=(tuple(through(each) for each in states),),
+        paced=(through("warm"),),
         latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in PROGRAMS),),
         predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in (0, 1)),
         logits=tuple(logits),
     )
 
 
-def start(arm: str) -> TtfiSample:
+def start(arm: str, state: str) -> TtfiSample:
     numbers = dict.fromkeys(TtfiSample.model_fields, 1)
     return TtfiSample.model_validate(
-        numbers | {"arm": arm, "state": "warm", "steady_ns": (1,), "logits": ROW}
+        numbers | {"arm": arm, "state": state, "steady_ns": (1,), "logits": ROW}
     )
 
 
-def through() -> ProgressSample:
+def through(state: str) -> ProgressSample:
     load = dict.fromkeys(StageLoad.model_fields, 1)
     numbers = dict.fromkeys(ProgressSample.model_fields, 1)
     loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in (0, 1))
     inferences = Inferences(begin_ns=(1, 2), duration_ns=(1, 1), stage=(0, 1))
     return ProgressSample.model_validate(
-        numbers | {"state": "warm", "loads": loads, "inferences": inferences}
+        numbers | {"state": state, "loads": loads, "inferences": inferences}
     )

@@ -57,9 +57,8 @@ BUNDLE = {
 }
 IMAGES = 1000
 TOLERANCE = 1e-4
-#: The stages that reports are about, and all programs.
+#: The stages that reports are about, unless they are given others.
 ROUTES = ("SS", "TT")
-PROGRAMS = ("stage-0", "stage-1", "student", "teacher")
 ROW = (1.0, -2.0)
 
 
@@ -91,6 +90,7 @@ def report(
     device: Mapping[str, Any] = DEVICE,
     harness: Mapping[str, Any] = HARNESS,
     max_rel: Mapping[str, float | None] | None = None,
+    routes: Sequence[str] = ROUTES,
     **bundle: Any,
 ) -> Report:
     """A report that is right in everything but what is asked for.
@@ -102,9 +102,10 @@ def report(
         device: what it was measured on.
         harness: what it was measured with.
         max_rel: deviation of the programs named; None for NaN.
+        routes: its stages.
         bundle: what differs from `BUNDLE`.
     """
-    deviations = dict.fromkeys(PROGRAMS, 1e-6) | dict(max_rel or {})
+    deviations = dict.fromkeys(programs(len(routes)), 1e-6) | dict(max_rel or {})
     context = Context(
         created="2026-01-02T03:04:05+00:00",
         tool="0.1.0",
@@ -119,7 +120,7 @@ def report(
         bundle=BundleFacts.model_validate(BUNDLE | bundle),
         context=context,
         validity=Validity(verdict=verdict, reasons=tuple(reasons)),
-        stages=tuple(stage(index, route) for index, route in enumerate(ROUTES)),
+        stages=tuple(stage(index, route) for index, route in enumerate(routes)),
         parity=tuple(parity(name, deviation) for name, deviation in deviations.items()),
         metrics=dict(metrics),
         ratios={},
@@ -141,7 +142,7 @@ def measured(correct: int, host_correct: int, differing: int = 0) -> Report:
         for index, route in enumerate(ROUTES)
     )
     plain = report({})
-    found = runs(dict.fromkeys(PROGRAMS, 1e-6), states=("cold", "warm"))
+    found = runs(dict.fromkeys(programs(2), 1e-6), states=("cold", "warm"))
     campaign = Campaign(
         info=Info.model_validate(dict.fromkeys(Info.model_fields, 1) | _WORDS),
         ttfi=[list(samples) for samples in found.ttfi],
@@ -175,12 +176,16 @@ def stage(index: int, route: str) -> StageResult:
 def parity(name: str, deviation: float | None) -> ParityResult:
     return ParityResult(
         name=name,
-        stage=int(name in ("stage-1", "teacher")),
+        stage=int(name.removeprefix("stage-")) if name.startswith("stage-") else 0,
         max_abs=deviation,
         max_rel=deviation,
         tolerance=TOLERANCE,
         passed=within_tolerance(deviation, TOLERANCE),
     )
+
+
+def programs(stages: int) -> list[str]:
+    return [*(f"stage-{index}" for index in range(stages)), "student", "teacher"]
 
 
 def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm",)) -> Runs:
@@ -190,12 +195,13 @@ def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm"
         for name, value in deviations.items()
         for i in range(2)
     ]
+    stages = len(deviations) - 2
     return Runs(
         ttfi=(tuple(start(arm, each) for each in states for arm in ("pwl", "student", "teacher")),),
-        progress=(tuple(through(each) for each in states),),
-        paced=(through("warm"),),
-        latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in PROGRAMS),),
-        predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in (0, 1)),
+        progress=(tuple(through(each, stages) for each in states),),
+        paced=(through("warm", stages),),
+        latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in deviations),),
+        predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in range(stages)),
         logits=tuple(logits),
     )
 
@@ -207,11 +213,12 @@ def start(arm: str, state: str) -> TtfiSample:
     )
 
 
-def through(state: str) -> ProgressSample:
+def through(state: str, stages: int) -> ProgressSample:
     load = dict.fromkeys(StageLoad.model_fields, 1)
     numbers = dict.fromkeys(ProgressSample.model_fields, 1)
-    loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in (0, 1))
-    inferences = Inferences(begin_ns=(1, 2), duration_ns=(1, 1), stage=(0, 1))
+    order = tuple(range(stages))
+    loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in order)
+    inferences = Inferences(begin_ns=order, duration_ns=(1,) * stages, stage=order)
     return ProgressSample.model_validate(
         numbers | {"state": state, "loads": loads, "inferences": inferences}
     )

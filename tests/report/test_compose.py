@@ -18,13 +18,11 @@ from pipeline.harness.samples import (
     LatencySample,
     Logits,
     Predictions,
-    ProgressSample,
-    StageLoad,
     TtfiSample,
 )
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
-from tests.report.builder import DEVICE, HARNESS, start
+from tests.report.builder import DEVICE, HARNESS, start, through
 
 STATE = {
     **dict.fromkeys(("busy_share", "load_1min", "memory_available_kb"), None),
@@ -61,15 +59,15 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
         )
         for name, k in programs.items()
     }
-    through = _through(len(stages))
+    run = through("warm", len(stages))
     numbers = dict.fromkeys(Info.model_fields, 1)
     words = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x")
     answers = {"pwl": "stage-0", "student": "student", "teacher": "teacher"}
     return Campaign(
         info=Info.model_validate(numbers | words),
         ttfi=[[_start(arm, golden[name][0]) for arm, name in answers.items()]],
-        progress=[[through]],
-        paced=[through],
+        progress=[[run]],
+        paced=[run],
         latency=[[LatencySample(name=name, steady_ns=(1,)) for name in programs]],
         predictions=[
             Predictions(stage=k, predictions=tuple(int(label) for label in expected[k]))
@@ -85,20 +83,6 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
 
 def _start(arm: str, logits: np.ndarray) -> TtfiSample:  # type: ignore[type-arg]
     return start(arm, "warm").model_copy(update={"logits": tuple(map(float, logits))})
-
-
-def _through(stages: int) -> ProgressSample:
-    load = dict.fromkeys(StageLoad.model_fields, 1)
-    inferences = {
-        "begin_ns": list(range(stages)),
-        "duration_ns": [1] * stages,
-        "stage": list(range(stages)),
-    }
-    numbers = dict.fromkeys(ProgressSample.model_fields, 1)
-    loads = [load | {"stage": k} for k in range(stages)]
-    return ProgressSample.model_validate(
-        numbers | {"state": "warm", "loads": loads, "inferences": inferences}
-    )
 
 
 @pytest.fixture

@@ -209,7 +209,11 @@ def test_an_accuracy_far_below_the_host_s_fails(name: str) -> None:
 
 WHOLE = measured(900, 900)
 #: One metric of each kind: the last stage's, arm's or start state's.
-ONE_OF_EACH = {name.partition(".")[0]: name for name in sorted(expected_metrics(WHOLE))}
+ONE_OF_EACH = {
+    name.partition(".")[0]: name
+    for name in sorted(expected_metrics(WHOLE))
+    if not name.startswith("latency_during_load_ms")  # takes more inferences than it has
+}
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH.values())
@@ -242,10 +246,9 @@ def test_a_ratio_over_a_metric_that_is_zero_in_some_round_is_an_error() -> None:
 
 
 def test_the_samples_decide_and_not_what_is_said_of_them() -> None:
-    said = metric(around(10.0)).model_copy(update={"median": 9.95, "low": 9.92, "high": 9.96})
-    assert decide({"metric": "time", "at_most": 9.97}, report({"time": said})).verdict is (
-        Verdict.INCONCLUSIVE
-    )
+    said = metric(around(10.0)).model_copy(update={"low": 10.0, "high": 10.0})
+    judgement = decide({"metric": "time", "at_most": 10.001}, report({"time": said}))
+    assert judgement.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-inf"])

@@ -15,7 +15,8 @@ def check(
     report: Annotated[Path, typer.Argument(help="report.json to judge.")],
     gates: Annotated[Path, typer.Option(help="Gates, such as profiles/gates/release.toml.")],
     baseline: Annotated[
-        Path | None, typer.Option(help="report.json of the last release on the same device.")
+        Path | None,
+        typer.Option(help="report.json of the last release, of the same model on the same device."),
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary here.")] = None,
@@ -23,8 +24,10 @@ def check(
     """Judges a report by gates.
 
     Exit status: 0 all pass; 1 a regression; 2 wrong usage; 3 something could not be judged;
-    4 a damaged report, or a gate with `integrity = true` failed (parity); 5 inconclusive.
+    4 a damaged report, wrong results (NaN, parity, labels), in the baseline too, or a gate with
+    `integrity = true` failed; 5 inconclusive.
     """
+    from pipeline.errors import UsageError
     from pipeline.files import write_text
     from pipeline.report.document import load_report
     from pipeline.report.gates import GateFile, exit_code, judge
@@ -33,6 +36,12 @@ def check(
     from pipeline.section import load_toml
 
     limits = load_toml(gates, GateFile)
+    if baseline and not any(gate.needs_baseline for gate in limits.gate):
+        raise UsageError(
+            f"{gates}: no gate compares with the baseline {baseline}",
+            'leave --baseline out, or add gates with over = "baseline", as in '
+            "profiles/gates/release.toml",
+        )
     judged = load_report(report)
     judgements = judge(limits, judged, load_report(baseline) if baseline else None)
     print_judgements(judgements)

@@ -38,11 +38,13 @@ def profile(
     """Measures a bundle on a device, interleaved with its control arms.
 
     Writes report.json (every sample), report.html (one page with plots) and curve.svg, and prints
-    the tables.
+    the tables. Exit status 4 where results are wrong: the report is written, its validity is
+    `invalid`.
     """
     from pipeline.errors import UsageError
     from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
     from pipeline.progress import progress_for_terminal
+    from pipeline.report.integrity import require_right_results
     from pipeline.report.table import print_report
 
     options = ProfileOptions(
@@ -61,6 +63,7 @@ def profile(
     write_report(report, folder)
     print_report(report)
     print(f"{folder}/report.html shows it\n{folder}/report.json holds every sample")
+    require_right_results(report, folder)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,13 @@ from pipeline.errors import UsageError
 
 
 class Section(BaseModel):
-    """A table of a TOML file: immutable, and closed to keys that it does not know."""
+    """A table of a file: immutable, closed to keys that it does not know, its numbers finite.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    TOML has words for NaN and infinity, Python's JSON reader takes them, and no limit or comparison
+    means anything with them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)

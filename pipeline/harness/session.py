@@ -27,6 +27,7 @@ from pipeline.section import Section
 S = TypeVar("S", bound=Section)
 Line = dict[str, Any]
 
+_NOT_FINITE = "not-finite"
 _DEPLOY_AGAIN = "run the command again, which deploys what is damaged anew"
 #: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
 #: to do about them.
@@ -34,6 +35,7 @@ _INTEGRITY = {
     "damaged": _DEPLOY_AGAIN,
     "missing": _DEPLOY_AGAIN,
     "invalid-plan": _DEPLOY_AGAIN,
+    _NOT_FINITE: "do not ship the bundle; measure it elsewhere to see which side is at fault",
     "incompatible": "build the bundle for this runtime, or measure with a runtime that it is for",
 }
 
@@ -87,16 +89,23 @@ class HarnessSession:
         return [self._typed(line, LatencySample) for line in self._lines(lines, "latency")]
 
     def accuracy(self) -> list[Predictions]:
-        """What every stage says about the evaluation images."""
-        lines = self._lines(self.run("accuracy"), "predictions")
+        """What every stage says about the evaluation images, `NO_LABEL` included."""
+        lines = self._lines(self.run("accuracy", tolerated=_NOT_FINITE), "predictions")
         return [self._typed(line, Predictions) for line in lines]
 
     def parity(self) -> list[Logits]:
-        """What every stage and control makes of the golden inputs."""
-        return [self._typed(line, Logits) for line in self._lines(self.run("parity"), "logits")]
+        """What every stage and control makes of the golden inputs, NaN and infinity included."""
+        lines = self._lines(self.run("parity", tolerated=_NOT_FINITE), "logits")
+        return [self._typed(line, Logits) for line in lines]
 
-    def run(self, task: str, *flags: str) -> list[Line]:
+    def run(self, task: str, *flags: str, tolerated: str | None = None) -> list[Line]:
         """Runs a task and returns its lines, the closing one left out.
+
+        Args:
+            task: of the harness.
+            flags: of the task.
+            tolerated: code of an error that comes after all lines were printed and is theirs to
+                tell; any other one is raised.
 
         Raises:
             NotColdError: a cold start was asked for and cannot be had.
@@ -108,20 +117,21 @@ class HarnessSession:
         argv += ["--plan", str(self.deployment.plan), *flags]
         done = self._device.run(argv, deadline_s=self._deadline_s)
         lines = self._parse(task, done)
-        for line in lines:
-            if line["event"] == "error":
+        errors = [line for line in lines if line["event"] == "error"]
+        for line in errors:
+            if line.get("code") != tolerated:
                 self._refused(task, str(line.get("code")), str(line.get("message")))
-        if done.returncode != 0:
+        if done.returncode != 0 and not errors:
             raise DeviceError(
                 f"harness task {task} on {self._device.spec} {_ending(done)}",
                 f"its last words: {_tail(done) or 'none'}",
             )
-        if not lines or lines[-1] != {"event": "end", "ok": 1, "nonce": nonce}:
+        if not lines or lines[-1] != {"event": "end", "ok": 0 if errors else 1, "nonce": nonce}:
             raise DeviceError(
                 f"the output of harness task {task} on {self._device.spec} is cut short",
                 "run it again; if it stays so, the device kills the process or drops output",
             )
-        return lines[:-1]
+        return [line for line in lines[:-1] if line not in errors]
 
     def _state(self, state: State) -> list[str]:
         caching = self.deployment.caching if state == "cold-cached" else ()
@@ -171,8 +181,10 @@ class HarnessSession:
             return kind.model_validate(line)
         except ValidationError as error:
             raise DeviceError(
-                f"the harness on {self._device.spec} is of another version: {error}",
-                "build the harness package with this release",
+                f"the harness on {self._device.spec} is of another version, or printed what cannot "
+                f"be: {error}",
+                "build the harness package with this release; if it is of this release, what it "
+                "printed is a fault to report",
             ) from None
 
 

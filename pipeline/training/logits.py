@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.errors import UsageError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.files import replacing
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -85,12 +85,19 @@ def route_logits(
 
     Raises:
         UsageError: a route has another number of blocks than the model.
+        IntegrityError: logits hold NaN or infinity.
     """
     found: dict[str, npt.NDArray[np.float32]] = {}
     with progress.task("logits", total=len(routes)) as task, torch.no_grad():
         for route in routes:
             batches = [model(batch, route) for batch in torch.split(inputs, _BATCH)]
-            found[str(route)] = torch.cat(batches).numpy()
+            logits = torch.cat(batches)
+            if lost := int((~logits.isfinite()).any(dim=1).sum()):
+                raise IntegrityError(
+                    f"route {route} gives NaN or infinity for {lost} of {len(logits)} images",
+                    "look for NaN in the weights, or for values that overflow float32",
+                )
+            found[str(route)] = logits.numpy()
             task.advance(1, str(route))
     return found
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -12,7 +12,7 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.errors import DeviceError, IntegrityError, UsageError
-from pipeline.harness.deploy import Deployment, deploy
+from pipeline.harness.deploy import Installation, Payload, deploy
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
@@ -36,8 +36,13 @@ def controls(either_bundle: Bundle) -> Controls:
     return open_controls(control_folder(either_bundle.root), either_bundle.manifest)
 
 
-def bring(device: Device, package: Package, bundle: Bundle, controls: Controls) -> Deployment:
-    return deploy(device, package, bundle, controls, control_folder(bundle.root), Silent())
+def bring(device: Device, package: Package, bundle: Bundle, controls: Controls) -> Installation:
+    payload = Payload(bundle, controls, control_folder(bundle.root))
+    return deploy(device, package, [payload], Silent())
+
+
+def plan_of(installation: Installation) -> PurePosixPath:
+    return installation.deployments[0].plan
 
 
 def suffix(bundle: Bundle) -> str:
@@ -52,9 +57,9 @@ def names(device: Device) -> set[str]:
 def test_a_deployed_harness_runs(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    deployment = bring(device, harness_package, either_bundle, controls)
-    assert deployment.pushed > 0
-    info = HarnessSession(device, deployment).info()
+    installation = bring(device, harness_package, either_bundle, controls)
+    assert installation.pushed > 0
+    info = HarnessSession(device, installation.deployments[0]).info()
     assert info.abi == harness_package.description.abi
 
 
@@ -70,7 +75,7 @@ def test_only_what_was_damaged_on_the_device_is_pushed_again(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
     first = bring(device, harness_package, either_bundle, controls)
-    unit = first.plan.parent / "bundle" / "units" / f"teacher-1{suffix(either_bundle)}"
+    unit = plan_of(first).parent / "bundle" / "units" / f"teacher-1{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo damage >> {unit}"], deadline_s=30)
     again = bring(device, harness_package, either_bundle, controls)
     assert again.pushed == 1
@@ -80,7 +85,7 @@ def test_what_an_earlier_bundle_left_is_removed(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
     first = bring(device, harness_package, either_bundle, controls)
-    stale = first.plan.parent / "bundle" / "units" / f"teacher-9{suffix(either_bundle)}"
+    stale = plan_of(first).parent / "bundle" / "units" / f"teacher-9{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo stale > {stale}"], deadline_s=30)
     bring(device, harness_package, either_bundle, controls)
     assert f"teacher-9{suffix(either_bundle)}" not in names(device)

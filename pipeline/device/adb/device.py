@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
+from pipeline.device.adb.lock import AdbLock
 from pipeline.device.adb.shell import ShellCommand, kill_group
 from pipeline.device.base import (
     Completed,
@@ -23,6 +24,7 @@ from pipeline.device.closing import Closing
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size, partial_name, read_blocks, store
 from pipeline.errors import DeviceError
+from pipeline.locks import LOCK_NAME, holder_text
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 
@@ -190,6 +192,9 @@ class AdbDevice(Closing):
         # Closed here, not whenever it is collected: it speaks to the device as it ends.
         with contextlib.closing(sync.fetch_file(self._link(), str(source))) as blocks:
             store(blocks, target, size=size, sha256=digest, progress=progress)
+
+    def lock(self) -> AdbLock:
+        return AdbLock(self._spec, self._dial(), self.workdir / LOCK_NAME, holder_text())
 
     def close(self) -> None:
         self._current.close()

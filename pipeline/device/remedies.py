@@ -21,7 +21,7 @@ def remedy_for(reason: str, path: PurePath, spec: str = "") -> str:
 
 
 def _elsewhere(spec: str) -> str:
-    return "; or use another folder, as local:FOLDER" if spec.startswith("local") else ""
+    return "; or use another folder, with --device local:FOLDER" if spec[:5] == "local" else ""
 
 
 _REMEDIES = (
@@ -41,6 +41,12 @@ _REMEDIES = (
         "something else has the name of {path} or of a folder above it: rename or remove that "
         "{where}",
     ),
+    (("No such file", "no such file"), "name a file that is there; {path} is not, {where}"),
     (("File name too long",), "give it a shorter name: that of {path} is too long {where}"),
+    (
+        ("it arrived as",),
+        "let nothing else write to {path} {where}; if nothing does, its storage fails, or the "
+        "connection changes bytes",
+    ),
     (("Input/output error",), "the storage of {path} {where} fails: check it, or replace it"),
 )

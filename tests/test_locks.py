@@ -40,9 +40,12 @@ class Ends(Silent):
 
 def test_a_folder_that_another_run_writes_is_refused_with_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    with holder("folder", folder) as other, pytest.raises(BusyError) as caught:
-        with writing_folder(folder, ANOTHER):
-            pytest.fail("both are in")
+    with (
+        holder("folder", folder) as other,
+        pytest.raises(BusyError) as caught,
+        writing_folder(folder, ANOTHER),
+    ):
+        pytest.fail("both are in")
     assert caught.value.code is ExitCode.DEVICE
     who = f"{getpass.getuser()}@{socket.gethostname()}, process {other.pid}, since "
     assert f"{folder} is in use by {who}" in caught.value.what
@@ -51,9 +54,12 @@ def test_a_folder_that_another_run_writes_is_refused_with_its_name(tmp_path: Pat
 
 
 def test_a_bundle_that_another_run_builds_is_refused(tmp_path: Path) -> None:
-    with holder("replaced", tmp_path / "bundle"), pytest.raises(BusyError, match="bundle is in"):
-        with replacing_place(tmp_path / "bundle", ANOTHER):
-            pytest.fail("both are in")
+    with (
+        holder("replaced", tmp_path / "bundle"),
+        pytest.raises(BusyError, match="bundle is in use"),
+        replacing_place(tmp_path / "bundle", ANOTHER),
+    ):
+        pytest.fail("both are in")
 
 
 def test_a_cache_in_use_is_waited_for_with_a_message(tmp_path: Path) -> None:

@@ -73,17 +73,20 @@ def test_something_else_in_the_lock_s_place_is_named(device: Device, kind: str) 
 
 
 def test_the_process_that_the_remedy_names_ends_the_lock(loopback_device: str) -> None:
-    with connect(loopback_device) as first, connect(loopback_device) as second:
-        with first.lock() as lock:
-            with pytest.raises(BusyError) as caught:
-                second.lock()
-            kill = re.search(r"`adb shell (kill \d+)`", caught.value.remedy)
-            assert kill is not None
-            assert second.run(kill[1].split(), deadline_s=10).returncode == 0
-            with second.lock():
-                pass
-            with pytest.raises(DeviceError, match="was lost"):
-                lock.require()
+    with (
+        connect(loopback_device) as first,
+        connect(loopback_device) as second,
+        first.lock() as lock,
+    ):
+        with pytest.raises(BusyError) as caught:
+            second.lock()
+        kill = re.search(r"`adb shell (kill \d+)`", caught.value.remedy)
+        assert kill is not None
+        assert second.run(kill[1].split(), deadline_s=10).returncode == 0
+        with second.lock():
+            pass
+        with pytest.raises(DeviceError, match="was lost"):
+            lock.require()
 
 
 def test_a_device_without_flock_is_refused() -> None:

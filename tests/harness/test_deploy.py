@@ -92,6 +92,134 @@ def test_what_an_earlier_bundle_left_is_removed(
     assert f"teacher-1{suffix(either_bundle)}" in names(device)
 
 
+def test_bundles_of_both_backends_run_in_either_order(
+    device: Device, harness_package: Package, built_bundle: Bundle, litert_bundle: Bundle
+) -> None:
+    """What one of them has is not stale for the other: libLiteRt.so, weight caches, controls."""
+    payloads = [
+        Payload(bundle, open_controls(control_folder(bundle.root), bundle.manifest), root)
+        for bundle in (litert_bundle, built_bundle)
+        for root in [control_folder(bundle.root)]
+    ]
+    for order in (payloads, payloads[::-1]):
+        installation = deploy(device, harness_package, order, Silent())
+        sessions = [HarnessSession(device, one) for one in installation.deployments]
+        engines = [session.info().engine.partition(" ")[0] for session in sessions]
+        assert engines == [payload.bundle.manifest.backend.name for payload in order]
+        for session in sessions:
+            session.fill_caches(["pwl", "teacher"])
+    again = deploy(device, harness_package, payloads, Silent())
+    assert again.pushed == 0
+    caches = device.run(["find", str(device.workdir / "caches"), "-type", "f"], deadline_s=30)
+    programs = sum(len(payload.bundle.manifest.artefacts) + 1 for payload in payloads)
+    assert len(caches.stdout.splitlines()) == programs
+
+
+@pytest.mark.parametrize("mode", ["644", "000"])
+def test_a_program_that_may_not_be_executed_any_more_is_repaired(
+    device: Device, harness_package: Package, built_bundle: Bundle, mode: str
+) -> None:
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    first = bring(device, harness_package, built_bundle, controls)
+    (program,) = [one for one in first.deployments[0].command if one.endswith("pwl_harness")]
+    loader = first.deployments[0].command[0]
+    assert device.run(["chmod", mode, program, loader], deadline_s=30).returncode == 0
+    again = bring(device, harness_package, built_bundle, controls)
+    assert again.pushed == len({program, loader})
+    assert HarnessSession(device, again.deployments[0]).info()
+
+
+def test_a_program_that_can_never_be_executed_there_is_told(
+    device: Device,
+    harness_package: Package,
+    built_bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on storage that is mounted noexec."""
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    monkeypatch.setattr("pipeline.harness.deploy.not_executable", lambda device, paths: {*paths})
+    with pytest.raises(DeviceError, match="cannot be executed") as caught:
+        bring(device, harness_package, built_bundle, controls)
+    assert "noexec" in caught.value.remedy
+
+
+#: Put in a file's or a folder's place, whose path is $1.
+INTRUDERS = {
+    "folder for a file": 'rm "$1/plan"; mkdir "$1/plan"; touch "$1/plan/x"',
+    "link for a file": 'mv "$1/plan" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/plan"',
+    "link for a folder": 'mv "$1/bundle" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/bundle"',
+    "link for all": 'mv "$1" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1"',
+    "file for a folder": 'rm -r "$1/bundle"; touch "$1/bundle"',
+    "file for all": 'rm -r "$1"; touch "$1"',
+    "pipe": 'rm "$1/plan"; mkfifo "$1/plan"',
+    "odd names": """touch "$1/a
+b" "$1/-rf" "$1/ "; mkdir "$1/empty" """,
+}
+
+
+@pytest.mark.parametrize("intruder", INTRUDERS.values(), ids=INTRUDERS.keys())
+def test_what_is_in_the_place_of_a_file_or_folder_is_replaced(
+    tmp_path: Path, harness_package: Package, built_bundle: Bundle, intruder: str
+) -> None:
+    device = connect(f"local:{tmp_path}")
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    home = plan_of(bring(device, harness_package, built_bundle, controls)).parent
+    elsewhere = home.parent / "elsewhere"
+    done = device.run(["sh", "-ec", intruder, "sh", str(home)], deadline_s=30)
+    assert done.returncode == 0, done.stderr
+    before = listing(device, elsewhere)
+    again = bring(device, harness_package, built_bundle, controls)
+    assert HarnessSession(device, again.deployments[0]).parity()
+    assert listing(device, elsewhere) == before
+    links = device.run(["find", str(home), "-type", "l"], deadline_s=30)
+    assert (links.returncode, links.stdout) == (0, b"")
+
+
+def listing(device: Device, folder: PurePosixPath) -> bytes:
+    script = '[ ! -e "$1" ] || find "$1" -type f -exec sha256sum {} +'
+    return device.run(["sh", "-c", script, "sh", str(folder)], deadline_s=30).stdout
+
+
+def test_what_changes_on_the_device_after_it_was_deployed_is_seen(
+    device: Device, harness_package: Package, built_bundle: Bundle
+) -> None:
+    """The images and their size stay right, so that nothing else would see it."""
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    installation = bring(device, harness_package, built_bundle, controls)
+    installation.require_unchanged(device)
+    images = plan_of(installation).parent / "bundle" / built_bundle.manifest.evaluation.images.path
+    spoil = f"printf X | dd of={images} conv=notrunc 2>/dev/null"
+    assert device.run(["sh", "-c", spoil], deadline_s=30).returncode == 0
+    with pytest.raises(IntegrityError, match=r"1 files? changed .*images\.u8"):
+        installation.require_unchanged(device)
+
+
+def test_a_harness_whose_plan_was_replaced_gives_no_samples(
+    device: Device, harness_package: Package, built_bundle: Bundle
+) -> None:
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    deployment = bring(device, harness_package, built_bundle, controls).deployments[0]
+    change = f"sed -i 's/^threads .*/threads 2/' {deployment.plan}"
+    assert device.run(["sh", "-c", change], deadline_s=30).returncode == 0
+    session = HarnessSession(device, deployment)
+    for task in (session.info, session.accuracy, lambda: session.ttfi("pwl", "warm", 0)):
+        with pytest.raises(IntegrityError, match="measured something else than was deployed"):
+            task()
+
+
+def test_two_contents_of_one_place_are_refused(
+    device: Device, harness_package: Package, built_bundle: Bundle, tmp_path: Path
+) -> None:
+    root = control_folder(built_bundle.root)
+    controls = open_controls(root, built_bundle.manifest)
+    student, *others = controls.arms
+    changed = student.model_copy(update={"sha256": "0" * 64})
+    other = controls.model_copy(update={"arms": (changed, *others)})
+    payloads = [Payload(built_bundle, each, root) for each in (controls, other)]
+    with pytest.raises(UsageError, match="overwrite each other on the device"):
+        deploy(device, harness_package, payloads, Silent())
+
+
 def test_a_file_that_changed_since_it_was_verified_is_not_deployed(
     device: Device, harness_package: Package, bundle_copy: Path
 ) -> None:

@@ -102,7 +102,7 @@ class AdbLock(DeviceLock):
             answer = error.what
         if answer != "held":
             raise DeviceError(
-                f"the lock on {self._spec} was lost while it was used, so that another run may "
+                f"the lock on {self._spec} was lost while it was in use, so that another run may "
                 f"have worked there: {answer or 'its program has ended'}",
                 "run again, and let nothing remove files below the pipeline's folder meanwhile",
             )

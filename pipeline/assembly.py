@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.ingest.source import ModelSource
+from pipeline.locks import replacing_place, using_folder
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
@@ -73,6 +74,7 @@ def assemble(
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
+        BusyError: another run builds into `out`. One that uses `cache` is waited for.
     """
     source = source or ModelSource(settings, progress)
     key = fingerprint(
@@ -87,8 +89,13 @@ def assemble(
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
         return found
-    manifest, controls = _make(settings, source, out, cache, progress, jobs)
-    write_text(record, json.dumps({"bundle": manifest.id}))
+    with (
+        replacing_place(out, "name another with --out"),
+        replacing_place(control_folder(out), "name another with --out"),
+        using_folder(cache, "name another with --cache", progress),
+    ):
+        manifest, controls = _make(settings, source, out, cache, progress, jobs)
+        write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
 

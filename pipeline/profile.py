@@ -42,6 +42,7 @@ def profile(
     `invalid`.
     """
     from pipeline.errors import UsageError
+    from pipeline.locks import writing_folder
     from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
     from pipeline.progress import progress_for_terminal
     from pipeline.report.integrity import require_right_results
@@ -59,8 +60,9 @@ def profile(
     folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is there already, and no folder", "name another with --out")
-    report = measure(bundle, options, progress_for_terminal())
-    write_report(report, folder)
+    with writing_folder(folder, "name another with --out"):
+        report = measure(bundle, options, progress_for_terminal())
+        write_report(report, folder)
     print_report(report)
     print(f"{folder}/report.html shows it\n{folder}/report.json holds every sample")
     require_right_results(report, folder)

@@ -13,19 +13,23 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.errors import DeviceError, UsageError
+from pipeline.errors import DeviceError, IntegrityError, UsageError
 from pipeline.files import replacing_folder, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.harness.package import DESCRIPTION, Package, PackageDescription, PackagedFile
+from pipeline.locks import using_folder
 from pipeline.progress import Progress
 
 _ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 _SOURCES = Path(__file__).parents[2] / "android_harness"
+_PACKAGE, _RECORD = "package", "built.json"
 _STEP = re.compile(r"^\[(\d+)/(\d+)\]")
 
 
 def build_for_host(folder: Path, progress: Progress, litert_library: Path | None = None) -> Package:
     """The harness for this machine, built in `folder` unless nothing changed since the last time.
+
+    Another run that builds in the same folder is waited for.
 
     Args:
         folder: where it is built and packed.
@@ -36,8 +40,6 @@ def build_for_host(folder: Path, progress: Progress, litert_library: Path | None
         UsageError: the C++ sources, a compiler, CMake or Ninja are missing.
         DeviceError: the build failed; the compiler's words are in the message.
     """
-    package = folder / "package"
-    record = folder / "built.json"
     key = fingerprint(
         [(str(path.relative_to(_SOURCES)), sha256_of(path)) for path in _source_files()],
         version("executorch"),
@@ -45,15 +47,24 @@ def build_for_host(folder: Path, progress: Progress, litert_library: Path | None
         platform.machine(),
         _compiler(),
     )
+    if not _is_built(folder, key):
+        with using_folder(folder, "build in another folder, with --work", progress):
+            if not _is_built(folder, key):  # not even by a run that was waited for
+                program = _compile(folder / "cmake", progress)
+                _collect(program, folder / _PACKAGE)
+                write_text(folder / _RECORD, json.dumps({"key": key}))
+    return Package(folder / _PACKAGE, litert_library)
+
+
+def _is_built(folder: Path, key: str) -> bool:
+    """Whether a whole package of that key is there."""
     try:
-        if json.loads(record.read_text(encoding="utf-8")) == {"key": key}:
-            return Package(package, litert_library)
-    except (OSError, ValueError, UsageError):
-        pass  # never built, or incomplete
-    program = _compile(folder / "cmake", progress)
-    _collect(program, package)
-    write_text(record, json.dumps({"key": key}))
-    return Package(package, litert_library)
+        if json.loads((folder / _RECORD).read_text(encoding="utf-8")) != {"key": key}:
+            return False
+        Package(folder / _PACKAGE)
+    except (OSError, ValueError, UsageError, IntegrityError):
+        return False
+    return True
 
 
 def configure_command(build: Path, *options: str) -> list[str]:
@@ -80,8 +91,12 @@ def _installed(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def tool(name: str) -> str:
+def tool(name: str, remedy: str = "pip install 'cmake>=3.28' ninja") -> str:
     """The path of a build tool, preferring the one installed beside this Python.
+
+    Args:
+        name: of the tool.
+        remedy: how it is installed.
 
     Raises:
         UsageError: it is not installed.
@@ -89,7 +104,7 @@ def tool(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise UsageError(f"{name} is not installed", "pip install 'cmake>=3.28' ninja")
+        raise UsageError(f"{name} is not installed", remedy)
     return found
 
 
@@ -132,7 +147,11 @@ def _compile(build: Path, progress: Progress) -> Path:
                 task.advance(share - done)
                 done = share
     if process.returncode:
-        raise DeviceError("the harness does not build:\n" + "".join(said[-40:]))
+        raise DeviceError(
+            "the harness does not build:\n" + "".join(said[-40:]),
+            "see the compiler's words; a compiler of C++17 is needed (CXX), and a whole checkout. "
+            f"{build} can be removed",
+        )
     return build / "pwl_harness"
 
 
@@ -182,18 +201,34 @@ def _collect(program: Path, package: Path) -> None:
 
 def _needed_by(binary: Path) -> tuple[dict[str, Path], Path]:
     """The shared libraries of a program or library by name, and the dynamic loader it asks for."""
-    listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        [tool("ldd", "apt-get install libc-bin"), str(binary)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        raise DeviceError(
+            f"ldd cannot read {binary}: {(listing.stdout + listing.stderr).strip()}",
+            f"remove {binary}, which is then built again",
+        )
     libraries: dict[str, Path] = {}
     loader: Path | None = None
     for line in listing.stdout.splitlines():
         name, _, rest = line.strip().partition(" => ")
         path = Path((rest or name).split(" (")[0])
         if "not found" in line:
-            raise DeviceError(f"{binary} needs {name}, which is not found")
+            raise DeviceError(
+                f"{binary} needs {name}, which is not found",
+                "install the package that it is in, or name its folder in LD_LIBRARY_PATH",
+            )
         if rest:
             libraries[name] = path
         elif path.is_absolute():
             loader = path
     if loader is None:
-        raise DeviceError(f"{binary} names no dynamic loader")
+        raise DeviceError(
+            f"{binary} names no dynamic loader",
+            "build it as a dynamically linked program: leave static flags out of CXXFLAGS, LDFLAGS",
+        )
     return libraries, loader

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -23,6 +22,7 @@ from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
 from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Progress
+from pipeline.release import release
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
 
@@ -119,7 +119,7 @@ def measure_together(
             campaign,
             Context(
                 created=created.isoformat(timespec="seconds"),
-                tool=version("pwl-android"),
+                tool=release(),
                 device=asdict(properties),
                 harness=campaign.info.model_dump(mode="json")
                 | {"engine": session.deployment.engine},

@@ -176,12 +176,12 @@ def load_report(path: Path) -> Report:
         IntegrityError: it is damaged.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:

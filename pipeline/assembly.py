@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.pack import require_build_output
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
@@ -67,6 +68,7 @@ def assemble(
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
     """
+    require_build_output(out, keeps=(cache,))
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
@@ -102,7 +104,7 @@ def _make(
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
-    from pipeline.bundle.pack import pack_bundle, pack_controls
+    from pipeline.bundle.pack import pack_build
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
@@ -151,6 +153,5 @@ def _make(
         ),
     )
     controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
-    pack_controls(controls, arms, control_folder(out))
-    pack_bundle(manifest, files, out)
+    pack_build(manifest, files, controls, arms, out)
     return manifest, controls

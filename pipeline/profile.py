@@ -40,8 +40,15 @@ def profile(
     Writes report.json (every sample), report.html (one page with plots) and curve.svg, and prints
     the tables.
     """
-    from pipeline.errors import UsageError
-    from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
+    from pipeline.outputs import require_file, require_folder
+    from pipeline.profiling import (
+        REPORT_FILES,
+        ProfileOptions,
+        measure,
+        parse_states,
+        report_name,
+        write_report,
+    )
     from pipeline.progress import progress_for_terminal
     from pipeline.report.table import print_report
 
@@ -54,9 +61,12 @@ def profile(
         litert_library=litert_library,
         work=work,
     )
-    folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is there already, and no folder", "name another with --out")
+    folder = out or Path("reports") / report_name(bundle, device)
+    require_folder(folder, "--out")
+    for name in REPORT_FILES:
+        require_file(folder / name, "--out")
+    if harness is None:
+        require_folder(work, "--work")
     report = measure(bundle, options, progress_for_terminal())
     write_report(report, folder)
     print_report(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.connect import connect
 from pipeline.errors import UsageError
-from pipeline.files import write_text
+from pipeline.files import real_path, write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import deploy, device_folder
 from pipeline.harness.package import Package
@@ -147,12 +148,21 @@ def _check_apart(bundles: Sequence[Bundle]) -> None:
             )
 
 
+#: What `write_report` writes; the one that says that all are there comes last.
+REPORT_FILES = ("curve.svg", "report.html", "report.json")
+
+
+def report_name(bundle: Path, device: str) -> str:
+    """The default name of a report's folder, such as ``digits-adb-192.168.1.20-5555``."""
+    return f"{real_path(bundle).name}-{re.sub('[^A-Za-z0-9._-]+', '-', device)}"
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.json, report.html and curve.svg, each whole or not at all."""
     from pipeline.report import plots
     from pipeline.report.page import report_page
 
     curve = plots.curve(report)
-    write_text(folder / "report.json", report.to_json())
-    write_text(folder / "curve.svg", curve)
-    write_text(folder / "report.html", report_page(report, curve))
+    texts = (curve, report_page(report, curve), report.to_json())
+    for name, text in zip(REPORT_FILES, texts, strict=True):
+        write_text(folder / name, text)

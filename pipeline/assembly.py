@@ -22,6 +22,7 @@ from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
+    from pipeline.settings import BundleSettings
 
 _ROOMS = (
     "model",
@@ -105,6 +106,7 @@ def _make(
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
+    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
@@ -113,10 +115,15 @@ def _make(
     scheduled = scheduled_model(settings, cache, progress)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
-    golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
-    lowered = lower_model(
+    _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
+    golden = GoldenSet.of(
         evaluated.model,
         evaluated.routes,
+        dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images]),
+        settings.lowering.tolerance,
+    )
+    lowered = lower_model(
+        evaluated.model,
         golden,
         settings.lowering,
         exporters,
@@ -130,6 +137,7 @@ def _make(
         settings.name,
         settings.model.family,
         lowered,
+        golden,
         Measured(
             accuracy=evaluated.accuracy,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
@@ -143,7 +151,6 @@ def _make(
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
         ),
-        settings.lowering.tolerance,
         backend.suffix,
         Provenance(
             profile=settings.model_dump(mode="json"),
@@ -155,3 +162,10 @@ def _make(
     controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
     pack_build(manifest, files, controls, arms, out)
     return manifest, controls
+
+
+def _say_what_is_there(settings: BundleSettings, images: int, progress: Progress) -> None:
+    """Fewer test images than a profile asks for: it is told, and all of them are taken."""
+    for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
+        if (wanted := getattr(settings, key)) > images:
+            progress.say(f"bundle.{key} = {wanted}: there are {images} test images, all are taken")

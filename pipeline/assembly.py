@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.pack import require_build_output
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
@@ -22,6 +23,7 @@ from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
+    from pipeline.settings import BundleSettings
 
 _ROOMS = (
     "model",
@@ -76,6 +78,7 @@ def assemble(
         IntegrityError: a program deviates from eager PyTorch.
         BusyError: another run builds into `out`. One that uses `cache` is waited for.
     """
+    require_build_output(out, keeps=(cache,))
     source = source or ModelSource(settings, progress)
     key = fingerprint(
         settings,
@@ -122,7 +125,8 @@ def _make(
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
-    from pipeline.bundle.pack import pack_bundle, pack_controls
+    from pipeline.bundle.pack import pack_build
+    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
@@ -131,10 +135,15 @@ def _make(
     scheduled = scheduled_model(settings, cache, progress, source=source)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
-    golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
-    lowered = lower_model(
+    _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
+    golden = GoldenSet.of(
         evaluated.model,
         evaluated.routes,
+        dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images]),
+        settings.lowering.tolerance,
+    )
+    lowered = lower_model(
+        evaluated.model,
         golden,
         settings.lowering,
         exporters,
@@ -148,6 +157,7 @@ def _make(
         settings.name,
         settings.model.family,
         lowered,
+        golden,
         Measured(
             accuracy=evaluated.accuracy,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
@@ -161,7 +171,6 @@ def _make(
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
         ),
-        settings.lowering.tolerance,
         backend.suffix,
         Provenance(
             profile=settings.model_dump(mode="json"),
@@ -171,6 +180,12 @@ def _make(
         ),
     )
     controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
-    pack_controls(controls, arms, control_folder(out))
-    pack_bundle(manifest, files, out)
+    pack_build(manifest, files, controls, arms, out)
     return manifest, controls
+
+
+def _say_what_is_there(settings: BundleSettings, images: int, progress: Progress) -> None:
+    """Fewer test images than a profile asks for: it is told, and all of them are taken."""
+    for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
+        if (wanted := getattr(settings, key)) > images:
+            progress.say(f"bundle.{key} = {wanted}: there are {images} test images, all are taken")

@@ -28,13 +28,20 @@ def check(
     `integrity = true` failed; 5 inconclusive.
     """
     from pipeline.errors import UsageError
-    from pipeline.files import write_text
+    from pipeline.files import real_path, write_text
+    from pipeline.outputs import require_file
     from pipeline.report.document import load_report
     from pipeline.report.gates import GateFile, exit_code, judge
     from pipeline.report.judgement_text import junit_xml, print_judgements
     from pipeline.report.judgement_text import markdown as markdown_text
     from pipeline.section import load_toml
 
+    inputs = tuple(path for path in (report, gates, baseline) if path)
+    for flag, path in (("--junit", junit), ("--markdown", markdown)):
+        if path:
+            require_file(path, flag, reads=inputs)
+    if junit and markdown and real_path(junit) == real_path(markdown):
+        raise UsageError(f"--junit and --markdown are both {junit}", "name two files")
     limits = load_toml(gates, GateFile)
     if baseline and not any(gate.needs_baseline for gate in limits.gate):
         raise UsageError(

@@ -33,13 +33,14 @@ def load_toml(path: Path, kind: type[S]) -> S:
         UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
     """
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "check the path") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "name a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        table = tomllib.loads(text_of(data, path))
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not a TOML file: {error}", "correct the line named") from None
     try:
         return kind.model_validate(table)
@@ -57,6 +58,41 @@ def load_toml(path: Path, kind: type[S]) -> S:
             f"{path}: {count}\n  " + "\n  ".join(problems),
             "correct what is named above; the files in profiles/ are working examples",
         ) from None
+
+
+def text_of(data: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark, as some editors write it.
+
+    Raises:
+        UsageError: it is in another encoding, which is named where it shows.
+    """
+    for name, marks in _MARKS.items():
+        if data.startswith(marks):
+            raise UsageError(f"{path}: is written in {name}", _AS_UTF8)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = data[error.start : error.start + 1].hex()
+        raise UsageError(
+            f"{path}: line {line} is not UTF-8 text (byte 0x{found}): perhaps it is written in "
+            "Latin-1 or Windows-1252, or is no text at all",
+            _AS_UTF8,
+        ) from None
+    if "\0" in text:
+        raise UsageError(
+            f"{path}: holds zero bytes: it is written in UTF-16 without a mark, or is no text",
+            _AS_UTF8,
+        )
+    return text
+
+
+_AS_UTF8 = "save it as UTF-8 (in an editor: save with encoding; or: iconv -t UTF-8)"
+#: Both of UTF-32's begin or could begin as those of UTF-16 do, and stand first.
+_MARKS = {
+    "UTF-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "UTF-16": (b"\xff\xfe", b"\xfe\xff"),
+}
 
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:

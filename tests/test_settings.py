@@ -7,6 +7,8 @@ import torch
 
 from pipeline.errors import ExitCode, UsageError
 from pipeline.model.family import build_model
+from pipeline.report.gates import GateFile
+from pipeline.section import Section, load_toml
 from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
@@ -101,11 +103,36 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
             load_settings(path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff\xfe\x00", "is written in UTF-16"),
+        (TINY_PROFILE.encode("utf-16"), "is written in UTF-16"),
+        (TINY_PROFILE.encode("utf-16-le"), "UTF-16 without a mark"),
+        (TINY_PROFILE.encode("utf-32"), "is written in UTF-32"),
+        ("name = 'tiny'\n# für".encode("latin-1"), "line 2 is not UTF-8 text (byte 0xfc)"),
+    ],
+)
+def test_another_encoding_than_utf_8_is_told_in_words(
+    data: bytes, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / "profile.toml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not a TOML file"):
+    path.write_bytes(data)
+    with pytest.raises(UsageError) as caught:
         load_settings(path)
+    assert f"{path}: {said}" in caught.value.what.replace("holds zero bytes: it is written in ", "")
+    assert "save it as UTF-8" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", [Settings, GateFile])
+def test_a_byte_order_mark_does_no_harm(kind: type[Section], tmp_path: Path) -> None:
+    gates = '[[gate]]\nname = "fast"\nmetric = "time"\nat_most = 1.0\n'
+    path = tmp_path / "file.toml"
+    text = TINY_PROFILE if kind is Settings else gates
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    marked = load_toml(path, kind)
+    path.write_text(text)
+    assert marked == load_toml(path, kind)
 
 
 def test_a_keras_model_comes_trained_and_is_for_litert(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def load_report(path: Path) -> Report:
         IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None

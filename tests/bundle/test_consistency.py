@@ -1,4 +1,4 @@
-"""Bundles whose every sha256 is right, but whose manifest agrees with no file or not with itself."""
+"""Bundles whose every sha256 is right, but whose manifest agrees with no file or with itself."""
 
 from __future__ import annotations
 

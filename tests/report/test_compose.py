@@ -81,7 +81,7 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     )
 
 
-def _start(arm: str, logits: np.ndarray) -> TtfiSample:  # type: ignore[type-arg]
+def _start(arm: str, logits: np.ndarray) -> TtfiSample:
     return start(arm, "warm").model_copy(update={"logits": tuple(map(float, logits))})
 
 

@@ -127,9 +127,10 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Judg
     """
     found = list(_fitness(gates, report, baseline))
     names = sorted(report.metrics.keys() | expected_metrics(report))
-    for gate in gates.gate:
-        if gate.optional and baseline is None:
-            continue
+    asked = [gate for gate in gates.gate if baseline is not None or not gate.optional]
+    if not asked:
+        found.append(_error(gates.gate[0], BASELINE, "every gate is optional: give a --baseline"))
+    for gate in asked:
         matching = fnmatch.filter(names, gate.metric)
         if not matching:
             found.append(_error(gate, gate.metric, _unknown(gate.metric, report)))

@@ -112,6 +112,13 @@ def test_an_optional_gate_is_judged_only_with_a_baseline() -> None:
     assert [j.gate.name for j in judge(gates, report(TIME), report(TIME))] == ["slower", "any"]
 
 
+def test_gates_that_are_all_optional_judge_nothing_and_do_not_pass() -> None:
+    gate = Gate.model_validate({**SLOWER, "metric": "time", "optional": True})
+    judgements = judge(GateFile(gate=(gate,)), report(TIME), None)
+    assert "give a --baseline" in judgements[0].why
+    assert exit_code(judgements) is ExitCode.DEVICE
+
+
 def test_a_baseline_that_no_gate_looks_at_is_wrong_usage(tmp_path: Path) -> None:
     path, gates = tmp_path / "report.json", tmp_path / "gates.toml"
     path.write_text(report(TIME).to_json())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pipeline.bundle.control import Controls, control_folder
@@ -81,7 +82,7 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     )
 
 
-def _start(arm: str, logits: np.ndarray) -> TtfiSample:
+def _start(arm: str, logits: npt.NDArray[np.float32]) -> TtfiSample:
     return start(arm, "warm").model_copy(update={"logits": tuple(map(float, logits))})
 
 

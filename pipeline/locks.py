@@ -117,7 +117,10 @@ def replacing_place(path: Path, another: str) -> Iterator[None]:
 
     The lock lies beside it. Arguments and errors are those of `writing_folder`.
     """
-    with _exclusive(path.with_name(f".{path.name}{LOCK_NAME}"), Place(path, another)):
+    place = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link at its end
+    if not place.name:
+        raise UsageError(f"{path} cannot be replaced as a whole", another)
+    with _exclusive(place.with_name(f".{place.name}{LOCK_NAME}"), Place(path, another)):
         yield
 
 

@@ -122,6 +122,25 @@ def test_a_place_that_cannot_be_written_is_told_in_words(place: str, tmp_path: P
         assert caught.value.remedy == ANOTHER
 
 
+def test_another_spelling_of_a_place_is_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one").mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    for spelling in (".", "../one", "../one/../one/"):
+        with (
+            holder("replaced", tmp_path / "one"),
+            pytest.raises(BusyError),
+            replacing_place(Path(spelling), ANOTHER),
+        ):
+            pytest.fail("both are in")
+
+
+def test_the_root_is_no_place_to_replace() -> None:
+    with pytest.raises(UsageError, match="cannot be replaced"), replacing_place(Path("/"), ANOTHER):
+        pytest.fail("it was replaced")
+
+
 def test_a_name_that_a_lock_s_file_gives_is_fit_to_be_printed() -> None:
     assert readable_holder("a\x1b[2J\nb\0") == "a[2Jb"
     assert len(readable_holder("x" * 10_000)) < 1000

@@ -16,7 +16,7 @@ def remedy_for(reason: str, path: PurePath, spec: str = "") -> str:
     where = f"on {spec}" if spec.startswith("adb:") else "on this machine"
     for words, remedy in _REMEDIES:
         if any(word in reason for word in words):
-            return remedy.format(path=path, where=where) + _elsewhere(spec)
+            return remedy.format(path=path, folder=path.parent, where=where) + _elsewhere(spec)
     return f"look at {path} {where}: `ls -ld` of it and of the folders above says what is there"
 
 
@@ -27,7 +27,7 @@ def _elsewhere(spec: str) -> str:
 _REMEDIES = (
     (
         ("No space left", "Disk quota exceeded", "File too large"),
-        "make room {where}; `df` of {path} shows how much there is",
+        "make room {where}; `df {folder}` shows how much there is",
     ),
     (("Read-only file system",), "mount the storage of {path} {where} for writing"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -24,6 +25,8 @@ for kind in '-type d' '-type f' '! -type d ! -type f'; do
   printf '\0'
 done
 """
+#: What find says of a folder that it cannot read, in toybox, busybox and GNU.
+_UNREADABLE = re.compile(r"find: [\"'‘]?(/.+?)[\"'’]?: ")
 _EXECUTABLE = 'for f do [ -x "$f" ] && echo yes || echo no; done'
 
 
@@ -49,7 +52,9 @@ def read_tree(device: Device, tops: Sequence[PurePosixPath]) -> Tree:
         DeviceError: a folder cannot be read.
     """
     done = device.run(["sh", "-c", _LIST, "sh", *map(str, tops)], deadline_s=_DEADLINE_S)
-    _require(device, done, f"what is below {tops[0]} cannot be listed", tops[0])
+    said = _UNREADABLE.search(done.stderr.decode("utf-8", "replace"))
+    place = PurePosixPath(said[1]) if said else tops[0]
+    _require(device, done, f"{place} cannot be listed", place)
     lists: list[set[PurePosixPath]] = [set()]
     for name in done.stdout.split(b"\0"):
         if name:

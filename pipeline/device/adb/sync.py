@@ -129,7 +129,8 @@ class _Upload:
         reason = self._answer[HEADER.size : HEADER.size + length].decode("utf-8", "replace")
         raise TransferError(
             f"{self._link.serial} could not write {self._target}: {reason}",
-            remedy_for(reason, PurePosixPath(self._target), f"adb:{self._link.serial}"),
+            # The file itself has a name for the time of the transfer only.
+            remedy_for(reason, PurePosixPath(self._target).parent, f"adb:{self._link.serial}"),
         )
 
 

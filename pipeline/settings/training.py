@@ -14,7 +14,12 @@ class OptimiserSettings(Section):
     """SGD with momentum.
 
     Attributes:
+        epochs: how often every training image is seen.
+        batch_size: images in a step.
         learning_rate: the highest of the schedule.
+        momentum: share of the step before that a step keeps.
+        weight_decay: strength of the pull of all weights towards zero.
+        schedule: how the learning rate goes: up and down again, or down along a cosine.
         gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
             for without a final normalisation its logits and gradients drive each other up.
         nesterov: look ahead along the momentum, or use it plainly, as the paper does.
@@ -31,7 +36,11 @@ class OptimiserSettings(Section):
 
 
 class TeacherSettings(OptimiserSettings):
-    """How the teacher is trained, on the labels alone."""
+    """How the teacher is trained, on the labels alone.
+
+    Attributes:
+        label_smoothing: share of the certainty that is given to all classes alike.
+    """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -40,6 +49,7 @@ class JointDistillation(OptimiserSettings):
     """Student path and all prefix paths in one batch per student block (the default recipe).
 
     Attributes:
+        recipe: this one.
         alpha: share of the cross entropy against the labels; the rest is distillation.
         temperature: softening of both distributions in the distillation term.
         cross_weight: weight of all mixed paths together, the student path weighing 1.
@@ -60,6 +70,12 @@ class ReferenceDistillation(OptimiserSettings):
     """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step.
 
     Attributes:
+        recipe: this one.
+        alpha: share of the cross entropy against the labels; the rest is distillation.
+        temperature: softening of both distributions in the distillation term.
+        sync_weight: weight of features that should be alike behind the converters.
+        reconstruction_weight: weight of features that should come back through both converters.
+        cross_weight: weight of the mixed networks.
         cross: the mixed networks of one step: "random" draws one of all that there are, "all" is
             the mean over every route that ships, which narrow students on short schedules need.
         converter_rate_scale: times the learning rate is that of the converters.
@@ -110,6 +126,9 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        threads: of the processor.
+        augmentation: random changes of the training images.
+        distillation: how the student and the converters learn.
         device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
             machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies

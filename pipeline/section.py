@@ -3,14 +3,80 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a string has to be written: an annotation whose errors are words, not the expression.
+
+    Attributes:
+        pattern: a regular expression for the whole of it, as JSON Schema has them.
+        words: what it means, as in "lower-case letters and digits".
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"should be {self.words}")
+        return text
+
+
+#: What errors say of a path of a profile that leads nowhere.
+PATH_RULE = (
+    "in a profile, a relative path is looked for beside the profile, then in the current folder"
+)
+
+
+def located(path: Path, info: ValidationInfo) -> Path:
+    """Where a path of a TOML file leads: from the folder of the file, or else the current one."""
+    folder: Path | None = (info.context or {}).get("folder")
+    if folder is None or path.is_absolute():
+        return path
+    beside, here = folder / path, Path.cwd() / path
+    return here if here.exists() and not beside.exists() else beside
+
+
+#: A file or folder that a profile names. It is a place on one machine: in JSON, which names and
+#: describes what was made of it, it is null, and what lies there is named by its content instead.
+InputPath = Annotated[
+    Path,
+    AfterValidator(located),
+    PlainSerializer(lambda path: None, return_type=None, when_used="json"),
+]
 
 
 class Section(BaseModel):
@@ -27,7 +93,7 @@ S = TypeVar("S", bound=Section)
 
 
 def load_toml(path: Path, kind: type[S]) -> S:
-    """Reads a TOML file into a `Section`.
+    """Reads a TOML file into a `Section`; relative paths in it are `located`.
 
     Raises:
         UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
@@ -43,7 +109,7 @@ def load_toml(path: Path, kind: type[S]) -> S:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not a TOML file: {error}", "correct the line named") from None
     try:
-        return kind.model_validate(table)
+        return kind.model_validate(table, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         found = error.errors()
         # An entry that is wrong does not count; that a list lacks it then says nothing more.

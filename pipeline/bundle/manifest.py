@@ -15,16 +15,23 @@ from pydantic import Field, model_validator
 
 from pipeline.bundle.choice import Choice
 from pipeline.bundle.consistency import contradictions
-from pipeline.section import Section
+from pipeline.model.route import RouteName
+from pipeline.section import Section, Spelling
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[1] = 1
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Sha256 = Annotated[str, Spelling(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
+Name = Annotated[
+    str, Spelling(r"^[a-z0-9][a-z0-9._-]*$", "lower-case letters, digits, '.', '_' and '-'")
+]
 #: Relative, without a step upwards and without characters that a shell or a plan would split at.
 RelativePath = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+    str,
+    Spelling(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
+        "a path below the folder, of letters, digits, '.', '_' and '-'",
+    ),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -106,7 +113,7 @@ class Stage(Section):
     """
 
     index: Annotated[int, Field(ge=0)]
-    route: Annotated[str, Field(pattern=r"^[ST]+$")]
+    route: RouteName
     units: tuple[Name, ...]
     loads: tuple[Name, ...]
     unloads: tuple[Name, ...]
@@ -183,7 +190,14 @@ class ModelInfo(Section):
 
 
 class Provenance(Section):
-    """What the bundle was made from. Nothing here changes between two equal builds."""
+    """What the bundle was made from. Nothing here changes between two equal builds.
+
+    Attributes:
+        profile: with its defaults; a path of the machine that built it is null, or a mere name.
+        data: names the images by their content.
+        versions: of the packages that took part.
+        machine: abilities of the processor, on which float results depend.
+    """
 
     profile: dict[str, Any]
     data: str

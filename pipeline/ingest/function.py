@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.section import PATH_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class FunctionSource:
         if self.module.endswith(".py"):
             path = Path(self.module)
             if not path.is_file():
-                raise UsageError(f"{path}: no such file", "correct model.source")
+                raise UsageError(
+                    f"{path.absolute()}: no such file", f"correct model.source; {PATH_RULE}"
+                )
             return path
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))  # as `python -m` does

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
-from pipeline.section import Section
+from pipeline.section import Section, Spelling, located
 from pipeline.settings.quantities import Count, Rate
 
 
@@ -116,7 +124,13 @@ Network = TypeVar("Network", ResNetSettings, VggSettings, VitSettings)
 
 
 class _Pair(Section, Generic[Network]):
-    """A teacher and a student of one family, with the same number of blocks."""
+    """A teacher and a student of one family, with the same number of blocks.
+
+    Attributes:
+        family: what the networks are made of.
+        teacher: the large network.
+        student: the small one, which answers first.
+    """
 
     family: str
     teacher: Network
@@ -179,6 +193,24 @@ class VitModel(_Pair[VitSettings]):
         return self
 
 
+def _located_source(source: str, info: ValidationInfo) -> str:
+    """A source whose file or folder is `located`; one that names none stays as it is."""
+    kind, _, place = source.partition(":")
+    file, colon, function = (place, "", "") if kind == "reference" else place.rpartition(":")
+    if kind != "reference" and not file.endswith(".py"):
+        return source
+    found = located(Path(file), info)
+    return f"{kind}:{found}{colon}{function}" if found.exists() else source
+
+
+def _portable_source(source: str) -> str:
+    """A source without folders of this machine; what it holds is named by its content."""
+    kind, _, place = source.partition(":")
+    if kind == "reference":
+        return f"{kind}:checkpoint"
+    return f"{kind}:{place.rpartition('/')[2]}"
+
+
 SOURCE_KINDS = ("keras", "python", "reference")
 
 
@@ -189,10 +221,19 @@ class SourceModel(Section):
         source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
-            official reference implementation, or a folder of several.
+            official reference implementation, or a folder of several. A relative path is looked
+            for beside the profile, then in the current folder.
     """
 
-    source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]
+    source: Annotated[
+        str,
+        Spelling(
+            rf"^({'|'.join(SOURCE_KINDS)}):.+$",
+            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION or reference:FOLDER",
+        ),
+        AfterValidator(_located_source),
+        PlainSerializer(_portable_source, when_used="json"),
+    ]
 
     @property
     def kind(self) -> str:
@@ -203,6 +244,11 @@ class SourceModel(Section):
     def place(self) -> str:
         """What follows the kind: a function or a path."""
         return self.source.partition(":")[2]
+
+    @property
+    def portable(self) -> str:
+        """The source without folders of this machine, for names of what was made from it."""
+        return _portable_source(self.source)
 
     @property
     def family(self) -> str:

@@ -89,7 +89,9 @@ class TrainingFiles:
         training = training_table(settings)
         model = settings.model
         teacher, student = (
-            (model.source, "") if isinstance(model, SourceModel) else (model.teacher, model.student)
+            (model.portable, "")
+            if isinstance(model, SourceModel)
+            else (model.teacher, model.student)
         )
         teacher_key = fingerprint(
             settings.seed,

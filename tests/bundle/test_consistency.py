@@ -1,4 +1,4 @@
-"""Bundles whose every sha256 is right, but whose manifest agrees with no file or with itself."""
+"""Bundles whose every sha256 is right, and whose manifest is wrong about itself or its files."""
 
 from __future__ import annotations
 

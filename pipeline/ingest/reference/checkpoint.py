@@ -11,6 +11,7 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.files import sha256_of
 from pipeline.fingerprint import fingerprint
 from pipeline.ingest.reference.configs import NetworkConfig, parse_config
+from pipeline.section import PATH_RULE
 from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 if TYPE_CHECKING:  # an unchanged build names a checkpoint without torch
@@ -128,8 +129,9 @@ def _folder(place: Path) -> Path:
             )
         problem = "not a folder" if place.exists() else "no such folder"
         raise UsageError(
-            f"{place}: {problem}",
-            f"name a checkpoint-N folder, which holds {WEIGHTS}, or the folder that it is in",
+            f"{place.absolute()}: {problem}",
+            f"name a checkpoint-N folder, which holds {WEIGHTS}, or the folder that it is in; "
+            f"{PATH_RULE}",
         )
     try:
         entries = sorted(place.iterdir())

@@ -173,7 +173,7 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
     settings_from(PROFILE.format(place=folder), tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.ingest.source import ModelSource;"
+        "from pipeline.ingest.source import ModelSource; from pipeline.progress import Silent;"
         f"settings = load_settings(Path({str(tmp_path / 'profile.toml')!r}));"
         "print(ModelSource(settings, Silent()).content());"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import (
     AfterValidator,
     Discriminator,
+    Field,
     PlainSerializer,
     Tag,
     ValidationInfo,

@@ -29,6 +29,8 @@ const char* CodeName(Code code) {
       return "timed-out";
     case Code::kNotCold:
       return "not-cold";
+    case Code::kNotFinite:
+      return "not-finite";
   }
   return "unknown";
 }

@@ -21,6 +21,7 @@ enum class Code {
   kCancelled,     // it was told to stop
   kTimedOut,      // it goes on, but the caller did not want to wait longer
   kNotCold,       // pages of a file stay in memory although they were to be evicted
+  kNotFinite,     // logits hold NaN or infinity
 };
 
 // The name of a code in messages, such as "damaged".

@@ -155,9 +155,10 @@ class _Placed:
 
     @property
     def cache_files(self) -> list[PurePosixPath]:
-        """Named as android_harness/include/pwl/weight_cache.h does it."""
+        """Named as android_harness/include/pwl/weight_cache.h does it, with what lies beside them."""
         programs = [*self.payload.bundle.manifest.artefacts, *self.payload.controls.arms]
-        return [self.caches / f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
+        names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
+        return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
 
     def wanted(self, plan: Path) -> Wanted:
         """Its files by their path on the device; `plan` is a new file to write the plan to."""

@@ -65,7 +65,7 @@ def test_a_cache_is_named_after_the_program_and_the_runtime(
     session.fill_caches(["pwl"])
     runtime = harness_package.runtime_id(either_bundle.manifest.backend.name)
     expected = {f"{unit.sha256}-{runtime}.xnnpack" for unit in either_bundle.manifest.artefacts}
-    assert {path.name for path in (tmp_path / "caches").iterdir()} == expected
+    assert {path.name for path in (tmp_path / "caches").glob("*.xnnpack")} == expected
 
 
 def test_starts_without_the_option_leave_no_cache(
@@ -104,20 +104,27 @@ def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
     runtime = harness_package.runtime_id("litert")
     for old in litert_bundle.manifest.artefacts:
         new = updated.manifest.artefact(old.id)
-        cache = tmp_path / "caches" / f"{old.sha256}-{runtime}.xnnpack"
-        cache.rename(cache.with_name(f"{new.sha256}-{runtime}.xnnpack"))
+        for end in ("xnnpack", "xnnpack.sha256"):
+            cache = tmp_path / "caches" / f"{old.sha256}-{runtime}.{end}"
+            cache.rename(cache.with_name(f"{new.sha256}-{runtime}.{end}"))
     session = install(updated, tmp_path, harness_package)
     assert deviation(session, updated, tmp_path) > 1e-2
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "garbage"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "garbage", "flipped"])
 def test_a_damaged_cache_costs_time_and_nothing_else(
     damage: str, either_bundle: Bundle, harness_package: Package, tmp_path: Path
 ) -> None:
     session = install(either_bundle, tmp_path, harness_package)
     session.fill_caches(["pwl"])
-    for path in (tmp_path / "caches").iterdir():
+    for path in (tmp_path / "caches").glob("*.xnnpack"):
         data = path.read_bytes()
-        content = {"cut": data[: len(data) // 2], "empty": b"", "garbage": b"x" * len(data)}
+        middle = len(data) // 2
+        content = {
+            "cut": data[:middle],
+            "empty": b"",
+            "garbage": b"x" * len(data),
+            "flipped": bytes(byte ^ 0x40 if at >= middle else byte for at, byte in enumerate(data)),
+        }
         path.write_bytes(content[damage])
     assert deviation(session, either_bundle, tmp_path) < 1e-4

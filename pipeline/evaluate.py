@@ -40,15 +40,21 @@ def evaluate(
     from pipeline.ingest.source import OpenModel, open_model
     from pipeline.locks import replacing_place, using_folder
     from pipeline.model.route import Route, routes_with
+    from pipeline.outputs import require_folder
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
-    from pipeline.training.logits import write_logits
+    from pipeline.training.logits import open_array, require_logits_file, write_logits
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
         raise UsageError("--inputs and --logits belong together", "give both or neither")
+    if inputs is not None and logits is not None:
+        require_logits_file(logits, inputs)
+        if source.endswith(".toml"):  # training it may take hours
+            open_array(inputs)
+    require_folder(cache, "--cache")
     progress = progress_for_terminal()
     with ExitStack() as locks:
         if logits is not None:

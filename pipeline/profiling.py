@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +14,7 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.connect import connect
 from pipeline.errors import UsageError
-from pipeline.files import write_text
+from pipeline.files import real_path, write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Payload, deploy, device_folder
 from pipeline.harness.package import Package
@@ -23,6 +23,7 @@ from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
 from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Progress
+from pipeline.release import release
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
 
@@ -122,7 +123,7 @@ def measure_together(
             campaign,
             Context(
                 created=created.isoformat(timespec="seconds"),
-                tool=version("pwl-android"),
+                tool=release(),
                 device=asdict(properties),
                 harness=campaign.info.model_dump(mode="json")
                 | {"engine": session.deployment.engine},
@@ -148,12 +149,21 @@ def _check_apart(bundles: Sequence[Bundle]) -> None:
             )
 
 
+#: What `write_report` writes; the one that says that all are there comes last.
+REPORT_FILES = ("curve.svg", "report.html", "report.json")
+
+
+def report_name(bundle: Path, device: str) -> str:
+    """The default name of a report's folder, such as ``digits-adb-192.168.1.20-5555``."""
+    return f"{real_path(bundle).name}-{re.sub('[^A-Za-z0-9._-]+', '-', device)}"
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.json, report.html and curve.svg, each whole or not at all."""
     from pipeline.report import plots
     from pipeline.report.page import report_page
 
     curve = plots.curve(report)
-    write_text(folder / "report.json", report.to_json())
-    write_text(folder / "curve.svg", curve)
-    write_text(folder / "report.html", report_page(report, curve))
+    texts = (curve, report_page(report, curve), report.to_json())
+    for name, text in zip(REPORT_FILES, texts, strict=True):
+        write_text(folder / name, text)

@@ -27,6 +27,7 @@ def train(
 
     from pipeline.ingest.source import trained_model
     from pipeline.locks import using_folder, writing_folder
+    from pipeline.outputs import require_folder
     from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import schedule
@@ -37,6 +38,9 @@ def train(
 
     settings = load_settings(profile)
     training = training_table(settings)
+    require_folder(cache, "--cache")
+    if logs:
+        require_folder(logs, "--logs")
     with joined(training.device) as processes, ExitStack() as locks:
         if not processes.first:
             trained_model(settings, cache, Silent(), processes=processes).follow()

@@ -6,9 +6,12 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,6 +111,28 @@ def tool(name: str, remedy: str = "pip install 'cmake>=3.28' ninja") -> str:
     return found
 
 
+@contextmanager
+def _startable(command: Sequence[str]) -> Iterator[None]:
+    """Names a program that is not there, or cannot be started, and how to come by it.
+
+    A script whose interpreter is gone, as in an environment that was moved, is told like a missing
+    program by the system.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(
+            f"{command[0]} cannot be started: {error.strerror}",
+            _TOOLS.get(Path(command[0]).name, "install it, or correct PATH"),
+        ) from None
+
+
+_TOOLS = {
+    "cmake": "pip install --force-reinstall 'cmake>=3.28' ninja, with the Python that runs this",
+    "ldd": "apt-get install libc-bin, or correct PATH",
+}
+
+
 def _source_files() -> list[Path]:
     if not _SOURCES.is_dir():
         raise UsageError(
@@ -119,14 +144,16 @@ def _source_files() -> list[Path]:
 
 
 def _compiler() -> str:
-    compiler = os.environ.get("CXX", "c++")
+    """The first line of what the compiler says about itself; CMake takes CXX with flags, too."""
+    compiler = os.environ.get("CXX") or "c++"
     try:
-        text = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        words = [*shlex.split(compiler), "--version"]
+        done = subprocess.run(words, capture_output=True, errors="replace", check=True)
+    except (OSError, ValueError, subprocess.CalledProcessError):
         raise UsageError(
             f"there is no C++ compiler ({compiler})", "apt-get install g++, or set CXX"
         ) from None
-    return text.stdout.splitlines()[0]
+    return done.stdout.partition("\n")[0]
 
 
 def _compile(build: Path, progress: Progress) -> Path:
@@ -134,8 +161,9 @@ def _compile(build: Path, progress: Progress) -> Path:
     command = [tool("cmake"), "--build", str(build), "--target", "pwl_harness"]
     with (
         progress.task("build harness", total=1) as task,
+        _startable(command),
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,
     ):
         said: list[str] = []
@@ -157,7 +185,8 @@ def _compile(build: Path, progress: Progress) -> Path:
 
 def _run(command: list[str], build: Path) -> None:
     build.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    with _startable(command):
+        result = subprocess.run(command, capture_output=True, errors="replace", check=False)
     if result.returncode:
         raise DeviceError(
             f"CMake cannot configure the harness:\n{result.stdout[-2000:]}{result.stderr[-4000:]}",
@@ -201,12 +230,9 @@ def _collect(program: Path, package: Path) -> None:
 
 def _needed_by(binary: Path) -> tuple[dict[str, Path], Path]:
     """The shared libraries of a program or library by name, and the dynamic loader it asks for."""
-    listing = subprocess.run(
-        [tool("ldd", "apt-get install libc-bin"), str(binary)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [tool("ldd", "apt-get install libc-bin"), str(binary)]
+    with _startable(command):
+        listing = subprocess.run(command, capture_output=True, errors="replace", check=False)
     if listing.returncode:
         raise DeviceError(
             f"ldd cannot read {binary}: {(listing.stdout + listing.stderr).strip()}",

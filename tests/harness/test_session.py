@@ -135,6 +135,29 @@ def test_output_that_is_not_whole_is_refused(stdout: Callable[[str], str]) -> No
         session(lambda nonce: (stdout(nonce), "", 0)).info()
 
 
+def not_finite(nonce: str, *, whole: bool = True) -> tuple[str, str, int]:
+    answer = line("logits", name="stage-0", stage=0, input=0, logits=[None, 1.0])
+    fault = line("error", code="not-finite", message="stage-0: logits of 1 of 1 golden inputs")
+    return answer + fault + (end(nonce, 0) if whole else ""), "", 1
+
+
+def test_logits_that_are_no_numbers_are_handed_on_for_the_report() -> None:
+    (answer,) = session(not_finite).parity()
+    assert answer.logits == (None, 1.0)
+
+
+def test_logits_that_are_no_numbers_end_any_other_use_of_the_harness() -> None:
+    with pytest.raises(IntegrityError, match="not-finite"):
+        session(not_finite).run("parity")
+
+
+def test_that_logits_are_no_numbers_excuses_nothing_else() -> None:
+    with pytest.raises(DeviceError, match="cut short"):
+        session(lambda nonce: not_finite(nonce, whole=False)).parity()
+    with pytest.raises(DeviceError, match="no thread pool"):
+        session(error("runtime", "ExecuTorch has no thread pool on this device")).parity()
+
+
 @pytest.mark.parametrize("text", ["hello\n", "[1]\n", '{"no": "event"}\n', '{"event": 3}\n'])
 def test_output_of_another_program_is_refused(text: str) -> None:
     with pytest.raises(DeviceError, match="no result"):

@@ -2,16 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.section import Section
+from pipeline.settings.normalization import (
+    Deviations,
+    Means,
+    NormalizationSettings,
+    require_pair,
+)
 from pipeline.settings.quantities import Count, Side
 
+_COLORS = {"white": "#ffffff", "black": "#000000"}
 
-class DigitsData(Section):
+
+def _color(value: object) -> object:
+    """A color as ``#rrggbb``."""
+    if isinstance(value, str):
+        text = _COLORS.get(value.lower(), value.lower())
+        if re.fullmatch("#[0-9a-f]{6}", text):
+            return text
+    if isinstance(value, list | tuple) and len(value) == 3:
+        if all(type(part) is int and 0 <= part <= 255 for part in value):
+            return "#" + "".join(f"{part:02x}" for part in value)
+    raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
+
+
+Color = Annotated[str, BeforeValidator(_color)]
+
+
+class ImageData(Section):
+    """What all sources share: how pixels become inputs, ``(pixel / 255 - mean) / std``.
+
+    Attributes:
+        mean: one value a channel, in units of the scale from 0 to 1 (0.485, not 123.675). Give it
+            where the model was trained with it; without it, and where the model's source states
+            none, mean and deviation of the training images are taken.
+        std: the same; both or neither.
+    """
+
+    mean: Means | None = None
+    std: Deviations | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        require_pair(self.mean, self.std)
+        return self
+
+    @property
+    def normalization(self) -> NormalizationSettings | None:
+        """What the profile states, if it does."""
+        if self.mean is None or self.std is None:
+            return None
+        return NormalizationSettings(mean=self.mean, std=self.std)
+
+
+class DigitsData(ImageData):
     """scikit-learn's 1,797 real 8x8 scans of handwritten digits."""
 
     source: Literal["digits"]
@@ -19,7 +69,7 @@ class DigitsData(Section):
     test_images: Annotated[int, Field(ge=1, le=1600)] = 597
 
 
-class IdxData(Section):
+class IdxData(ImageData):
     """A folder of the four IDX files that MNIST and its relatives are published as.
 
     Each file may be gzipped. `train_images` and `test_images` bound how many are used; the first
@@ -34,17 +84,23 @@ class IdxData(Section):
     labels: tuple[str, ...] | None = None
 
 
-class EncodedData(Section):
+class EncodedData(ImageData):
     """What the sources of PNG and JPEG images share.
+
+    Images are turned upright as their EXIF orientation says, brought from their ICC profile's color
+    space to sRGB, and of animated ones the first frame is taken. 16 bits of grey are refused.
 
     Attributes:
         image_size: every image is resized to this many pixels square; needed where sizes differ.
         channels: 3 for colour, 1 for grey; images are converted.
+        background: what shows where an image is transparent: "white", "black", "#rrggbb" or
+            [red, green, blue] from 0 to 255.
         train_images, test_images: bounds, as in `IdxData`.
     """
 
     image_size: Side | None = None
     channels: Literal[1, 3] = 3
+    background: Color = "#ffffff"
     train_images: Count | None = None
     test_images: Count | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
+    from pipeline.training.model_warnings import ModelWarning
 
 _ROOMS = (
     "model",
@@ -31,6 +33,7 @@ _ROOMS = (
     "bundle",
     "settings",
     "assembly.py",
+    "class_scores.py",
     "proportion.py",
 )
 _PACKAGES = ("torch", "numpy", "scikit-learn")
@@ -65,7 +68,8 @@ def assemble(
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
-        IntegrityError: a program deviates from eager PyTorch.
+        IntegrityError: the model is worse than ``[bundle]`` allows, or a program deviates from
+            eager PyTorch.
     """
     key = fingerprint(
         settings,
@@ -78,6 +82,7 @@ def assemble(
     )
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
+        _say_warnings(found.bundle.manifest.warnings, progress)
         return found
     manifest, controls = _make(settings, out, cache, progress, jobs)
     write_text(record, json.dumps({"bundle": manifest.id}))
@@ -96,21 +101,32 @@ def _unchanged(record: Path, out: Path) -> Build | None:
         return None
 
 
+def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
+    for warning in warnings:
+        progress.say(f"warning: {warning.text}")
+
+
 def _make(
     settings: Settings, out: Path, cache: Path, progress: Progress, jobs: int | None
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
+    from pipeline.bundle.floors import require_floors
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
+    from pipeline.training.data.preprocessing import Preprocessing
+    from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)
     scheduled = scheduled_model(settings, cache, progress)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
+    warnings = model_warnings(settings, evaluated, scheduled.shipped)
+    _say_warnings(warnings, progress)
+    require_floors(settings.bundle, evaluated)
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
     lowered = lower_model(
         evaluated.model,
@@ -130,10 +146,13 @@ def _make(
         lowered,
         Measured(
             accuracy=evaluated.accuracy,
+            classes=evaluated.class_scores,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
+            warnings=warnings,
         ),
         scheduled.choice,
         dataset,
+        Preprocessing.of(settings.data, dataset),
         BackendInfo(
             name=backend.name,
             exporter=f"{exporter} {version}",

@@ -42,6 +42,7 @@ def evaluate(
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
     from pipeline.training.logits import write_logits
+    from pipeline.training.model_warnings import model_warnings
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
@@ -51,7 +52,9 @@ def evaluate(
         settings = load_settings(Path(source))
         scheduled = scheduled_model(settings, cache, progress, others)
         scored = scheduled.evaluated
-        print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
+        print_routes(settings.name, scored, scheduled.shipped)
+        for warning in model_warnings(settings, scored, scheduled.shipped):
+            progress.say(f"warning: {warning.text}")
         opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
     elif inputs is None:
         raise UsageError(

@@ -1,6 +1,12 @@
-"""How sure a share of successes is."""
+"""How sure a share of successes is, and a difference of two."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -9,3 +15,27 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
     interval = binomtest(successes, trials).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def paired_difference(
+    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """The difference of two shares of successes in the same trials, with its 95 % interval.
+
+    Only trials that one of the two wins and the other loses say anything (McNemar, 1947): the
+    interval is the Wilson interval of the share of these that the later one wins.
+
+    Args:
+        before: which trials the earlier one wins, ``[n]``.
+        after: which the later one wins.
+
+    Returns:
+        The later share minus the earlier, the lower and the upper end.
+    """
+    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    differing = won + lost
+    if not differing:
+        return 0.0, 0.0, 0.0
+    low, high = wilson_interval(won, differing)
+    share = differing / len(before)
+    return (won - lost) / len(before), (2 * low - 1) * share, (2 * high - 1) * share

@@ -15,6 +15,8 @@ from pydantic import Field, model_validator
 
 from pipeline.bundle.choice import Choice
 from pipeline.section import Section
+from pipeline.training.data.preprocessing import Preprocessing
+from pipeline.training.model_warnings import ModelWarning
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[1] = 1
@@ -81,13 +83,25 @@ class Artefact(FileEntry):
 
 
 class Score(Section):
-    """Top-1 accuracy with its 95 % Wilson interval."""
+    """Top-1 accuracy with its 95 % Wilson interval, and the same class by class.
+
+    Attributes:
+        correct: images labeled rightly.
+        images: images evaluated.
+        top1: their share.
+        low: lower end of its interval.
+        high: upper end.
+        balanced: the mean of all recalls, which large classes do not outweigh.
+        recall: per label the share of its images that are labeled rightly; null where it has none.
+    """
 
     correct: Annotated[int, Field(ge=0)]
     images: Annotated[int, Field(ge=1)]
     top1: Share
     low: Share
     high: Share
+    balanced: Share
+    recall: tuple[Share | None, ...]
 
 
 class Stage(Section):
@@ -122,8 +136,14 @@ class Normalisation(Section):
 
 
 class Input(Edge):
-    """What the first program reads, and how an image becomes it."""
+    """What the first program reads, and how an image becomes it.
 
+    Attributes:
+        preprocessing: the steps before the normalisation.
+        normalisation: the last step.
+    """
+
+    preprocessing: Preprocessing
     normalisation: Normalisation
 
 
@@ -191,7 +211,10 @@ class Provenance(Section):
 
 
 class Manifest(Section):
-    """A whole bundle. `id` is the sha256 of everything else in canonical JSON."""
+    """A whole bundle. `id` is the sha256 of everything else in canonical JSON.
+
+    `warnings` is what a person should look at before the model ships.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: Sha256
@@ -204,6 +227,7 @@ class Manifest(Section):
     schedule: Choice
     golden: Golden
     evaluation: Evaluation
+    warnings: tuple[ModelWarning, ...]
     provenance: Provenance
 
     @classmethod
@@ -259,6 +283,9 @@ class Manifest(Section):
         chosen = [step.route for step in self.schedule.steps if step.shipped]
         if chosen != [stage.route for stage in self.stages[1:]]:
             yield f"the schedule chose {' '.join(chosen)}, but other stages are there"
+        labels = len(self.model.labels)
+        if odd := [s.index for s in self.stages if len(s.accuracy.recall) != labels]:
+            yield f"stage {odd[0]}: not one recall a label"
         known = {artefact.id: artefact for artefact in self.artefacts}
         logits = (1, len(self.model.labels))
         before: set[str] = set()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UsageError
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (
     probe_images,
     require_plain_state,
@@ -30,6 +31,7 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
+from pipeline.training.data.images import Normalisation
 
 #: Where a function happens to lie in memory, which some modules show.
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -44,12 +46,14 @@ class Ingested:
         image_shape: channels, height, width of one image.
         classes: number of logits.
         content: names the modules and weights as they came.
+        normalization: that they were trained with, if the function states it.
     """
 
     model: PwlModel
     image_shape: tuple[int, int, int]
     classes: int
     content: str
+    normalization: Normalisation | None = None
 
 
 def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
@@ -116,7 +120,9 @@ class _Intake:
         ).eval()
         if self._training is not None:
             self._require_trainable(model, self._training, images)
-        return Ingested(model, given.image_shape, len(taught[-1][0]), _content(model))
+        normalization = normalization_of(self._source, given.normalization, len(images[0]))
+        classes = len(taught[-1][0])
+        return Ingested(model, given.image_shape, classes, _content(model), normalization)
 
     def _network(self, name: str, network: object) -> BlockNet:
         blocks = self._attribute(name, network, "blocks")

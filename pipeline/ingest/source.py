@@ -55,7 +55,7 @@ def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedMode
     with progress.task(f"{settings.model.family} model", total=1) as task:
         fresh = _fresh(settings, dataset, progress)
         task.advance(1)
-    return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
+    return IngestedModel(fresh.model, fresh.content, settings, fresh.dataset, cache, progress)
 
 
 def trained_model(
@@ -130,7 +130,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape
-            spec = ImageSpec(channels, (height, width), None)
+            spec = ImageSpec(channels, (height, width), own.normalization)
             return OpenModel(own.model, spec, prefix_routes(own.model.blocks))
         case "reference":
             from pipeline.ingest.reference.model import read_reference
@@ -148,33 +148,44 @@ def _fresh(settings: Settings, dataset: Dataset, progress: Progress) -> Fresh:
 
     if not isinstance(settings.model, SourceModel):
         shape, classes = dataset.image_shape, len(dataset.names)
-        return Fresh(build_model(settings.model, shape, classes, settings.seed))
-    model, content = _ingest(settings, settings.model, dataset, progress)
-    return Fresh(model, fingerprint(source_content(settings), content))
+        model = build_model(settings.model, shape, classes, settings.seed)
+        return Fresh(model, dataset)
+    return _ingest(settings, settings.model, dataset, progress)
 
 
-def _ingest(
-    settings: Settings, source: SourceModel, dataset: Dataset, progress: Progress
-) -> tuple[PwlModel, str]:
-    """The model of a source, in eval mode, checked against the data; and what names its weights."""
+def _ingest(settings: Settings, source: SourceModel, dataset: Dataset, progress: Progress) -> Fresh:
+    """The model of a source, in eval mode, checked against the data."""
+    from pipeline.ingest.normalization import normalized
+    from pipeline.training.data.images import Normalisation
+    from pipeline.training.train import Fresh
+
+    content, stated = "", None
+    if table := source.normalization:
+        given = Normalisation(table.mean, table.std)
+        dataset = normalized(dataset, given, source, by="profile")
     match source.kind:
         case "keras":
             from pipeline.ingest.keras import keras_content, keras_model
 
             model = keras_model(source, dataset)
-            return model, keras_content(model)
+            content = keras_content(model)
         case "python":
             from pipeline.ingest.intake import own_model
 
             own = own_model(source, settings.seed, settings.training)
             _require_fit(source, own.image_shape, own.classes, dataset)
-            return own.model, own.content
+            model, content, stated = own.model, own.content, own.normalization
         case "reference":
             from pipeline.ingest.reference.model import reference_model
 
-            return reference_model(source.place, dataset, progress), ""
+            found = reference_model(source.place, dataset, progress)
+            model, stated = found.model, found.spec.normalisation
         case _:
             raise ValueError(source.kind)
+    if stated is not None:
+        dataset = normalized(dataset, stated, source, by="model")
+    used = dataset.normalisation if dataset.stated_by else None
+    return Fresh(model, dataset, fingerprint(source_content(settings), content, str(used)))
 
 
 def _require_fit(

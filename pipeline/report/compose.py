@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
+from pipeline.class_scores import ClassScores
 from pipeline.errors import DeviceError
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions
@@ -24,7 +25,7 @@ from pipeline.report.document import (
     Validity,
     Verdict,
 )
-from pipeline.report.metrics import metrics_of, ratios_of
+from pipeline.report.metrics import metrics_of, ratios_of, warning_count
 
 #: Share of the processors' time in use when measuring begins, above which timings are suspect.
 _BUSY = 0.25
@@ -46,6 +47,7 @@ def compose_report(
     parity = _parity(bundle, controls, campaign.logits)
     facts = _facts(manifest, controls)
     metrics = metrics_of(campaign, stages, parity, facts.bytes)
+    metrics["model_warnings"] = warning_count(manifest.warnings)
     return Report(
         bundle=facts,
         context=context,
@@ -56,6 +58,9 @@ def compose_report(
         ratios=ratios_of(metrics),
         runs=_runs(campaign),
         schedule=manifest.schedule,
+        input=manifest.input,
+        labels=manifest.model.labels,
+        warnings=manifest.warnings,
     )
 
 
@@ -91,6 +96,7 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
             )
         correct = int((got == labels).sum())
         low, high = wilson_interval(correct, evaluation.count)
+        classes = ClassScores.of(got, labels, len(bundle.manifest.model.labels))
         results.append(
             StageResult(
                 index=stage.index,
@@ -103,6 +109,8 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 high=high,
                 host_correct=evaluation.correct[stage.index],
                 differing=int((got != expected[stage.index]).sum()),
+                balanced=classes.balanced,
+                recall=classes.recall,
             )
         )
     return results

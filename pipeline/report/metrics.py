@@ -10,6 +10,7 @@ from pipeline.harness.campaign import ARMS, Campaign
 from pipeline.harness.samples import ProgressSample, State, TtfiSample
 from pipeline.report.document import Metric, ParityResult, Ratio, StageResult
 from pipeline.report.statistics import Estimate, paired_ratios
+from pipeline.training.model_warnings import ModelWarning
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
 
@@ -37,14 +38,23 @@ def metrics_of(
             found.setdefault(name, ("ms", {}))[1][number] = median(sample.steady_ns) / 1e6
     for stage in stages:
         found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
+        if stage.balanced is not None:
+            found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
         found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
         found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
     found["accuracy.final"] = ("share", {0: stages[-1].top1})
+    if stages[-1].balanced is not None:
+        found["balanced_accuracy.final"] = ("share", {0: stages[-1].balanced})
     for result in parity:
         if result.max_rel is not None:
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
     found["bundle_bytes"] = ("bytes", {0: bundle_bytes})
     return {name: _metric(unit, samples) for name, (unit, samples) in sorted(found.items())}
+
+
+def warning_count(warnings: Sequence[ModelWarning]) -> Metric:
+    """How many warnings are about the model itself, for gates; notes on single images are not."""
+    return _metric("warnings", {0: sum(1 for warning in warnings if warning.kind != "data")})
 
 
 def ratios_of(metrics: Mapping[str, Metric]) -> dict[str, Ratio]:

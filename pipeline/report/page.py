@@ -8,6 +8,7 @@ from pipeline.harness.campaign import ARMS
 from pipeline.report import plots
 from pipeline.report.choice_table import choice_rows, choice_sentence
 from pipeline.report.document import Report
+from pipeline.report.recall_table import recall_sentence, share
 from pipeline.report.table import RATIO_WORDS, STALL_WORDS, describe_device, states_of
 from pipeline.units import milliseconds, size
 
@@ -35,6 +36,8 @@ def report_page(report: Report, curve: str) -> str:
         sentences={state: _sentence(report, state) for state in states},
         starts=_starts(report, states),
         stages=_stages(report, states),
+        recall=_recall(report),
+        images=_images(report),
         choice=choice_rows(report.schedule) if report.schedule else [],
         chosen=choice_sentence(report.schedule) if report.schedule else "",
         ratios=_ratios(report),
@@ -105,11 +108,27 @@ def _stages(report: Report, states: list[str]) -> list[list[str]]:
                 f"{report.metrics[f'stage_rss_mb.{index}'].median:.1f}",
                 f"{stage.top1:.2%}",
                 f"{100 * stage.low:.1f}-{100 * stage.high:.1f}",
+                share(stage.balanced),
                 str(stage.differing),
                 "NaN" if error is None else f"{error:.1e}",
             ]
         )
     return rows
+
+
+def _recall(report: Report) -> str:
+    """The final stage's recalls in words."""
+    recall = report.stages[-1].recall
+    return f"Final stage, {recall_sentence(recall, report.labels)}." if recall else ""
+
+
+def _images(report: Report) -> str:
+    """What an app has to do with an image, in words."""
+    if report.input is None:
+        return ""
+    preprocessing, stated = report.input.preprocessing, report.input.normalisation
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
+    return f"{preprocessing}, minus mean {mean}, / std {std} ({preprocessing.origin})"
 
 
 def _ratios(report: Report) -> list[list[str]]:

@@ -26,9 +26,9 @@ def _color(value: object) -> object:
         text = _COLORS.get(value.lower(), value.lower())
         if re.fullmatch("#[0-9a-f]{6}", text):
             return text
-    if isinstance(value, list | tuple) and len(value) == 3:
-        if all(type(part) is int and 0 <= part <= 255 for part in value):
-            return "#" + "".join(f"{part:02x}" for part in value)
+    parts = value if isinstance(value, list | tuple) else ()
+    if len(parts) == 3 and all(type(part) is int and 0 <= part <= 255 for part in parts):
+        return "#" + "".join(f"{part:02x}" for part in parts)
     raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
 
 

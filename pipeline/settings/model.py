@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.section import Section
+from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.quantities import Count, Rate
 
 
@@ -166,9 +167,13 @@ class SourceModel(Section):
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
             official reference implementation, or a folder of several.
+        normalization: the mean and std, a channel each, that the model was trained with, where the
+            source itself does not state them; the same as mean and std in ``[data]``.
     """
 
     source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]
+
+    normalization: NormalizationSettings | None = None
 
     @property
     def kind(self) -> str:

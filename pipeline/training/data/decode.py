@@ -170,7 +170,7 @@ def _opacity(image: Image.Image, encoded: Encoded) -> Image.Image | None:
     if "transparency" in image.info:
         image = image.copy()
         image.info["transparency"] = _key(image.info["transparency"], image.mode, encoded)
-    # A palette's entries have their opacity in the palette, and a single color may be the clear one.
+    # A palette's entries have their opacity in the palette, and one color may be the clear one.
     return image.convert("RGBA").getchannel("A")
 
 

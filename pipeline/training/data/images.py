@@ -200,8 +200,8 @@ class Dataset:
         names: of the labels, in the order of the logits.
         normalisation: how images become inputs.
         held_out: images kept from training, to choose by.
-        stated_by: who states the normalisation; None where it was computed from the training images,
-            held out ones included.
+        stated_by: who states the normalisation; None where it was computed from the training
+            images, held out ones included.
         notes: what could not be taken quite as it is, a sentence each.
     """
 
@@ -247,12 +247,9 @@ class Dataset:
         """
         channels = self.image_shape[0]
         if len(stated.mean) != channels:
-            place = (
-                "data.mean and data.std give" if by == "profile" else "the model's source states"
-            )
             raise UsageError(
-                f"{place} a normalization of {len(stated.mean)} channel(s), but the images have "
-                f"{channels}",
+                f"the {by} states mean and std of {len(stated.mean)} channel(s), but the images "
+                f"have {channels}",
                 "give one mean and one deviation a channel",
             )
         return replace(self, normalisation=stated, stated_by=by)

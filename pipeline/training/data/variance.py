@@ -55,7 +55,7 @@ def _content(image: npt.NDArray[np.uint8]) -> str:
 def _remedy(settings: DataSettings) -> str:
     if isinstance(settings, EncodedData):
         return (
-            "look at them; where their shapes are in the transparency alone, set data.background to "
-            f"a color unlike theirs (it is {settings.background!r})"
+            "look at them; where their shapes are in the transparency alone, set data.background "
+            f"to a color unlike theirs (it is {settings.background!r})"
         )
     return "look at the files that data.path names" if hasattr(settings, "path") else "report it"

@@ -147,9 +147,9 @@ def test_parquet_files_and_the_hub_turn_images_too(
 def clear(mode: str) -> tuple[Image.Image, dict[str, Any]]:
     """A small image, opaque and red or grey 10 at its first pixel, transparent elsewhere."""
     if mode in ("RGBA", "LA"):
-        image = np.zeros((4, 4, 4), np.uint8)
-        image[0, 0] = (10, 10, 10, 255)
-        return Image.fromarray(image).convert(mode), {}
+        values = np.zeros((4, 4, 4), np.uint8)
+        values[0, 0] = (10, 10, 10, 255)
+        return Image.fromarray(values).convert(mode), {}
     image = Image.new(mode, (4, 4), {"RGB": (9, 9, 9), "1": 0}.get(mode, 1))
     if mode == "P":
         image.putpalette([0, 0, 0, 0, 0, 0, 10, 10, 10])

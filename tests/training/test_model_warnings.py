@@ -16,7 +16,7 @@ from pipeline.model.route import Route
 from pipeline.settings import BundleSettings
 from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 from pipeline.training.evaluate import EvaluatedModel
-from pipeline.training.model_warnings import stage_warnings
+from pipeline.training.model_warnings import ModelWarning, stage_warnings
 
 NAMES = ("no", "yes", "maybe")
 ROUTES = ("SS", "TS", "TT")
@@ -37,7 +37,7 @@ def kinds(truth: npt.NDArray[np.int64], *stages: npt.NDArray[np.uint16]) -> list
     return [warning.kind for warning in said(truth, *stages)]
 
 
-def said(truth: npt.NDArray[np.int64], *stages: npt.NDArray[np.uint16]) -> Sequence[object]:
+def said(truth: npt.NDArray[np.int64], *stages: npt.NDArray[np.uint16]) -> Sequence[ModelWarning]:
     return stage_warnings(ROUTES[-len(stages) :], np.stack(stages), truth, NAMES)
 
 

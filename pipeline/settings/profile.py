@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.errors import UsageError
-from pipeline.section import Section, load_toml
+from pipeline.section import Section, Spelling, load_toml
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate, Share
@@ -40,8 +40,10 @@ class BundleSettings(Section):
     """What travels with the programs, and how accurate they have to be for it.
 
     Attributes:
-        golden_images: inputs with the logits that a device has to repeat.
-        evaluation_images: images for accuracy on the device.
+        golden_images: the first so many test images are run by eager PyTorch, and every program
+            and device has to give the same logits.
+        evaluation_images: the first so many test images measure accuracy on the device. Of both,
+            there are no more than test images.
         least_top1: the build ends with exit status 4 and writes no bundle where the final stage
             (the whole teacher) gets a smaller share of the test images right, in eager PyTorch.
         least_balanced: the same for balanced accuracy, the mean of the shares of each class: who
@@ -55,15 +57,38 @@ class BundleSettings(Section):
 
 
 class RuntimeSettings(Section):
-    """How the device runs the bundle."""
+    """How the device runs the bundle.
+
+    Attributes:
+        threads: of the inference library.
+    """
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Settings(Section):
-    """A whole profile."""
+    """A whole profile.
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    Attributes:
+        name: of the bundle, and of its folder below ``dist/``.
+        seed: all random choices follow from it.
+        data: images and labels.
+        model: the networks.
+        training: how they learn; left out where the model comes trained.
+        schedule: which stages ship.
+        lowering: the mobile format.
+        bundle: what travels with the programs.
+        runtime: how a device runs them.
+    """
+
+    name: Annotated[
+        str,
+        Spelling(
+            r"^[a-z0-9][a-z0-9._-]{0,63}$",
+            "lower-case letters, digits, '.', '_' and '-', the first one a letter or digit, "
+            "64 at most",
+        ),
+    ]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSettings
     model: ModelSettings
@@ -87,12 +112,22 @@ class Settings(Section):
                 if self.training is not None:
                     raise ValueError("a reference checkpoint comes trained: leave [training] out")
             case SourceModel(kind="python"):
-                pass  # it may come trained, as a whole or its teacher alone
+                _require_own_weights(self.training)
             case _ if self.training is None:
                 raise ValueError("training: field required")
             case _ if self.training.teacher is None:
                 raise ValueError("training.teacher: field required")
         return self
+
+
+def _require_own_weights(training: TrainingSettings | None) -> None:
+    """A function's model may come trained, as a whole or its teacher alone: nothing draws anew."""
+    tables = (training.teacher, training.distillation) if training else ()
+    if any(table and "initial_weights" in table.model_fields_set for table in tables):
+        raise ValueError(
+            "training: initial_weights is for the families; a model of your own begins with the "
+            "weights that its function gives: leave it out"
+        )
 
 
 def backend_named(name: str) -> BackendName:

@@ -117,7 +117,7 @@ def test_a_model_that_came_trained_and_says_nothing_is_warned_of(own: Own, tmp_p
         ("Normalization([0.3] * 3, [0.5] * 3)", "", "", "has 3 values, image_shape 1 channels"),
         ("Normalization([123.7], [58.4])", "", "", "divide one of 0 to 255 by 255"),
         ("Normalization([0.5], [0.0])", "", "", "a deviation is above 0"),
-        ("Normalization([float('nan')], [0.5])", "", "", "a mean is from 0 to 1"),
+        ("Normalization([float('nan')], [0.5])", "", "", "should be a finite number"),
         ("Normalization([0.5], [0.5, 0.5])", "", "", "mean has 1 values and std 2"),
         ("'imagenet'", "", "", "normalization is str"),
         ("Normalization('none', None)", "", "", "normalization.mean: Input should be a valid"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from pipeline.training.data.source import data_fingerprint
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
     from pipeline.settings import BundleSettings
+    from pipeline.training.model_warnings import ModelWarning
 
 _ROOMS = (
     "model",
@@ -34,6 +36,7 @@ _ROOMS = (
     "bundle",
     "settings",
     "assembly.py",
+    "class_scores.py",
     "proportion.py",
 )
 _PACKAGES = ("torch", "numpy", "scikit-learn")
@@ -75,7 +78,8 @@ def assemble(
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
-        IntegrityError: a program deviates from eager PyTorch.
+        IntegrityError: the model is worse than ``[bundle]`` allows, or a program deviates from
+            eager PyTorch.
         BusyError: another run builds into `out`. One that uses `cache` is waited for.
     """
     require_build_output(out, keeps=(cache,))
@@ -91,6 +95,7 @@ def assemble(
     )
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
+        _say_warnings(found.bundle.manifest.warnings, progress)
         return found
     with (
         replacing_place(out, "name another with --out"),
@@ -114,6 +119,11 @@ def _unchanged(record: Path, out: Path) -> Build | None:
         return None
 
 
+def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
+    for warning in warnings:
+        progress.say(f"warning: {warning.text}")
+
+
 def _make(
     settings: Settings,
     source: ModelSource,
@@ -124,17 +134,23 @@ def _make(
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
+    from pipeline.bundle.floors import require_floors
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
+    from pipeline.training.data.preprocessing import Preprocessing
+    from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)
     scheduled = scheduled_model(settings, cache, progress, source=source)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
+    warnings = model_warnings(settings, evaluated, scheduled.shipped)
+    _say_warnings(warnings, progress)
+    require_floors(settings.bundle, evaluated)
     _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
     golden = GoldenSet.of(
         evaluated.model,
@@ -160,10 +176,13 @@ def _make(
         golden,
         Measured(
             accuracy=evaluated.accuracy,
+            classes=evaluated.class_scores,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
+            warnings=warnings,
         ),
         scheduled.choice,
         dataset,
+        Preprocessing.of(settings.data, dataset),
         BackendInfo(
             name=backend.name,
             exporter=f"{exporter} {version}",

@@ -33,6 +33,7 @@ def train(
     from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal
+    from pipeline.training.model_warnings import model_warnings
     from pipeline.training.processes import joined, said_of
     from pipeline.training.train import training_table
 
@@ -56,7 +57,9 @@ def train(
         scheduled = schedule(settings, model, journal=journal)
         model.done()
     scored = scheduled.evaluated
-    print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
+    print_routes(settings.name, scored, scheduled.shipped)
+    for warning in model_warnings(settings, scored, scheduled.shipped):
+        progress.say(f"warning: {warning.text}")
     print(f"checkpoint: {scored.checkpoint}")
 
 

@@ -67,10 +67,11 @@ class ModelSource:
             return ReferenceCheckpoint.find(source.place).fingerprint()
         text = FunctionSource.parse(source.place).fingerprint()
         if source.kind == "python":
-            return fingerprint(text, self._own.content.key)
+            return fingerprint(text, self._own.content.key, str(self._own.normalization))
         from pipeline.ingest.keras import keras_content
 
-        return fingerprint(text, keras_content(self._keras_model(source, self._dataset)))
+        dataset = self._stated_by_profile(source, self._dataset)
+        return fingerprint(text, keras_content(self._keras_model(source, dataset)))
 
     def initial(self, dataset: Dataset) -> Fresh:
         """The model, checked against the data of the profile.
@@ -85,23 +86,42 @@ class ModelSource:
         if not isinstance(settings.model, SourceModel):
             shape, classes = dataset.image_shape, len(dataset.names)
             made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
-            return Fresh(made)
-        return Fresh(self._sourced(settings.model, dataset), self.content())
+            return Fresh(made, dataset)
+        model, normalized = self._sourced(settings.model, dataset)
+        used = str(normalized.normalisation) if normalized.stated_by else ""
+        return Fresh(model, normalized, fingerprint(self.content(), used))
 
-    def _sourced(self, source: SourceModel, dataset: Dataset) -> PwlModel:
-        """The model of a source, in eval mode."""
+    def _sourced(self, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, Dataset]:
+        """The model of a source, in eval mode, and the data normalized as somebody states."""
+        from pipeline.ingest.normalization import normalized
+
+        dataset = self._stated_by_profile(source, dataset)
         match source.kind:
             case "keras":
-                return self._keras_model(source, dataset)
+                return self._keras_model(source, dataset), dataset
             case "python":
                 _require_fit(source, self._own.image_shape, self._own.classes, dataset)
-                return self._own.model
+                model, stated = self._own.model, self._own.normalization
             case "reference":
                 from pipeline.ingest.reference.model import reference_model
 
-                return reference_model(source.place, dataset, self._progress)
+                found = reference_model(source.place, dataset, self._progress)
+                model, stated = found.model, found.spec.normalisation
             case _:
                 raise ValueError(source.kind)
+        if stated is not None:
+            dataset = normalized(dataset, stated, source, by="model")
+        return model, dataset
+
+    def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
+        """The data, normalized as the ``[model]`` table says if it does."""
+        from pipeline.ingest.normalization import normalized
+        from pipeline.training.data.images import Normalisation
+
+        if source.normalization is None:
+            return dataset
+        stated = Normalisation(source.normalization.mean, source.normalization.std)
+        return normalized(dataset, stated, source, by="profile")
 
     @cached_property
     def _own(self) -> Ingested:
@@ -165,7 +185,7 @@ def model_of(
     with progress.task(f"{settings.model.family} model", total=1) as task:
         fresh = source.initial(dataset)
         task.advance(1)
-    return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
+    return IngestedModel(fresh.model, fresh.content, settings, fresh.dataset, cache, progress)
 
 
 def trained_model(
@@ -227,7 +247,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape
-            spec = ImageSpec(channels, (height, width), None)
+            spec = ImageSpec(channels, (height, width), own.normalization)
             return OpenModel(own.model, spec, prefix_routes(own.model.blocks))
         case "reference":
             from pipeline.ingest.reference.model import read_reference

@@ -52,8 +52,9 @@ class TrainedModel:
         self._progress = progress
         self._journal = journal
         self._processes = processes or Processes()
-        self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-        fresh = make(self._dataset)
+        dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        fresh = make(dataset)
+        self._dataset = fresh.dataset
         self.blueprint = fresh.model
         self._files = TrainingFiles.of(settings, cache / "training", fresh.content)
         self._models: dict[Path, PwlModel] = {}

@@ -26,7 +26,7 @@ class Refusal:
         return f"{self.operator} in {self.path}"
 
 
-class NotLowered(UsageError):
+class NotLoweredError(UsageError):
     """A unit that cannot be lowered whole, and all reasons why.
 
     Args:

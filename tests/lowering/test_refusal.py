@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 
 from pipeline.errors import ExitCode
-from pipeline.lowering.refusal import NotLowered, Refusal
+from pipeline.lowering.refusal import NotLoweredError, Refusal
 
 REFUSALS = (
     Refusal("teacher.blocks.2.norm", "atan2", "write it in other operators"),
@@ -12,7 +12,7 @@ REFUSALS = (
 
 
 def test_a_refusal_names_unit_backend_module_and_operator_and_gives_each_remedy_once() -> None:
-    error = NotLowered("teacher-2", "litert", REFUSALS)
+    error = NotLoweredError("teacher-2", "litert", REFUSALS)
     assert error.code is ExitCode.USAGE
     assert error.what == (
         "teacher-2 cannot be lowered on litert: atan2 in teacher.blocks.2.norm; "
@@ -22,5 +22,5 @@ def test_a_refusal_names_unit_backend_module_and_operator_and_gives_each_remedy_
 
 
 def test_a_refusal_crosses_the_border_of_a_process_whole() -> None:
-    error = pickle.loads(pickle.dumps(NotLowered("teacher-2", "litert", REFUSALS)))
+    error = pickle.loads(pickle.dumps(NotLoweredError("teacher-2", "litert", REFUSALS)))
     assert (error.name, error.backend, error.refusals) == ("teacher-2", "litert", REFUSALS)

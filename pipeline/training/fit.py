@@ -22,6 +22,7 @@ from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
 from pipeline.training.conditions import Conditions
+from pipeline.training.pointwise import safe_pointwise
 from pipeline.training.processes import Processes
 from pipeline.training.shared_norm import shared_norms
 
@@ -131,6 +132,7 @@ def fit(
         progress.task(phase.title, total=settings.epochs * batches) as task,
         conditions.journal.page(phase.name, first * batches) as page,
         shared_norms(phase.module, processes),
+        safe_pointwise(phase.module),
     ):
         if first:
             task.advance(first * batches, f"going on after epoch {first}")

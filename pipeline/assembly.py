@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from pipeline.ingest.source import source_content
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
-from pipeline.settings import Settings
+from pipeline.settings import BackendName, Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ class Build:
 
 
 def assemble(
-    settings: Settings, out: Path, cache: Path, progress: Progress, *, jobs: int | None = None
+    settings: Settings,
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+    backends: Sequence[BackendName] = (),
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -62,6 +69,8 @@ def assemble(
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
+        backends: all that bundles of this model are built for, if there are more than one: what
+            any of them refuses is told before the model is trained.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
@@ -79,7 +88,8 @@ def assemble(
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
         return found
-    manifest, controls = _make(settings, out, cache, progress, jobs)
+    backends = backends or settings.lowering.backend
+    manifest, controls = _make(settings, backends, out, cache, progress, jobs)
     write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
@@ -97,18 +107,25 @@ def _unchanged(record: Path, out: Path) -> Build | None:
 
 
 def _make(
-    settings: Settings, out: Path, cache: Path, progress: Progress, jobs: int | None
+    settings: Settings,
+    backends: Sequence[BackendName],
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    jobs: int | None,
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_bundle, pack_controls
     from pipeline.lowering.lower import lower_model
+    from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
 
     exporters = export_versions(settings)
-    scheduled = scheduled_model(settings, cache, progress)
+    preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)
+    scheduled = scheduled_model(settings, cache, progress, before_training=preflight)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
     golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.score import TrainedModel
+    from pipeline.training.score import BeforeTraining, TrainedModel
     from pipeline.training.train import Fresh
 
 
@@ -35,19 +35,25 @@ class OpenModel:
     routes: Sequence[Route]
 
 
-def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
+def model_of(
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    before_training: BeforeTraining | None = None,
+) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
+        before_training: as for `trained_model`.
 
     Raises:
         UsageError: settings, data and source do not fit together.
     """
     if settings.training is not None:
-        return trained_model(settings, cache, progress)
+        return trained_model(settings, cache, progress, before_training=before_training)
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
 
@@ -64,6 +70,7 @@ def trained_model(
     progress: Progress,
     journal: Journal | None = None,
     processes: Processes | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> TrainedModel:
     """The model of a profile that is trained here.
 
@@ -73,6 +80,7 @@ def trained_model(
         progress: told everything that takes time.
         journal: where training writes its losses, if anywhere.
         processes: those that train it together.
+        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
@@ -80,7 +88,7 @@ def trained_model(
     from pipeline.training.score import TrainedModel
 
     make = partial(_fresh, progress=progress)
-    return TrainedModel(settings, cache, progress, make, journal, processes)
+    return TrainedModel(settings, cache, progress, make, journal, processes, before_training)
 
 
 def open_model(text: str, progress: Progress) -> OpenModel:

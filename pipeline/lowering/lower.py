@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from torch import Tensor
 from pipeline.fingerprint import fingerprint, source_fingerprint
 from pipeline.lowering.fold import fold_batch_norms
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
 from pipeline.lowering.units import Unit, monolith, units_of
@@ -85,7 +83,7 @@ def lower_model(
         UsageError: a module cannot be lowered whole.
         IntegrityError: a program or a stage deviates from eager PyTorch.
     """
-    workers = jobs or len(os.sched_getaffinity(0))
+    workers = jobs or processors()
     units, logits = units_of(model, routes, images)
     controls = {
         "student": monolith(model, routes[0], "student-monolith", images),
@@ -114,14 +112,6 @@ def lower_model(
     )
 
 
-@contextmanager
-def _quiet_workers() -> Iterator[None]:
-    """Exporters grow; joblib then replaces a worker between two jobs, and warns of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)
-        yield
-
-
 def _lower_all(
     units: Sequence[Unit],
     settings: LoweringSettings,
@@ -131,8 +121,6 @@ def _lower_all(
     progress: Progress,
 ) -> dict[str, Lowered]:
     """The program of every unit by name, from the store or freshly made."""
-    from joblib import Parallel, delayed
-
     backend = backend_for(settings)
     store = ProgramStore(cache, backend.suffix)
     context = (
@@ -156,13 +144,14 @@ def _lower_all(
     missing.sort(key=lambda entry: entry[1].parameters, reverse=True)
     with progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
-        parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")
-        with _quiet_workers():
-            for name, lowered in parallel(
-                delayed(lower_unit)(settings, store, *entry) for entry in missing
-            ):
-                done[name] = lowered
-                task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+
+        def received(result: tuple[str, Lowered]) -> None:
+            name, lowered = result
+            done[name] = lowered
+            task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+
+        calls = [(settings, store, key, unit) for key, unit in missing]
+        in_processes(lower_unit, calls, workers, received)
     return done
 
 
@@ -177,8 +166,6 @@ def _compare_stages(
     progress: Progress,
 ) -> list[Parity]:
     """The parity of every stage, remembered by the content of its programs."""
-    from joblib import Parallel, delayed
-
     store = ParityStore(cache)
     keys = [
         store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
@@ -187,18 +174,18 @@ def _compare_stages(
     missing = [index for index, key in enumerate(keys) if key not in found]
     if missing:
         with progress.task("compare stages", total=len(missing)) as task:
-            parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator")
-            work = (
-                delayed(compare_stage)(
-                    settings, f"stage {routes[index]}", chains[index], images, logits[index]
-                )
+
+            def received(result: tuple[int, Parity]) -> None:
+                index, parity = result
+                found[keys[index]] = parity
+                store.keep(keys[index], parity)
+                task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+
+            calls = [
+                (settings, index, f"stage {routes[index]}", chains[index], images, logits[index])
                 for index in missing
-            )
-            with _quiet_workers():
-                for index, parity in zip(missing, parallel(work), strict=True):
-                    found[keys[index]] = parity
-                    store.keep(keys[index], parity)
-                    task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+            ]
+            in_processes(compare_stage, calls, workers, received)
     for route, key in zip(routes, keys, strict=True):
         found[key].require(settings.tolerance, f"stage {route}")
     return [found[key] for key in keys]

@@ -42,10 +42,38 @@ def lower_unit(
     return unit.name, store.keep(key, program, edges, parity)
 
 
+def try_unit(settings: LoweringSettings, key: str, unit: Unit) -> tuple[str, PipelineError | None]:
+    """Lowers one unit and compares it, as `lower_unit` does, but keeps nothing.
+
+    Returns:
+        The key, and what is wrong with the unit, if anything is.
+    """
+    torch.set_num_threads(1)
+    backend = backend_for(settings)
+    try:
+        with _quiet(unit.name):
+            program = backend.lower(unit.module, unit.inputs[:1], unit.name)
+            outputs = backend.run([program.data], unit.inputs)
+        # Random weights may overflow, and then there is nothing to compare.
+        if unit.outputs.isfinite().all():
+            Parity.of(outputs, unit.outputs).require(settings.tolerance, unit.name)
+    except PipelineError as error:
+        return key, error
+    return key, None
+
+
 def compare_stage(
-    settings: LoweringSettings, name: str, chain: Sequence[Lowered], images: Tensor, logits: Tensor
-) -> Parity:
+    settings: LoweringSettings,
+    index: int,
+    name: str,
+    chain: Sequence[Lowered],
+    images: Tensor,
+    logits: Tensor,
+) -> tuple[int, Parity]:
     """Runs a stage's programs one after the other and compares the logits with eager PyTorch.
+
+    Returns:
+        The stage's index, as it was given, and its parity.
 
     Raises:
         IntegrityError: they deviate.
@@ -55,7 +83,7 @@ def compare_stage(
         outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
     parity = Parity.of(outputs, logits)
     parity.require(settings.tolerance, name)
-    return parity
+    return index, parity
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.score import BeforeTraining
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,12 @@ class ScheduledModel:
 
 
 def scheduled_model(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    others: Sequence[Route] = (),
+    *,
+    before_training: BeforeTraining | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -41,11 +47,12 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
+        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    return schedule(settings, model_of(settings, cache, progress), others)
+    return schedule(settings, model_of(settings, cache, progress, before_training), others)
 
 
 def schedule(

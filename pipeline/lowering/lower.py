@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pipeline.fingerprint import fingerprint, source_fingerprint
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
@@ -131,13 +131,13 @@ def _lower_all(
     done: dict[str, Lowered] = {}
     missing: list[tuple[str, Unit]] = []
     for unit in units:
-        folded = fold_batch_norms(backend.rewrite(unit.module, unit.name), unit.name)
-        key = content_key(folded, unit.inputs, unit.outputs, *context)
+        captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
+        key = content_key(captured, unit.inputs, unit.outputs, *context)
         if found := store.find(key):
             found.parity.require(settings.tolerance, unit.name)
             done[unit.name] = found
         else:
-            missing.append((key, replace(unit, module=folded)))
+            missing.append((key, replace(unit, module=captured)))
     if not missing:
         return done
     # The largest first: what the other workers wait for at the end is then small.

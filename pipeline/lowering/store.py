@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
+from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
 from pipeline.model.keras import KerasUnit
 
@@ -42,23 +43,22 @@ class Lowered:
     parity: Parity
 
 
-def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
+def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
     """Names what a program is made from: the graph, the weights, the features it is checked on.
 
     Args:
-        folded: a traced module; its code and its weights count.
+        captured: as `capture` gives it; its operators and its constants count.
         inputs: example features.
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
     digest = hashlib.sha256()
-    if isinstance(folded, fx.GraphModule):
-        digest.update(folded.code.encode())
-    digest.update(repr(folded).encode())
-    for part in folded.modules():
+    if isinstance(captured, OperatorGraph):
+        digest.update(captured.code.encode())
+    for part in captured.modules():
         if isinstance(part, KerasUnit):
             digest.update(part.content().encode())
-    for name, tensor in sorted(folded.state_dict().items()):
+    for name, tensor in sorted(captured.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())
     for tensor in (inputs, outputs):

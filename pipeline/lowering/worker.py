@@ -24,11 +24,11 @@ def lower_unit(
 ) -> tuple[str, Lowered]:
     """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
 
-    The unit's module is folded: a module as its user wrote it may be of a file that a worker
-    process cannot import.
+    The unit's module is captured: a module as its user wrote it may be of a file that a worker
+    process cannot import. Its outputs, for the probes too, are those of the module as it was.
 
     Raises:
-        UsageError: it cannot be lowered whole.
+        NotLoweredError: it cannot be lowered whole.
         IntegrityError: it deviates.
     """
     torch.set_num_threads(1)
@@ -36,6 +36,9 @@ def lower_unit(
     with _quiet(unit.name):
         program = backend.lower(unit.module, unit.inputs[:1], unit.name)
         outputs = backend.run([program.data], unit.inputs)
+        probed = [backend.run([program.data], probe) for probe, _ in unit.probes]
+    for found, (_, expected) in zip(probed, unit.probes, strict=True):
+        Parity.of(found, expected).require(settings.tolerance, f"{unit.name}, probed,")
     parity = Parity.of(outputs, unit.outputs)
     parity.require(settings.tolerance, unit.name)
     edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))

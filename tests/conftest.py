@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,16 @@ _BUILDERS = (
 LOOPBACK_DEVICE = Path(__file__).parents[1] / "scripts" / "loopback-device"
 
 
+def pytest_configure() -> None:
+    """Makes signals do what they usually do; `nohup` and a shell's `&` let them be ignored."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs the loopback device or takes long; `CONTRIBUTING.md` names the marks.
 
@@ -42,9 +53,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
         parameters = callspec.params.values() if callspec else ()
-        if fixtures & _DEVICE or "adb" in [p for p in parameters if isinstance(p, str)]:
-            item.add_marker("device")
         place = item.path.relative_to(Path(__file__).parent).as_posix()
+        named = "adb" in [value for value in parameters if isinstance(value, str)]
+        if fixtures & _DEVICE or named or place == "device/test_loopback_device.py":
+            item.add_marker("device")
         if fixtures & _BUILD or place.startswith(_BUILDERS):
             item.add_marker("build")
     slow = {item.path for item in items if item.get_closest_marker("build")}

@@ -15,7 +15,7 @@ import torch
 from pipeline.errors import IntegrityError, PipelineError, UsageError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, source_fingerprint
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.packages import export_versions
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
@@ -158,39 +158,46 @@ class _Trials:
 
     def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
         """Lowers every unit for every target, but for those of a structure that was lowered."""
-        missing: dict[str, tuple[Target, Unit]] = {}
+        alike: dict[str, list[tuple[Target, Unit]]] = {}
         for target in targets:
             for unit in units:
                 try:
-                    prepared = _prepared(target, unit)
+                    captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
                 except PipelineError as error:
                     self.errors.append((target.backend, error))
                     continue
-                shape = [*prepared.inputs.shape]
-                key = fingerprint(structure_of(prepared.module), shape, target.context)
+                shape = [*unit.inputs.shape]
+                key = fingerprint(structure_of(captured), shape, target.context)
                 if key not in self._passed:
-                    missing.setdefault(key, (target, prepared))
-        if missing:
-            self._lower(missing)
+                    alike.setdefault(key, []).append((target, replace(unit, module=captured)))
+        refused = self._lower([(key, *group[0]) for key, group in alike.items()])
+        # Those that are built like a refused one are refused, too, each with places of its own.
+        self._lower([(key, *one) for key in refused for one in alike[key][1:]])
 
-    def _lower(self, missing: Mapping[str, tuple[Target, Unit]]) -> None:
+    def _lower(self, work: Sequence[tuple[str, Target, Unit]]) -> list[str]:
+        """Lowers units under the names of their structures, and gives those that were refused."""
+        if not work:
+            return []
         # The largest first: what the other workers wait for at the end is then small.
-        order = sorted(missing.items(), key=lambda entry: entry[1][1].parameters, reverse=True)
-        calls = [(target.settings, key, unit) for key, (target, unit) in order]
+        order = sorted(work, key=lambda entry: entry[2].parameters, reverse=True)
+        calls = [(target.settings, index, unit) for index, (_, target, unit) in enumerate(order)]
+        refused: list[str] = []
         with self._progress.task("try to lower", total=len(calls)) as task:
             task.advance(0, "starting workers")
 
-            def received(result: tuple[str, PipelineError | None]) -> None:
-                key, error = result
-                target, unit = missing[key]
+            def received(result: tuple[int, PipelineError | None]) -> None:
+                index, error = result
+                key, target, unit = order[index]
                 if error is None:
                     self._passed.add(key)
                 else:
+                    refused.append(key)
                     self.errors.append((target.backend, error))
                 said = "refused" if error else "can be lowered"
                 task.advance(1, f"{unit.name} {said} ({target.backend})")
 
             in_processes(try_unit, calls, self._jobs, received)
+        return refused
 
 
 def _routes(blocks: int, orders: Sequence[OrderName]) -> list[Route]:
@@ -216,12 +223,6 @@ def _units(
         monolith(model, teacher, "teacher-monolith", images),
     ]
     return list(units.values()), wholes
-
-
-def _prepared(target: Target, unit: Unit) -> Unit:
-    backend = backend_for(target.settings)
-    traced = fold_batch_norms(backend.rewrite(unit.module, unit.name), unit.name)
-    return replace(unit, module=traced)
 
 
 def _listed(errors: Sequence[tuple[str, PipelineError]]) -> PipelineError:

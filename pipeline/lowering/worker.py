@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.lowering.backend import TensorSpec
+from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ProgramStore
@@ -31,6 +31,27 @@ def lower_unit(
         NotLoweredError: it cannot be lowered whole.
         IntegrityError: it deviates.
     """
+    program, parity = _lowered(settings, unit)
+    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
+    return unit.name, store.keep(key, program, edges, parity)
+
+
+def try_unit(
+    settings: LoweringSettings, index: int, unit: Unit
+) -> tuple[int, PipelineError | None]:
+    """Lowers one unit and compares it, as `lower_unit` does, but keeps nothing.
+
+    Returns:
+        The index, as it was given, and what is wrong with the unit, if anything is.
+    """
+    try:
+        _lowered(settings, unit)
+    except PipelineError as error:
+        return index, error
+    return index, None
+
+
+def _lowered(settings: LoweringSettings, unit: Unit) -> tuple[Program, Parity]:
     torch.set_num_threads(1)
     backend = backend_for(settings)
     with _quiet(unit.name):
@@ -41,28 +62,7 @@ def lower_unit(
         Parity.of(found, expected).require(settings.tolerance, f"{unit.name}, probed,")
     parity = Parity.of(outputs, unit.outputs)
     parity.require(settings.tolerance, unit.name)
-    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
-    return unit.name, store.keep(key, program, edges, parity)
-
-
-def try_unit(settings: LoweringSettings, key: str, unit: Unit) -> tuple[str, PipelineError | None]:
-    """Lowers one unit and compares it, as `lower_unit` does, but keeps nothing.
-
-    Returns:
-        The key, and what is wrong with the unit, if anything is.
-    """
-    torch.set_num_threads(1)
-    backend = backend_for(settings)
-    try:
-        with _quiet(unit.name):
-            program = backend.lower(unit.module, unit.inputs[:1], unit.name)
-            outputs = backend.run([program.data], unit.inputs)
-        # Random weights may overflow, and then there is nothing to compare.
-        if unit.outputs.isfinite().all():
-            Parity.of(outputs, unit.outputs).require(settings.tolerance, unit.name)
-    except PipelineError as error:
-        return key, error
-    return key, None
+    return program, parity
 
 
 def compare_stage(

@@ -67,11 +67,23 @@ def test_all_refusals_of_all_backends_are_listed_at_once(tmp_path: Path) -> None
     assert "nothing was trained" in caught.value.what
     lines = caught.value.what.splitlines()[1:]
     for backend in ("executorch", "litert"):
-        for network_name, index in (("teacher", 1), ("student", 0)):
-            (line,) = [line for line in lines if backend in line and network_name in line]
-            assert str(index) in line
-            assert "atan2" in line.lower()
+        for place in ("teacher.blocks.1.1", "student.blocks.0.1"):
+            (line,) = [line for line in lines if backend in line and place in line]
+            assert "atan2" in line
     assert caught.value.remedy
+
+
+def test_units_that_are_built_alike_are_each_refused_at_their_own_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(function: Any, calls: Any, jobs: int, received: Any) -> None:
+        for _, index, unit in calls:
+            received((index, UsageError(f"{unit.name} refused", "")))
+
+    monkeypatch.setattr(module, "in_processes", refuse)
+    with pytest.raises(UsageError, match="student-0 refused") as caught:
+        fly(plain(), tmp_path, "executorch")
+    assert "teacher-0 refused" in caught.value.what
 
 
 @pytest.fixture

@@ -24,8 +24,12 @@ def train(
     `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
+    from contextlib import ExitStack
+
     from pipeline.ingest.source import trained_model
+    from pipeline.locks import using_folder, writing_folder
     from pipeline.lowering.preflight import preflight_of
+    from pipeline.outputs import require_folder
     from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import schedule
@@ -36,14 +40,20 @@ def train(
 
     settings = load_settings(profile)
     training = training_table(settings)
-    with joined(training.device) as processes:
+    require_folder(cache, "--cache")
+    if logs:
+        require_folder(logs, "--logs")
+    with joined(training.device) as processes, ExitStack() as locks:
         if not processes.first:
             trained_model(settings, cache, Silent(), processes=processes).follow()
             return
+        if logs:
+            locks.enter_context(writing_folder(logs, "name another with --logs"))
         journal = TensorBoardJournal(logs) if logs else None
         progress = progress_for_terminal()
         if said := said_of(processes):
             progress.say(said)
+        locks.enter_context(using_folder(cache, "name another with --cache", progress))
         preflight = None
         if "lowering" in settings.model_fields_set:  # it is to be lowered one day
             preflight = preflight_of(settings, settings.lowering.backend, cache, progress)

@@ -34,14 +34,17 @@ _BUILDERS = (
 LOOPBACK_DEVICE = Path(__file__).parents[1] / "scripts" / "loopback-device"
 
 
-def pytest_configure() -> None:
-    """Makes signals do what they usually do; `nohup` and a shell's `&` let them be ignored."""
-    for number, usual in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGHUP, signal.SIG_DFL),
-    ):
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_at_a_terminal() -> None:
+    """A shell that starts the tests in the background, or nohup, has them ignore these signals.
+
+    So would every program that they start; a handler of one's own is not inherited.
+    """
+    for number in (signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, usual)
+            signal.signal(number, lambda *_: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bundle.choice import Choice
-from pipeline.ingest.source import model_of
+from pipeline.ingest.source import ModelSource, model_of
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.schedule.choose import Subject, choose
@@ -37,7 +37,7 @@ def scheduled_model(
     cache: Path,
     progress: Progress,
     others: Sequence[Route] = (),
-    *,
+    source: ModelSource | None = None,
     before_training: BeforeTraining | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
@@ -47,12 +47,14 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
+        source: of the profile's model, if there is one that was asked already.
         before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    return schedule(settings, model_of(settings, cache, progress, before_training), others)
+    model = model_of(settings, cache, progress, source, before_training)
+    return schedule(settings, model, others)
 
 
 def schedule(

@@ -1,54 +1,60 @@
-"""Around a fault of oneDNN 3.12, the library with which torch 2.13 computes convolutions.
+"""Strided 1x1 convolutions where oneDNN cannot be trusted with their gradients.
 
-On processors with AVX2 and without AVX-512 it writes past the end of a buffer when it computes the
-weights' gradient of a 1x1 convolution with a stride of images with fewer than 8 channels, channels
-last in memory: ``free(): invalid next size``, and the process is gone.
+With AVX2 alone (no AVX-512), oneDNN in torch 2.13 writes past its memory while it computes the
+gradient of the weights of a strided 1x1 convolution of few channels, as ResNet's shortcuts are: a
+process ends with "corrupted double-linked list" or a segmentation fault, or goes on with what it
+has overwritten. A convolution of stride 1 on every second pixel is the same, and right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Floats in a vector of AVX2.
-_LANES = 8
+
+def gradient_is_broken() -> bool:
+    """Whether this processor's strided 1x1 convolutions must not compute their own gradients."""
+    mkldnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return mkldnn and torch.backends.cpu.get_cpu_capability() in ("AVX2", "DEFAULT")
 
 
 @contextmanager
-def safe_pointwise(module: nn.Module) -> Iterator[None]:
-    """While a module is trained, its convolutions of that kind drop pixels in place of a stride.
+def subsampled(module: nn.Module, *, wanted: bool | None = None) -> Iterator[None]:
+    """Has the strided 1x1 convolutions within a module take the pixels first that they look at.
 
-    They compute the same, and afterwards they are as they were.
+    What they compute, their parameters and their names stay the same, and afterwards so do they.
+
+    Args:
+        module: to be trained.
+        wanted: whether to do so; by default if `gradient_is_broken`.
     """
-    changed = [part for part in module.modules() if _affected(part)]
-    for part in changed:
-        part.forward = partial(_without_stride, part)
-    try:
+    if not (gradient_is_broken() if wanted is None else wanted):
         yield
-    finally:
-        for part in changed:
-            del part.forward  # the instance's own; the class's is left
+        return
+    with ExitStack() as stack:
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d) and _is_strided_point(part):
+                stack.callback(setattr, part, "stride", part.stride)
+                stack.callback(part.register_forward_pre_hook(_every(*part.stride)).remove)
+                part.stride = (1, 1)
+        yield
 
 
-def _affected(part: nn.Module) -> bool:
+def _is_strided_point(convolution: nn.Conv2d) -> bool:
     return (
-        isinstance(part, nn.Conv2d)
-        and type(part).forward is nn.Conv2d.forward
-        and "forward" not in vars(part)
-        and part.kernel_size == (1, 1)
-        and part.stride != (1, 1)
-        and part.padding in ((0, 0), "valid")
-        and part.in_channels < _LANES
-        and torch.backends.cpu.get_cpu_capability() != "AVX512"
+        convolution.kernel_size == (1, 1)
+        and convolution.stride != (1, 1)
+        and convolution.padding in ((0, 0), "valid")
     )
 
 
-def _without_stride(convolution: nn.Conv2d, features: Tensor) -> Tensor:
-    height, width = convolution.stride
-    kept = features[:, :, ::height, ::width].contiguous(memory_format=torch.channels_last)
-    return F.conv2d(kept, convolution.weight, convolution.bias, groups=convolution.groups)
+def _every(rows: int, columns: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Tensor]]:
+    def take(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
+        (features,) = inputs
+        return (features[..., ::rows, ::columns],)
+
+    return take

@@ -47,7 +47,7 @@ class TrainedModel:
         settings: Settings,
         cache: Path,
         progress: Progress,
-        make: Callable[[Settings, Dataset], Fresh],
+        make: Callable[[Dataset], Fresh],
         journal: Journal | None = None,
         processes: Processes | None = None,
         before_training: BeforeTraining | None = None,
@@ -59,7 +59,7 @@ class TrainedModel:
         self._processes = processes or Processes()
         self._before_training = before_training
         self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-        fresh = make(settings, self._dataset)
+        fresh = make(self._dataset)
         self.blueprint = fresh.model
         self._files = TrainingFiles.of(settings, cache / "training", fresh.content)
         self._models: dict[Path, PwlModel] = {}

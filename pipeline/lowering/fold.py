@@ -87,13 +87,13 @@ def editable(graph: OperatorGraph, example: Tensor) -> fx.GraphModule:
 
 def fold_constants(body: fx.GraphModule) -> None:
     """Puts the value in place of every call that no input reaches."""
-    values: dict[fx.Node, object] = {}
+    values: dict[fx.Node, Any] = {}
     for node in list(body.graph.nodes):
         if is_constant(node):
             values[node] = constant_of(body, node)
         elif is_call(node) and all(source in values for source in node.all_input_nodes):
             arguments = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
-            values[node] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
+            values[node] = cast(Any, node.target)(*arguments[0], **arguments[1])
     for node in [node for node in values if is_call(node)]:
         value = values[node]
         if isinstance(value, Tensor) and any(user not in values for user in node.users):

@@ -56,13 +56,13 @@ class Call:
             return tuple(constant_of(self.body, node).shape)
         return shape_of(node)
 
-    def constant(self, value: Tensor) -> fx.Proxy:
+    def constant(self, value: Tensor) -> Tensor:
         """A tensor of the program's own."""
         return self.proxy(add_constant(self.body, value))
 
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        """What a node gives, to compute with."""
-        return fx.Proxy(node, self.tracer)
+    def proxy(self, node: fx.Node) -> Tensor:
+        """What a node gives, to compute with; it is recorded, and has no value."""
+        return cast(Tensor, fx.Proxy(node, self.tracer))
 
     def value_of(self, index: int) -> Tensor | None:
         """The value of the argument at `index`, if it is a constant tensor."""
@@ -73,7 +73,7 @@ class Call:
 
 
 #: Gives what takes the place of a call's output; None where the call stays.
-Rule = Callable[[Call], fx.Proxy | tuple[fx.Proxy, ...] | None]
+Rule = Callable[[Call], Tensor | tuple[Tensor, ...] | None]
 Rules = Mapping[Any, Rule]
 
 
@@ -97,12 +97,16 @@ def rewritten(graph: OperatorGraph, rules: Rules, example: Tensor) -> OperatorGr
             new.meta.setdefault("origin", node.meta["origin"])
         if isinstance(result, tuple):
             for user in list(node.users):
-                _replace(body, user, result[user.args[1]].node)
+                _replace(body, user, _node_of(result[user.args[1]]))
             body.graph.erase_node(node)
         elif result is not None:
-            _replace(body, node, result.node)
+            _replace(body, node, _node_of(result))
     fold_constants(body)
     return settled(body)
+
+
+def _node_of(value: object) -> fx.Node:
+    return cast(fx.Proxy, value).node
 
 
 def _replace(body: fx.GraphModule, old: fx.Node, new: fx.Node) -> None:

@@ -30,12 +30,11 @@ def randomised(model: PwlModel) -> PwlModel:
         if _constant(parameter):
             parameter.copy_(_around(parameter, generator))
     for part in changed.modules():
-        # Any batch or instance normalisation that keeps statistics.
-        if isinstance(part, nn.modules.batchnorm._NormBase) and part.running_mean is not None:
-            if _constant(part.running_mean):
-                part.running_mean.copy_(_around(part.running_mean, generator))
-            if _constant(part.running_var):
-                part.running_var.copy_(_around(part.running_var, generator))
+        # Any batch or instance normalisation; without statistics of its own, there are none.
+        if isinstance(part, nn.modules.batchnorm._NormBase):
+            for statistic in (part.running_mean, part.running_var):
+                if statistic is not None and _constant(statistic):
+                    statistic.copy_(_around(statistic, generator))
     return changed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -126,7 +127,7 @@ def _functions(
     shape: tuple[int, ...] = IMAGE,
 ) -> Iterator[Case]:
     for name, function in functions.items():
-        yield Case(topic, name, lambda f=function: Function(f), shape, refused.get(name, ()))
+        yield Case(topic, name, partial(Function, function), shape, refused.get(name, ()))
 
 
 def _modules(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import fx
+from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 
@@ -16,7 +16,7 @@ aten = torch.ops.aten
 _TOGETHER = 4
 
 
-def split(call: Call) -> tuple[fx.Proxy, ...]:
+def split(call: Call) -> tuple[Tensor, ...]:
     """`split` and `chunk` to slices."""
     features, sizes, axis = call.arguments
     size = call.shape[axis]
@@ -25,13 +25,13 @@ def split(call: Call) -> tuple[fx.Proxy, ...]:
     return _slices(features, axis, sizes)
 
 
-def chunk(call: Call) -> tuple[fx.Proxy, ...]:
+def chunk(call: Call) -> tuple[Tensor, ...]:
     features, count, axis = call.arguments
     sizes = [len(part) for part in torch.arange(call.shape[axis]).chunk(count)]
     return _slices(features, axis, sizes)
 
 
-def unbind(call: Call) -> tuple[fx.Proxy, ...]:
+def unbind(call: Call) -> tuple[Tensor, ...]:
     features, axis = call.arguments
     shape = list(call.shape)
     axis %= len(shape)
@@ -40,7 +40,7 @@ def unbind(call: Call) -> tuple[fx.Proxy, ...]:
     return tuple(part.reshape(rest) for part in parts)
 
 
-def select(call: Call) -> fx.Proxy:
+def select(call: Call) -> Tensor:
     """``x[:, 0]``: a slice and a reshape."""
     features, axis, index = call.arguments
     index %= call.shape[axis]
@@ -48,7 +48,7 @@ def select(call: Call) -> fx.Proxy:
     return part.reshape(list(call.target_shape))
 
 
-def gated(call: Call) -> fx.Proxy:
+def gated(call: Call) -> Tensor:
     """`glu`."""
     features, axis = call.arguments
     half = call.shape[axis] // 2
@@ -56,14 +56,14 @@ def gated(call: Call) -> fx.Proxy:
     return value * torch.sigmoid(gate)
 
 
-def stack(call: Call) -> fx.Proxy:
+def stack(call: Call) -> Tensor:
     parts, axis = call.arguments
     axis %= len(call.target_shape)
     shape = [1 if i == axis else size for i, size in enumerate(call.target_shape)]
     return torch.cat([part.reshape(shape) for part in parts], axis)
 
 
-def concatenation(call: Call) -> fx.Proxy | None:
+def concatenation(call: Call) -> Tensor | None:
     """`cat` of many images, a few at a time: the delegate takes up to five.
 
     The converter makes one of two that follow each other, so a depthwise convolution that changes
@@ -75,20 +75,25 @@ def concatenation(call: Call) -> fx.Proxy | None:
     listed: Any = call.node.args[0]
     sizes = [call.sizes(part)[1] for part in listed]
     while len(parts) > _TOGETHER:
-        joined, counts = [], []
-        for start in range(0, len(parts), _TOGETHER):
-            group, widths = (each[start : start + _TOGETHER] for each in (parts, sizes))
-            width = sum(widths) if axis % 4 == 1 else widths[0]
-            one = call.constant(torch.ones(width, 1, 1, 1))
-            joined.append(
-                F.conv2d(torch.cat(group, axis), one, groups=width) if len(group) > 1 else group[0]
-            )
-            counts.append(width)
-        parts, sizes = joined, counts
+        starts = range(0, len(parts), _TOGETHER)
+        widths = [sizes[start : start + _TOGETHER] for start in starts]
+        sizes = [sum(each) if axis % 4 == 1 else each[0] for each in widths]
+        parts = [
+            _joined(call, parts[start : start + _TOGETHER], axis, width)
+            for start, width in zip(starts, sizes, strict=True)
+        ]
     return torch.cat(parts, axis)
 
 
-def repeat(call: Call) -> fx.Proxy | None:
+def _joined(call: Call, parts: list[Tensor], axis: int, width: int) -> Tensor:
+    """Some images in one, with a convolution behind them that changes nothing."""
+    if len(parts) == 1:
+        return parts[0]
+    one = call.constant(torch.ones(width, 1, 1, 1))
+    return F.conv2d(torch.cat(parts, axis), one, groups=width)
+
+
+def repeat(call: Call) -> Tensor | None:
     features, times = call.arguments
     if len(times) != len(call.shape):
         return None
@@ -98,7 +103,7 @@ def repeat(call: Call) -> fx.Proxy | None:
     return features
 
 
-def expand(call: Call) -> fx.Proxy:
+def expand(call: Call) -> Tensor:
     """A product with ones: how a tensor spreads over others without `expand`."""
     features = call.arguments[0]
     shape = call.target_shape
@@ -109,7 +114,7 @@ def expand(call: Call) -> fx.Proxy:
     return features * call.constant(torch.ones(shape))
 
 
-def _slices(features: fx.Proxy, axis: int, sizes: Sequence[int]) -> tuple[fx.Proxy, ...]:
+def _slices(features: Tensor, axis: int, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     parts, start = [], 0
     for size in sizes:
         parts.append(aten.slice.Tensor(features, axis, start, start + size))

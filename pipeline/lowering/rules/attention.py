@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import fx
+from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 
 
-def scaled_dot_product(call: Call) -> fx.Proxy | None:
+def scaled_dot_product(call: Call) -> Tensor | None:
     """`scaled_dot_product_attention` without dropout; masks are those that are constant."""
     query, key, value, mask, dropout, causal = call.arguments[:6]
     scale = call.node.kwargs.get("scale")

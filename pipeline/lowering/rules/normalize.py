@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import fx
+from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 from pipeline.lowering.rules.reduce import mean_over
 
 
-def layer_norm(call: Call) -> fx.Proxy:
+def layer_norm(call: Call) -> Tensor:
     features, sizes, weight, bias, epsilon = call.arguments[:5]
     axes = _last(call.shape, len(sizes))
     centered = features - mean_over(call, features, call.shape, axes)
@@ -21,7 +21,7 @@ def layer_norm(call: Call) -> fx.Proxy:
     return _affine(centered * torch.rsqrt(variance + epsilon), weight, bias)
 
 
-def rms_norm(call: Call) -> fx.Proxy:
+def rms_norm(call: Call) -> Tensor:
     features, sizes, weight, epsilon = call.arguments
     if epsilon is None:
         epsilon = torch.finfo(torch.float32).eps
@@ -30,7 +30,7 @@ def rms_norm(call: Call) -> fx.Proxy:
     return _affine(features * torch.rsqrt(squares + epsilon), weight, None)
 
 
-def group_norm(call: Call) -> fx.Proxy | None:
+def group_norm(call: Call) -> Tensor | None:
     """Group normalization: means over pixels, then among the channels of a group."""
     features, groups, weight, bias, epsilon = call.arguments[:5]
     if len(call.shape) == 2:
@@ -38,7 +38,7 @@ def group_norm(call: Call) -> fx.Proxy | None:
     images = _as_images(features, call.shape)
     channels = call.shape[1]
 
-    def mean(values: fx.Proxy) -> fx.Proxy:
+    def mean(values: Tensor) -> Tensor:
         each = torch.mean(values, [-1, -2], True)
         if groups == channels:
             return each
@@ -55,7 +55,7 @@ def group_norm(call: Call) -> fx.Proxy | None:
     return _affine_channels(normal, call, weight, bias)
 
 
-def instance_norm(call: Call) -> fx.Proxy | None:
+def instance_norm(call: Call) -> Tensor | None:
     features, weight, bias, mean, variance, own, _, epsilon = call.arguments[:8]
     images = _as_images(features, call.shape)
     if own:
@@ -74,21 +74,21 @@ def _last(shape: Sequence[int], count: int) -> list[int]:
     return list(range(len(shape) - count, len(shape)))
 
 
-def _as_images(features: fx.Proxy, shape: Sequence[int]) -> fx.Proxy:
+def _as_images(features: Tensor, shape: Sequence[int]) -> Tensor:
     if len(shape) == 4:
         return features
     return features.reshape([shape[0], shape[1], math.prod(shape[2:]), 1])
 
 
-def _affine(features: fx.Proxy, weight: fx.Proxy | None, bias: fx.Proxy | None) -> fx.Proxy:
+def _affine(features: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         features = features * weight
     return features if bias is None else features + bias
 
 
 def _affine_channels(
-    features: fx.Proxy, call: Call, weight: fx.Proxy | None, bias: fx.Proxy | None
-) -> fx.Proxy:
+    features: Tensor, call: Call, weight: Tensor | None, bias: Tensor | None
+) -> Tensor:
     parts = [None if part is None else part.reshape([1, -1, 1, 1]) for part in (weight, bias)]
     found = _affine(features, *parts)
     return found if len(call.shape) == 4 else found.reshape(list(call.shape))

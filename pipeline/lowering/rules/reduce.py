@@ -7,51 +7,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import fx
+from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 
 
-def mean(call: Call) -> fx.Proxy | None:
+def mean(call: Call) -> Tensor | None:
     features, axes, keep = call.arguments[:3]
     if call.node.kwargs.get("dtype") is not None:
         return None
     return _finish(call, mean_over(call, features, call.shape, _axes(call, axes)), axes, keep)
 
 
-def total(call: Call) -> fx.Proxy | None:
+def total(call: Call) -> Tensor | None:
     features, axes, keep = call.arguments[:3]
     if call.node.kwargs.get("dtype") is not None:
         return None
     return _finish(call, sum_over(call, features, call.shape, _axes(call, axes)), axes, keep)
 
 
-def variance(call: Call) -> fx.Proxy:
+def variance(call: Call) -> Tensor:
     features, axes = call.arguments[:2]
-    keep = call.node.kwargs.get("keepdim", False)
+    keep = bool(call.node.kwargs.get("keepdim", False))
     found = _variance(call, features, axes)
     return _finish(call, found, axes, keep)
 
 
-def deviation(call: Call) -> fx.Proxy:
+def deviation(call: Call) -> Tensor:
     features, axes = call.arguments[:2]
-    keep = call.node.kwargs.get("keepdim", False)
+    keep = bool(call.node.kwargs.get("keepdim", False))
     return _finish(call, torch.sqrt(_variance(call, features, axes)), axes, keep)
 
 
-def _variance(call: Call, features: fx.Proxy, axes: Sequence[int] | None) -> fx.Proxy:
+def _variance(call: Call, features: Tensor, axes: Sequence[int] | None) -> Tensor:
     over = _axes(call, axes)
     count = math.prod(call.shape[axis] for axis in over)
-    correction = call.node.kwargs.get("correction")
+    correction: Any = call.node.kwargs.get("correction")
     centered = features - mean_over(call, features, call.shape, over)
     found = mean_over(call, centered * centered, call.shape, over)
     return found * (count / (count - (1 if correction is None else correction)))
 
 
-def norm(call: Call) -> fx.Proxy | None:
+def norm(call: Call) -> Tensor | None:
     """The Euclidean norm over axes."""
     features, order, axes, keep = call.arguments[:4]
     if order != 2 or call.node.kwargs.get("dtype") is not None:
@@ -60,18 +61,18 @@ def norm(call: Call) -> fx.Proxy | None:
     return _finish(call, torch.sqrt(squares), axes, keep)
 
 
-def largest(call: Call) -> fx.Proxy | None:
+def largest(call: Call) -> Tensor | None:
     features, axes, keep = call.arguments[:3]
     return _extreme(call, features, axes, keep)
 
 
-def smallest(call: Call) -> fx.Proxy | None:
+def smallest(call: Call) -> Tensor | None:
     features, axes, keep = call.arguments[:3]
     found = _extreme(call, torch.neg(features), axes, keep)
     return None if found is None else torch.neg(found)
 
 
-def largest_pair(call: Call) -> tuple[fx.Proxy, ...] | None:
+def largest_pair(call: Call) -> tuple[Tensor, ...] | None:
     """``x.max(axis)`` where nobody reads the positions."""
     if any(user.args[1] != 0 for user in call.node.users):
         return None
@@ -80,16 +81,24 @@ def largest_pair(call: Call) -> tuple[fx.Proxy, ...] | None:
     return None if found is None else (found,)
 
 
-def softmax(call: Call) -> fx.Proxy | None:
-    """Softmax over another axis than the last, with that axis in the last place."""
-    features, axis = call.arguments[:2]
+def softmax(call: Call) -> Tensor | None:
+    """Softmax over the last of three axes.
+
+    The delegate takes four axes for those of an image, and the last one for the channels.
+    """
+    features, axis, dtype = call.arguments[:3]
     rank = len(call.shape)
-    if axis % rank == rank - 1 or call.arguments[2] is not None:
+    axis %= rank
+    if dtype is not None or (rank <= 3 and axis == rank - 1):
         return None
-    return F.softmax(features.transpose(axis, rank - 1), rank - 1).transpose(axis, rank - 1)
+    turned = features.transpose(axis, rank - 1)
+    shape = list(call.shape)
+    shape[axis], shape[-1] = shape[-1], shape[axis]
+    shares = F.softmax(turned.reshape([1, -1, shape[-1]]), -1)
+    return shares.reshape(shape).transpose(axis, rank - 1)
 
 
-def log_softmax(call: Call) -> fx.Proxy | None:
+def log_softmax(call: Call) -> Tensor | None:
     features, axis = call.arguments[:2]
     if call.arguments[2] is not None:
         return None
@@ -98,7 +107,7 @@ def log_softmax(call: Call) -> fx.Proxy | None:
     return lowered - torch.log(sum_over(call, torch.exp(lowered), call.shape, [axis]))
 
 
-def log_sum_exp(call: Call) -> fx.Proxy | None:
+def log_sum_exp(call: Call) -> Tensor | None:
     features, axes, keep = call.arguments[:3]
     over = _axes(call, axes)
     peak = max_over(call, features, call.shape, over)
@@ -106,9 +115,7 @@ def log_sum_exp(call: Call) -> fx.Proxy | None:
     return _finish(call, torch.log(total) + peak, axes, keep)
 
 
-def mean_over(
-    call: Call, features: fx.Proxy, shape: Sequence[int], axes: Sequence[int]
-) -> fx.Proxy:
+def mean_over(call: Call, features: Tensor, shape: Sequence[int], axes: Sequence[int]) -> Tensor:
     """The mean over axes, which stay with one entry each."""
     rest = list(axes)
     shape = list(shape)
@@ -122,7 +129,7 @@ def mean_over(
     return features
 
 
-def sum_over(call: Call, features: fx.Proxy, shape: Sequence[int], axes: Sequence[int]) -> fx.Proxy:
+def sum_over(call: Call, features: Tensor, shape: Sequence[int], axes: Sequence[int]) -> Tensor:
     """The sum over axes, which stay with one entry each."""
     over = [axis % len(shape) for axis in axes]
     count = math.prod(shape[axis] for axis in over)
@@ -130,8 +137,8 @@ def sum_over(call: Call, features: fx.Proxy, shape: Sequence[int], axes: Sequenc
 
 
 def _weighted(
-    call: Call, features: fx.Proxy, shape: Sequence[int], axis: int, weight: float
-) -> fx.Proxy:
+    call: Call, features: Tensor, shape: Sequence[int], axis: int, weight: float
+) -> Tensor:
     """The sum over one axis with a weight, by a convolution (channels) or a linear map."""
     rank, size = len(shape), shape[axis]
     if size == 1:
@@ -145,7 +152,7 @@ def _weighted(
     return F.linear(turned, column).transpose(axis, rank - 1)
 
 
-def max_over(call: Call, features: fx.Proxy, shape: Sequence[int], axes: Sequence[int]) -> fx.Proxy:
+def max_over(call: Call, features: Tensor, shape: Sequence[int], axes: Sequence[int]) -> Tensor:
     """The largest over axes, which stay with one entry each, by max pooling."""
     shape = list(shape)
     rest = list(axes)
@@ -164,7 +171,7 @@ def max_over(call: Call, features: fx.Proxy, shape: Sequence[int], axes: Sequenc
     return features
 
 
-def _extreme(call: Call, features: fx.Proxy, axes: Sequence[int], keep: bool) -> fx.Proxy | None:
+def _extreme(call: Call, features: Tensor, axes: Sequence[int], keep: bool) -> Tensor | None:
     found = max_over(call, features, call.shape, _axes(call, axes))
     return _finish(call, found, axes, keep)
 
@@ -176,5 +183,5 @@ def _axes(call: Call, axes: Sequence[int] | int | None) -> list[int]:
     return [axis % rank for axis in ([axes] if isinstance(axes, int) else axes)]
 
 
-def _finish(call: Call, features: fx.Proxy, axes: object, keep: bool) -> fx.Proxy:
+def _finish(call: Call, features: Tensor, axes: object, keep: bool) -> Tensor:
     return features if keep else features.reshape(call.target_shape)

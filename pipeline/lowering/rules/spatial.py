@@ -6,20 +6,21 @@ A weight of 1 beside zeros moves a value as it is: such rewritings are exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx
+from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 
 
-def adaptive_average(call: Call) -> fx.Proxy | None:
+def adaptive_average(call: Call) -> Tensor | None:
     """Adaptive average pooling: a mean, a pooling of equal windows, or two weighted sums."""
-    features, sizes = call.arguments
+    features = call.arguments[0]
     if len(call.shape) != 4:
         return None
-    sizes = call.target_shape[2:]
+    sizes: Any = call.target_shape[2:]
     if sizes == (1, 1):
         return torch.mean(features, [-1, -2], True)
     if kernel := _equal_windows(call.shape[2:], sizes):
@@ -27,7 +28,7 @@ def adaptive_average(call: Call) -> fx.Proxy | None:
     return _separably(call, lambda images: F.adaptive_avg_pool2d(images, sizes))
 
 
-def adaptive_max(call: Call) -> tuple[fx.Proxy, ...] | None:
+def adaptive_max(call: Call) -> tuple[Tensor, ...] | None:
     """Adaptive max pooling to windows of one size, where nobody reads the positions."""
     features = call.arguments[0]
     if len(call.shape) != 4 or any(user.args[1] != 0 for user in call.node.users):
@@ -37,7 +38,7 @@ def adaptive_max(call: Call) -> tuple[fx.Proxy, ...] | None:
     return (F.max_pool2d(features, kernel),) if kernel else None
 
 
-def padded_average(call: Call) -> fx.Proxy | None:
+def padded_average(call: Call) -> Tensor | None:
     """Average pooling whose padding, ceiling or divisor is not the delegate's, as a convolution.
 
     Dividing by how many pixels a window has is a product with a constant image.
@@ -69,7 +70,7 @@ def padded_average(call: Call) -> fx.Proxy | None:
     return sums * call.constant(shares / held)
 
 
-def max_pooling(call: Call) -> fx.Proxy | None:
+def max_pooling(call: Call) -> Tensor | None:
     """Max pooling with padding or ceiling, or of windows that lie apart, for LiteRT.
 
     Pixels of the border repeated outside it are as good as nothing there: every window that holds a
@@ -91,7 +92,7 @@ def max_pooling(call: Call) -> fx.Proxy | None:
     return F.max_pool2d(features, kernel, stride)
 
 
-def strided_max(call: Call) -> fx.Proxy | None:
+def strided_max(call: Call) -> Tensor | None:
     """Max pooling of windows that lie apart, by way of its windows one pixel apart."""
     features, kernel, stride, padding, dilation, ceiling = call.arguments
     kernel, stride = _pair(kernel), _pair(stride or kernel)
@@ -103,7 +104,7 @@ def strided_max(call: Call) -> fx.Proxy | None:
     return _every(call, dense, call.shape[1], stride)
 
 
-def nearest(call: Call) -> fx.Proxy | None:
+def nearest(call: Call) -> Tensor | None:
     """Nearest neighbours: a transposed convolution for whole factors, and else two selections."""
     features = call.arguments[0]
     if len(call.shape) != 4:
@@ -119,11 +120,12 @@ def nearest(call: Call) -> fx.Proxy | None:
     return _separably(call, lambda images: _resized(images, sizes, scales, mode))
 
 
-def smooth(call: Call) -> fx.Proxy | None:
+def smooth(call: Call) -> Tensor | None:
     """Bilinear and bicubic resizing, with antialiasing or without, as two weighted sums."""
     if len(call.shape) != 4:
         return None
-    target, rest = call.node.target, call.node.args[1:]
+    target: Any = call.node.target
+    rest = call.node.args[1:]
     return _separably(call, lambda images: target(images, *rest))
 
 
@@ -133,21 +135,21 @@ def _resized(images: Tensor, sizes: Sequence[int], scales: object, mode: str) ->
     return F.interpolate(images, size=tuple(sizes), mode=mode)
 
 
-def reflection(call: Call) -> fx.Proxy | None:
+def reflection(call: Call) -> Tensor | None:
     return _padded(call, "reflect")
 
 
-def replication(call: Call) -> fx.Proxy | None:
+def replication(call: Call) -> Tensor | None:
     return _padded(call, "replicate")
 
 
-def padding(call: Call) -> fx.Proxy | None:
+def padding(call: Call) -> Tensor | None:
     """`F.pad` with a mode by name."""
     mode = call.arguments[2]
     return None if mode == "constant" else _padded(call, mode)
 
 
-def _padded(call: Call, mode: str) -> fx.Proxy | None:
+def _padded(call: Call, mode: str) -> Tensor | None:
     """Padding with pixels of the image: slices of one pixel beside the whole, axis by axis."""
     features, amounts = call.arguments[:2]
     rank = len(call.shape)
@@ -163,7 +165,7 @@ def _padded(call: Call, mode: str) -> fx.Proxy | None:
     return features
 
 
-def _picked(features: fx.Proxy, axis: int, order: Sequence[int]) -> fx.Proxy:
+def _picked(features: Tensor, axis: int, order: Sequence[int]) -> Tensor:
     """The entries of an axis in some order, neighbours together in one slice."""
     runs: list[list[int]] = []
     for position in order:
@@ -175,7 +177,7 @@ def _picked(features: fx.Proxy, axis: int, order: Sequence[int]) -> fx.Proxy:
     return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
 
 
-def rolled(call: Call) -> fx.Proxy | None:
+def rolled(call: Call) -> Tensor | None:
     features, shifts, axes = call.arguments
     if not axes:
         return None
@@ -186,7 +188,7 @@ def rolled(call: Call) -> fx.Proxy | None:
     return features
 
 
-def pixel_shuffle(call: Call) -> fx.Proxy | None:
+def pixel_shuffle(call: Call) -> Tensor | None:
     """Channels to pixels: a transposed convolution whose weights are 0 and 1."""
     features, factor = call.arguments
     if len(call.shape) != 4:
@@ -197,7 +199,7 @@ def pixel_shuffle(call: Call) -> fx.Proxy | None:
     return F.conv_transpose2d(features, weight, stride=factor, groups=groups)
 
 
-def pixel_unshuffle(call: Call) -> fx.Proxy | None:
+def pixel_unshuffle(call: Call) -> Tensor | None:
     """Pixels to channels: a convolution whose weights are 0 and 1."""
     features, factor = call.arguments
     if len(call.shape) != 4:
@@ -207,14 +209,14 @@ def pixel_unshuffle(call: Call) -> fx.Proxy | None:
     return F.conv2d(features, weight, stride=factor, groups=call.shape[1])
 
 
-def channel_shuffle(call: Call) -> fx.Proxy | None:
+def channel_shuffle(call: Call) -> Tensor | None:
     features, groups = call.arguments
     channels = call.shape[1]
     order = torch.arange(channels).reshape(groups, -1).t().flatten().tolist()
     return _channels(call, features, order) if len(call.shape) == 4 else None
 
 
-def strided_slice(call: Call) -> fx.Proxy | None:
+def strided_slice(call: Call) -> Tensor | None:
     """``x[..., ::2]``: of pixels by a 1x1 convolution with steps, of channels by one that picks."""
     features, axis, start, end, step = call.arguments
     if step == 1:
@@ -230,7 +232,7 @@ def strided_slice(call: Call) -> fx.Proxy | None:
     return _selected(call, features, axis, order)
 
 
-def indexed(call: Call) -> fx.Proxy | None:
+def indexed(call: Call) -> Tensor | None:
     """`index_select` by a constant."""
     features, axis = call.arguments[:2]
     order = call.value_of(2)
@@ -240,9 +242,10 @@ def indexed(call: Call) -> fx.Proxy | None:
     return _selected(call, features, axis, [int(i) % call.shape[axis] for i in order])
 
 
-def listed(call: Call) -> fx.Proxy | None:
+def listed(call: Call) -> Tensor | None:
     """``x[:, [0, 2]]``: one axis by a constant list."""
-    features, indices = call.node.args
+    arguments: Any = call.node.args
+    features, indices = arguments[:2]
     chosen = [axis for axis, index in enumerate(indices) if index is not None]
     if len(chosen) != 1 or indices[chosen[0]].op != "get_attr":
         return None
@@ -253,7 +256,7 @@ def listed(call: Call) -> fx.Proxy | None:
     return _selected(call, call.proxy(features), chosen[0], [int(i) % size for i in order])
 
 
-def _selected(call: Call, features: fx.Proxy, axis: int, order: Sequence[int]) -> fx.Proxy | None:
+def _selected(call: Call, features: Tensor, axis: int, order: Sequence[int]) -> Tensor | None:
     rank, size = len(call.shape), call.shape[axis]
     if rank == 4 and axis == 1:
         return _channels(call, features, order)
@@ -263,19 +266,19 @@ def _selected(call: Call, features: fx.Proxy, axis: int, order: Sequence[int]) -
     return F.linear(features.transpose(axis, -1), picks).transpose(axis, -1)
 
 
-def _channels(call: Call, features: fx.Proxy, order: Sequence[int]) -> fx.Proxy:
+def _channels(call: Call, features: Tensor, order: Sequence[int]) -> Tensor:
     """Channels in some order, by a 1x1 convolution that picks."""
     weight = torch.eye(call.shape[1])[list(order)].reshape(len(order), -1, 1, 1)
     return F.conv2d(features, call.constant(weight))
 
 
-def _every(call: Call, features: fx.Proxy, channels: int, steps: Sequence[int]) -> fx.Proxy:
+def _every(call: Call, features: Tensor, channels: int, steps: Sequence[int]) -> Tensor:
     """Pixels that lie some steps apart."""
     weight = call.constant(torch.ones(channels, 1, 1, 1))
     return F.conv2d(features, weight, stride=list(steps), groups=channels)
 
 
-def _separably(call: Call, resize: Callable[[Tensor], Tensor]) -> fx.Proxy:
+def _separably(call: Call, resize: Callable[[Tensor], Tensor]) -> Tensor:
     """A resizing as a product of rows and one of columns, whose matrices it gives itself.
 
     Args:

@@ -75,8 +75,8 @@ def preflight_of(
 ) -> BeforeTraining | None:
     """What to call with the model of a profile before it is trained; None where there is no need.
 
-    There is none for a family's model: tests/lowering/test_family_options.py lowers what each of
-    their settings can add to a unit.
+    There is none for a family's model: tests/lowering/test_families.py and the tests of bundles
+    lower all families for all backends.
 
     Args:
         settings: the profile.

@@ -19,7 +19,7 @@ from pipeline.locks import replacing_place, using_folder
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
-from pipeline.settings import Settings
+from pipeline.settings import BackendName, Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def assemble(
     *,
     jobs: int | None = None,
     source: ModelSource | None = None,
+    backends: Sequence[BackendName] = (),
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -75,6 +76,8 @@ def assemble(
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
         source: of the profile's model, which several builds may share.
+        backends: all that bundles of this model are built for, if there are more than one: what
+            any of them refuses is told before the model is trained.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
@@ -97,12 +100,13 @@ def assemble(
     if found := _unchanged(record, out):
         _say_warnings(found.bundle.manifest.warnings, progress)
         return found
+    backends = backends or settings.lowering.backend
     with (
         replacing_place(out, "name another with --out"),
         replacing_place(control_folder(out), "name another with --out"),
         using_folder(cache, "name another with --cache", progress),
     ):
-        manifest, controls = _make(settings, source, out, cache, progress, jobs)
+        manifest, controls = _make(settings, source, backends, out, cache, progress, jobs)
         write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
@@ -127,6 +131,7 @@ def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
 def _make(
     settings: Settings,
     source: ModelSource,
+    backends: Sequence[BackendName],
     out: Path,
     cache: Path,
     progress: Progress,
@@ -139,13 +144,15 @@ def _make(
     from pipeline.bundle.pack import pack_build
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
+    from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
     from pipeline.training.data.preprocessing import Preprocessing
     from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)
-    scheduled = scheduled_model(settings, cache, progress, source=source)
+    preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)
+    scheduled = scheduled_model(settings, cache, progress, source=source, before_training=preflight)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
     warnings = model_warnings(settings, evaluated, scheduled.shipped)

@@ -305,17 +305,17 @@ class _Intake:
                     "call requires_grad_(True) on it"
                     + (", or leave [training.teacher] out" if name == "teacher" else ""),
                 )
-            shapes = [
-                features.shape for features in run_network(self._source, name, network, images)
-            ]
+            shapes = [found.shape for found in run_network(self._source, name, network, images)]
             network.train()
             trained = run_network(self._source, f"training {name}", network, images)
             network.eval()
-            if [features.shape for features in trained] != shapes:
+            if [found.shape for found in trained] != shapes:
                 raise UsageError(
                     f"{self._source}: the {name} gives other shapes in training mode",
                     "let it return the same in both modes",
                 )
         for name, network in (("teacher", model.teacher), ("student", model.student)):
             parts = [network.part(index) for index in range(len(network))]
-            require_traceable(self._source, f"{name} block", parts)
+            outputs = run_network(self._source, name, network, images)
+            inputs = [images, *outputs[: len(parts) - 1]]
+            require_traceable(self._source, f"{name} block", parts, inputs)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.score import TrainedModel
+    from pipeline.training.score import BeforeTraining, TrainedModel
     from pipeline.training.train import Fresh
 
 
@@ -160,7 +160,11 @@ class ModelSource:
 
 
 def model_of(
-    settings: Settings, cache: Path, progress: Progress, source: ModelSource | None = None
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    source: ModelSource | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
@@ -169,6 +173,7 @@ def model_of(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         source: of the profile's model, if there is one that was asked already.
+        before_training: as for `trained_model`.
 
     Raises:
         UsageError: settings, data and source do not fit together.
@@ -177,7 +182,9 @@ def model_of(
     if settings.training is not None:
         from pipeline.training.score import TrainedModel
 
-        return TrainedModel(settings, cache, progress, source.initial)
+        return TrainedModel(
+            settings, cache, progress, source.initial, before_training=before_training
+        )
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
 
@@ -194,6 +201,7 @@ def trained_model(
     progress: Progress,
     journal: Journal | None = None,
     processes: Processes | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> TrainedModel:
     """The model of a profile that is trained here.
 
@@ -203,6 +211,7 @@ def trained_model(
         progress: told everything that takes time.
         journal: where training writes its losses, if anywhere.
         processes: those that train it together.
+        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
@@ -210,7 +219,7 @@ def trained_model(
     from pipeline.training.score import TrainedModel
 
     make = ModelSource(settings, progress).initial
-    return TrainedModel(settings, cache, progress, make, journal, processes)
+    return TrainedModel(settings, cache, progress, make, journal, processes, before_training)
 
 
 def open_model(text: str, progress: Progress) -> OpenModel:

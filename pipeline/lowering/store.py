@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
+from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
-from pipeline.model.content import content_of
+from pipeline.model.keras import KerasUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,24 @@ class Lowered:
     parity: Parity
 
 
-def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
+def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
     """Names what a program is made from: the graph, the weights, the features it is checked on.
 
     Args:
-        folded: a traced module; its code counts, and all tensors and tables that it holds.
+        captured: as `capture` gives it; its operators and its constants count.
         inputs: example features.
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
-    digest = hashlib.sha256(repr(folded).encode())
-    digest.update(content_of({"unit": folded}).key.encode())
+    digest = hashlib.sha256()
+    if isinstance(captured, OperatorGraph):
+        digest.update(captured.code.encode())
+    for part in captured.modules():
+        if isinstance(part, KerasUnit):
+            digest.update(part.content().encode())
+    for name, tensor in sorted(captured.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
     for tensor in (inputs, outputs):
         digest.update(f"{list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

@@ -3,10 +3,10 @@
     apt-get install dataset-fashion-mnist
     python benchmarks/accuracy.py            # about an hour on one core; resumes where it stopped
 
-Every arm distils the same teacher of a seed into the same fresh student. Epochs are set so that all
-arms take about the CPU time of the reference recipe; what each run took is measured and printed.
-Runs go round the arms, one thread each. Prints a table for docs/accuracy.md and keeps every run in
-docs/accuracy.json. Nothing is asserted.
+Every arm distils the same teacher of a seed into a fresh student, which begins with the initial
+weights of its recipe. Epochs are set so that all arms take about the CPU time of the reference
+recipe; what each run took is measured and printed. Runs go round the arms, one thread each. Prints
+a table for docs/accuracy.md and keeps every run in docs/accuracy.json. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.files import write_text
 from pipeline.fingerprint import machine_kind, versions
@@ -41,11 +42,13 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
+from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
+from pipeline.training.initial import draw_normal
 from pipeline.training.teacher import train_teacher
 
 TEACHER = ResNetSettings(
@@ -59,6 +62,7 @@ STUDENTS = {
         stem=4, stem_stride=2, widths=(2, 3, 4, 6), depths=(1, 1, 1, 1), strides=(1, 2, 1, 2)
     ),
 }
+SIDE = 14  # pixels: half the images' own, so that all runs fit in an hour of one core
 ROUTES = prefix_routes(4)
 #: The last block's swap is the teacher itself; the first one hardly ever pays (see the table).
 PAYING = (ROUTES[0], ROUTES[2], ROUTES[3], ROUTES[4])
@@ -66,7 +70,7 @@ PAYING = (ROUTES[0], ROUTES[2], ROUTES[3], ROUTES[4])
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A recipe, the routes that it trains for, and its epochs for each student."""
+    """A recipe with its learning rate, the routes that it trains for, its epochs a student."""
 
     settings: JointDistillation | ReferenceDistillation
     routes: Sequence[Route]
@@ -74,6 +78,7 @@ class Arm:
 
 
 def _reference(cross: str) -> ReferenceDistillation:
+    """The official code's defaults, and their learning rate and batch size by name."""
     common = {"recipe": "reference", "epochs": 1, "batch_size": 128, "learning_rate": 0.05}
     return ReferenceDistillation.model_validate({**common, "cross": cross})
 
@@ -83,8 +88,8 @@ _JOINT = JointDistillation(recipe="joint", epochs=1, batch_size=128, learning_ra
 #: seed 0, which the table leaves out. The epochs: as many as take the reference recipe's time.
 ARMS = {
     "reference": Arm(_reference("random"), ROUTES, {"half": 6, "narrow": 6}),
-    "reference, all": Arm(_reference("all"), ROUTES, {"half": 6, "narrow": 7}),
-    "joint": Arm(_JOINT, ROUTES, {"half": 11, "narrow": 14}),
+    "reference, all": Arm(_reference("all"), ROUTES, {"half": 5, "narrow": 6}),
+    "joint": Arm(_JOINT, ROUTES, {"half": 10, "narrow": 12}),
     "joint, paying stages": Arm(_JOINT, PAYING, {"half": 13, "narrow": 15}),
 }
 
@@ -97,7 +102,9 @@ class Run:
         arm: of `ARMS`.
         student: of `STUDENTS`.
         seed: of data, weights and batches.
+        images: to train with.
         epochs: of the distillation.
+        learning_rate: of the distillation.
         cpu_s: processor time of the distillation, the teacher's features included.
         wall_s: time on the clock.
         top1: per prefix route, on the 10,000 test images.
@@ -108,7 +115,9 @@ class Run:
     arm: str
     student: str
     seed: int
+    images: int
     epochs: int
+    learning_rate: float
     cpu_s: float
     wall_s: float
     top1: tuple[float, ...]
@@ -124,41 +133,70 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--epochs", type=int, help="of every arm, to see what an epoch takes")
+    parser.add_argument("--rates", type=float, nargs="+", help="of every arm, to see what is best")
+    parser.add_argument("--images", type=int, default=10000, help="to train with")
+    parser.add_argument("--work", type=Path, default=Path("build/accuracy"), help="keeps teachers")
     parser.add_argument("--out", type=Path, default=Path("docs/accuracy.json"))
     options = parser.parse_args()
     runs = _read(options.out)
-    done = {(run.arm, run.student, run.seed, run.epochs) for run in runs}
-
-    def epochs(name: str, student: str) -> int:
-        return options.epochs or ARMS[name].epochs[student]
-
+    done = {_key(run) for run in runs}
     progress = progress_for_terminal()
+    options.work.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
-        for student in options.students:
-            missing = [
-                name
-                for name in options.arms
-                if (name, student, seed, epochs(name, student)) not in done
-            ]
-            if not missing:
-                continue
-            dataset, model = _taught(options.data, seed, student, progress)
-            for name in missing:
-                count = epochs(name, student)
-                runs.append(_distilled(name, student, seed, count, dataset, model, progress))
-                _write(options.out, runs)
+        planned = [
+            _Plan(
+                *(name, student, seed, options.images),
+                *(options.epochs or ARMS[name].epochs[student], rate),
+            )
+            for student in options.students
+            for name in options.arms
+            for rate in options.rates or [ARMS[name].settings.learning_rate]
+        ]
+        missing = [plan for plan in planned if plan not in done]
+        if not missing:
+            continue
+        data = IdxData(
+            **{"source": "idx", "path": options.data, "image_size": SIDE},
+            train_images=options.images,
+        )
+        dataset = load_dataset(data, seed)
+        keep = options.work / f"teacher-{seed}-{options.images}.safetensors"
+        if not keep.exists():
+            save_tensors(keep, _taught(dataset, seed, progress), {})
+        teacher, _ = load_tensors(keep)
+        for plan in missing:
+            runs.append(_distilled(plan, dataset, teacher, progress))
+            _write(options.out, runs)
     print(table(runs))
 
 
-def _taught(data: Path, seed: int, student: str, progress: Progress) -> tuple[Dataset, PwlModel]:
-    """The data of a seed, and its trained teacher beside a fresh student."""
-    dataset = load_dataset(IdxData(source="idx", path=data, train_images=20000), seed)
+class _Plan(NamedTuple):
+    """What one run is to be."""
+
+    arm: str
+    student: str
+    seed: int
+    images: int
+    epochs: int
+    learning_rate: float
+
+
+def _key(run: Run) -> _Plan:
+    return _Plan(run.arm, run.student, run.seed, run.images, run.epochs, run.learning_rate)
+
+
+def _model(dataset: Dataset, student: str, seed: int) -> PwlModel:
     tables = ResNetModel(family="resnet", teacher=TEACHER, student=STUDENTS[student])
-    model = build_model(tables, dataset.image_shape, len(dataset.names), seed)
+    return build_model(tables, dataset.image_shape, len(dataset.names), seed)
+
+
+def _taught(dataset: Dataset, seed: int, progress: Progress) -> Mapping[str, Tensor]:
+    """The weights of the trained teacher of a seed, which all its students have."""
+    teacher = _model(dataset, "half", seed).teacher
     settings = TeacherSettings(epochs=5, batch_size=128, learning_rate=0.1)
     with reproducible(1), TemporaryDirectory() as folder:
         train_teacher(
-            model.teacher,
+            teacher,
             dataset.normalisation.inputs(dataset.train.images),
             torch.from_numpy(dataset.train.labels),
             settings,
@@ -166,19 +204,18 @@ def _taught(data: Path, seed: int, student: str, progress: Progress) -> tuple[Da
             checkpoint=Path(folder) / "teacher",
             progress=progress,
         )
-    return dataset, model
+    return teacher.state_dict()
 
 
 def _distilled(
-    name: str,
-    student: str,
-    seed: int,
-    epochs: int,
-    dataset: Dataset,
-    taught: PwlModel,
-    progress: Progress,
+    plan: _Plan, dataset: Dataset, teacher: Mapping[str, Tensor], progress: Progress
 ) -> Run:
-    arm, model = ARMS[name], deepcopy(taught)
+    name, student, seed, images, epochs, rate = plan
+    arm, model = ARMS[name], _model(dataset, student, seed)
+    model.teacher.load_state_dict(teacher)
+    if arm.settings.initial_weights == "normal":
+        draw_normal(model.student, 2 * seed + 1)
+    settings = arm.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
     progress.say(f"{name}, {student} student, seed {seed}")
     inputs = dataset.normalisation.inputs(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
@@ -189,7 +226,7 @@ def _distilled(
             inputs,
             labels,
             arm.routes,
-            arm.settings.model_copy(update={"epochs": epochs}),
+            settings,
             feature_cache_mb=4096,
             seed=2 * seed + 1,
             checkpoint=Path(folder) / "distillation",
@@ -203,7 +240,9 @@ def _distilled(
         arm=name,
         student=student,
         seed=seed,
+        images=images,
         epochs=epochs,
+        learning_rate=rate,
         cpu_s=round(cpu, 1),
         wall_s=round(wall, 1),
         top1=tuple(round(float(top1), 4) for top1 in np.mean(right, axis=1)),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.section import Section
 from pipeline.settings.quantities import Count, Rate, Share, Weight
@@ -14,10 +14,23 @@ class OptimiserSettings(Section):
     """SGD with momentum.
 
     Attributes:
+        epochs: how often every training image is seen.
+        batch_size: images in a step.
         learning_rate: the highest of the schedule.
-        gradient_norm: all gradients together are shortened to this Euclidean norm; a ViT needs it,
-            for without a final normalisation its logits and gradients drive each other up.
+        min_learning_rate: where a cosine ends, in every group of parameters; by default 1e-5, or
+            a twentieth of `learning_rate` where that is less. A one-cycle schedule has none.
+        momentum: share of the step before that a step keeps.
+        weight_decay: strength of the pull of all weights towards zero.
+        schedule: how the learning rate goes: up and down again, or down along a cosine.
+        gradient_norm: all gradients together are shortened to this Euclidean norm, and left as they
+            are by 0. A ViT needs it, for without a final normalisation its logits and gradients
+            drive each other up.
         nesterov: look ahead along the momentum, or use it plainly, as the paper does.
+        drop_last: whether images that do not fill the last batch of an epoch are left out of it;
+            which ones these are changes with every epoch. Else they make a smaller batch.
+        initial_weights: "normal" draws the weights of convolutions, linear layers and tokens from
+            N(0, 0.02) and begins with biases of 0, as the published recipe does; "family" leaves
+            them as the model's family draws them.
     """
 
     epochs: Count
@@ -27,11 +40,41 @@ class OptimiserSettings(Section):
     nesterov: bool = True
     weight_decay: Weight = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
-    gradient_norm: Rate | None = None
+    min_learning_rate: Weight | None = None
+    gradient_norm: Weight = 0.0
+    drop_last: bool = True
+    initial_weights: Literal["family", "normal"] = "family"
+
+    @model_validator(mode="after")
+    def _schedule_has_its_end(self) -> Self:
+        if self.min_learning_rate is None:
+            return self
+        if self.schedule != "cosine":
+            raise ValueError(
+                f"min_learning_rate is where a cosine ends, and schedule is {self.schedule!r}: "
+                'leave it out, or set schedule = "cosine"'
+            )
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate} is above learning_rate "
+                f"{self.learning_rate}"
+            )
+        return self
+
+    @property
+    def cosine_floor(self) -> float:
+        """The learning rate that a cosine schedule ends with."""
+        if self.min_learning_rate is not None:
+            return self.min_learning_rate
+        return min(1e-5, self.learning_rate / 20)
 
 
 class TeacherSettings(OptimiserSettings):
-    """How the teacher is trained, on the labels alone."""
+    """How the teacher is trained, on the labels alone.
+
+    Attributes:
+        label_smoothing: share of the certainty that is given to all classes alike.
+    """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -40,6 +83,7 @@ class JointDistillation(OptimiserSettings):
     """Student path and all prefix paths in one batch per student block (the default recipe).
 
     Attributes:
+        recipe: this one.
         alpha: share of the cross entropy against the labels; the rest is distillation.
         temperature: softening of both distributions in the distillation term.
         cross_weight: weight of all mixed paths together, the student path weighing 1.
@@ -59,15 +103,28 @@ class JointDistillation(OptimiserSettings):
 class ReferenceDistillation(OptimiserSettings):
     """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step.
 
+    The defaults are those of its official code.
+
     Attributes:
-        cross: the mixed networks of one step: "random" draws one of all that there are, "all" is
-            the mean over every route that ships, which narrow students on short schedules need.
+        recipe: this one.
+        alpha: share of the cross entropy against the labels; the rest is distillation.
+        temperature: softening of both distributions in the distillation term.
+        sync_weight: weight of features that should be alike behind the converters.
+        reconstruction_weight: weight of features that should come back through both converters.
+        cross_weight: weight of the mixed networks.
+        cross: the mixed networks of one step: "random" draws one of all that there are, which
+            learns the divergence from the teacher; "all" is the mean over every route that ships,
+            each of which learns the labels too.
         converter_rate_scale: times the learning rate is that of the converters.
     """
 
     recipe: Literal["reference"]
+    batch_size: Annotated[int, Field(ge=2)] = 128
     nesterov: bool = False
     schedule: Literal["one-cycle", "cosine"] = "cosine"
+    gradient_norm: Weight = 1.0
+    drop_last: bool = False
+    initial_weights: Literal["family", "normal"] = "normal"
     alpha: Share = 0.4
     temperature: Rate = 2.0
     sync_weight: Weight = 1.0
@@ -91,12 +148,23 @@ class AugmentationSettings(Section):
     Attributes:
         flip: left and right change places in every other image.
         crop: images are moved by up to this many pixels on either axis.
-        rotation: images are turned about their centre by up to this many degrees either way.
+        border: what a moved image brings in: black, or its own edge reflected.
+        rotation: images are turned about their centre by up to this many degrees either way; what
+            that brings in is black.
     """
 
     flip: bool = False
     crop: Annotated[int, Field(ge=0, le=64)] = 0
+    border: Literal["black", "reflect"] = "black"
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+
+    @model_validator(mode="after")
+    def _border_is_seen(self) -> Self:
+        if self.border == "reflect" and not self.crop:
+            raise ValueError(
+                'border = "reflect" changes nothing without crop: set crop, or leave border out'
+            )
+        return self
 
     @property
     def changes_nothing(self) -> bool:
@@ -110,6 +178,9 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        threads: of the processor.
+        augmentation: random changes of the training images.
+        distillation: how the student and the converters learn.
         device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
             machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies

@@ -1,6 +1,7 @@
 """Augmentation: every training image rotated, moved and mirrored at random, a batch at a time.
 
-What comes into an image from outside is black: the pixel value zero, as inputs are normalised.
+What comes into an image from outside is black, the pixel value zero, as inputs are normalised; a
+crop may reflect the image's own edge instead.
 """
 
 from __future__ import annotations
@@ -80,12 +81,22 @@ class Augmentation:
         if changes.angles is not None:
             images = _rotated(images - black, changes.angles.to(images.device)) + black
         if changes.moves is not None:
-            moves = changes.moves.to(images.device)
-            images = _moved(images, moves, self._settings.crop, black)
+            moves, size = changes.moves.to(images.device), images.shape[2:]
+            images = _moved(self._framed(images, black), moves, *size)
         if changes.mirrored is not None:
             choice = changes.mirrored.to(images.device).view(-1, 1, 1, 1)
             images = torch.where(choice, images.flip(3), images)
         return images.contiguous(memory_format=torch.channels_last)
+
+    def _framed(self, images: Tensor, black: Tensor) -> Tensor:
+        """Images with what a crop may bring in around them, on each side."""
+        frame = self._settings.crop
+        if self._settings.border == "reflect":
+            return F.pad(images, (frame,) * 4, mode="reflect")
+        count, _, height, width = images.shape
+        framed = black.repeat(count, 1, height + 2 * frame, width + 2 * frame)
+        framed[:, :, frame:-frame, frame:-frame] = images
+        return framed
 
 
 def _rotated(images: Tensor, angles: Tensor) -> Tensor:
@@ -97,12 +108,11 @@ def _rotated(images: Tensor, angles: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _moved(images: Tensor, moves: Tensor, padding: int, black: Tensor) -> Tensor:
-    count, channels, height, width = images.shape
-    padded = black.repeat(count, 1, height + 2 * padding, width + 2 * padding)
-    padded[:, :, padding:-padding, padding:-padding] = images
-    rows = moves[:, 0, None] + torch.arange(height, device=images.device)
-    columns = moves[:, 1, None] + torch.arange(width, device=images.device)
-    which = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
-    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
-    return padded[which, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]
+def _moved(framed: Tensor, moves: Tensor, height: int, width: int) -> Tensor:
+    """The part of each framed image that begins at its move, height x width."""
+    count, channels = framed.shape[:2]
+    rows = moves[:, 0, None] + torch.arange(height, device=framed.device)
+    columns = moves[:, 1, None] + torch.arange(width, device=framed.device)
+    which = torch.arange(count, device=framed.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=framed.device).view(1, -1, 1, 1)
+    return framed[which, channel, rows.view(count, 1, -1, 1), columns.view(count, 1, 1, -1)]

@@ -20,8 +20,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from pipeline.errors import UsageError
 from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
+from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
 from pipeline.training.shared_norm import shared_norms
 
@@ -74,17 +75,31 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def require_batch(batch_size: int, images: int, processes: Processes) -> None:
-    """Checks that training can make batches of a size.
+def batches_of(settings: OptimiserSettings, images: int) -> int:
+    """The number of batches, and so of steps, in an epoch; see `OptimiserSettings.drop_last`."""
+    whole, left = divmod(images, settings.batch_size)
+    return whole if settings.drop_last or not left else whole + 1
+
+
+def require_batch(settings: OptimiserSettings, images: int, processes: Processes) -> None:
+    """Checks that training can make its batches.
 
     Raises:
-        UsageError: the images do not fill one, or it cannot be divided among the processes.
+        UsageError: the images do not fill one, or one cannot be divided among the processes.
     """
-    processes.share(batch_size)
-    if images < batch_size:
+    size = settings.batch_size
+    processes.share(size)
+    if not batches_of(settings, images):
         raise UsageError(
-            f"{images} training images do not fill a batch of {batch_size}",
-            "lower batch_size in the profile",
+            f"{images} training images do not fill a batch of {size}",
+            "lower batch_size in the profile, or set drop_last = false",
+        )
+    last = images % size
+    if not settings.drop_last and last % processes.count:
+        raise UsageError(
+            f"the last batch of an epoch has {last} images ({images} in batches of {size}), which "
+            f"cannot be divided among {processes.count} processes",
+            "set drop_last = true in the profile, or another batch_size, or train in one process",
         )
 
 
@@ -106,13 +121,13 @@ def fit(
 
     Raises:
         UsageError: the loss is not finite any more, the data does not fill one batch, or a batch
-            cannot be divided among the processes.
+            cannot be divided among the processes, or is too small for the network.
         IntegrityError: the checkpoint to go on from is damaged.
     """
     conditions = conditions or Conditions()
     processes = conditions.processes
-    require_batch(settings.batch_size, phase.images, processes)
-    batches = phase.images // settings.batch_size
+    require_batch(settings, phase.images, processes)
+    batches = batches_of(settings, phase.images)
     optimiser = torch.optim.SGD(
         [
             {"params": list(parameters), "lr": settings.learning_rate * scale}
@@ -131,6 +146,7 @@ def fit(
         progress.task(phase.title, total=settings.epochs * batches) as task,
         conditions.journal.page(phase.name, first * batches) as page,
         shared_norms(phase.module, processes),
+        subsampled(phase.module),
     ):
         if first:
             task.advance(first * batches, f"going on after epoch {first}")
@@ -143,7 +159,7 @@ def fit(
             losses = _Means()
             for batch in range(batches):
                 indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-                terms = step(indices, generator)
+                terms = _terms(phase, step, indices, generator)
                 loss = torch.stack(list(terms.values())).sum()
                 values = processes.mean(torch.stack([term.detach() for term in terms.values()]))
                 if not math.isfinite(total := values.sum().item()):
@@ -154,7 +170,7 @@ def fit(
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 processes.average([p.grad for p in trained if p.grad is not None])
-                if settings.gradient_norm is not None:
+                if settings.gradient_norm:
                     nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
                 optimiser.step()
                 rate = optimiser.param_groups[0]["lr"]
@@ -175,6 +191,22 @@ def fit(
     phase.module.eval()
     if processes.first:
         phase.checkpoint.unlink(missing_ok=True)
+
+
+def _terms(
+    phase: Phase, step: Step, indices: Tensor, generator: torch.Generator
+) -> Mapping[str, Tensor]:
+    """The loss terms of a batch; a batch of one image may be one too few to normalise."""
+    try:
+        return step(indices, generator)
+    except ValueError as error:
+        if len(indices) > 1 or "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            f"{phase.title}: the last batch of an epoch is a single image, which batch "
+            "normalisation cannot take statistics of",
+            "set drop_last = true in the profile, or another batch_size",
+        ) from None
 
 
 class _Means:
@@ -216,7 +248,7 @@ def _scheduler(
 ) -> LRScheduler:
     steps = settings.epochs * batches
     if settings.schedule == "cosine":
-        return CosineAnnealingLR(optimiser, steps)
+        return CosineAnnealingLR(optimiser, steps, eta_min=settings.cosine_floor)
     return OneCycleLR(
         optimiser,
         max_lr=[settings.learning_rate * scale for scale in scales],
@@ -233,7 +265,7 @@ def _save(
     phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
 ) -> None:
     state = optimiser.state_dict()
-    tensors = {f"module.{name}": tensor for name, tensor in phase.module.state_dict().items()}
+    tensors = {f"module.{name}": tensor for name, tensor in whole_state(phase.module).items()}
     for index, values in state["state"].items():
         tensors[f"momentum.{index}"] = values["momentum_buffer"]
     facts: dict[str, Any] = {

@@ -63,6 +63,15 @@ def test_a_moved_image_comes_in_whole_pixels_and_what_is_new_is_black(
     assert torch.equal(found, NORMALISATION.apply(framed))
 
 
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 2), (4, 1), (3, 4)])
+def test_a_moved_image_may_reflect_its_own_edge(row: int, column: int) -> None:
+    moves = torch.tensor([[row, column]] * len(IMAGES))
+    found = augmentation(crop=2, border="reflect").apply(IMAGES, Changes(moves=moves))
+    framed = np.pad(PIXELS, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    cut = framed[:, row : row + 5, column : column + 7]
+    assert torch.equal(found, NORMALISATION.apply(cut))
+
+
 def test_every_image_is_moved_on_its_own_and_no_further_than_asked() -> None:
     moves = augmentation(crop=3).draw(500, generator()).moves
     assert moves is not None
@@ -203,6 +212,8 @@ def test_augmentation_has_a_part_in_the_names_of_what_is_trained(
         ("flop = true", "training.augmentation.flop: unknown key; did you mean 'flip'?"),
         ("crop = -1", "training.augmentation.crop: "),
         ("rotation = 200", "training.augmentation.rotation: "),
+        ('border = "white"', "training.augmentation.border: "),
+        ('border = "reflect"', 'border = "reflect" changes nothing without crop'),
     ],
 )
 def test_wrong_settings_are_named(line: str, said: str, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pipeline.errors import DeviceError, IntegrityError, UsageError
 from pipeline.progress import Silent, Task
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import save_tensors
-from pipeline.training.fit import Phase, fit, reproducible
+from pipeline.training.fit import Phase, fit, reproducible, require_batch
+from pipeline.training.processes import Processes
 
 IMAGES = torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
 LABELS = (IMAGES.sum(dim=1) > 0).long()
@@ -103,7 +104,9 @@ def test_runs_of_few_steps_have_a_schedule_too(epochs: int, tmp_path: Path) -> N
     assert not equal(module, network())
 
 
-def steps_of(schedule: str, folder: Path, *, epochs: int, batches: int) -> list[list[float]]:
+def steps_of(
+    schedule: str, folder: Path, *, epochs: int, batches: int, **others: float | None
+) -> list[list[float]]:
     """How far two weights go at each step down a slope of 1; the second one's rate is a fifth."""
     weights = [nn.Parameter(torch.zeros((), dtype=torch.float64)) for _ in range(2)]
     seen: list[list[float]] = []
@@ -114,7 +117,7 @@ def steps_of(schedule: str, folder: Path, *, epochs: int, batches: int) -> list[
 
     settings = OptimiserSettings(
         **{"epochs": epochs, "batch_size": 2, "learning_rate": 0.1, "schedule": schedule},
-        **{"momentum": 1e-12, "weight_decay": 0, "nesterov": False},
+        **{"momentum": 1e-12, "weight_decay": 0, "nesterov": False, **others},
     )
     groups = [([weights[0]], 1.0), ([weights[1]], 0.2)]
     images = 2 * batches + 1  # the last batch would not be whole
@@ -128,11 +131,19 @@ def fall(high: float, low: float, share: float) -> float:
     return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
 
 
-def test_a_cosine_falls_to_zero_over_all_steps(tmp_path: Path) -> None:
-    steps = steps_of("cosine", tmp_path, epochs=2, batches=5)
-    wanted = [fall(0.1, 0, k / 10) for k in range(10)]
-    assert [-first for first, _ in steps] == pytest.approx(wanted)
-    assert [-second for _, second in steps] == pytest.approx([rate / 5 for rate in wanted])
+@pytest.mark.parametrize(("given", "floor"), [(None, 1e-5), (0.0, 0.0), (0.01, 0.01)])
+def test_a_cosine_falls_to_its_floor_in_every_group_over_all_steps(
+    given: float | None, floor: float, tmp_path: Path
+) -> None:
+    steps = steps_of("cosine", tmp_path, epochs=2, batches=5, min_learning_rate=given)
+    for group, highest in enumerate([0.1, 0.02]):
+        wanted = [fall(highest, floor, k / 10) for k in range(10)]
+        assert [-step[group] for step in steps] == pytest.approx(wanted)
+
+
+def test_the_floor_of_a_slow_cosine_is_a_twentieth_of_its_rate() -> None:
+    settings = OptimiserSettings(epochs=1, learning_rate=1e-4, schedule="cosine")
+    assert settings.cosine_floor == pytest.approx(5e-6)
 
 
 def test_one_cycle_rises_from_a_tenth_for_a_fifth_of_all_steps_and_falls_to_a_thousandth(
@@ -213,6 +224,75 @@ def test_a_loss_that_is_not_finite_changes_no_weight(loss: float, tmp_path: Path
     assert weight.item() == 1.0
 
 
+def batches_seen(folder: Path, images: int, **settings: object) -> list[list[int]]:
+    """The images of every step of two epochs in batches of 4."""
+    weight = nn.Parameter(torch.tensor(1.0))
+    seen: list[list[int]] = []
+
+    def step(indices: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        seen.append(indices.tolist())
+        return {"loss": weight**2}
+
+    options = OptimiserSettings.model_validate({"epochs": 2, "batch_size": 4, **settings})
+    module = nn.ParameterList([weight])
+    fit(
+        Phase("test", "test", module, [([weight], 1.0)], images, 0, folder), options, step, Silent()
+    )
+    return seen
+
+
+def test_a_last_batch_that_is_kept_holds_the_images_that_are_left(tmp_path: Path) -> None:
+    seen = batches_seen(tmp_path / "checkpoint", 10, drop_last=False)
+    assert [len(batch) for batch in seen] == [4, 4, 2] * 2
+    for epoch in (seen[:3], seen[3:]):
+        assert sorted(image for batch in epoch for image in batch) == list(range(10))
+
+
+def test_a_last_batch_that_is_dropped_leaves_out_other_images_in_every_epoch(
+    tmp_path: Path,
+) -> None:
+    seen = batches_seen(tmp_path / "checkpoint", 10, drop_last=True)
+    assert [len(batch) for batch in seen] == [4, 4] * 2
+    first, second = ({image for batch in seen[i : i + 2] for image in batch} for i in (0, 2))
+    assert first != second
+
+
+def test_images_that_fill_all_batches_make_no_further_one(tmp_path: Path) -> None:
+    seen = batches_seen(tmp_path / "checkpoint", 8, drop_last=False)
+    assert [len(batch) for batch in seen] == [4, 4] * 2
+
+
+def test_fewer_images_than_a_batch_are_one_batch_where_it_is_kept(tmp_path: Path) -> None:
+    assert [len(batch) for batch in batches_seen(tmp_path / "c", 3, drop_last=False)] == [3, 3]
+
+
+def test_an_interrupted_run_with_partial_batches_ends_with_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    partial = {"batch_size": 12, "drop_last": False, "schedule": "cosine"}
+    whole, broken = network(), network()
+    train(whole, tmp_path / "whole", **partial)
+    with pytest.raises(InterruptedRunError):
+        train(broken, tmp_path / "checkpoint", InterruptsAfter(3), **partial)
+    train(broken, tmp_path / "checkpoint", **partial)
+    assert equal(whole, broken)
+
+
+def test_a_last_batch_of_one_image_that_cannot_be_normalised_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="last batch of an epoch is a single image") as caught:
+        train(network(), tmp_path / "checkpoint", batch_size=31, drop_last=False)
+    assert "drop_last = true" in caught.value.remedy
+
+
+def test_a_last_batch_that_processes_cannot_divide_is_refused() -> None:
+    settings = OptimiserSettings(epochs=1, batch_size=4, drop_last=False)
+    with pytest.raises(UsageError, match=r"has 3 images .* cannot be divided among 2") as caught:
+        require_batch(settings, 11, Processes(0, 2))
+    assert "drop_last = true" in caught.value.remedy
+    require_batch(settings, 10, Processes(0, 2))
+    require_batch(settings.model_copy(update={"drop_last": True}), 11, Processes(0, 2))
+
+
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="32 training images do not fill a batch of 64"):
         train(network(), tmp_path / "checkpoint", batch_size=64)
@@ -225,6 +305,13 @@ def test_reproducible_leaves_torch_as_it_was() -> None:
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_end_of_a_cosine_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ValueError, match="min_learning_rate is where a cosine ends"):
+        OptimiserSettings(epochs=1, min_learning_rate=1e-5)
+    with pytest.raises(ValueError, match=r"min_learning_rate 1.0 is above learning_rate 0.05"):
+        OptimiserSettings(epochs=1, min_learning_rate=1.0, schedule="cosine")
 
 
 def test_a_bound_on_the_gradients_bounds_the_first_step(tmp_path: Path) -> None:

@@ -1,8 +1,15 @@
-"""The reference recipe's loss against the paper's formulas, computed independently in NumPy."""
+"""The reference recipe against the paper's formulas and its official code's choices.
+
+Losses and optimizer steps are computed again in NumPy. What the official code does is written down
+in the project's facts about training: it was compared with this recipe term by term.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +23,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Silent
 from pipeline.settings import ReferenceDistillation
+from pipeline.training.distill import distill
 from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
@@ -47,6 +55,11 @@ def model() -> PwlModel:
 @pytest.fixture
 def images() -> Tensor:
     return torch.randn(IMAGES, 6, generator=torch.Generator().manual_seed(1))
+
+
+def as_array(tensor: Tensor | None) -> Array:
+    assert tensor is not None
+    return tensor.numpy().astype(np.float64)
 
 
 def linear(module: nn.Module, features: Array) -> Array:
@@ -95,34 +108,51 @@ def distance(left: Array, right: Array) -> float:
     return float(((left - right) ** 2).mean() + (1 - cosine).mean())
 
 
-def expected(model: PwlModel, images: Tensor, mixed: list[str]) -> dict[str, float]:
-    """The five terms, cross entropy and divergence of the student as one."""
+def cross_entropy(logits: Array) -> float:
+    return float(-np.log(softmax(logits)[np.arange(IMAGES), LABELS]).mean())
+
+
+def expected(
+    model: PwlModel, images: Tensor, mixed: list[str], *, labels: bool = False
+) -> dict[str, float]:
+    """The five terms, cross entropy and divergence of the student as one.
+
+    `labels`: whether the mixed networks learn these, too.
+    """
     inputs = images.numpy().astype(np.float64)
-    target, own = along(model, "TTT", inputs), along(model, "SSS", inputs)
-    hard = float(-np.log(softmax(own)[np.arange(IMAGES), LABELS]).mean())
+    target = along(model, "TTT", inputs)
     alpha = SETTINGS["alpha"]
+
+    def both(logits: Array) -> float:
+        return alpha * cross_entropy(logits) + (1 - alpha) * divergence(logits, target)
+
     sync, reconstruction = [], []
-    both = zip(boundaries(model.student, inputs), boundaries(model.teacher, inputs), strict=True)
-    for index, (student, teacher) in enumerate(both):
+    pairs = zip(boundaries(model.student, inputs), boundaries(model.teacher, inputs), strict=True)
+    for index, (student, teacher) in enumerate(pairs):
         encode = lambda x, i=index: linear(model.encoders[i], x)  # noqa: E731
         decode = lambda x, i=index: linear(model.decoders[i], x)  # noqa: E731
         sync.append(distance(student, encode(teacher)) + distance(teacher, decode(student)))
         reconstruction.append(
             distance(teacher, decode(encode(teacher))) + distance(student, encode(decode(student)))
         )
-    cross = np.mean([divergence(along(model, route, inputs), target) for route in mixed])
+    crossing = [along(model, route, inputs) for route in mixed]
+    cross = np.mean([both(logits) if labels else divergence(logits, target) for logits in crossing])
     return {
-        "student": alpha * hard + (1 - alpha) * divergence(own, target),
+        "student": both(along(model, "SSS", inputs)),
         "sync": SETTINGS["sync_weight"] * float(np.mean(sync)),
         "recon": SETTINGS["reconstruction_weight"] * float(np.mean(reconstruction)),
         "cross": SETTINGS["cross_weight"] * float(cross),
     }
 
 
-def computed(model: PwlModel, images: Tensor, cross: str, seed: int) -> Mapping[str, Tensor]:
-    recipe = recipe_for(
-        ReferenceDistillation.model_validate({**SETTINGS, "cross": cross}), prefix_routes(BLOCKS)
-    )
+def computed(
+    model: PwlModel,
+    images: Tensor,
+    cross: str,
+    seed: int,
+    routes: Sequence[Route] | None = prefix_routes(BLOCKS),
+) -> Mapping[str, Tensor]:
+    recipe = recipe_for(ReferenceDistillation.model_validate({**SETTINGS, "cross": cross}), routes)
     taught: list[Tensor] = []
     features = images
     with torch.no_grad():
@@ -143,15 +173,68 @@ def test_with_one_random_route_every_term_is_that_of_the_paper(
 ) -> None:
     terms = computed(model, images, "random", seed)
     wanted = expected(model, images, [drawn(seed)])
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=1e-4)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        wanted, rel=1e-4, abs=1e-6
+    )
 
 
-def test_with_all_routes_the_cross_term_is_the_mean_over_the_prefix_routes(
+def test_with_all_routes_each_prefix_route_learns_labels_and_teacher_and_their_mean_counts(
     model: PwlModel, images: Tensor
 ) -> None:
     terms = computed(model, images, "all", 0)
-    wanted = expected(model, images, ["TSS", "TTS"])
-    assert {name: term.item() for name, term in terms.items()} == pytest.approx(wanted, rel=1e-4)
+    wanted = expected(model, images, ["TSS", "TTS"], labels=True)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        wanted, rel=1e-4, abs=1e-6
+    )
+
+
+def test_all_routes_of_a_model_that_serves_any_are_as_many_random_ones(
+    model: PwlModel, images: Tensor
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    routes = {str(random_mixed_route(BLOCKS, generator)) for _ in range(BLOCKS - 1)}
+    assert len(routes) == BLOCKS - 1
+    terms = computed(model, images, "all", 3, routes=None)
+    wanted = expected(model, images, sorted(routes), labels=True)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        wanted, rel=1e-4, abs=1e-6
+    )
+
+
+#: The probability of every mixed route of four blocks in the official code.
+OFFICIAL = {
+    0.1224: "TSSS TTTS STTT SSST",
+    0.1146: "TTSS SSTT",
+    0.0391: "TSTT TTST STSS SSTS",
+    0.0313: "STTS STST TSTS TSST",
+}
+
+
+def shares(blocks: int, draws: int = 20_000) -> dict[str, float]:
+    """How often each route is drawn."""
+    generator = torch.Generator().manual_seed(0)
+    found = Counter(str(random_mixed_route(blocks, generator)) for _ in range(draws))
+    return {route: count / draws for route, count in found.items()}
+
+
+def test_mixed_routes_of_four_blocks_are_drawn_as_often_as_by_the_official_code() -> None:
+    wanted = {route: share for share, routes in OFFICIAL.items() for route in routes.split()}
+    assert sum(wanted.values()) == pytest.approx(1, abs=1e-3)
+    # Five standard deviations of the most frequent one are 0.0116.
+    assert shares(4) == pytest.approx(wanted, abs=0.012)
+
+
+@pytest.mark.parametrize(("blocks", "share"), [(4, 0.359), (6, 0.292)])
+def test_prefix_routes_are_drawn_as_often_as_by_the_official_code(
+    blocks: int, share: float
+) -> None:
+    found = shares(blocks)
+    prefixes = [str(route) for route in prefix_routes(blocks) if route.mixed]
+    assert sum(found[route] for route in prefixes) == pytest.approx(share, abs=0.017)
+
+
+def test_two_blocks_have_their_two_mixed_routes() -> None:
+    assert shares(2, 2000) == pytest.approx({"TS": 0.5, "ST": 0.5}, abs=0.06)
 
 
 def test_the_routes_that_are_drawn_here_differ() -> None:
@@ -168,7 +251,7 @@ def test_converters_learn_at_their_share_of_the_rate(model: PwlModel) -> None:
     assert {*converters[0]} == {*model.encoders.parameters(), *model.decoders.parameters()}
 
 
-def test_the_defaults_are_the_numbers_of_the_paper() -> None:
+def test_the_default_weights_are_the_numbers_of_the_paper() -> None:
     settings = ReferenceDistillation(recipe="reference", epochs=1)
     assert settings.alpha == 0.4
     assert settings.temperature == 2.0
@@ -182,12 +265,54 @@ def test_the_defaults_are_the_numbers_of_the_paper() -> None:
     assert (settings.cross, settings.schedule, settings.nesterov) == ("random", "cosine", False)
 
 
+def test_the_defaults_are_the_choices_of_the_official_code() -> None:
+    settings = ReferenceDistillation(recipe="reference", epochs=1)
+    assert (settings.learning_rate, settings.batch_size) == (0.05, 128)
+    assert (settings.gradient_norm, settings.cosine_floor, settings.drop_last) == (1, 1e-5, False)
+    assert settings.initial_weights == "normal"
+
+
+def test_three_steps_with_the_defaults_are_those_of_the_official_optimizer(
+    model: PwlModel, images: Tensor, tmp_path: Path
+) -> None:
+    """Gradients by autograd, as the loss above; clipping, decay, momentum, cosine in NumPy."""
+    settings = ReferenceDistillation.model_validate(
+        {**SETTINGS, "epochs": 3, "learning_rate": 0.05, "cross": "all"}
+    )
+    twin = deepcopy(model)
+    labels = torch.from_numpy(LABELS)
+    # Five images do not fill a batch of 128: each epoch is one step on all of them.
+    distill(
+        *(model, images, labels, prefix_routes(BLOCKS), settings),
+        **{"feature_cache_mb": 1, "seed": 0, "checkpoint": tmp_path / "c", "progress": Silent()},
+    )
+    converters = [*twin.encoders.parameters(), *twin.decoders.parameters()]
+    trained = [*twin.student.parameters(), *converters]
+    velocity = [np.zeros(parameter.shape) for parameter in trained]
+    for step in range(3):
+        twin.zero_grad()
+        torch.stack(list(computed(twin, images, "all", 0).values())).sum().backward()
+        gradients = [as_array(parameter.grad) for parameter in trained]
+        norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+        assert norm > 2, "else clipping would change nothing"
+        for index, parameter in enumerate(trained):
+            highest = 0.05 if index < len(trained) - len(converters) else 0.01
+            rate = 1e-5 + (highest - 1e-5) * (1 + np.cos(np.pi * step / 3)) / 2
+            value = as_array(parameter.detach())
+            velocity[index] = 0.9 * velocity[index] + gradients[index] / norm + 5e-4 * value
+            parameter.data = torch.tensor(value - rate * velocity[index], dtype=torch.float32)
+    for name, parameter in model.named_parameters():
+        assert as_array(parameter.detach()) == pytest.approx(
+            as_array(twin.get_parameter(name).detach()), rel=1e-4, abs=1e-6
+        ), name
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_is_that_of_the_settings(nesterov: bool, tmp_path: Any) -> None:
     """Two steps on a constant gradient, by hand; the reference recipe's own default is plain."""
     settings = ReferenceDistillation.model_validate(
         {**SETTINGS, "epochs": 2, "batch_size": 4, "learning_rate": 0.1}
-        | {"momentum": 0.7, "weight_decay": 0.01}
+        | {"momentum": 0.7, "weight_decay": 0.01, "gradient_norm": 0, "min_learning_rate": 0}
         | ({"nesterov": True} if nesterov else {})
     )
     weight, converter = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0))

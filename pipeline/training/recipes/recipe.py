@@ -65,7 +65,25 @@ class Recipe(Protocol):
 
 
 def random_mixed_route(blocks: int, generator: torch.Generator) -> Route:
-    """A route drawn evenly from all that have both teacher and student blocks."""
-    code = int(torch.randint(1, 2**blocks - 1, (1,), generator=generator))
-    bits = (code >> block & 1 for block in range(blocks))
-    return Route(tuple(Variant.TEACHER if bit else Variant.STUDENT for bit in bits))
+    """A route with both teacher and student blocks, drawn as the published recipe's code does.
+
+    Half of the routes change over once, at any boundary and in either direction. For the other half
+    a coin decides on each block; where all fall alike, one of them is turned over.
+
+    Args:
+        blocks: at least 2.
+        generator: where the numbers come from.
+    """
+
+    def draw(choices: int) -> int:
+        return int(torch.randint(choices, (1,), generator=generator))
+
+    if draw(2):
+        first, boundary = bool(draw(2)), 1 + draw(blocks - 1)
+        teachers = [first] * boundary + [not first] * (blocks - boundary)
+    else:
+        teachers = [bool(draw(2)) for _ in range(blocks)]
+        if len(set(teachers)) == 1:
+            turned = draw(blocks)
+            teachers[turned] = not teachers[turned]
+    return Route(tuple(Variant.TEACHER if teacher else Variant.STUDENT for teacher in teachers))

@@ -2,8 +2,8 @@
 
 The student's own two terms, synchronisation of features across the converters, reconstruction
 through encoder and decoder, and the divergence of a random mixed network from the teacher. It
-serves routes in any order; with ``cross = "all"`` it learns from every route of one order in each
-step.
+serves routes in any order; with ``cross = "all"`` every route of one order learns the labels and
+from the teacher in each step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class ReferenceRecipe:
 
     Args:
         settings: the ``[training.distillation]`` table.
-        routes: that the model will serve; None: any. Only ``cross = "all"`` asks for them.
+        routes: that the model will serve; None: any. Only ``cross = "all"`` asks for them; if any,
+            it takes as many random ones as there are mixed prefix routes.
     """
 
     def __init__(self, settings: ReferenceDistillation, routes: Sequence[Route] | None) -> None:
@@ -61,18 +62,32 @@ class ReferenceRecipe:
         if model.blocks == 1:
             return terms
         sync, reconstruction = _converter_losses(model, learned[:-1], batch.taught[:-1])
-        if settings.cross == "all" and self._routes is not None:
-            routes = [route for route in self._routes if route.mixed]
-        else:
-            routes = [random_mixed_route(model.blocks, generator)]
-        mixed = [_route_logits(model, batch, route) for route in routes]
-        divergence = torch.stack(
-            [softened_divergence(logits, target, settings.temperature) for logits in mixed]
-        ).mean()
         terms["sync"] = settings.sync_weight * sync
         terms["recon"] = settings.reconstruction_weight * reconstruction
-        terms["cross"] = settings.cross_weight * divergence
+        terms["cross"] = settings.cross_weight * self._crossing(model, batch, generator)
         return terms
+
+    def _crossing(self, model: PwlModel, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The loss of the mixed networks of one step, unweighted."""
+        settings, target = self._settings, batch.taught[-1]
+        if settings.cross == "random":
+            logits = _route_logits(model, batch, random_mixed_route(model.blocks, generator))
+            return softened_divergence(logits, target, settings.temperature)
+        if self._routes is None:
+            drawn = (random_mixed_route(model.blocks, generator) for _ in range(model.blocks - 1))
+            routes = list(dict.fromkeys(drawn))
+        else:
+            routes = [route for route in self._routes if route.mixed]
+        if not routes:
+            return target.new_zeros(())
+        losses = [
+            distillation(
+                _route_logits(model, batch, route),
+                *(batch.labels, target, settings.alpha, settings.temperature),
+            )
+            for route in routes
+        ]
+        return torch.stack(losses).mean()
 
 
 def _route_logits(model: PwlModel, batch: Batch, route: Route) -> Tensor:

@@ -16,7 +16,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
-from pipeline.model.keras import KerasUnit
+from pipeline.model.content import content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +47,14 @@ def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: 
     """Names what a program is made from: the graph, the weights, the features it is checked on.
 
     Args:
-        captured: as `capture` gives it; its operators and its constants count.
+        captured: as `capture` gives it; its operators count, and all tensors that it holds.
         inputs: example features.
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
-    digest = hashlib.sha256()
-    if isinstance(captured, OperatorGraph):
-        digest.update(captured.code.encode())
-    for part in captured.modules():
-        if isinstance(part, KerasUnit):
-            digest.update(part.content().encode())
-    for name, tensor in sorted(captured.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    # Where the operators come from in the user's network does not change what they compute.
+    unit = captured.body if isinstance(captured, OperatorGraph) else captured
+    digest = hashlib.sha256(content_of({"unit": unit}).key.encode())
     for tensor in (inputs, outputs):
         digest.update(f"{list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

@@ -87,35 +87,34 @@ def _unchanging(channels: int) -> nn.Conv2d:
     return convolution
 
 
-def mistakes(cases: Sequence[Case], backend: BackendName) -> list[str]:
-    """What the table says wrongly about some operators; empty if a backend does as it says.
+def taken(cases: Sequence[Case], backend: BackendName) -> dict[str, bool]:
+    """By name: whether a backend lowers an operator whole; False where it refuses it by name.
 
     Args:
-        cases: of one input shape; either all refused by the backend, or all taken.
-        backend: to lower them with, in one program.
+        cases: of one input shape; they are lowered in one program, but for those that are refused.
+        backend: to lower them with.
+
+    Raises:
+        AssertionError: what was lowered computes something else, or a refusal names no operator.
     """
     target = backend_for(LoweringSettings(backend=(backend,)))
     batch, inputs = batch_of(cases)
-    refused = {case.name for case in cases if backend in case.refused}
     graph = capture(batch, inputs[:1], "batch", batch.places(cases))
     try:
         program = target.lower(graph, inputs[:1], "batch")
     except NotLoweredError as error:
         paths = {refusal.path for refusal in error.refusals}
-        named = {name for name in (case.name for case in cases) if _names(paths, name)}
-        strangers = {path for path in paths if not any(_names({path}, name) for name in named)}
-        return [f"{name} is not as the table says" for name in sorted(named ^ refused | strangers)]
-    if refused:
-        return [f"{name} is taken" for name in sorted(refused)]
+        guilty = [case for case in cases if any(_within(path, case.name) for path in paths)]
+        assert all(any(_within(path, case.name) for case in guilty) for path in paths), paths
+        rest = [case for case in cases if case not in guilty]
+        return {case.name: False for case in guilty} | (taken(rest, backend) if rest else {})
     with torch.no_grad():
         expected = torch.cat([batch(item) for item in inputs.split(1)])
     far = deviations(target.run([program.data], inputs), expected, batch)
-    return [
-        f"{case.name} deviates by {deviation:.1e}"
-        for case, deviation in zip(cases, far, strict=True)
-        if not deviation < EXACT
-    ]
+    wrong = {case.name: far for case, far in zip(cases, far, strict=True) if not far < EXACT}
+    assert not wrong, wrong
+    return {case.name: True for case in cases}
 
 
-def _names(paths: set[str], name: str) -> bool:
-    return any(path == name or path.startswith(f"{name}.") for path in paths)
+def _within(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}.")

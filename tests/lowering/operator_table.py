@@ -1,4 +1,4 @@
-"""The operators that docs/operators.md lists: how each is written, and which backend refuses it."""
+"""The operators that docs/operators.md lists, each as people write it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from pipeline.settings import BackendName
 IMAGE, EVEN = (8, 7, 9), (8, 8, 8)
 TOKENS = (6, 12)
 BOTH: tuple[BackendName, ...] = ("executorch", "litert")
-EXECUTORCH: tuple[BackendName, ...] = ("executorch",)
-LITERT: tuple[BackendName, ...] = ("litert",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +26,12 @@ class Case:
         name: as the page writes it.
         make: a module of it.
         shape: of one input, without the batch axis.
-        refused: the backends that refuse it.
     """
 
     topic: str
     name: str
     make: Callable[[], nn.Module]
     shape: tuple[int, ...] = IMAGE
-    refused: tuple[BackendName, ...] = ()
 
 
 class Function(nn.Module):
@@ -123,21 +119,19 @@ class Embedding(nn.Module):
 def _functions(
     topic: str,
     functions: dict[str, Callable[[Tensor], Tensor]],
-    refused: dict[str, tuple[BackendName, ...]],
     shape: tuple[int, ...] = IMAGE,
 ) -> Iterator[Case]:
     for name, function in functions.items():
-        yield Case(topic, name, partial(Function, function), shape, refused.get(name, ()))
+        yield Case(topic, name, partial(Function, function), shape)
 
 
 def _modules(
     topic: str,
     modules: dict[str, Callable[[], nn.Module]],
-    refused: dict[str, tuple[BackendName, ...]] | None = None,
     shape: tuple[int, ...] = IMAGE,
 ) -> Iterator[Case]:
     for name, make in modules.items():
-        yield Case(topic, name, make, shape, (refused or {}).get(name, ()))
+        yield Case(topic, name, make, shape)
 
 
 def _positive(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -338,14 +332,14 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
 
 CASES: tuple[Case, ...] = (
     *_modules("activations", _ACTIVATIONS),
-    *_functions("arithmetic", _ARITHMETIC, {}),
-    *_functions("reductions", _REDUCTIONS, {}),
+    *_functions("arithmetic", _ARITHMETIC),
+    *_functions("reductions", _REDUCTIONS),
     *_modules("normalizations", _NORMS),
     *_modules("convolutions", _CONVOLUTIONS),
     *_modules("pooling", _POOLING),
-    *_modules("resizing and padding", _RESIZING, None, EVEN),
-    *_functions("rearranging", _ARRANGING, {}, EVEN),
-    *_modules("tokens", _TOKENS, None, TOKENS),
+    *_modules("resizing and padding", _RESIZING, EVEN),
+    *_functions("rearranging", _ARRANGING, EVEN),
+    *_modules("tokens", _TOKENS, TOKENS),
 )
 
 

@@ -12,7 +12,7 @@ aten = torch.ops.aten
 RULES: Rules = {
     aten._upsample_bicubic2d_aa.vec: spatial.smooth,
     aten._upsample_bilinear2d_aa.vec: spatial.smooth,
-    aten._upsample_nearest_exact2d.vec: spatial.nearest,
+    aten._upsample_nearest_exact2d.vec: spatial.nearest_selected,
     aten.adaptive_avg_pool2d.default: spatial.adaptive_average,
     aten.adaptive_max_pool2d.default: spatial.adaptive_max,
     aten.add.Tensor: elementwise.addition,
@@ -26,7 +26,6 @@ RULES: Rules = {
     aten.max_pool2d.default: spatial.max_pooling,
     aten.mish.default: elementwise.mish,
     aten.pad.default: spatial.padding,
-    aten.pixel_shuffle.default: spatial.pixel_shuffle,
     aten.pixel_unshuffle.default: spatial.pixel_unshuffle,
     aten.pow.Scalar: elementwise.exponential,
     aten.pow.Tensor_Scalar: elementwise.power,
@@ -39,5 +38,5 @@ RULES: Rules = {
     aten.softshrink.default: elementwise.soft_shrink,
     aten.sub.Tensor: elementwise.subtraction,
     aten.upsample_bicubic2d.vec: spatial.smooth,
-    aten.upsample_nearest2d.vec: spatial.nearest,
+    aten.upsample_nearest2d.vec: spatial.nearest_selected,
 }

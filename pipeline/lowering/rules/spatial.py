@@ -106,33 +106,32 @@ def strided_max(call: Call) -> Tensor | None:
 
 def nearest(call: Call) -> Tensor | None:
     """Nearest neighbours: a transposed convolution for whole factors, and else two selections."""
-    features = call.arguments[0]
     if len(call.shape) != 4:
         return None
-    sizes = call.target_shape[2:]
-    factors = [new // old for new, old in zip(sizes, call.shape[2:], strict=True)]
-    channels = call.shape[1]
-    if tuple(f * old for f, old in zip(factors, call.shape[2:], strict=True)) == tuple(sizes):
-        window = call.constant(torch.ones(channels, 1, *factors))
-        return F.conv_transpose2d(features, window, stride=factors, groups=channels)
-    mode = "nearest-exact" if "exact" in str(call.node.target) else "nearest"
-    scales = call.arguments[2] if len(call.arguments) > 2 else None
-    return _separably(call, lambda images: _resized(images, sizes, scales, mode))
+    new, old = call.target_shape[2:], call.shape[2:]
+    if any(size % before for size, before in zip(new, old, strict=True)):
+        return nearest_selected(call)
+    factors = [size // before for size, before in zip(new, old, strict=True)]
+    window = call.constant(torch.ones(call.shape[1], 1, *factors))
+    features = call.arguments[0]
+    return F.conv_transpose2d(features, window, stride=factors, groups=call.shape[1])
+
+
+def nearest_selected(call: Call) -> Tensor | None:
+    """Nearest neighbours by a selection of rows and one of columns.
+
+    LiteRT's converter takes transposed convolutions of many groups apart into one for each.
+    """
+    return smooth(call)
 
 
 def smooth(call: Call) -> Tensor | None:
-    """Bilinear and bicubic resizing, with antialiasing or without, as two weighted sums."""
+    """Resizing of any kind, with antialiasing or without, as two weighted sums."""
     if len(call.shape) != 4:
         return None
     target: Any = call.node.target
     rest = call.node.args[1:]
     return _separably(call, lambda images: target(images, *rest))
-
-
-def _resized(images: Tensor, sizes: Sequence[int], scales: object, mode: str) -> Tensor:
-    if isinstance(scales, (list, tuple)):
-        return F.interpolate(images, scale_factor=list(scales), mode=mode)
-    return F.interpolate(images, size=tuple(sizes), mode=mode)
 
 
 def reflection(call: Call) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ from pipeline.locks import replacing_place, using_folder
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
-from pipeline.settings import Settings
+from pipeline.settings import BackendName, Settings
 from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
     from pipeline.settings import BundleSettings
+    from pipeline.training.model_warnings import ModelWarning
 
 _ROOMS = (
     "model",
@@ -34,6 +36,7 @@ _ROOMS = (
     "bundle",
     "settings",
     "assembly.py",
+    "class_scores.py",
     "proportion.py",
 )
 _PACKAGES = ("torch", "numpy", "scikit-learn")
@@ -62,6 +65,7 @@ def assemble(
     *,
     jobs: int | None = None,
     source: ModelSource | None = None,
+    backends: Sequence[BackendName] = (),
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -72,10 +76,13 @@ def assemble(
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
         source: of the profile's model, which several builds may share.
+        backends: all that bundles of this model are built for, if there are more than one: what
+            any of them refuses is told before the model is trained.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
-        IntegrityError: a program deviates from eager PyTorch.
+        IntegrityError: the model is worse than ``[bundle]`` allows, or a program deviates from
+            eager PyTorch.
         BusyError: another run builds into `out`. One that uses `cache` is waited for.
     """
     require_build_output(out, keeps=(cache,))
@@ -91,13 +98,15 @@ def assemble(
     )
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
+        _say_warnings(found.bundle.manifest.warnings, progress)
         return found
+    backends = backends or settings.lowering.backend
     with (
         replacing_place(out, "name another with --out"),
         replacing_place(control_folder(out), "name another with --out"),
         using_folder(cache, "name another with --cache", progress),
     ):
-        manifest, controls = _make(settings, source, out, cache, progress, jobs)
+        manifest, controls = _make(settings, source, backends, out, cache, progress, jobs)
         write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
@@ -114,9 +123,15 @@ def _unchanged(record: Path, out: Path) -> Build | None:
         return None
 
 
+def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
+    for warning in warnings:
+        progress.say(f"warning: {warning.text}")
+
+
 def _make(
     settings: Settings,
     source: ModelSource,
+    backends: Sequence[BackendName],
     out: Path,
     cache: Path,
     progress: Progress,
@@ -124,17 +139,25 @@ def _make(
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
+    from pipeline.bundle.floors import require_floors
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
+    from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
+    from pipeline.training.data.preprocessing import Preprocessing
+    from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)
-    scheduled = scheduled_model(settings, cache, progress, source=source)
+    preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)
+    scheduled = scheduled_model(settings, cache, progress, source=source, before_training=preflight)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
+    warnings = model_warnings(settings, evaluated, scheduled.shipped)
+    _say_warnings(warnings, progress)
+    require_floors(settings.bundle, evaluated)
     _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
     golden = GoldenSet.of(
         evaluated.model,
@@ -160,10 +183,13 @@ def _make(
         golden,
         Measured(
             accuracy=evaluated.accuracy,
+            classes=evaluated.class_scores,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
+            warnings=warnings,
         ),
         scheduled.choice,
         dataset,
+        Preprocessing.of(settings.data, dataset),
         BackendInfo(
             name=backend.name,
             exporter=f"{exporter} {version}",

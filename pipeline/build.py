@@ -28,7 +28,9 @@ def build(
 ) -> None:
     """Builds the bundle that a profile describes, and its control arms beside it.
 
-    What has not changed since an earlier build is not made again. An interrupted training goes on
+    Before a model of one's own is trained, all of it is lowered untrained, so that everything that
+    a backend does not take is told at once. What has not changed since an earlier build is not made
+    again. An interrupted training goes on
     from its last epoch. A profile that names several backends gives a bundle of each, from one
     training run, in OUT-BACKEND.
     """
@@ -57,7 +59,10 @@ def build(
     source = ModelSource(settings, progress)
     for name, target in targets.items():
         made = assemble(
-            for_backend(settings, name), target, cache, progress, jobs=jobs, source=source
+            *(for_backend(settings, name), target, cache, progress),
+            jobs=jobs,
+            source=source,
+            backends=names,
         )
         print_bundle(made.bundle.manifest)
         print(

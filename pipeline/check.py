@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,8 @@ def check(
     judged = load_report(report)
     judgements = judge(limits, judged, load_report(baseline) if baseline else None)
     print_judgements(judgements)
+    for warning in judged.warnings:
+        print(f"warning: {warning.text}", file=sys.stderr)
     if junit:
         write_text(junit, junit_xml(judged, judgements))
     if markdown:

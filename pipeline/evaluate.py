@@ -46,6 +46,7 @@ def evaluate(
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
     from pipeline.training.logits import open_array, require_logits_file, write_logits
+    from pipeline.training.model_warnings import model_warnings
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
@@ -64,7 +65,9 @@ def evaluate(
             with using_folder(cache, "name another with --cache", progress):
                 scheduled = scheduled_model(settings, cache, progress, others)
             scored = scheduled.evaluated
-            print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
+            print_routes(settings.name, scored, scheduled.shipped)
+            for warning in model_warnings(settings, scored, scheduled.shipped):
+                progress.say(f"warning: {warning.text}")
             opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
         elif inputs is None:
             raise UsageError(

@@ -81,14 +81,20 @@ def using_folder(folder: Path, another: str, progress: Progress) -> Iterator[Non
         DeviceError: its disk is full, or knows no locks.
     """
     place = Place(folder, another)
-    with _lock(folder / LOCK_NAME, place) as lock:
+    file = folder / LOCK_NAME
+    made = _missing_folders(file)
+    with _lock(file) as lock:
         if not _taken(lock, place, wait=False):
             progress.say(
                 f"{folder} is in use by {_holder(lock)}; waiting for its end "
                 f"(to go on at once, {another})"
             )
             _taken(lock, place, wait=True)
-        yield
+        try:
+            yield
+        finally:
+            if made and [*folder.iterdir()] == [file]:  # a run that was refused leaves nothing
+                _remove(file, made)
 
 
 @contextmanager
@@ -127,8 +133,8 @@ def replacing_place(path: Path, another: str) -> Iterator[None]:
 @contextmanager
 def _exclusive(file: Path, place: Place) -> Iterator[None]:
     """Takes a lock or refuses; its file, and folders that it alone is in, are gone afterwards."""
-    made = [folder for folder in file.parents if not folder.exists()]
-    with _lock(file, place) as lock:
+    made = _missing_folders(file)
+    with _lock(file) as lock:
         if not _taken(lock, place, wait=False):
             raise BusyError(
                 f"{place.path} is in use by {_holder(lock)}",
@@ -137,20 +143,29 @@ def _exclusive(file: Path, place: Place) -> Iterator[None]:
         try:
             yield
         finally:
-            # Safe while it is held: who has opened this very file sees that it has no name any
-            # more, and opens it anew.
-            with contextlib.suppress(OSError):
-                file.unlink()
-                for folder in made:
-                    folder.rmdir()
+            _remove(file, made)
+
+
+def _missing_folders(file: Path) -> list[Path]:
+    return [folder for folder in file.parents if not folder.exists()]
+
+
+def _remove(file: Path, made: list[Path]) -> None:
+    """Removes a lock's file, and folders that were made for it where nothing else is in them.
+
+    Safe while the lock is held: who has opened this very file sees that it has no name any more,
+    and makes it anew.
+    """
+    with contextlib.suppress(OSError):
+        file.unlink()
+        for folder in made:
+            folder.rmdir()
 
 
 @contextmanager
-def _lock(file: Path, place: Place) -> Iterator[BaseFileLock]:
+def _lock(file: Path) -> Iterator[BaseFileLock]:
     from filelock import FileLock
 
-    with _in_words(place):
-        file.parent.mkdir(parents=True, exist_ok=True)
     # A soft lock, its way out where there is no flock, would outlive a killed process.
     lock = FileLock(file, mode=_MODE, fallback_to_soft=False, on_acquired=_sign)
     with ExitStack() as stack:
@@ -161,22 +176,24 @@ def _lock(file: Path, place: Place) -> Iterator[BaseFileLock]:
 def _taken(lock: BaseFileLock, place: Place, *, wait: bool) -> bool:
     from filelock import Timeout
 
+    file = Path(lock.lock_file)
     with _in_words(place):
         for last in (False, True):
+            # The holder may have removed the folder that it had made for nothing.
+            file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 # A run that was killed a moment ago may still be ending.
                 lock.acquire(timeout=-1 if wait else 0.5, poll_interval=0.1)
                 return True
             except Timeout:
-                if Path(lock.lock_file).exists():
+                if file.exists():
                     return False
                 # Its holder has just ended and removed it; or it cannot be made, as in /proc,
                 # which filelock takes for the former.
+            except FileNotFoundError:
                 if last:
-                    raise FileNotFoundError(
-                        errno.ENOENT, "no file can be made there", str(place.path)
-                    ) from None
-    return False
+                    raise
+        raise FileNotFoundError(errno.ENOENT, "no file can be made there", str(place.path))
 
 
 def _sign(descriptor: int) -> None:

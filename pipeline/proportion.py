@@ -1,8 +1,13 @@
-"""How sure a share of successes is."""
+"""How sure a share of successes is, and a difference of two."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 #: The standard normal distribution's 97.5 % quantile.
 _Z = 1.959963984540054
@@ -15,3 +20,27 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     spread = _Z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
     low, high = (center - spread) / (1 + weight), (center + spread) / (1 + weight)
     return (low if successes else 0.0), (high if successes < trials else 1.0)
+
+
+def paired_difference(
+    before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """The difference of two shares of successes in the same trials, with its 95 % interval.
+
+    Only trials that one of the two wins and the other loses say anything (McNemar, 1947): the
+    interval is the Wilson interval of the share of these that the later one wins.
+
+    Args:
+        before: which trials the earlier one wins, ``[n]``.
+        after: which the later one wins.
+
+    Returns:
+        The later share minus the earlier, the lower and the upper end.
+    """
+    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    differing = won + lost
+    if not differing:
+        return 0.0, 0.0, 0.0
+    low, high = wilson_interval(won, differing)
+    share = differing / len(before)
+    return (won - lost) / len(before), (2 * low - 1) * share, (2 * high - 1) * share

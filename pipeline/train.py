@@ -20,6 +20,7 @@ def train(
 
     What is in the cache is not trained again, and an interrupted training goes on from its last
     epoch. Several processes do it together: `accelerate launch -m pipeline.train PROFILE`.
+    A profile with a `[lowering]` table is trained only if its backends take all of the model.
     `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
@@ -27,12 +28,14 @@ def train(
 
     from pipeline.ingest.source import trained_model
     from pipeline.locks import using_folder, writing_folder
+    from pipeline.lowering.preflight import preflight_of
     from pipeline.outputs import require_folder
     from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal
+    from pipeline.training.model_warnings import model_warnings
     from pipeline.training.processes import joined, said_of
     from pipeline.training.train import training_table
 
@@ -52,11 +55,16 @@ def train(
         if said := said_of(processes):
             progress.say(said)
         locks.enter_context(using_folder(cache, "name another with --cache", progress))
-        model = trained_model(settings, cache, progress, journal, processes)
+        preflight = None
+        if "lowering" in settings.model_fields_set:  # it is to be lowered one day
+            preflight = preflight_of(settings, settings.lowering.backend, cache, progress)
+        model = trained_model(settings, cache, progress, journal, processes, preflight)
         scheduled = schedule(settings, model, journal=journal)
         model.done()
     scored = scheduled.evaluated
-    print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
+    print_routes(settings.name, scored, scheduled.shipped)
+    for warning in model_warnings(settings, scored, scheduled.shipped):
+        progress.say(f"warning: {warning.text}")
     print(f"checkpoint: {scored.checkpoint}")
 
 

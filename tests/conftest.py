@@ -14,6 +14,23 @@ import pytest
 
 pytest_plugins = ["tests.fixtures"]
 
+#: Fixtures that start a device of their own; parametrized tests name it ``adb``.
+_DEVICE = {"start_loopback", "loopback_device"}
+#: Fixtures that train, lower or compile.
+_BUILD = {
+    *("tiny_model", "tiny_cache", "built_bundle", "litert_bundle", "either_bundle", "bundle_copy"),
+    *("harness_package", "program"),
+}
+#: Folders and files below this one whose tests do it themselves, for seconds each.
+_BUILDERS = (
+    *("lowering/", "tensorflow/"),
+    *("ingest/test_hostile_reference.py", "ingest/test_python.py", "ingest/test_reference.py"),
+    *("ingest/test_reference_commands.py", "schedule/test_choose.py", "test_end_to_end.py"),
+    *("test_assembly.py", "test_other_models_end_to_end.py", "test_train_and_evaluate.py"),
+    *("training/test_early.py", "training/test_families.py", "training/test_journal.py"),
+    *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
+)
+
 LOOPBACK_DEVICE = Path(__file__).parents[1] / "scripts" / "loopback-device"
 
 
@@ -28,6 +45,25 @@ def signals_as_at_a_terminal() -> None:
             signal.signal(number, lambda *_: None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs the loopback device or takes long; `CONTRIBUTING.md` names the marks.
+
+    Files with such tests come first, so that of several processes none waits for one at the end.
+    """
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        callspec = getattr(item, "callspec", None)
+        parameters = callspec.params.values() if callspec else ()
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        named = "adb" in [value for value in parameters if isinstance(value, str)]
+        if fixtures & _DEVICE or named or place == "device/test_loopback_device.py":
+            item.add_marker("device")
+        if fixtures & _BUILD or place.startswith(_BUILDERS):
+            item.add_marker("build")
+    slow = {item.path for item in items if item.get_closest_marker("build")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,23 @@
-"""A small but real bundle, built once for the whole session, and the harness to run it."""
+"""A small but real bundle, built once for the whole session, and the harness to run it.
+
+Tests may run in several processes. What takes long is made by the first that needs it, behind a
+lock, in a folder that all share; each process then works on a copy of its own.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from pipeline.assembly import assemble
-from pipeline.bundle.verify import Bundle
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.files import sha256_of
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.package import Package
@@ -69,6 +78,25 @@ def settings_from(text: str, folder: Path) -> Settings:
     return load_toml(path, Settings)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time through; a process that dies leaves nothing locked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run share. Use it behind `locked` alone."""
+    base = tmp_path_factory.getbasetemp()
+    # That of a process of pytest-xdist lies in the folder of the whole run.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings_from(TINY_PROFILE, tmp_path_factory.mktemp("profile"))
@@ -81,28 +109,52 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> EvaluatedModel:
+def tiny_model(
+    tiny_settings: Settings, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> EvaluatedModel:
     """The tiny model, trained but not lowered, in a cache of its own."""
     cache = tmp_path_factory.mktemp("trained")
+    with locked(shared / "trained.lock"):
+        scheduled_model(tiny_settings, shared / "trained", Silent())
+        shutil.copytree(shared / "trained", cache, dirs_exist_ok=True)
     return scheduled_model(tiny_settings, cache, Silent()).evaluated
 
 
 @pytest.fixture(scope="session")
 def built_bundle(
-    tiny_settings: Settings, tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_settings: Settings,
+    tiny_cache: Path,
+    shared: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
     """The tiny bundle for ExecuTorch. Read it only; `bundle_copy` is for writing."""
     out = tmp_path_factory.mktemp("dist") / "tiny"
-    return assemble(tiny_settings, out, tiny_cache, Silent()).bundle
+    return _assembled(tiny_settings, shared, tiny_cache, out)
 
 
 @pytest.fixture(scope="session")
 def litert_bundle(
-    tiny_settings: Settings, tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_settings: Settings,
+    tiny_cache: Path,
+    shared: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
     """The same model for LiteRT."""
     out = tmp_path_factory.mktemp("dist-litert") / "tiny"
-    return assemble(for_backend(tiny_settings, "litert"), out, tiny_cache, Silent()).bundle
+    return _assembled(for_backend(tiny_settings, "litert"), shared, tiny_cache, out)
+
+
+def _assembled(settings: Settings, shared: Path, cache: Path, out: Path) -> Bundle:
+    """A bundle in `out` and what it was made from in `cache`, made by the first that needs it."""
+    (backend,) = settings.lowering.backend
+    made = shared / f"dist-{backend}" / out.name
+    with locked(shared / "cache.lock"):
+        # In this process: two workers would import for longer than they lower.
+        assemble(settings, made, shared / "cache", Silent(), jobs=1)
+        shutil.copytree(shared / "cache", cache, dirs_exist_ok=True)
+    shutil.copytree(made, out)
+    shutil.copytree(control_folder(made), control_folder(out))
+    return open_bundle(out)
 
 
 @pytest.fixture(scope="session", params=["executorch", "litert"])
@@ -125,7 +177,9 @@ def bundle_copy(built_bundle: Bundle, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def harness_package() -> Package:
     """The real harness, built for this machine (in the folder that the demo uses too)."""
-    return build_for_host(ROOT / "build" / "harness" / "host", Silent())
+    host = ROOT / "build" / "harness" / "host"
+    with locked(host.parent / "host.lock"):
+        return build_for_host(host, Silent())
 
 
 def deployment_in(root: Path, package: Package, backend: str) -> Deployment:

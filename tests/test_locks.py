@@ -102,6 +102,21 @@ def test_a_run_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cache_that_stays_empty_is_gone_afterwards(tmp_path: Path) -> None:
+    with using_folder(tmp_path / "build" / "cache", ANOTHER, Silent()):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with using_folder(tmp_path / "build" / "cache", ANOTHER, Silent()):
+        (tmp_path / "build" / "cache" / "model").touch()
+    assert (tmp_path / "build" / "cache" / "model").exists()
+
+
+def test_a_folder_that_its_holder_removes_is_made_again_by_who_waited(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with holder("cache", cache) as other, using_folder(cache, ANOTHER, Ends(other)):
+        assert cache.is_dir()
+
+
 def test_what_was_written_stays_without_the_lock_s_file(tmp_path: Path) -> None:
     with writing_folder(tmp_path / "one", ANOTHER):
         (tmp_path / "one" / "report.json").touch()

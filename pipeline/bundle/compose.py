@@ -31,11 +31,14 @@ from pipeline.bundle.swaps import swaps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.choice import Choice
+    from pipeline.class_scores import ClassScores
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
     from pipeline.training.data.images import Dataset
+    from pipeline.training.data.preprocessing import Preprocessing
     from pipeline.training.evaluate import Accuracy
+    from pipeline.training.model_warnings import ModelWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,15 @@ class Measured:
 
     Attributes:
         accuracy: per stage on the whole test set.
+        classes: the same class by class.
         predictions: per stage the label of every image of the evaluation set, ``[stages, count]``.
+        warnings: what speaks against the model.
     """
 
     accuracy: Sequence[Accuracy]
+    classes: Sequence[ClassScores]
     predictions: npt.NDArray[np.uint16]
+    warnings: tuple[ModelWarning, ...]
 
 
 def compose_bundle(
@@ -59,6 +66,7 @@ def compose_bundle(
     measured: Measured,
     choice: Choice,
     dataset: Dataset,
+    preprocessing: Preprocessing,
     backend: BackendInfo,
     suffix: str,
     provenance: Provenance,
@@ -73,6 +81,7 @@ def compose_bundle(
         measured: accuracy and predictions; its evaluation set is the head of the test set.
         choice: how the stages were chosen.
         dataset: where images, labels and normalisation come from.
+        preprocessing: what was done to these images.
         backend: what reads the programs.
         suffix: file name suffix of the programs.
         provenance: what all of it was made from.
@@ -112,11 +121,11 @@ def compose_bundle(
             loads=swap.loads,
             unloads=swap.unloads,
             load_bytes=sum(sizes[unit] for unit in swap.loads),
-            accuracy=_score(accuracy),
+            accuracy=_score(accuracy, classes),
             parity=Deviation(**asdict(stage.parity)),
         )
-        for index, (stage, swap, accuracy) in enumerate(
-            zip(lowered.stages, swapped, measured.accuracy, strict=True)
+        for index, (stage, swap, accuracy, classes) in enumerate(
+            zip(lowered.stages, swapped, measured.accuracy, measured.classes, strict=True)
         )
     ]
     count = measured.predictions.shape[1]
@@ -136,6 +145,7 @@ def compose_bundle(
         input=Input(
             shape=first.input.shape,
             layout="NHWC",
+            preprocessing=preprocessing,
             normalisation=Normalisation(**asdict(dataset.normalisation)),
         ),
         artefacts=tuple(artefacts),
@@ -157,6 +167,7 @@ def compose_bundle(
             predictions=add("eval/predictions.u16", measured.predictions.astype("<u2").tobytes()),
             correct=tuple(int(row.sum()) for row in measured.predictions == labels),
         ),
+        warnings=measured.warnings,
         provenance=provenance,
     )
     return manifest, files
@@ -187,13 +198,15 @@ def _edge(program: Lowered, which: str) -> Edge:
     return Edge.model_validate(asdict(spec))
 
 
-def _score(accuracy: Accuracy) -> Score:
+def _score(accuracy: Accuracy, classes: ClassScores) -> Score:
     return Score(
         correct=accuracy.correct,
         images=accuracy.images,
         top1=round(accuracy.top1, 6),
         low=round(accuracy.low, 6),
         high=round(accuracy.high, 6),
+        balanced=round(classes.balanced, 6),
+        recall=tuple(None if share is None else round(share, 6) for share in classes.recall),
     )
 
 

@@ -195,6 +195,11 @@ def _route_of(chain: list[Artefact]) -> str | None:
 
 
 def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
+    known = [share for share in score.recall if share is not None]
+    if len(score.recall) != len(manifest.model.labels) or not known:
+        yield f"{title}: {len(score.recall)} recalls for {len(manifest.model.labels)} labels"
+    elif abs(sum(known) / len(known) - score.balanced) > 2 * _ROUNDING:
+        yield f"{title}: a balanced accuracy of {score.balanced}, which is not its recalls' mean"
     if score.correct > score.images:
         yield f"{title}: {score.correct} of {score.images} images correct"
         return

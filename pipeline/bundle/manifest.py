@@ -17,6 +17,8 @@ from pipeline.bundle.choice import Choice
 from pipeline.bundle.consistency import contradictions
 from pipeline.model.route import RouteName
 from pipeline.section import Section, Spelling
+from pipeline.training.data.preprocessing import Preprocessing
+from pipeline.training.model_warnings import ModelWarning
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[1] = 1
@@ -89,13 +91,25 @@ class Artefact(FileEntry):
 
 
 class Score(Section):
-    """Top-1 accuracy with its 95 % Wilson interval."""
+    """Top-1 accuracy with its 95 % Wilson interval, and the same class by class.
+
+    Attributes:
+        correct: images labeled rightly.
+        images: images evaluated.
+        top1: their share.
+        low: lower end of its interval.
+        high: upper end.
+        balanced: the mean of all recalls, which large classes do not outweigh.
+        recall: per label the share of its images that are labeled rightly; null where it has none.
+    """
 
     correct: Annotated[int, Field(ge=0)]
     images: Annotated[int, Field(ge=1)]
     top1: Share
     low: Share
     high: Share
+    balanced: Share
+    recall: tuple[Share | None, ...]
 
 
 class Stage(Section):
@@ -130,8 +144,14 @@ class Normalisation(Section):
 
 
 class Input(Edge):
-    """What the first program reads, and how an image becomes it."""
+    """What the first program reads, and how an image becomes it.
 
+    Attributes:
+        preprocessing: the steps before the normalisation.
+        normalisation: the last step.
+    """
+
+    preprocessing: Preprocessing
     normalisation: Normalisation
 
 
@@ -206,7 +226,10 @@ class Provenance(Section):
 
 
 class Manifest(Section):
-    """A whole bundle. `id` is the sha256 of everything else in canonical JSON."""
+    """A whole bundle. `id` is the sha256 of everything else in canonical JSON.
+
+    `warnings` is what a person should look at before the model ships.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: Sha256
@@ -219,6 +242,7 @@ class Manifest(Section):
     schedule: Choice
     golden: Golden
     evaluation: Evaluation
+    warnings: tuple[ModelWarning, ...]
     provenance: Provenance
 
     @classmethod

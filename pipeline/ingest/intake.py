@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UsageError
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (
     probe_images,
     require_plain_state,
@@ -33,6 +34,7 @@ from pipeline.model.content import Content, changed, content_of
 from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
+from pipeline.training.data.images import Normalisation
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0
@@ -49,6 +51,7 @@ class Ingested:
         content: what the modules are made of as they came, and what they answer.
         repeated: whether the function was called a second time, and gave the same.
         unstable: places that hold something else at every call; they are no part of the content.
+        normalization: that they were trained with, if the function states it.
     """
 
     model: PwlModel
@@ -57,6 +60,7 @@ class Ingested:
     content: Content
     unstable: tuple[str, ...] = ()
     repeated: bool = True
+    normalization: Normalisation | None = None
 
 
 def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
@@ -157,10 +161,12 @@ class _Intake:
         ).eval()
         if self._training is not None:
             self._require_trainable(model, self._training, images)
+        normalization = normalization_of(self._source, given.normalization, len(images[0]))
         with theirs(self._source, "running its blocks"):
             answers = answers_of(model, answer_images(given.image_shape))
         content = content_of(dict(model.named_children())).with_tensors(answers)
-        return Ingested(model, given.image_shape, len(taught[-1][0]), content)
+        classes = len(taught[-1][0])
+        return Ingested(model, given.image_shape, classes, content, normalization=normalization)
 
     def _network(self, name: str, network: object) -> BlockNet:
         blocks = self._attribute(name, network, "blocks")
@@ -299,17 +305,17 @@ class _Intake:
                     "call requires_grad_(True) on it"
                     + (", or leave [training.teacher] out" if name == "teacher" else ""),
                 )
-            shapes = [
-                features.shape for features in run_network(self._source, name, network, images)
-            ]
+            shapes = [found.shape for found in run_network(self._source, name, network, images)]
             network.train()
             trained = run_network(self._source, f"training {name}", network, images)
             network.eval()
-            if [features.shape for features in trained] != shapes:
+            if [found.shape for found in trained] != shapes:
                 raise UsageError(
                     f"{self._source}: the {name} gives other shapes in training mode",
                     "let it return the same in both modes",
                 )
         for name, network in (("teacher", model.teacher), ("student", model.student)):
             parts = [network.part(index) for index in range(len(network))]
-            require_traceable(self._source, f"{name} block", parts)
+            outputs = run_network(self._source, name, network, images)
+            inputs = [images, *outputs[: len(parts) - 1]]
+            require_traceable(self._source, f"{name} block", parts, inputs)

@@ -158,24 +158,54 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
                 )
 
 
-def require_traceable(source: str, name: str, modules: Sequence[nn.Module]) -> None:
+def require_traceable(
+    source: str, name: str, modules: Sequence[nn.Module], inputs: Sequence[Tensor]
+) -> None:
     """Checks that modules in eval mode can be lowered as far as tracing goes.
 
     A build does it anyway, but after the training.
 
+    Args:
+        source: how errors call the user's function.
+        name: how they call the modules.
+        modules: one behind the other.
+        inputs: features that reach each of them, ``[n, ...]``.
+
     Raises:
         UsageError: names the first that cannot.
     """
-    for index, module in enumerate(modules):
+    for index, (module, features) in enumerate(zip(modules, inputs, strict=True)):
+        _require_no_script(source, f"{name} {index}", module)
         try:
             torch.fx.symbolic_trace(module)
         except Exception as error:  # whatever their code does with a tensor that has no values
+            if _exports(module, features[:1]):
+                continue  # `torch.fx` gives up at sizes that are read, and at torch.compile
             raise UsageError(
                 f"{source}: {name} {index} cannot be traced: {type(error).__name__}: {error}"
                 f"{_frames(error)}",
-                "remove control flow that depends on values or sizes of tensors, and register "
-                "every module as an attribute, nn.Sequential or nn.ModuleList",
+                "remove control flow that depends on values of tensors, and register every module "
+                "as an attribute, nn.Sequential or nn.ModuleList",
             ) from error
+
+
+def _require_no_script(source: str, name: str, module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UsageError(
+                f"{source}: {name} holds TorchScript{f' ({path})' if path else ''}, which no "
+                "backend lowers",
+                "give the module as it was before torch.jit.script or torch.jit.trace",
+            )
+
+
+def _exports(module: nn.Module, features: Tensor) -> bool:
+    try:
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            torch.export.export(module, (features,), strict=False)
+    except Exception:
+        return False
+    return True
 
 
 def _require_tensor(source: str, name: str, outputs: object, images: int) -> Tensor:

@@ -41,6 +41,18 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Normalization:
+    """How a pixel becomes an input: ``(pixel / 255 - mean) / std``.
+
+    Attributes:
+        mean, std: one value a channel, in units of the scale from 0 to 1 (0.485, not 123.675).
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnModel:
     """What the user's function returns.
 
@@ -50,6 +62,8 @@ class OwnModel:
         encoders: N - 1 modules from a teacher block's output to the next student block's input.
             Where one is None, shapes agree or a 1x1 convolution is made, which has to be trained.
         decoders: the same from student to teacher. Prefix routes need none.
+        normalization: what networks that come trained were trained with. None: that of ``[data]``,
+            or mean and deviation of the training images.
     """
 
     teacher: Network
@@ -57,3 +71,4 @@ class OwnModel:
     image_shape: tuple[int, int, int]
     encoders: Sequence[nn.Module | None] | None = None
     decoders: Sequence[nn.Module | None] | None = None
+    normalization: Normalization | None = None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.score import TrainedModel
+    from pipeline.training.score import BeforeTraining, TrainedModel
     from pipeline.training.train import Fresh
 
 
@@ -67,10 +67,11 @@ class ModelSource:
             return ReferenceCheckpoint.find(source.place).fingerprint()
         text = FunctionSource.parse(source.place).fingerprint()
         if source.kind == "python":
-            return fingerprint(text, self._own.content.key)
+            return fingerprint(text, self._own.content.key, str(self._own.normalization))
         from pipeline.ingest.keras import keras_content
 
-        return fingerprint(text, keras_content(self._keras_model(source, self._dataset)))
+        dataset = self._stated_by_profile(source, self._dataset)
+        return fingerprint(text, keras_content(self._keras_model(source, dataset)))
 
     def initial(self, dataset: Dataset) -> Fresh:
         """The model, checked against the data of the profile.
@@ -85,23 +86,42 @@ class ModelSource:
         if not isinstance(settings.model, SourceModel):
             shape, classes = dataset.image_shape, len(dataset.names)
             made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
-            return Fresh(made)
-        return Fresh(self._sourced(settings.model, dataset), self.content())
+            return Fresh(made, dataset)
+        model, normalized = self._sourced(settings.model, dataset)
+        used = str(normalized.normalisation) if normalized.stated_by else ""
+        return Fresh(model, normalized, fingerprint(self.content(), used))
 
-    def _sourced(self, source: SourceModel, dataset: Dataset) -> PwlModel:
-        """The model of a source, in eval mode."""
+    def _sourced(self, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, Dataset]:
+        """The model of a source, in eval mode, and the data normalized as somebody states."""
+        from pipeline.ingest.normalization import normalized
+
+        dataset = self._stated_by_profile(source, dataset)
         match source.kind:
             case "keras":
-                return self._keras_model(source, dataset)
+                return self._keras_model(source, dataset), dataset
             case "python":
                 _require_fit(source, self._own.image_shape, self._own.classes, dataset)
-                return self._own.model
+                model, stated = self._own.model, self._own.normalization
             case "reference":
                 from pipeline.ingest.reference.model import reference_model
 
-                return reference_model(source.place, dataset, self._progress)
+                found = reference_model(source.place, dataset, self._progress)
+                model, stated = found.model, found.spec.normalisation
             case _:
                 raise ValueError(source.kind)
+        if stated is not None:
+            dataset = normalized(dataset, stated, source, by="model")
+        return model, dataset
+
+    def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
+        """The data, normalized as the ``[model]`` table says if it does."""
+        from pipeline.ingest.normalization import normalized
+        from pipeline.training.data.images import Normalisation
+
+        if source.normalization is None:
+            return dataset
+        stated = Normalisation(source.normalization.mean, source.normalization.std)
+        return normalized(dataset, stated, source, by="profile")
 
     @cached_property
     def _own(self) -> Ingested:
@@ -140,7 +160,11 @@ class ModelSource:
 
 
 def model_of(
-    settings: Settings, cache: Path, progress: Progress, source: ModelSource | None = None
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    source: ModelSource | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
@@ -149,6 +173,7 @@ def model_of(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         source: of the profile's model, if there is one that was asked already.
+        before_training: as for `trained_model`.
 
     Raises:
         UsageError: settings, data and source do not fit together.
@@ -157,7 +182,9 @@ def model_of(
     if settings.training is not None:
         from pipeline.training.score import TrainedModel
 
-        return TrainedModel(settings, cache, progress, source.initial)
+        return TrainedModel(
+            settings, cache, progress, source.initial, before_training=before_training
+        )
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
 
@@ -165,7 +192,7 @@ def model_of(
     with progress.task(f"{settings.model.family} model", total=1) as task:
         fresh = source.initial(dataset)
         task.advance(1)
-    return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
+    return IngestedModel(fresh.model, fresh.content, settings, fresh.dataset, cache, progress)
 
 
 def trained_model(
@@ -174,6 +201,7 @@ def trained_model(
     progress: Progress,
     journal: Journal | None = None,
     processes: Processes | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> TrainedModel:
     """The model of a profile that is trained here.
 
@@ -183,6 +211,7 @@ def trained_model(
         progress: told everything that takes time.
         journal: where training writes its losses, if anywhere.
         processes: those that train it together.
+        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
@@ -190,7 +219,7 @@ def trained_model(
     from pipeline.training.score import TrainedModel
 
     make = ModelSource(settings, progress).initial
-    return TrainedModel(settings, cache, progress, make, journal, processes)
+    return TrainedModel(settings, cache, progress, make, journal, processes, before_training)
 
 
 def open_model(text: str, progress: Progress) -> OpenModel:
@@ -227,7 +256,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape
-            spec = ImageSpec(channels, (height, width), None)
+            spec = ImageSpec(channels, (height, width), own.normalization)
             return OpenModel(own.model, spec, prefix_routes(own.model.blocks))
         case "reference":
             from pipeline.ingest.reference.model import read_reference

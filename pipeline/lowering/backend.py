@@ -68,28 +68,17 @@ class Backend(Protocol):
         """Version of the oldest runtime that is promised to read them."""
         ...
 
-    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
-        """A module that computes the same in operators that the delegate takes.
-
-        Args:
-            module: as trained; it stays as it is.
-            name: how errors call it.
-
-        Raises:
-            UsageError: a part of it is of a kind that would have to be rewritten, but cannot be.
-        """
-        ...
-
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
         """Lowers a module.
 
         Args:
-            module: rewritten, in eval mode, without batch normalisation.
+            module: as `pipeline.lowering.capture.capture` gives it.
             example: one input ``[1, ...]``; its shape is the only one the program takes.
             name: how errors call it.
 
         Raises:
-            UsageError: some operators cannot be run by the accelerated delegate; names them.
+            NotLoweredError: the accelerated delegate does not take some operators; names them and
+                the modules that use them.
         """
         ...
 

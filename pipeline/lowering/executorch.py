@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections import Counter
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from pipeline.errors import UsageError
 from pipeline.fingerprint import versions
 from pipeline.lowering.backend import Program
-from pipeline.lowering.spelling import respelt
-from pipeline.lowering.transformer import without_transformer_operators
+from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
+from pipeline.lowering.rewrite import rewritten
+from pipeline.lowering.rules.executorch import RULES
 from pipeline.settings import BackendName
 
 
@@ -29,36 +31,27 @@ class ExecuTorch:
         major, minor, *_ = versions("executorch")["executorch"].split(".")
         return f"{major}.{minor}.0"
 
-    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
-        return without_transformer_operators(module, name)
-
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.devtools.backend_debug import get_delegation_info
         from executorch.exir import to_edge_transform_and_lower
 
-        module = respelt(module)
-        with torch.no_grad():
+        with (
+            torch.no_grad(),
+            blaming(graph := rewritten(operators_of(module), RULES, example), name, self.name),
+        ):
             example = _natural(example)
-            rank = module(example).dim()
-            exported = torch.export.export(_Edges(module, rank).eval(), (example,))
+            rank = graph(example).dim()
+            exported = torch.export.export(_Edges(graph, rank).eval(), (example,))
             edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
-        graph = edge.exported_program().graph_module
-        info = get_delegation_info(graph)
-        operators = info.delegation_by_operator.values()
-        left = sorted(
-            f"{entry.non_delegated} x {entry.op_type}"
-            for entry in operators
-            if entry.non_delegated and entry.op_type != "getitem"
-        )
-        if left or info.num_delegated_subgraphs != 1:
-            raise UsageError(
-                f"{name} does not fit into one XNNPACK delegate: {info.num_delegated_subgraphs} "
-                f"delegates, left over: {', '.join(left) or 'nothing'}",
-                "write the operators that are left over in terms of those that XNNPACK takes",
-            )
+        lowered = edge.exported_program().graph_module
+        info = get_delegation_info(lowered)
+        if left := _left_over(lowered, graph):
+            raise refused(name, self.name, left)
+        if info.num_delegated_subgraphs != 1:
+            raise refused(name, self.name, [(None, f"{info.num_delegated_subgraphs} delegates")])
         counts = Counter[str]()
-        for entry in operators:
+        for entry in info.delegation_by_operator.values():
             counts[_plain_name(entry.op_type)] += entry.delegated
         shown = {operator: count for operator, count in sorted(counts.items()) if count}
         return Program(bytes(edge.to_executorch().buffer), shown, sum(shown.values()))
@@ -114,9 +107,24 @@ def _order(tensor: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
+def _left_over(lowered: fx.GraphModule, graph: OperatorGraph) -> list[tuple[Origin | None, str]]:
+    """The operators outside delegates, each with where it comes from."""
+    return [
+        (graph.origin_of(str(node.meta.get("nn_module_stack"))), _plain_name(node.target.__name__))
+        for node in lowered.graph.nodes
+        if is_call(node)
+        and node.target is not operator.getitem
+        and "executorch_call_delegate" not in str(node.target)
+    ]
+
+
 def _plain_name(operator: str) -> str:
-    """`aten_convolution_default` -> `convolution`: the dialect and the overload do not matter."""
-    return re.sub(r"^(aten|dim_order_ops)_+|_(default|tensor|dim)$", "", operator)
+    """`aten_convolution_default` or `aten.convolution.default` -> `convolution`.
+
+    The dialect and the overload do not matter.
+    """
+    plain = re.sub(r"^(aten|dim_order_ops)[._]+|[._](default|tensor|Tensor|dim)$", "", operator)
+    return plain.split(".")[0].strip("_")
 
 
 def _natural(tensor: Tensor) -> Tensor:

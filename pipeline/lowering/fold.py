@@ -1,65 +1,234 @@
-"""Batch normalisation folded into the convolutions before it, in eager PyTorch.
+"""What can be computed before an app ever runs: constants, and batch normalization.
 
-XNNPACK's passes would fold it too, but constants made there lose their names and hash differently
-from program to program. Folding first gives every backend the same plain convolutions.
+XNNPACK's passes would fold batch normalization too, but constants made there lose their names and
+hash differently from program to program. Folding first gives every backend the same convolutions.
 """
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
-from torch import nn
-from torch.fx.experimental.optimization import fuse
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 
-from pipeline.errors import UsageError
-from pipeline.model.keras import keras_models
+from pipeline.lowering.graph import (
+    OperatorGraph,
+    Origin,
+    add_constant,
+    constant_of,
+    is_call,
+    is_constant,
+    shape_of,
+)
+from pipeline.lowering.refusal import NotLoweredError, Refusal
+
+aten = torch.ops.aten
+
+#: With their first argument as their value, for inference.
+_IDENTITIES = {
+    aten.alias.default,
+    aten.clone.default,
+    aten.contiguous.default,
+    aten.detach.default,
+    aten.lift_fresh_copy.default,
+}
+_DROPOUTS = {aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default}
+_CONVOLUTIONS = {
+    aten.conv1d.default,
+    aten.conv2d.default,
+    aten.conv3d.default,
+    aten.conv1d.padding,
+    aten.conv2d.padding,
+    aten.conv3d.padding,
+}
+_TRANSPOSED = {
+    aten.conv_transpose1d.default,
+    aten.conv_transpose2d.input,
+    aten.conv_transpose3d.input,
+}
 
 
-def fold_batch_norms(module: nn.Module, name: str) -> nn.Module:
-    """A copy of `module` (in eval mode) without batch normalisation.
+def folded(graph: OperatorGraph, name: str, example: Tensor) -> OperatorGraph:
+    """An equal graph without batch normalization, and without calls on constants alone.
 
     Args:
-        module: any traceable module in eval mode.
+        graph: as captured; it stays as it is.
         name: how errors call it.
+        example: one input ``[1, ...]``.
 
     Raises:
-        UsageError: the module is in training mode (it would lower without an error and be wrong),
-            cannot be traced, or keeps a batch normalisation of other features than images that
-            follows no convolution or linear layer.
+        NotLoweredError: it draws random numbers.
     """
-    if keras_models(module):
-        return module  # its own converter folds
-    if any(part.training for part in module.modules()):
-        raise UsageError(
-            f"{name} is in training mode: batch normalisation would use the batch's statistics",
-            "call eval() on the model before lowering it",
-        )
-    if module._forward_hooks or module._forward_pre_hooks:
-        module = nn.Sequential(module).eval()  # fx traces the hooks of what it calls, not its own
-    try:
-        folded: nn.Module = fuse(module)
-    except Exception as error:  # a user's code meets tensors without values here
-        raise UsageError(
-            f"{name} cannot be traced: {type(error).__name__}: {error}",
-            "remove control flow that depends on tensor values",
-        ) from error
-    left = []
-    for path, part in list(folded.named_modules()):
-        if isinstance(part, nn.BatchNorm2d) and part.track_running_stats:
-            folded.set_submodule(path, _as_convolution(part))
-        elif isinstance(part, nn.modules.batchnorm._BatchNorm):
-            left.append(path)
-    if left:
-        raise UsageError(
-            f"{name} has batch normalisation that cannot be folded: {', '.join(left)}",
-            "put it directly behind a convolution or a linear layer, or fold it by hand",
-        )
-    # Training may have left the weights channels last, which XNNPACK's passes take for activations.
-    return folded.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
+    body = editable(graph, example)
+    for node in list(body.graph.nodes):
+        if is_call(node) and _is_identity(node):
+            node.replace_all_uses_with(node.args[0])
+            body.graph.erase_node(node)
+    _require_same_each_time(body, name)
+    fold_constants(body)
+    for node in list(body.graph.nodes):
+        if node.target is aten.batch_norm.default:
+            _fold_norm(body, node)
+    return settled(body)
 
 
-def _as_convolution(norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A batch normalisation in eval mode as the depthwise 1x1 convolution that it is."""
-    plain = nn.Conv2d(norm.num_features, norm.num_features, 1, groups=norm.num_features, bias=False)
-    nn.init.ones_(plain.weight)
-    return fuse_conv_bn_eval(plain.eval(), norm)
+def editable(graph: OperatorGraph, example: Tensor) -> fx.GraphModule:
+    """A copy to work on, whose nodes know their shapes and, if calls, their origins."""
+    copied = fx.Graph()
+    nodes: dict[fx.Node, fx.Node] = {}
+    copied.output(copied.graph_copy(graph.body.graph, nodes))
+    for node, origin in graph.calls():
+        nodes[node].meta["origin"] = origin
+    body = fx.GraphModule(graph.body, copied)
+    ShapeProp(body).propagate(example)
+    return body
+
+
+def fold_constants(body: fx.GraphModule) -> None:
+    """Puts the value in place of every call that no input reaches."""
+    values: dict[fx.Node, Any] = {}
+    for node in list(body.graph.nodes):
+        if is_constant(node):
+            values[node] = constant_of(body, node)
+        elif is_call(node) and all(source in values for source in node.all_input_nodes):
+            arguments = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+            values[node] = cast(Any, node.target)(*arguments[0], **arguments[1])
+    for node in [node for node in values if is_call(node)]:
+        value = values[node]
+        if isinstance(value, Tensor) and any(user not in values for user in node.users):
+            with body.graph.inserting_before(node):
+                node.replace_all_uses_with(add_constant(body, value))
+    body.graph.eliminate_dead_code()
+
+
+def settled(body: fx.GraphModule) -> OperatorGraph:
+    """The finished graph, its constants named in the order of their use."""
+    body.graph.eliminate_dead_code()
+    final = fx.GraphModule(nn.Module(), fx.Graph())
+    nodes: dict[fx.Node, fx.Node] = {}
+    constants: dict[str, fx.Node] = {}
+    origins: list[Origin] = []
+    for node in body.graph.nodes:
+        if is_constant(node):
+            place = str(node.target)
+            if place not in constants:
+                constants[place] = add_constant(final, constant_of(body, node))
+            nodes[node] = constants[place]
+        else:
+            nodes[node] = final.graph.node_copy(node, nodes.__getitem__)
+            nodes[node].meta = {}
+            if is_call(node):
+                origins.append(node.meta["origin"])
+    final.recompile()
+    return OperatorGraph(final, origins)
+
+
+def _is_identity(node: fx.Node) -> bool:
+    if node.target in _DROPOUTS:
+        return node.args[2] is False
+    return node.target in _IDENTITIES
+
+
+def _require_same_each_time(body: fx.GraphModule, name: str) -> None:
+    random = [
+        node.meta["origin"]
+        for node in body.graph.nodes
+        if is_call(node)
+        and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        and not _is_still(node)
+    ]
+    if random:
+        raise NotLoweredError(
+            name,
+            "",
+            [
+                Refusal(origin.path, origin.operator, "draw no random numbers in eval mode")
+                for origin in random
+            ],
+        )
+
+
+def _is_still(node: fx.Node) -> bool:
+    """Whether an operator that may draw random numbers was told not to."""
+    names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]
+    told = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    switches = [told[name] for name in ("train", "training", "dropout_p") if name in told]
+    return bool(switches) and not any(switches)
+
+
+def _fold_norm(body: fx.GraphModule, node: fx.Node) -> None:
+    """Folds one batch normalization into what it follows, or makes it a map of each channel."""
+    previous, weight, bias, mean, variance = (_node(argument) for argument in node.args[:5])
+    if node.args[5] or previous is None or not (mean and variance):
+        return  # by the batch's statistics: no backend takes it, so it is refused by name there
+    epsilon: Any = node.args[7]
+    scale = (constant_of(body, variance).double() + epsilon).rsqrt()
+    if weight is not None:
+        scale = scale * constant_of(body, weight).double()
+    shift = -constant_of(body, mean).double() * scale
+    if bias is not None:
+        shift = shift + constant_of(body, bias).double()
+    with body.graph.inserting_before(node):
+        new = _into_previous(body, previous, scale, shift)
+        if new is None:
+            new = _channel_map(body, previous, scale, shift, node)
+    node.replace_all_uses_with(new)
+    body.graph.erase_node(node)
+
+
+def _into_previous(
+    body: fx.GraphModule, previous: fx.Node, scale: Tensor, shift: Tensor
+) -> fx.Node | None:
+    """The convolution or linear map before a normalization with both in it, if it has one."""
+    linear = previous.target is aten.linear.default and len(shape_of(previous)) == 2
+    transposed = previous.target in _TRANSPOSED
+    if len(previous.users) != 1 or not (linear or transposed or previous.target in _CONVOLUTIONS):
+        return None
+    source, weight, bias = previous.args[:3]
+    if not is_constant(weight) or not (bias is None or is_constant(bias)):
+        return None
+    weights = constant_of(body, weight).double()  # type: ignore[arg-type]
+    sizes = [1] * (weights.dim() - 1)
+    factor = scale.reshape(-1, *sizes)
+    if transposed:
+        # [in, out / groups, ...]: the inputs of a group lie one after the other
+        groups: Any = previous.args[6]
+        shares = scale.reshape(groups, 1, -1)
+        factor = shares.expand(-1, len(weights) // groups, -1).reshape(len(weights), -1, *sizes[1:])
+    if bias is not None:
+        shift = shift + constant_of(body, bias).double() * scale  # type: ignore[arg-type]
+    arguments = (
+        source,
+        add_constant(body, (weights * factor).float()),
+        add_constant(body, shift.float()),
+        *previous.args[3:],
+    )
+    new = body.graph.call_function(cast(Any, previous.target), arguments)
+    new.meta.update(previous.meta)
+    return new
+
+
+def _channel_map(
+    body: fx.GraphModule, source: fx.Node, scale: Tensor, shift: Tensor, norm: fx.Node
+) -> fx.Node:
+    """Images by a depthwise 1x1 convolution, anything else by a product and a sum."""
+    rank = len(shape_of(norm))
+    if rank == 4:
+        weight = add_constant(body, scale.float().reshape(-1, 1, 1, 1))
+        bias = add_constant(body, shift.float())
+        arguments = (source, weight, bias, [1, 1], [0, 0], [1, 1], len(scale))
+        new = body.graph.call_function(aten.conv2d.default, arguments)
+    else:
+        sizes = (-1, *[1] * (rank - 2))
+        factor = add_constant(body, scale.float().reshape(sizes))
+        summand = add_constant(body, shift.float().reshape(sizes))
+        product = body.graph.call_function(aten.mul.Tensor, (source, factor))
+        product.meta["origin"] = norm.meta["origin"]
+        new = body.graph.call_function(aten.add.Tensor, (product, summand))
+    new.meta.update(norm.meta)
+    return new
+
+
+def _node(argument: object) -> fx.Node | None:
+    return argument if isinstance(argument, fx.Node) else None

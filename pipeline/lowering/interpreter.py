@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.lowering.tflite import Node
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -38,7 +40,38 @@ class TfliteProgram:
         """How many delegates the program is cut into."""
         # There is no public way to ask; the interpreter appends what it delegated to.
         nodes = self._interpreter._get_ops_details()
-        return sum(node["op_name"] == "DELEGATE" for node in nodes)
+        return sum(map(_is_delegate, nodes))
+
+    def outside_delegates(self) -> list[Node]:
+        """The operators that no delegate runs."""
+        nodes = self._interpreter._get_ops_details()
+        tensors = {
+            found["index"]: found["name"] for found in self._interpreter.get_tensor_details()
+        }
+        makers = {
+            int(out): node for node in nodes if not _is_delegate(node) for out in node["outputs"]
+        }
+        inside: set[int] = set()
+        for delegate in filter(_is_delegate, nodes):
+            # Its operators lie between the tensors that it reads and those that it gives.
+            reached = {int(tensor) for tensor in delegate["inputs"]}
+            waiting = [int(tensor) for tensor in delegate["outputs"]]
+            while waiting:
+                tensor = waiting.pop()
+                if tensor in reached or tensor not in makers:
+                    continue
+                reached.add(tensor)
+                inside.add(makers[tensor]["index"])
+                waiting += [int(source) for source in makers[tensor]["inputs"]]
+        return [
+            Node(node["op_name"], str(tensors.get(int(node["outputs"][0]), "")))
+            for node in nodes
+            if not _is_delegate(node) and node["index"] not in inside
+        ]
+
+
+def _is_delegate(node: Any) -> bool:
+    return bool(node["op_name"] == "DELEGATE")
 
 
 def _litert() -> Callable[..., Any]:

@@ -7,13 +7,21 @@ import os
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
 from pipeline.lowering import tflite
 from pipeline.lowering.backend import Program
+from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
 from pipeline.lowering.interpreter import TfliteProgram
 from pipeline.lowering.keras import keras_to_tflite
+from pipeline.lowering.rewrite import rewritten
+from pipeline.lowering.rules.litert import RULES
 from pipeline.model.keras import keras_models
 from pipeline.settings import BackendName
+
+_TRANSPOSED = (
+    "every inference would pay for an order of axes that no neighbour wants: write it so that its "
+    "edges stay channels last, such as a head that takes the mean over height and width"
+)
 
 
 class LiteRt:
@@ -31,31 +39,31 @@ class LiteRt:
         # The oldest library whose C functions take the parameters that our engine gives them.
         return "2.1.6"
 
-    def rewrite(self, module: nn.Module, name: str) -> nn.Module:
-        # Its delegate takes all that our families are made of as they are. The rewriting for
-        # ExecuTorch would work here too, but gains nothing.
-        return module
-
     def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
-        models = keras_models(module)
-        converted = keras_to_tflite(models) if models else _convert(module, example)
+        if models := keras_models(module):
+            return self._accepted(keras_to_tflite(models), None, name)
+        graph = rewritten(operators_of(module), RULES, example)
+        with blaming(graph, name, self.name):
+            converted = _convert(graph, example)
+        return self._accepted(converted, graph, name)
+
+    def _accepted(self, converted: bytes, graph: OperatorGraph | None, name: str) -> Program:
+        """The program, if the delegate runs all of it; the graph tells where operators are from."""
+
+        def found(node: tflite.Node) -> tuple[Origin | None, str]:
+            return (graph.origin_of(node.output) if graph else None, node.operator)
+
+        turned = tflite.transposed_edges(converted)
+        if turned:
+            raise refused(name, self.name, [found(node) for node in turned], _TRANSPOSED)
+        program = TfliteProgram(converted)
+        left = [found(node) for node in program.outside_delegates()]
+        if not left and (program.delegates() != 1 or not _whole(converted)):
+            left = [(None, f"{program.delegates()} delegates")]
+        if left:
+            raise refused(name, self.name, left)
         data = tflite.without_tensor_names(converted)
-        if turned := tflite.transposed_edges(data):
-            raise UsageError(
-                f"{name} transposes at its {' and '.join(turned)}: every inference would pay for "
-                "an order of axes that no neighbour wants",
-                "write the module so that its edges can stay channels last, such as a head that "
-                "takes the mean over height and width",
-            )
         operators = tflite.count_operators(data)
-        delegates = TfliteProgram(data).delegates()
-        if delegates != 1 or not _whole(data):
-            listed = ", ".join(f"{count} x {operator}" for operator, count in operators.items())
-            raise UsageError(
-                f"{name} does not fit into one XNNPACK delegate: {delegates} delegates for "
-                f"{listed}",
-                "write it in terms of operators that XNNPACK takes",
-            )
         return Program(data, operators, sum(operators.values()))
 
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:

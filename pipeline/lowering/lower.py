@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.fingerprint import fingerprint, source_fingerprint
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
 from pipeline.lowering.units import Unit, monolith, units_of
@@ -80,7 +78,7 @@ def lower_model(
         UsageError: a module cannot be lowered whole.
         IntegrityError: a program or a stage deviates from eager PyTorch.
     """
-    workers = jobs or len(os.sched_getaffinity(0))
+    workers = jobs or processors()
     routes, images = golden.routes, golden.inputs
     units, _ = units_of(model, routes, images)
     controls = {
@@ -106,14 +104,6 @@ def lower_model(
     )
 
 
-@contextmanager
-def _quiet_workers() -> Iterator[None]:
-    """Exporters grow; joblib then replaces a worker between two jobs, and warns of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)
-        yield
-
-
 def _lower_all(
     units: Sequence[Unit],
     settings: LoweringSettings,
@@ -123,8 +113,6 @@ def _lower_all(
     progress: Progress,
 ) -> dict[str, Lowered]:
     """The program of every unit by name, from the store or freshly made."""
-    from joblib import Parallel, delayed
-
     backend = backend_for(settings)
     store = ProgramStore(cache, backend.suffix)
     context = (
@@ -135,26 +123,27 @@ def _lower_all(
     done: dict[str, Lowered] = {}
     missing: list[tuple[str, Unit]] = []
     for unit in units:
-        folded = fold_batch_norms(backend.rewrite(unit.module, unit.name), unit.name)
-        key = content_key(folded, unit.inputs, unit.outputs, *context)
+        captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
+        key = content_key(captured, unit.inputs, unit.outputs, *context)
         if found := store.find(key):
             found.parity.require(settings.tolerance, unit.name)
             done[unit.name] = found
         else:
-            missing.append((key, replace(unit, module=folded)))
+            missing.append((key, replace(unit, module=captured)))
     if not missing:
         return done
     # The largest first: what the other workers wait for at the end is then small.
     missing.sort(key=lambda entry: entry[1].parameters, reverse=True)
     with progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
-        parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator_unordered")
-        with _quiet_workers():
-            for name, lowered in parallel(
-                delayed(lower_unit)(settings, store, *entry) for entry in missing
-            ):
-                done[name] = lowered
-                task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+
+        def received(result: tuple[str, Lowered]) -> None:
+            name, lowered = result
+            done[name] = lowered
+            task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+
+        calls = [(settings, store, key, unit) for key, unit in missing]
+        in_processes(lower_unit, calls, workers, received)
     return done
 
 
@@ -167,8 +156,6 @@ def _compare_stages(
     progress: Progress,
 ) -> list[Parity]:
     """The parity of every stage, remembered by the content of its programs."""
-    from joblib import Parallel, delayed
-
     routes, images, logits = golden.routes, golden.inputs, tuple(golden.logits.values())
     store = ParityStore(cache)
     keys = [
@@ -178,18 +165,18 @@ def _compare_stages(
     missing = [index for index, key in enumerate(keys) if key not in found]
     if missing:
         with progress.task("compare stages", total=len(missing)) as task:
-            parallel = Parallel(n_jobs=min(workers, len(missing)), return_as="generator")
-            work = (
-                delayed(compare_stage)(
-                    settings, f"stage {routes[index]}", chains[index], images, logits[index]
-                )
+
+            def received(result: tuple[int, Parity]) -> None:
+                index, parity = result
+                found[keys[index]] = parity
+                store.keep(keys[index], parity)
+                task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+
+            calls = [
+                (settings, index, f"stage {routes[index]}", chains[index], images, logits[index])
                 for index in missing
-            )
-            with _quiet_workers():
-                for index, parity in zip(missing, parallel(work), strict=True):
-                    found[keys[index]] = parity
-                    store.keep(keys[index], parity)
-                    task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+            ]
+            in_processes(compare_stage, calls, workers, received)
     for route, key in zip(routes, keys, strict=True):
         found[key].require(golden.tolerance, f"stage {route}")
     return [found[key] for key in keys]

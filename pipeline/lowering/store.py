@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
+from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
 from pipeline.model.content import content_of
 
@@ -42,17 +43,18 @@ class Lowered:
     parity: Parity
 
 
-def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
+def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
     """Names what a program is made from: the graph, the weights, the features it is checked on.
 
     Args:
-        folded: a traced module; its code counts, and all tensors and tables that it holds.
+        captured: as `capture` gives it; its operators count, and all tensors that it holds.
         inputs: example features.
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
-    digest = hashlib.sha256(repr(folded).encode())
-    digest.update(content_of({"unit": folded}).key.encode())
+    # Where the operators come from in the user's network does not change what they compute.
+    unit = captured.body if isinstance(captured, OperatorGraph) else captured
+    digest = hashlib.sha256(content_of({"unit": unit}).key.encode())
     for tensor in (inputs, outputs):
         digest.update(f"{list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

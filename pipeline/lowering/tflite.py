@@ -7,7 +7,21 @@ from it.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator of a program.
+
+    Attributes:
+        operator: such as ``CONV_2D``.
+        output: the name of the tensor that it gives; the converter writes where it comes from.
+    """
+
+    operator: str
+    output: str
 
 
 def without_tensor_names(data: bytes) -> bytes:
@@ -32,22 +46,27 @@ def count_operators(data: bytes) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def transposed_edges(data: bytes) -> list[str]:
-    """Which of ``input`` and ``output`` a TRANSPOSE reads or writes."""
+def transposed_edges(data: bytes) -> list[Node]:
+    """The TRANSPOSEs that read the input or write the output."""
     model = _read(data)
     graph = model.subgraphs[0]
-    turns = [node for node in graph.operators if _name(model, node) == "TRANSPOSE"]
-    edges = {
-        "input": any(node.inputs[0] in graph.inputs for node in turns),
-        "output": any(node.outputs[0] in graph.outputs for node in turns),
-    }
-    return [name for name, turned in edges.items() if turned]
+    edges = {*graph.inputs, *graph.outputs}
+    return [
+        Node("TRANSPOSE", _text(graph.tensors[node.outputs[0]].name))
+        for node in graph.operators
+        if _name(model, node) == "TRANSPOSE"
+        and not edges.isdisjoint({node.inputs[0], *node.outputs})
+    ]
 
 
 def _read(data: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+
+
+def _text(name: Any) -> str:
+    return bytes(name or b"").decode(errors="replace")
 
 
 def _name(model: Any, operator: Any) -> str:

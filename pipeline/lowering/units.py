@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.lowering.capture import eager
 from pipeline.model.keras import parameter_count
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
@@ -22,12 +23,17 @@ class Unit:
         module: in eval mode, as trained.
         inputs: features that reach it for the golden images, ``[n, ...]``.
         outputs: what eager PyTorch makes of them, ``[n, ...]``.
+        places: paths in the user's network by paths in the module.
+        probes: other inputs ``[1, ...]`` with their outputs, so that no wrong function is right by
+            luck of the golden images.
     """
 
     name: str
     module: nn.Module
     inputs: Tensor
     outputs: Tensor
+    places: Mapping[str, str] = field(default_factory=dict)
+    probes: Sequence[tuple[Tensor, Tensor]] = ()
 
     @property
     def parameters(self) -> int:
@@ -54,7 +60,8 @@ def units_of(
         for identity in model.units(route):
             module = model.unit(identity)
             outputs = _one_by_one(module, features)
-            found.setdefault(identity, Unit(str(identity), module, features, outputs))
+            if identity not in found:
+                found[identity] = _unit(model, str(identity), module, features, outputs)
             features = outputs
         logits.append(features)
     return found, logits
@@ -64,9 +71,29 @@ def units_of(
 def monolith(model: PwlModel, route: Route, name: str, images: Tensor) -> Unit:
     """A whole network as one program: what an app ships that does not load progressively."""
     module = nn.Sequential(*(model.unit(identity) for identity in model.units(route))).eval()
-    return Unit(name, module, images, _one_by_one(module, images))
+    return _unit(model, name, module, images, _one_by_one(module, images))
+
+
+def _unit(model: PwlModel, name: str, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Unit:
+    probes = [(probe, _one_by_one(module, probe)) for probe in _probes(inputs)]
+    # A wide input may overflow where no image ever would.
+    finite = [pair for pair in probes if bool(pair[1].isfinite().all())]
+    return Unit(name, module, inputs, outputs, _places(model, module), finite)
+
+
+def _probes(inputs: Tensor) -> list[Tensor]:
+    """Inputs three times as wide as real ones, and a tenth: the same every time."""
+    noise = torch.randn(inputs[:1].shape, generator=torch.Generator().manual_seed(0))
+    return [inputs[:1] + noise * (3 * float(inputs.std())), inputs[:1] * 0.1]
+
+
+def _places(model: PwlModel, module: nn.Module) -> dict[str, str]:
+    """The outermost parts of a unit that are parts of the model, by their paths in the unit."""
+    known = {id(part): path for path, part in model.named_modules()}
+    return {path: known[id(part)] for path, part in module.named_modules() if id(part) in known}
 
 
 def _one_by_one(module: nn.Module, inputs: Tensor) -> Tensor:
     """Runs images one at a time, as the device will: sums may differ with the batch size."""
-    return torch.cat([module(item) for item in torch.split(inputs, 1)])
+    with eager():
+        return torch.cat([module(item) for item in torch.split(inputs, 1)])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.lowering.backend import TensorSpec
+from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ProgramStore
@@ -24,28 +24,59 @@ def lower_unit(
 ) -> tuple[str, Lowered]:
     """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
 
-    The unit's module is folded: a module as its user wrote it may be of a file that a worker
-    process cannot import.
+    The unit's module is captured: a module as its user wrote it may be of a file that a worker
+    process cannot import. Its outputs, for the probes too, are those of the module as it was.
 
     Raises:
-        UsageError: it cannot be lowered whole.
+        NotLoweredError: it cannot be lowered whole.
         IntegrityError: it deviates.
     """
+    program, parity = _lowered(settings, unit)
+    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
+    return unit.name, store.keep(key, program, edges, parity)
+
+
+def try_unit(
+    settings: LoweringSettings, index: int, unit: Unit
+) -> tuple[int, PipelineError | None]:
+    """Lowers one unit and compares it, as `lower_unit` does, but keeps nothing.
+
+    Returns:
+        The index, as it was given, and what is wrong with the unit, if anything is.
+    """
+    try:
+        _lowered(settings, unit)
+    except PipelineError as error:
+        return index, error
+    return index, None
+
+
+def _lowered(settings: LoweringSettings, unit: Unit) -> tuple[Program, Parity]:
     torch.set_num_threads(1)
     backend = backend_for(settings)
     with _quiet(unit.name):
         program = backend.lower(unit.module, unit.inputs[:1], unit.name)
         outputs = backend.run([program.data], unit.inputs)
+        probed = [backend.run([program.data], probe) for probe, _ in unit.probes]
+    for found, (_, expected) in zip(probed, unit.probes, strict=True):
+        Parity.of(found, expected).require(settings.tolerance, f"{unit.name}, probed,")
     parity = Parity.of(outputs, unit.outputs)
     parity.require(settings.tolerance, unit.name)
-    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
-    return unit.name, store.keep(key, program, edges, parity)
+    return program, parity
 
 
 def compare_stage(
-    settings: LoweringSettings, name: str, chain: Sequence[Lowered], images: Tensor, logits: Tensor
-) -> Parity:
+    settings: LoweringSettings,
+    index: int,
+    name: str,
+    chain: Sequence[Lowered],
+    images: Tensor,
+    logits: Tensor,
+) -> tuple[int, Parity]:
     """Runs a stage's programs one after the other and compares the logits with eager PyTorch.
+
+    Returns:
+        The stage's index, as it was given, and its parity.
 
     Raises:
         IntegrityError: they deviate.
@@ -55,7 +86,7 @@ def compare_stage(
         outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
     parity = Parity.of(outputs, logits)
     parity.require(settings.tolerance, name)
-    return parity
+    return index, parity
 
 
 @contextmanager

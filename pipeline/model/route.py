@@ -98,6 +98,11 @@ def prefix_routes(blocks: int) -> tuple[Route, ...]:
     return tuple(Route.prefix(blocks, teachers) for teachers in range(blocks + 1))
 
 
+def suffix_routes(blocks: int) -> tuple[Route, ...]:
+    """The other way round: the teacher's blocks from the last to the first."""
+    return tuple(Route(route.variants[::-1]) for route in prefix_routes(blocks))
+
+
 def routes_with(routes: Sequence[Route], others: Iterable[Route]) -> tuple[Route, ...]:
     """Some routes of a model, then those of `others` that are not among them, each once.
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
 from pipeline.report.choice_table import choice_table
+from pipeline.report.recall_table import recall_sentence, share
 from pipeline.report.terminal import table_console
 from pipeline.units import size
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 def bundle_tables(manifest: Manifest) -> RenderableType:
     """What the bundle is, its stages, why these, and its artefacts."""
     return Group(
-        _head(manifest), _stages(manifest), choice_table(manifest.schedule), _artefacts(manifest)
+        _head(manifest),
+        _stages(manifest),
+        _recall(manifest),
+        choice_table(manifest.schedule),
+        _artefacts(manifest),
     )
 
 
@@ -39,14 +44,29 @@ def _head(manifest: Manifest) -> Text:
         f"{backend.precision} by {backend.exporter}, runs on {backend.name} "
         f">= {backend.minimum_runtime}; input {'x'.join(map(str, manifest.input.shape))} "
         f"{manifest.input.layout}\n"
+        f"images: {manifest.input.preprocessing}\n"
+        f"normalization: {_normalization(manifest)}\n"
+        + "".join(f"warning: {warning.text}\n" for warning in manifest.warnings)
     )
+
+
+def _normalization(manifest: Manifest) -> str:
+    stated, origin = manifest.input.normalisation, manifest.input.preprocessing.origin
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
+    return f"(x - mean) / std, mean {mean}, std {std}, {origin}"
+
+
+def _recall(manifest: Manifest) -> Text:
+    final = manifest.stages[-1]
+    words = recall_sentence(final.accuracy.recall, manifest.model.labels)
+    return Text(f"final stage, {words}\n")
 
 
 def _stages(manifest: Manifest) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="stages", title_justify="left", pad_edge=False)
     for name in ("stage", "route", "loads"):
         table.add_column(name)
-    for name in ("bytes", "top-1", "95 % interval", "max rel error"):
+    for name in ("bytes", "top-1", "95 % interval", "balanced", "max rel error"):
         table.add_column(name, justify="right")
     for stage in manifest.stages:
         score = stage.accuracy
@@ -57,6 +77,7 @@ def _stages(manifest: Manifest) -> Table:
             size(stage.load_bytes),
             f"{score.correct / score.images:.2%}",  # `top1` is rounded
             f"{100 * score.low:.1f}-{100 * score.high:.1f}",
+            share(score.balanced),
             f"{stage.parity.max_rel:.1e}",
         )
     return table

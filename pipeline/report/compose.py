@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
+from pipeline.class_scores import ClassScores
 from pipeline.errors import DeviceError
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions, Runs
@@ -26,7 +27,7 @@ from pipeline.report.document import (
     Verdict,
 )
 from pipeline.report.integrity import within_tolerance, wrong_results
-from pipeline.report.metrics import metrics_of, ratios_of
+from pipeline.report.metrics import metrics_of, ratios_of, warning_count
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def compose_report(
     stages = _stages(bundle, campaign.predictions)
     facts = _facts(manifest, controls)
     metrics = metrics_of(campaign, stages, parity, facts)
+    metrics["model_warnings"] = warning_count(manifest.warnings)
     report = Report(
         bundle=facts,
         context=context,
@@ -65,6 +67,9 @@ def compose_report(
         ratios=ratios_of(metrics),
         runs=_runs(campaign),
         schedule=manifest.schedule,
+        input=manifest.input,
+        labels=manifest.model.labels,
+        warnings=manifest.warnings,
     )
     validity = _validity(wrong_results(report), campaign, context)
     return report.model_copy(update={"validity": validity})
@@ -100,6 +105,7 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
         got = by_stage[stage.index]
         correct = int((got == labels).sum())
         low, high = wilson_interval(correct, evaluation.count)
+        classes = ClassScores.of(got, labels, len(bundle.manifest.model.labels))
         results.append(
             StageResult(
                 index=stage.index,
@@ -112,6 +118,8 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 high=high,
                 host_correct=evaluation.correct[stage.index],
                 differing=int((got != expected[stage.index]).sum()),
+                balanced=classes.balanced,
+                recall=classes.recall,
             )
         )
     return results

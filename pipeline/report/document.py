@@ -15,10 +15,12 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.bundle.choice import Choice
+from pipeline.bundle.manifest import Input
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.harness.samples import Runs
 from pipeline.report.consistency import contradictions
 from pipeline.section import Section
+from pipeline.training.model_warnings import ModelWarning
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -90,6 +92,9 @@ class StageResult(Section):
         high: upper end.
         host_correct: images that eager PyTorch labels rightly.
         differing: images that device and eager PyTorch label differently.
+        balanced: the device's balanced accuracy, the mean of all recalls.
+        recall: per label the share of its images that the device labels rightly; null where it
+            has none.
     """
 
     index: int
@@ -102,6 +107,8 @@ class StageResult(Section):
     high: float
     host_correct: Count
     differing: Count
+    balanced: float | None = None
+    recall: tuple[float | None, ...] = ()
 
 
 class ParityResult(Section):
@@ -171,7 +178,13 @@ class Validity(Section):
 
 
 class Report(Section):
-    """A whole report."""
+    """A whole report.
+
+    Attributes:
+        input: what the first program reads, and how an image becomes it, as the manifest says.
+        labels: names of the classes, in the order of logits and recalls.
+        warnings: what speaks against the model, as the manifest says.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     bundle: BundleFacts
@@ -183,6 +196,9 @@ class Report(Section):
     ratios: dict[str, Ratio]
     runs: Runs
     schedule: Choice | None = None
+    input: Input | None = None
+    labels: tuple[str, ...] = ()
+    warnings: tuple[ModelWarning, ...] = ()
 
     def to_json(self) -> str:
         """The text of report.json."""

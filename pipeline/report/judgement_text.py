@@ -75,6 +75,9 @@ def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
             ElementTree.SubElement(case, kind, message=message)
         else:
             ElementTree.SubElement(case, "system-out").text = message
+    if report.warnings:
+        text = "\n".join(f"warning: {warning.text}" for warning in report.warnings)
+        ElementTree.SubElement(suite, "system-err").text = text
     ElementTree.indent(suite)
     text = ElementTree.tostring(suite, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
@@ -82,11 +85,13 @@ def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
 
 def markdown(report: Report, judgements: Sequence[Judgement]) -> str:
     """A summary for a pull request."""
+    warnings = [f"⚠️ {warning.text}\n" for warning in report.warnings]
     lines = [
         f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(judgements)}",
         "",
         f"{report.context.device['serial']}: {describe_device(report)}; {report.context.created}",
         "",
+        *warnings,
         "| gate | verdict | value | limit, or what is wrong |",
         "|---|---|---:|---|",
     ]

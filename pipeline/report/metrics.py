@@ -12,6 +12,7 @@ from pipeline.proportion import wilson_interval
 from pipeline.report.document import BundleFacts, Metric, ParityResult, Ratio, StageResult
 from pipeline.report.integrity import differing_allowed
 from pipeline.report.statistics import Estimate, paired_ratios
+from pipeline.training.model_warnings import ModelWarning
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
 
@@ -39,6 +40,8 @@ def metrics_of(
             found.setdefault(name, ("ms", {}))[1][number] = median(sample.steady_ns) / 1e6
     for stage in stages:
         found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
+        if stage.balanced is not None:
+            found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
         found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
         allowed = differing_allowed(stage.images, parity[0].tolerance)
         found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
@@ -47,6 +50,8 @@ def metrics_of(
             found[f"accuracy_minus_host_low.{name}"] = ("share", {0: _minus_host_low(stage)})
         found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
     found["accuracy.final"] = ("share", {0: stages[-1].top1})
+    if stages[-1].balanced is not None:
+        found["balanced_accuracy.final"] = ("share", {0: stages[-1].balanced})
     for result in parity:
         if result.max_rel is not None:
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
@@ -58,6 +63,11 @@ def metrics_of(
     both = sum(facts.control_bytes.values())
     found["bundle_over_controls"] = ("ratio", {0: facts.bytes / both})
     return {name: _metric(unit, samples) for name, (unit, samples) in sorted(found.items())}
+
+
+def warning_count(warnings: Sequence[ModelWarning]) -> Metric:
+    """How many warnings are about the model itself, for gates; notes on single images are not."""
+    return _metric("warnings", {0: sum(1 for warning in warnings if warning.kind != "data")})
 
 
 def _minus_host(stage: StageResult) -> float:

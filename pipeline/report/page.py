@@ -9,6 +9,7 @@ from pipeline.report import plots
 from pipeline.report.choice_table import choice_rows, choice_sentence
 from pipeline.report.document import Report
 from pipeline.report.integrity import parity_of, parity_text, within_tolerance
+from pipeline.report.recall_table import recall_sentence, share
 from pipeline.report.table import (
     RATIO_WORDS,
     STALL_WORDS,
@@ -42,6 +43,8 @@ def report_page(report: Report, curve: str) -> str:
         sentences={state: _sentence(report, state) for state in states},
         starts=_starts(report, states),
         stages=_stages(report, states),
+        recall=_recall(report),
+        images=_images(report),
         choice=choice_rows(report.schedule) if report.schedule else [],
         chosen=choice_sentence(report.schedule) if report.schedule else "",
         ratios=_ratios(report),
@@ -110,11 +113,27 @@ def _stages(report: Report, states: list[str]) -> list[list[str]]:
                 megabytes(report.metrics.get(f"stage_rss_mb.{index}")),
                 f"{stage.top1:.2%}",
                 f"{100 * stage.low:.1f}-{100 * stage.high:.1f}",
+                share(stage.balanced),
                 str(stage.differing),
                 parity_text(parity_of(report, f"stage-{index}")),
             ]
         )
     return rows
+
+
+def _recall(report: Report) -> str:
+    """The final stage's recalls in words."""
+    recall = report.stages[-1].recall
+    return f"Final stage, {recall_sentence(recall, report.labels)}." if recall else ""
+
+
+def _images(report: Report) -> str:
+    """What an app has to do with an image, in words."""
+    if report.input is None:
+        return ""
+    preprocessing, stated = report.input.preprocessing, report.input.normalisation
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
+    return f"{preprocessing}, minus mean {mean}, / std {std} ({preprocessing.origin})"
 
 
 def _parity(report: Report) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -12,32 +12,31 @@ from pipeline.report.terminal import table_console
 
 if TYPE_CHECKING:
     from pipeline.model.route import Route
-    from pipeline.training.evaluate import Accuracy
+    from pipeline.training.evaluate import EvaluatedModel
 
 
-def print_routes(
-    title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy], shipped: Collection[Route]
-) -> None:
+def print_routes(title: str, evaluated: EvaluatedModel, shipped: Collection[Route]) -> None:
     """Prints `route_table` on stdout, never wider than 100 columns."""
     console = table_console()
-    console.print(route_table(title, routes, accuracy, shipped))
+    console.print(route_table(title, evaluated, shipped))
 
 
-def route_table(
-    title: str, routes: Sequence[Route], accuracy: Sequence[Accuracy], shipped: Collection[Route]
-) -> Table:
-    """Top-1 accuracy with its 95 % interval in per cent, one line a route."""
+def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route]) -> Table:
+    """Top-1 accuracy with its 95 % interval, and balanced accuracy, one line a route."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
-    for name in ("from the teacher", "top-1", "95 % interval", "correct of"):
+    for name in ("from the teacher", "top-1", "95 % interval", "balanced", "correct of"):
         table.add_column(name, justify="right")
     table.add_column("")
-    for route, found in zip(routes, accuracy, strict=True):
+    for route, found, scores in zip(
+        evaluated.routes, evaluated.accuracy, evaluated.class_scores, strict=True
+    ):
         table.add_row(
             str(route),
             f"{str(route).count('T')}/{len(route)}",
             f"{found.top1:.2%}",
             f"{100 * found.low:.1f}-{100 * found.high:.1f}",
+            f"{scores.balanced:.1%}",
             f"{found.correct:,} / {found.images:,}",
             "ships" if route in shipped else "",
         )

@@ -45,7 +45,12 @@ def report_tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [_head(report), _starts(report), _stages(report)]
     if report.schedule is not None:
         parts.append(choice_table(report.schedule))
-    return Group(*parts, _ratios(report), _trust(report))
+    return Group(*parts, _ratios(report), _trust(report), _warnings(report))
+
+
+def _warnings(report: Report) -> Text:
+    """What speaks against the model, a line each."""
+    return Text("\n".join(f"warning: {warning.text}" for warning in report.warnings))
 
 
 def describe_device(report: Report) -> str:

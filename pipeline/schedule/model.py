@@ -14,6 +14,7 @@ from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.score import BeforeTraining
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def scheduled_model(
     progress: Progress,
     others: Sequence[Route] = (),
     source: ModelSource | None = None,
+    before_training: BeforeTraining | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -46,11 +48,13 @@ def scheduled_model(
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
         source: of the profile's model, if there is one that was asked already.
+        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    return schedule(settings, model_of(settings, cache, progress, source), others)
+    model = model_of(settings, cache, progress, source, before_training)
+    return schedule(settings, model, others)
 
 
 def schedule(

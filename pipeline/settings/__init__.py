@@ -7,6 +7,7 @@ from pipeline.settings.data import (
     FolderData,
     HuggingFaceData,
     IdxData,
+    ImageData,
     ParquetData,
 )
 from pipeline.settings.model import (
@@ -21,6 +22,7 @@ from pipeline.settings.model import (
     VitModel,
     VitSettings,
 )
+from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.profile import (
     BackendName,
     BundleSettings,
@@ -59,9 +61,11 @@ __all__ = [
     "FolderData",
     "HuggingFaceData",
     "IdxData",
+    "ImageData",
     "JointDistillation",
     "LoweringSettings",
     "ModelSettings",
+    "NormalizationSettings",
     "OptimiserSettings",
     "OrderName",
     "ParquetData",

@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from pipeline.section import InputPath, Section
+from pipeline.settings.normalization import (
+    Deviations,
+    Means,
+    NormalizationSettings,
+    require_pair,
+)
 from pipeline.settings.quantities import Count, Side
+
+_COLORS = {"white": "#ffffff", "black": "#000000"}
+
+
+def _color(value: object) -> object:
+    """A color as ``#rrggbb``."""
+    if isinstance(value, str):
+        text = _COLORS.get(value.lower(), value.lower())
+        if re.fullmatch("#[0-9a-f]{6}", text):
+            return text
+    parts = value if isinstance(value, list | tuple) else ()
+    if len(parts) == 3 and all(type(part) is int and 0 <= part <= 255 for part in parts):
+        return "#" + "".join(f"{part:02x}" for part in parts)
+    raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
+
+
+Color = Annotated[str, BeforeValidator(_color)]
+
+
+class ImageData(Section):
+    """What all sources share: how pixels become inputs, ``(pixel / 255 - mean) / std``.
+
+    Attributes:
+        mean: one value a channel, in units of the scale from 0 to 1 (0.485, not 123.675). Give it
+            where the model was trained with it; without it, and where the model's source states
+            none, mean and deviation of the training images are taken.
+        std: the same; both or neither.
+    """
+
+    mean: Means | None = None
+    std: Deviations | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        require_pair(self.mean, self.std)
+        return self
+
+    @property
+    def normalization(self) -> NormalizationSettings | None:
+        """What the profile states, if it does."""
+        if self.mean is None or self.std is None:
+            return None
+        return NormalizationSettings(mean=self.mean, std=self.std)
 
 
 def _without_folders(name: str) -> str:
@@ -15,7 +65,7 @@ def _without_folders(name: str) -> str:
     return name.rpartition("/")[2] if name.startswith("/") else name
 
 
-class DigitsData(Section):
+class DigitsData(ImageData):
     """scikit-learn's 1,797 real 8x8 scans of handwritten digits.
 
     Attributes:
@@ -28,7 +78,7 @@ class DigitsData(Section):
     test_images: Annotated[int, Field(ge=1, le=1600)] = 597
 
 
-class IdxData(Section):
+class IdxData(ImageData):
     """A folder of the four IDX files that MNIST and its relatives are published as.
 
     Each file may be gzipped. `train_images` and `test_images` bound how many are used; the first
@@ -50,17 +100,23 @@ class IdxData(Section):
     labels: tuple[str, ...] | None = None
 
 
-class EncodedData(Section):
+class EncodedData(ImageData):
     """What the sources of PNG and JPEG images share.
+
+    Images are turned upright as their EXIF orientation says, brought from their ICC profile's color
+    space to sRGB, and of animated ones the first frame is taken. 16 bits of grey are refused.
 
     Attributes:
         image_size: every image is resized to this many pixels square; needed where sizes differ.
         channels: 3 for colour, 1 for grey; images are converted.
+        background: what shows where an image is transparent: "white", "black", "#rrggbb" or
+            [red, green, blue] from 0 to 255.
         train_images, test_images: use no more than so many, drawn by the profile's seed.
     """
 
     image_size: Side | None = None
     channels: Literal[1, 3] = 3
+    background: Color = "#ffffff"
     train_images: Count | None = None
     test_images: Count | None = None
 

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from pipeline.section import Section, Spelling, located
+from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.quantities import Count, Rate
 
 
@@ -224,6 +225,8 @@ class SourceModel(Section):
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
             official reference implementation, or a folder of several. A relative path is looked
             for beside the profile, then in the current folder.
+        normalization: the mean and std, a channel each, that the model was trained with, where the
+            source itself does not state them; the same as mean and std in ``[data]``.
     """
 
     source: Annotated[
@@ -235,6 +238,8 @@ class SourceModel(Section):
         AfterValidator(_located_source),
         PlainSerializer(_portable_source, when_used="json"),
     ]
+
+    normalization: NormalizationSettings | None = None
 
     @property
     def kind(self) -> str:

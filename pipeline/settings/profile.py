@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.section import Section, Spelling, load_toml
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
-from pipeline.settings.quantities import Rate
+from pipeline.settings.quantities import Rate, Share
 from pipeline.settings.schedule import ScheduleSettings
 from pipeline.settings.training import TrainingSettings
 
@@ -37,17 +37,23 @@ class LoweringSettings(Section):
 
 
 class BundleSettings(Section):
-    """What travels with the programs: golden inputs, and images for accuracy on the device.
+    """What travels with the programs, and how accurate they have to be for it.
 
     Attributes:
         golden_images: the first so many test images are run by eager PyTorch, and every program
             and device has to give the same logits.
         evaluation_images: the first so many test images measure accuracy on the device. Of both,
             there are no more than test images.
+        least_top1: the build ends with exit status 4 and writes no bundle where the final stage
+            (the whole teacher) gets a smaller share of the test images right, in eager PyTorch.
+        least_balanced: the same for balanced accuracy, the mean of the shares of each class: who
+            always answers the largest class gets ``1 / classes``.
     """
 
     golden_images: Annotated[int, Field(ge=1, le=256)] = 8
     evaluation_images: Annotated[int, Field(ge=1)] = 1000
+    least_top1: Share | None = None
+    least_balanced: Share | None = None
 
 
 class RuntimeSettings(Section):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.class_scores import ClassScores
 from pipeline.errors import IntegrityError
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -109,6 +110,12 @@ class EvaluatedModel:
     def accuracy(self) -> list[Accuracy]:
         """One for each route, on the test images."""
         return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
+
+    @property
+    def class_scores(self) -> list[ClassScores]:
+        """One for each route, on the test images."""
+        labels, classes = self.dataset.test.labels, len(self.dataset.names)
+        return [ClassScores.of(row, labels, classes) for row in self.predictions]
 
 
 def evaluate(

@@ -22,6 +22,9 @@ from pipeline.training.train import Fresh, TrainingFiles, train, training_table
 
 _ANY = "any"
 
+#: Told an untrained model and the shape of its images; raises what speaks against training it.
+BeforeTraining = Callable[[PwlModel, tuple[int, int, int]], None]
+
 
 class TrainedModel:
     """Trains and evaluates the model of a profile, each from the cache where it is there.
@@ -33,6 +36,7 @@ class TrainedModel:
         make: initialises the model for a data set.
         journal: where losses are written down, if anywhere.
         processes: those that train it together; all but the first one `follow`.
+        before_training: called once, if anything has to be trained.
 
     Raises:
         UsageError: the data is missing, or the model is not trained here.
@@ -46,14 +50,17 @@ class TrainedModel:
         make: Callable[[Dataset], Fresh],
         journal: Journal | None = None,
         processes: Processes | None = None,
+        before_training: BeforeTraining | None = None,
     ) -> None:
         training_table(settings)
         self._settings = settings
         self._progress = progress
         self._journal = journal
         self._processes = processes or Processes()
-        self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-        fresh = make(self._dataset)
+        self._before_training = before_training
+        dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        fresh = make(dataset)
+        self._dataset = fresh.dataset
         self.blueprint = fresh.model
         self._files = TrainingFiles.of(settings, cache / "training", fresh.content)
         self._models: dict[Path, PwlModel] = {}
@@ -66,6 +73,9 @@ class TrainedModel:
         """
         files = self._files.serving(self._settings, serves)
         if files.model not in self._models:
+            if self._before_training is not None and not files.model.exists():
+                self._before_training(self.blueprint, self._dataset.image_shape)
+                self._before_training = None
             words = [_ANY] if serves is None else [str(route) for route in serves]
             self._processes.tell([files.model.name, *words])
             self._models[files.model] = self._train(serves, files)

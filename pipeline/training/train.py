@@ -55,10 +55,12 @@ class Fresh:
 
     Attributes:
         model: initialised; its teacher may be trained already.
+        dataset: what it is trained on, normalized as the model's source states.
         content: changes with what the model was made from beside the profile.
     """
 
     model: PwlModel
+    dataset: Dataset
     content: str = ""
 
 

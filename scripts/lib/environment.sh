@@ -33,9 +33,10 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# need_environment EXTRAS: $VENV with the project installed as .[EXTRAS], exactly as pinned.
+# need_environment EXTRAS [BASE]: $VENV with the project installed as .[EXTRAS], exactly as pinned.
+# With BASE, another such environment, it sees all that is there and holds only what is not.
 need_environment() {
-  local python stamp wanted
+  local python stamp wanted base=${2:-}
   python=$(find_python)
   wanted=$(cat "$ROOT/pyproject.toml" "$ROOT/scripts/constraints.txt" | sha256sum | cut -c1-16)
   stamp=$VENV/.installed-$1
@@ -46,6 +47,13 @@ need_environment() {
       "$python" -m venv "$VENV" || fail "python -m venv failed; on Debian and Ubuntu:
   sudo apt-get install -y python3-venv"
     fi
+    [ -z "$base" ] || "$VENV/bin/python" - "$base" <<'PYTHON'
+import pathlib, subprocess, sys, sysconfig
+say = "import sysconfig; print(sysconfig.get_path('purelib'))"
+base = subprocess.run([f"{sys.argv[1]}/bin/python", "-c", say], capture_output=True, text=True, check=True)
+line = f"import site; site.addsitedir({base.stdout.strip()!r})\n"
+pathlib.Path(sysconfig.get_path("purelib"), "base.pth").write_text(line)
+PYTHON
     install_torch
     step "installing the project and what it needs"
     "$VENV/bin/pip" install --disable-pip-version-check --progress-bar "$(bar)" \

@@ -1,9 +1,7 @@
-"""The C++ unit tests, as they are and under sanitizers, on a real bundle."""
+"""The C++ unit tests, one by one, as they are and under sanitizers, on a real bundle."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,7 @@ import pytest
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.harness.plan import plan_text
-from pipeline.harness.toolchain import configure_command, installed_litert_library, tool
-from tests.fixtures import ROOT
+from tests.harness.gtest import BY_THEMSELVES, ON_A_BUNDLE, Program
 
 
 @pytest.fixture(scope="session")
@@ -26,24 +23,21 @@ def plan(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root / "plan"
 
 
-@pytest.mark.parametrize("sanitizer", ["", "address", "thread"])
-def test_the_runtime_s_unit_tests_pass(sanitizer: str, plan: Path) -> None:
-    build = ROOT / "build" / "harness" / f"tests-{sanitizer or 'plain'}"
-    build.mkdir(parents=True, exist_ok=True)
-    command = configure_command(build, "-DPWL_TESTS=ON", f"-DPWL_SANITIZER={sanitizer}")
-    for step in (command, [tool("cmake"), "--build", str(build), "--target", "pwl_tests"]):
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    # A damaged program may ask for any amount of memory: the answer is "no", not an abort.
-    options = "allocator_may_return_null=1"
-    environment = os.environ | {
-        "PWL_TEST_PLAN": str(plan),
-        "PWL_TEST_LITERT": str(installed_litert_library()),
-        "ASAN_OPTIONS": options,
-        "TSAN_OPTIONS": options,
-    }
-    done = subprocess.run(
-        [str(build / "pwl_tests")], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert "[  SKIPPED ]" not in done.stdout
+@pytest.fixture(scope="session", params=["plain", "address", "thread"])
+def program(request: pytest.FixtureRequest) -> Program:
+    return Program.built("" if request.param == "plain" else request.param)
+
+
+@pytest.mark.parametrize("name", BY_THEMSELVES)
+def test_runtime(program: Program, name: str, tmp_path: Path) -> None:
+    program.require(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ON_A_BUNDLE)
+def test_runtime_on_a_bundle(program: Program, name: str, plan: Path, tmp_path: Path) -> None:
+    program.require(name, tmp_path, plan)
+
+
+def test_no_test_of_the_program_is_left_out(program: Program) -> None:
+    assert sorted(program.listed()) == sorted([*BY_THEMSELVES, *ON_A_BUNDLE])
+    assert ON_A_BUNDLE

@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.evaluate import evaluate
 from pipeline.ingest.reference.model import read_reference
 from pipeline.ingest.source import ModelSource
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes
 from pipeline.progress import Silent
@@ -216,8 +216,7 @@ def test_what_was_read_lowers_whole_and_computes_the_same(
     features, chain = inputs, []
     for identity in model.units(Route.parse("TS")):
         unit, name = model.unit(identity), str(identity)
-        folded = fold_batch_norms(target.rewrite(unit, name), name)
-        program = target.lower(folded, features[:1], name)
+        program = target.lower(capture(unit, features[:1], name), features[:1], name)
         assert program.delegated == sum(program.operators.values()) > 0
         features = unit(features)
         chain.append(program.data)

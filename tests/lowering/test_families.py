@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.lower import lower_model
 from pipeline.lowering.registry import backend_for
@@ -73,7 +73,6 @@ def test_patches_of_any_channels_are_cut_in_the_order_of_the_edges(
     embedding = nn.Sequential(PatchEmbedding(channels, 12, 4, 6)).eval()
     images = torch.randn(2, channels, 8, 12)
     target = backend_for(LoweringSettings(backend=(backend,)))
-    folded = fold_batch_norms(target.rewrite(embedding, "unit"), "unit")
-    program = target.lower(folded, images[:1], "unit")
+    program = target.lower(capture(embedding, images[:1], "unit"), images[:1], "unit")
     with torch.no_grad():
         assert torch.allclose(target.run([program.data], images), embedding(images), atol=1e-5)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.errors import IntegrityError
 from pipeline.lowering.backend import Backend, Program, TensorSpec
-from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.capture import capture
 from pipeline.lowering.litert import LiteRt
 from pipeline.lowering.parity import Parity
+from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key
 from pipeline.lowering.units import Unit, units_of
@@ -41,6 +42,10 @@ def conv() -> nn.Module:
     return trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2, activate=False)))
 
 
+def captured(module: nn.Module) -> nn.Module:
+    return capture(module, torch.randn(1, 3, 8, 8), "unit")
+
+
 class Odd(nn.Module):
     """An operator that XNNPACK does not take, in the middle of some that it does."""
 
@@ -51,50 +56,6 @@ class Odd(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         result: Tensor = self.second(torch.atan2(self.first(images), self.first(images) + 1))
         return result
-
-
-@torch.no_grad()
-def test_folding_keeps_the_function_and_removes_every_batch_norm() -> None:
-    module, images = conv(), torch.randn(2, 3, 8, 8)
-    folded = fold_batch_norms(module, "unit")
-    assert torch.allclose(folded(images), module(images), atol=1e-5)
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
-    assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
-
-
-def test_folding_refuses_a_module_in_training_mode() -> None:
-    with pytest.raises(UsageError, match="unit is in training mode"):
-        fold_batch_norms(conv().train(), "unit")
-
-
-def test_folding_refuses_a_batch_norm_that_it_cannot_fold() -> None:
-    with pytest.raises(UsageError, match="cannot be folded: 0"):
-        fold_batch_norms(nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()).eval(), "unit")
-
-
-@pytest.mark.parametrize("affine", [True, False])
-@torch.no_grad()
-def test_a_batch_norm_that_follows_no_convolution_becomes_one(affine: bool) -> None:
-    norm = nn.BatchNorm2d(3, affine=affine)
-    norm.running_mean, norm.running_var = torch.randn(3), torch.rand(3) + 0.5
-    if affine:
-        nn.init.normal_(norm.weight)
-        nn.init.normal_(norm.bias)
-    module = nn.Sequential(norm, nn.ReLU(), nn.Conv2d(3, 4, 3)).eval()
-    images = torch.randn(2, 3, 8, 8)
-    folded = fold_batch_norms(module, "unit")
-    assert torch.allclose(folded(images), module(images), atol=1e-5)
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
-    assert isinstance(module[0], nn.BatchNorm2d)
-
-
-def test_folding_refuses_what_cannot_be_traced() -> None:
-    class Branches(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            return images if images.sum() > 0 else -images
-
-    with pytest.raises(UsageError, match="cannot be traced"):
-        fold_batch_norms(Branches().eval(), "unit")
 
 
 def test_units_carry_the_real_features_that_reach_them() -> None:
@@ -125,7 +86,7 @@ def test_a_lowered_program_computes_what_eager_pytorch_computes(
 ) -> None:
     module = trained_norms(nn.Sequential(ConvNorm(channels, 6), ConvNorm(6, 8, stride=2)))
     images = torch.randn(3, channels, 8, 8)
-    folded = fold_batch_norms(module, "unit")
+    folded = capture(module, images[:1], "unit")
     program = backend.lower(folded, images[:1], "unit")
     with torch.no_grad():
         parity = Parity.of(backend.run([program.data], images), module(images))
@@ -148,8 +109,8 @@ def test_features_of_one_pixel_or_one_channel_pass_from_program_to_program(
     with torch.no_grad():
         features = first(images)
         programs = [
-            backend.lower(fold_batch_norms(first, "first"), images[:1], "first"),
-            backend.lower(fold_batch_norms(second, "second"), features[:1], "second"),
+            backend.lower(capture(first, images[:1], "first"), images[:1], "first"),
+            backend.lower(capture(second, features[:1], "second"), features[:1], "second"),
         ]
         found = backend.run([program.data for program in programs], images)
         assert torch.allclose(found, second(features), atol=1e-5)
@@ -157,7 +118,7 @@ def test_features_of_one_pixel_or_one_channel_pass_from_program_to_program(
 
 def test_lowering_the_same_twice_gives_the_same_bytes(backend: Backend) -> None:
     images = torch.randn(1, 3, 8, 8)
-    folded = fold_batch_norms(conv(), "unit")
+    folded = captured(conv())
     first, second = (backend.lower(folded, images, "unit").data for _ in range(2))
     assert first == second
 
@@ -165,13 +126,17 @@ def test_lowering_the_same_twice_gives_the_same_bytes(backend: Backend) -> None:
 def test_a_module_with_an_operator_outside_the_delegate_is_refused_by_operator(
     backend: Backend,
 ) -> None:
-    operator = {"executorch": "atan", "litert": "ATAN2"}[backend.name]
-    with pytest.raises(UsageError, match=rf"odd-unit does not fit.*{operator}"):
-        backend.lower(Odd().eval(), torch.randn(1, 3, 8, 8), "odd-unit")
+    image = torch.randn(1, 3, 8, 8)
+    graph = capture(Odd().eval(), image, "odd-unit", {"": "teacher.blocks.1"})
+    with pytest.raises(NotLoweredError) as refused:
+        backend.lower(graph, image, "odd-unit")
+    assert [refusal.path for refusal in refused.value.refusals] == ["teacher.blocks.1"]
+    assert refused.value.refusals[0].operator.startswith("atan2")
+    assert "docs/operators.md" in refused.value.remedy
 
 
 def test_a_litert_program_names_no_python_class() -> None:
-    program = LiteRt().lower(fold_batch_norms(conv(), "unit"), torch.randn(1, 3, 8, 8), "unit")
+    program = LiteRt().lower(captured(conv()), torch.randn(1, 3, 8, 8), "unit")
     for word in (b"torch", b"Conv2d", b"__main__", b"pipeline"):
         assert word not in program.data
 
@@ -181,15 +146,17 @@ def test_a_litert_unit_that_transposes_at_its_edge_is_refused() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.softmax(images.flatten(2), dim=-1)
 
-    with pytest.raises(UsageError, match="sideways transposes at its input"):
-        LiteRt().lower(Sideways().eval(), torch.randn(1, 3, 4, 4), "sideways")
+    image = torch.randn(1, 3, 4, 4)
+    with pytest.raises(NotLoweredError, match=r"TRANSPOSE.* in sideways") as refused:
+        LiteRt().lower(capture(Sideways().eval(), image, "sideways"), image, "sideways")
+    assert "edges stay channels last" in refused.value.remedy
 
 
 def test_a_head_with_pooling_needs_no_transposition() -> None:
     head = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
     ).eval()
-    program = LiteRt().lower(head, torch.randn(1, 3, 8, 8), "head")
+    program = LiteRt().lower(captured(head), torch.randn(1, 3, 8, 8), "head")
     assert set(program.operators) == {"CONV_2D", "MEAN", "FULLY_CONNECTED"}
 
 
@@ -197,11 +164,35 @@ def test_a_deviating_program_is_refused_with_its_deviation(tmp_path: Path) -> No
     module, images = conv(), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         wrong = module(images) + 0.01
-    unit = Unit("unit", fold_batch_norms(module, "unit"), images, wrong)
+    unit = Unit("unit", capture(module, images[:1], "unit"), images, wrong)
     store = ProgramStore(tmp_path, ".pte")
     with pytest.raises(IntegrityError, match="unit deviates from eager PyTorch by"):
         lower_unit(SETTINGS, store, "key", unit)
     assert store.find("key") is None
+
+
+def test_a_program_that_is_right_on_the_golden_images_alone_is_refused(tmp_path: Path) -> None:
+    module, images = conv(), torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        right, probe = module(images), images[:1] * 5
+        unit = Unit("unit", captured(module), images, right, probes=[(probe, module(probe) + 1)])
+    with pytest.raises(IntegrityError, match="unit, probed, deviates"):
+        lower_unit(SETTINGS, ProgramStore(tmp_path, ".pte"), "key", unit)
+
+
+def test_units_are_probed_with_other_values_than_those_of_images() -> None:
+    settings = ResNetModel(
+        family="resnet",
+        teacher=ResNetSettings(stem=8, widths=(8, 12), depths=(1, 1)),
+        student=ResNetSettings(stem=4, widths=(4, 6), depths=(1, 1)),
+    )
+    model = build_model(settings, (1, 8, 8), classes=3, seed=0).eval()
+    units, _ = units_of(model, prefix_routes(2), torch.randn(3, 1, 8, 8))
+    for unit in units.values():
+        (wide, outputs), (small, _) = unit.probes
+        assert wide.std() > 2 * unit.inputs.std() > 4 * small.std()
+        with torch.no_grad():
+            assert torch.equal(unit.module(wide), outputs)
 
 
 def test_parity_counts_nan_as_infinitely_far() -> None:
@@ -255,14 +246,14 @@ def test_the_store_forgets_what_is_damaged(tmp_path: Path, damage: str) -> None:
 
 def test_the_key_of_a_program_follows_its_graph_weights_features_and_context() -> None:
     inputs, outputs = torch.randn(2, 3, 8, 8), torch.randn(2, 8, 4, 4)
-    folded = fold_batch_norms(conv(), "unit")
+    folded = captured(conv())
     base = content_key(folded, inputs, outputs, "1.5.1")
-    assert base == content_key(fold_batch_norms(conv(), "unit"), inputs, outputs, "1.5.1")
+    assert base == content_key(captured(conv()), inputs, outputs, "1.5.1")
     assert base != content_key(folded, inputs, outputs, "1.5.2")
     assert base != content_key(folded, inputs + 1, outputs, "1.5.1")
     torch.manual_seed(1)
     activated = trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2)))
-    assert base != content_key(fold_batch_norms(activated, "unit"), inputs, outputs, "1.5.1")
+    assert base != content_key(captured(activated), inputs, outputs, "1.5.1")
     with torch.no_grad():
         next(iter(folded.parameters())).flatten()[0] += 1e-6
     assert base != content_key(folded, inputs, outputs, "1.5.1")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # an unchanged build names a checkpoint without torch
     from torch import Tensor
 
 WEIGHTS = "model.safetensors"
+PREPROCESSOR = "preprocessor_config.json"
 ROLES = ("teacher", "student")
 #: Pickles that the Trainer keeps beside the weights.
 _NO_WEIGHTS = ("optimizer.pt", "scheduler.pt", "training_args.bin", "rng_state.pth", "scaler.pt")
@@ -34,6 +35,8 @@ C = TypeVar("C", bound=NetworkConfig)
 @dataclass(frozen=True, slots=True)
 class ReferenceCheckpoint:
     """A folder with the three files that a model is made of; `find` makes sure that they are there.
+
+    A fourth, preprocessor_config.json, may state how its images were normalized.
 
     Attributes:
         folder: usually called ``checkpoint-N``.
@@ -67,15 +70,23 @@ class ReferenceCheckpoint:
         """
         return self.folder / f"{role}_config" / "config.json"
 
+    @property
+    def preprocessor(self) -> Path | None:
+        """The file that states how images were normalized, where there is one."""
+        path = self.folder / PREPROCESSOR
+        return path if path.is_file() else None
+
     def fingerprint(self) -> str:
-        """Changes with the content of the three files, whatever the folder is called.
+        """Changes with the content of these files, whatever the folder is called.
 
         Raises:
             UsageError: a file cannot be read.
         """
         try:
             return fingerprint(
-                sha256_of(self.weights), *(sha256_of(self.config_path(role)) for role in ROLES)
+                sha256_of(self.weights),
+                *(sha256_of(self.config_path(role)) for role in ROLES),
+                sha256_of(self.preprocessor) if self.preprocessor else None,
             )
         except OSError as error:
             raise _unreadable(error, self.folder) from None

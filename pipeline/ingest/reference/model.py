@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from pipeline.ingest.reference.keys import (
     require_root,
 )
 from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
+from pipeline.ingest.reference.preprocessor import stated_normalization
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.progress import Progress
@@ -33,7 +34,8 @@ class ReferenceModel:
 
     Attributes:
         model: with its weights, in eval mode.
-        spec: the images that it takes. The checkpoint does not say how they were normalised.
+        spec: the images that it takes; how they were normalized only where the checkpoint holds a
+            preprocessor_config.json.
         labels: names of the classes, in the order of the logits.
         dead: keys of weights that the reference implementation never applies, and this model lacks.
     """
@@ -86,10 +88,11 @@ def read_reference(place: str, progress: Progress) -> ReferenceModel:
             ["dead weights, which the reference implementation never applies:", *dead]
         )
         progress.say(said)
-    return ReferenceModel(model.eval(), plan.spec, plan.labels, dead)
+    spec = replace(plan.spec, normalisation=stated_normalization(checkpoint))
+    return ReferenceModel(model.eval(), spec, plan.labels, dead)
 
 
-def reference_model(place: str, dataset: Dataset, progress: Progress) -> PwlModel:
+def reference_model(place: str, dataset: Dataset, progress: Progress) -> ReferenceModel:
     """The model of `read_reference`, checked against the data that it is to be evaluated on.
 
     Raises:
@@ -111,7 +114,7 @@ def reference_model(place: str, dataset: Dataset, progress: Progress) -> PwlMode
             "name the data that the model was trained for",
         )
     require_order(dataset.names, found.labels, f"{place}: id2label", "the data")
-    return found.model
+    return found
 
 
 def _keys(names: Iterable[str], networks: Mapping[str, NetworkKeys]) -> dict[str, str]:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import UsageError
-from pipeline.training.data.encoded import Encoded, EncodedSet
+from pipeline.training.data.decode import Encoded
+from pipeline.training.data.encoded import EncodedSet
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UsageError
 from pipeline.settings import EncodedData
+from pipeline.training.data.decode import Encoded, decode, describe_notes
 from pipeline.training.data.images import Dataset, ImageSet, Normalisation
-
-_FORMATS = ("PNG", "JPEG")
-#: 8 bits a channel; the wider modes would be clipped without a word.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-#: No training image is larger, but a few hundred bytes of PNG can promise gigabytes.
-_MOST_PIXELS = 64_000_000
-#: What Pillow raises for damaged images, by format and by where the damage is.
-_DAMAGE = (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error, zlib.error)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One image.
-
-    Attributes:
-        data: a PNG or JPEG file.
-        origin: what an error calls it: a file, or a file and a row.
-    """
-
-    data: bytes
-    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +52,26 @@ def decode_dataset(
         train: not empty.
         test: not empty.
         names: of the labels.
-        settings: size, channels and bounds.
+        settings: size, channels, background and bounds.
         seed: decides the order, and so what a bound leaves.
 
     Raises:
         UsageError: an image is damaged or of another kind, or sizes differ; the image is named.
     """
     first: dict[tuple[int, ...], str] = {}
+    notes: Counter[str] = Counter()
+    noted: dict[str, str] = {}
 
     def decode_set(part: EncodedSet, bound: int | None, order_seed: int) -> ImageSet:
         order = np.random.default_rng(order_seed).permutation(len(part))[:bound]
         images: npt.NDArray[np.uint8] | None = None
         for place, index in enumerate(order):
             encoded = part.fetch(int(index))
-            pixels = decode(encoded, settings.channels, settings.image_size)
+            decoded = decode(encoded, settings)
+            pixels = decoded.pixels
+            for note in decoded.notes:
+                notes[note] += 1
+                noted.setdefault(note, encoded.origin)
             shape, origin = next(iter(first.items()), (pixels.shape, encoded.origin))
             first.setdefault(shape, origin)
             if pixels.shape != shape:
@@ -105,49 +88,14 @@ def decode_dataset(
         return ImageSet(images, part.labels[order])
 
     found = decode_set(train, settings.train_images, seed)
+    apart = decode_set(test, settings.test_images, seed + 1)
     return Dataset(
         found,
-        decode_set(test, settings.test_images, seed + 1),
+        apart,
         names,
         Normalisation.of(found.images),
+        notes=describe_notes(notes, noted),
     )
-
-
-def decode(encoded: Encoded, channels: int, size: int | None) -> npt.NDArray[np.uint8]:
-    """One image as uint8 ``[height, width, channels]``; transparency is dropped.
-
-    Args:
-        encoded: the image.
-        channels: 3 for RGB, 1 for grey.
-        size: pixels of both sides (bilinear, antialiased when it shrinks), or None for its own.
-
-    Raises:
-        UsageError: it is no PNG or JPEG, damaged, of more than 8 bits a channel, or absurdly large.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded.data), formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise UsageError(
-                    f"{encoded.origin}: {image.width}x{image.height} pixels are too many",
-                    f"shrink it to at most {_MOST_PIXELS:,} pixels",
-                )
-            if image.mode not in _MODES:
-                raise UsageError(
-                    f"{encoded.origin}: its pixels are of Pillow's mode {image.mode}",
-                    "convert it to 8 bits a channel",
-                )
-            pixels = image.convert("RGB" if channels == 3 else "L")
-    except UnidentifiedImageError:
-        raise UsageError(
-            f"{encoded.origin}: neither a PNG nor a JPEG image", "convert or remove it"
-        ) from None
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise UsageError(
-            f"{encoded.origin}: a damaged image: {error}", "fetch or make it again"
-        ) from None
-    if size is not None and pixels.size != (size, size):
-        pixels = pixels.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(pixels, dtype=np.uint8).reshape(pixels.height, pixels.width, channels)
 
 
 def decoder() -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.files import sha256_of
 from pipeline.settings import FolderData
-from pipeline.training.data.encoded import Encoded, EncodedSet, decode_dataset, decoder
+from pipeline.training.data.decode import Encoded
+from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder
 from pipeline.training.data.images import Dataset
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
     from torch import Tensor
 
 
+#: Two statements of a mean or deviation, on the scale from 0 to 1, that differ by less are one.
+_ROUNDING = 1e-5
 #: Images that are worked on at once where all of them would take too much memory.
 _CHUNK = 256
 
@@ -56,12 +58,23 @@ class Normalisation:
     def of(cls, images: npt.NDArray[np.uint8]) -> Normalisation:
         """The mean and standard deviation of each channel, rounded to six places.
 
+        A channel that is the same everywhere is moved to 0 and left as large as it is.
+
         Args:
             images: uint8 ``[n, height, width, channels]``.
         """
         found = [_moments(_histogram(images[..., c])) for c in range(images.shape[3])]
         mean = tuple(round(mean / 255.0, 6) for mean, _ in found)
-        return cls(mean, tuple(max(round(std / 255.0, 6), 1e-6) for _, std in found))
+        return cls(mean, tuple(round(std / 255.0, 6) or 1.0 for _, std in found))
+
+    def agrees_with(self, other: Normalisation) -> bool:
+        """Whether both say the same, but for rounding."""
+        ours, theirs = (*self.mean, *self.std), (*other.mean, *other.std)
+        return len(self.mean) == len(other.mean) and bool(np.allclose(ours, theirs, 0, _ROUNDING))
+
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"mean {mean}, std {std}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +200,9 @@ class Dataset:
         names: of the labels, in the order of the logits.
         normalisation: how images become inputs.
         held_out: images kept from training, to choose by.
+        stated_by: who states the normalisation; None where it was computed from the training
+            images, held out ones included.
+        notes: what could not be taken quite as it is, a sentence each.
     """
 
     train: ImageSet
@@ -194,6 +210,8 @@ class Dataset:
     names: tuple[str, ...]
     normalisation: Normalisation
     held_out: ImageSet | None = None
+    stated_by: Literal["profile", "model"] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def choosing(self) -> ImageSet:
@@ -220,6 +238,21 @@ class Dataset:
         train = mixed.first(left)
         held_out = ImageSet(mixed.images[left:], mixed.labels[left:])
         return replace(self, train=train, held_out=held_out)
+
+    def normalized(self, stated: Normalisation, by: Literal["profile", "model"]) -> Dataset:
+        """The same data with a normalization that somebody states.
+
+        Raises:
+            UsageError: it is of another number of channels than the images.
+        """
+        channels = self.image_shape[0]
+        if len(stated.mean) != channels:
+            raise UsageError(
+                f"the {by} states mean and std of {len(stated.mean)} channel(s), but the images "
+                f"have {channels}",
+                "give one mean and one deviation a channel",
+            )
+        return replace(self, normalisation=stated, stated_by=by)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

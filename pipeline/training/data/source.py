@@ -30,11 +30,17 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
         held_out: how many training images to keep from training.
 
     Raises:
-        UsageError: the data is missing, damaged, out of reach or too little.
+        UsageError: the data is missing, damaged, out of reach, too little, or all the same.
     """
+    from pipeline.training.data.images import Normalisation
+    from pipeline.training.data.variance import require_variance
+
     with _readable():
         _require_there(settings)
         dataset = _load(settings, seed)
+    dataset = require_variance(dataset, settings)
+    if stated := settings.normalization:
+        dataset = dataset.normalized(Normalisation(stated.mean, stated.std), by="profile")
     return dataset.holding_out(held_out, seed)
 
 

@@ -1,0 +1,58 @@
+"""Accuracy class by class: what top-1 accuracy does not show where classes are of unequal size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: Of the normal distribution, for 95 % intervals.
+_Z = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How good predictions are at each class.
+
+    Attributes:
+        recall: per class the share of its images that are labeled rightly; None where it has none.
+        balanced: the mean of these, balanced accuracy; it is the top-1 accuracy where classes are
+            of equal size, and ``1 / classes`` for who always answers the same.
+        low: lower end of its 95 % interval, a share.
+        high: upper end.
+    """
+
+    recall: tuple[float | None, ...]
+    balanced: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls, predictions: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int
+    ) -> ClassScores:
+        """Compares predicted labels with true ones, both ``[n]`` and below `classes`."""
+        count = np.bincount(labels.astype(np.int64), minlength=classes)
+        right = np.bincount(labels[predictions == labels].astype(np.int64), minlength=classes)
+        there = count > 0
+        recall = right[there] / count[there]
+        balanced = float(recall.mean())
+        # Two successes and two failures more (Agresti and Coull, 1998): a recall of 0 or 1 is not
+        # certain either.
+        share = (right[there] + 2) / (count[there] + 4)
+        error = _Z * sqrt(float((share * (1 - share) / (count[there] + 4)).sum())) / len(recall)
+        found = [float(r) / int(n) if n else None for r, n in zip(right, count, strict=True)]
+        return cls(tuple(found), balanced, max(balanced - error, 0.0), min(balanced + error, 1.0))
+
+    @property
+    def chance(self) -> float:
+        """The balanced accuracy of who always answers the same."""
+        return 1 / sum(1 for value in self.recall if value is not None)
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether it is no better than that by more than its uncertainty."""
+        return self.low <= self.chance

@@ -1,0 +1,259 @@
+"""The preflight: every unit lowered before anything is trained, so that no refusal comes after it.
+
+What a backend takes depends on the operators and shapes of a unit, not on its weights. So the units
+are lowered as they are before training, with weights at which no operator agrees by luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import IntegrityError, PipelineError, UsageError
+from pipeline.files import write_text
+from pipeline.fingerprint import fingerprint, source_fingerprint
+from pipeline.lowering.capture import capture
+from pipeline.lowering.packages import export_versions
+from pipeline.lowering.pool import in_processes, processors
+from pipeline.lowering.refusal import NotLoweredError
+from pipeline.lowering.registry import backend_for
+from pipeline.lowering.structure import structure_of
+from pipeline.lowering.units import Unit, monolith, units_of
+from pipeline.lowering.untrained import randomised
+from pipeline.lowering.worker import try_unit
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route, prefix_routes, suffix_routes
+from pipeline.progress import Progress
+from pipeline.settings import (
+    BackendName,
+    LoweringSettings,
+    OrderName,
+    Settings,
+    SourceModel,
+    for_backend,
+)
+from pipeline.training.score import BeforeTraining
+
+#: Random images that units are compared on.
+_IMAGES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What units are lowered for.
+
+    Attributes:
+        settings: the ``[lowering]`` table, with one backend.
+        exporters: versions of what writes programs.
+    """
+
+    settings: LoweringSettings
+    exporters: Mapping[str, str]
+
+    @property
+    def backend(self) -> str:
+        """Its name."""
+        return backend_for(self.settings).name
+
+    @property
+    def context(self) -> list[object]:
+        """All that a lowering depends on beside the unit."""
+        settings = self.settings.model_dump(mode="json")
+        return [settings, dict(self.exporters), source_fingerprint("lowering", "model")]
+
+
+def preflight_of(
+    settings: Settings,
+    backends: Sequence[BackendName],
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+) -> BeforeTraining | None:
+    """What to call with the model of a profile before it is trained; None where there is no need.
+
+    There is none for a family's model: tests/lowering/test_families.py and the tests of bundles
+    lower all families for all backends.
+
+    Args:
+        settings: the profile.
+        backends: that its model is to be lowered for.
+        cache: the same folder as `assemble` takes.
+        progress: told every unit.
+        jobs: worker processes; by default one per processor.
+    """
+    if not isinstance(settings.model, SourceModel):
+        return None
+    targets = [
+        Target(one.lowering, export_versions(one))
+        for one in (for_backend(settings, backend) for backend in backends)
+    ]
+
+    def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
+        orders, folder = settings.schedule.orders, cache / "preflight"
+        preflight(model, image_shape, orders, targets, folder, progress, jobs=jobs)
+
+    return before_training
+
+
+def preflight(
+    model: PwlModel,
+    image_shape: tuple[int, int, int],
+    orders: Sequence[OrderName],
+    targets: Sequence[Target],
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+) -> None:
+    """Refuses a model that some backend would refuse after its training.
+
+    Args:
+        model: before training; it stays as it is.
+        image_shape: channels, height, width of one image.
+        orders: the candidates for the order in which blocks arrive; they decide which converters
+            are needed.
+        targets: each backend that the model is to be lowered for.
+        cache: folder where the structures that were lowered are remembered.
+        progress: told every unit.
+        jobs: worker processes; by default one per processor.
+
+    Raises:
+        UsageError: some units cannot be lowered whole; all operators in the way are listed.
+        IntegrityError: all can, but some deviate from eager PyTorch.
+    """
+    passed = _Passed(cache)
+    routes = _routes(model.blocks, orders)
+    whole = fingerprint(
+        structure_of(model), image_shape, sorted(map(str, routes)), [t.context for t in targets]
+    )
+    if whole in passed:
+        return
+    units, wholes = _units(randomised(model), routes, image_shape)
+    trials = _Trials(passed, jobs or processors(), progress)
+    trials.run(targets, units)
+    # A whole network is refused for what its units are refused for, and for little else.
+    refused = {backend for backend, _ in trials.errors}
+    trials.run([target for target in targets if target.backend not in refused], wholes)
+    if trials.errors:
+        raise _listed(trials.errors)
+    passed.add(whole)
+
+
+class _Trials:
+    """Units that are lowered to see whether they can be, and what was in the way.
+
+    Attributes:
+        errors: with the names of the backends.
+    """
+
+    def __init__(self, passed: _Passed, jobs: int, progress: Progress) -> None:
+        self.errors: list[tuple[str, PipelineError]] = []
+        self._passed = passed
+        self._jobs = jobs
+        self._progress = progress
+
+    def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
+        """Lowers every unit for every target, but for those of a structure that was lowered."""
+        alike: dict[str, list[tuple[Target, Unit]]] = {}
+        for target in targets:
+            for unit in units:
+                try:
+                    captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
+                except PipelineError as error:
+                    self.errors.append((target.backend, error))
+                    continue
+                shape = [*unit.inputs.shape]
+                key = fingerprint(structure_of(captured), shape, target.context)
+                if key not in self._passed:
+                    alike.setdefault(key, []).append((target, replace(unit, module=captured)))
+        refused = self._lower([(key, *group[0]) for key, group in alike.items()])
+        # Those that are built like a refused one are refused, too, each with places of its own.
+        self._lower([(key, *one) for key in refused for one in alike[key][1:]])
+
+    def _lower(self, work: Sequence[tuple[str, Target, Unit]]) -> list[str]:
+        """Lowers units under the names of their structures, and gives those that were refused."""
+        if not work:
+            return []
+        # The largest first: what the other workers wait for at the end is then small.
+        order = sorted(work, key=lambda entry: entry[2].parameters, reverse=True)
+        calls = [(target.settings, index, unit) for index, (_, target, unit) in enumerate(order)]
+        refused: list[str] = []
+        with self._progress.task("try to lower", total=len(calls)) as task:
+            task.advance(0, "starting workers")
+
+            def received(result: tuple[int, PipelineError | None]) -> None:
+                index, error = result
+                key, target, unit = order[index]
+                if error is None:
+                    self._passed.add(key)
+                else:
+                    refused.append(key)
+                    self.errors.append((target.backend, error))
+                said = "refused" if error else "can be lowered"
+                task.advance(1, f"{unit.name} {said} ({target.backend})")
+
+            in_processes(try_unit, calls, self._jobs, received)
+        return refused
+
+
+def _routes(blocks: int, orders: Sequence[OrderName]) -> list[Route]:
+    """Routes that need every unit which the candidate orders may need."""
+    found: list[Route] = []
+    if {*orders} - {"suffix"}:
+        found += prefix_routes(blocks)  # every encoder
+    if {*orders} - {"prefix"}:
+        found += suffix_routes(blocks)  # every decoder
+    return list(dict.fromkeys(found))
+
+
+def _units(
+    model: PwlModel, routes: Sequence[Route], image_shape: tuple[int, int, int]
+) -> tuple[list[Unit], list[Unit]]:
+    """The units of a model, and the whole networks that they are compared with."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(_IMAGES, *image_shape, generator=generator)
+    units, _ = units_of(model, routes, images)
+    student, teacher = (Route.prefix(model.blocks, count) for count in (0, model.blocks))
+    wholes = [
+        monolith(model, student, "student-monolith", images),
+        monolith(model, teacher, "teacher-monolith", images),
+    ]
+    return list(units.values()), wholes
+
+
+def _listed(errors: Sequence[tuple[str, PipelineError]]) -> PipelineError:
+    """One error for all."""
+    deviate_only = all(isinstance(error, IntegrityError) for _, error in errors)
+    told = [line for backend, error in errors for line in _told(backend, error)]
+    said = "".join(f"\n  {line}" for line in dict.fromkeys(line for line, _ in told))
+    remedies = dict.fromkeys(remedy for _, remedy in told if remedy)
+    what = f"the model cannot be lowered, so nothing was trained:{said}"
+    return (IntegrityError if deviate_only else UsageError)(what, "; ".join(remedies))
+
+
+def _told(backend: str, error: PipelineError) -> Iterator[tuple[str, str]]:
+    if isinstance(error, NotLoweredError):
+        for refusal in error.refusals:
+            yield f"{backend}: {refusal}", refusal.remedy
+    else:
+        yield f"{backend}: {error.what}", error.remedy
+
+
+class _Passed:
+    """The structures that were lowered; those that were refused are tried anew each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists()
+
+    def add(self, key: str) -> None:
+        write_text(self._path(key), "")
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key[:32]}.lowered"

@@ -1,0 +1,42 @@
+"""Attention as two products with a softmax between them, heads and images in one axis."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pipeline.lowering.rewrite import Call
+
+
+def scaled_dot_product(call: Call) -> Tensor | None:
+    """`scaled_dot_product_attention` without dropout; masks are those that are constant."""
+    query, key, value, mask, dropout, causal = call.arguments[:6]
+    scale = call.node.kwargs.get("scale")
+    queries, keys, values = (call.shape_of(index) for index in range(3))
+    mask = call.value_of(3)
+    if dropout or call.node.kwargs.get("enable_gqa") or queries[:-2] != keys[:-2]:
+        return None
+    if mask is None and call.node.args[3] is not None:
+        return None
+    if causal:
+        mask = torch.ones(queries[-2], keys[-2], dtype=torch.bool).tril()
+    scale = 1 / math.sqrt(queries[-1]) if scale is None else scale
+    query, key, value = (
+        part.reshape([-1, *sizes[-2:]])
+        for part, sizes in zip((query, key, value), (queries, keys, values), strict=True)
+    )
+    scores = torch.bmm(query * scale, key.transpose(1, 2))
+    if mask is not None:
+        full = _summand(mask).expand(*queries[:-1], keys[-2]).reshape(-1, queries[-2], keys[-2])
+        scores = scores + call.constant(full)
+    return torch.bmm(torch.softmax(scores, -1), value).reshape(list(call.target_shape))
+
+
+def _summand(mask: torch.Tensor) -> torch.Tensor:
+    """What is added to scores. Not infinite: differences of infinities are not numbers."""
+    least = -torch.finfo(torch.float32).max / 4
+    if mask.dtype == torch.bool:
+        return torch.where(mask, 0.0, least)
+    return mask.clamp(min=least)

@@ -1,0 +1,42 @@
+"""What LiteRT's XNNPACK delegate does not take, rewritten in what it takes."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.lowering.rewrite import Rules
+from pipeline.lowering.rules import arrange, elementwise, reduce, spatial
+
+aten = torch.ops.aten
+
+RULES: Rules = {
+    aten._upsample_bicubic2d_aa.vec: spatial.smooth,
+    aten._upsample_bilinear2d_aa.vec: spatial.smooth,
+    aten._upsample_nearest_exact2d.vec: spatial.nearest_selected,
+    aten.adaptive_avg_pool2d.default: spatial.adaptive_average,
+    aten.adaptive_max_pool2d.default: spatial.adaptive_max,
+    aten.add.Tensor: elementwise.addition,
+    aten.avg_pool2d.default: spatial.padded_average,
+    aten.cat.default: arrange.concatenation,
+    aten.celu.default: elementwise.celu,
+    aten.elu.default: elementwise.elu,
+    aten.leaky_relu.default: elementwise.leaky_relu,
+    aten.log_sigmoid.default: elementwise.log_sigmoid,
+    aten.logsumexp.default: reduce.log_sum_exp,
+    aten.max_pool2d.default: spatial.max_pooling,
+    aten.mish.default: elementwise.mish,
+    aten.pad.default: spatial.padding,
+    aten.pixel_unshuffle.default: spatial.pixel_unshuffle,
+    aten.pow.Scalar: elementwise.exponential,
+    aten.pow.Tensor_Scalar: elementwise.power,
+    aten.reflection_pad2d.default: spatial.reflection,
+    aten.replication_pad2d.default: spatial.replication,
+    aten.rrelu.default: elementwise.leaky_relu_of_rrelu,
+    aten.selu.default: elementwise.selu,
+    aten.slice.Tensor: spatial.strided_slice,
+    aten.softplus.default: elementwise.softplus,
+    aten.softshrink.default: elementwise.soft_shrink,
+    aten.sub.Tensor: elementwise.subtraction,
+    aten.upsample_bicubic2d.vec: spatial.smooth,
+    aten.upsample_nearest2d.vec: spatial.nearest_selected,
+}

@@ -1,0 +1,63 @@
+"""What speaks against a model reaches everybody who judges its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from pipeline.check import check
+from pipeline.report.document import Report
+from pipeline.report.gates import Gate, GateFile, judge
+from pipeline.report.judgement_text import junit_xml, markdown
+from pipeline.report.metrics import warning_count
+from pipeline.report.recall_table import recall_sentence
+from pipeline.training.model_warnings import ModelWarning
+from tests.report.builder import around, metric, report
+
+TEXT = "the teacher, stage 1 (TT), is no better than always answering 'no'"
+WARNINGS = (
+    ModelWarning(kind="teacher", text=TEXT),
+    ModelWarning(kind="data", text="3 image(s) are animated"),
+)
+GATES = GateFile(gate=(Gate(name="speed", metric="latency_ms.stage-0", at_most=9),))
+
+
+def warned() -> Report:
+    metrics = {"latency_ms.stage-0": metric(around(5.0)), "model_warnings": warning_count(WARNINGS)}
+    return report(metrics).model_copy(update={"warnings": WARNINGS})
+
+
+def test_check_prints_them_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(warned().to_json())
+    gates = tmp_path / "gates.toml"
+    gates.write_text('[[gate]]\nname = "speed"\nmetric = "latency_ms.stage-0"\nat_most = 9\n')
+    result = CliRunner().invoke(check, [str(tmp_path / "report.json"), "--gates", str(gates)])
+    assert result.exit_code == 0
+    assert f"warning: {TEXT}" in result.stderr
+
+
+def test_summaries_for_ci_hold_them() -> None:
+    judged = warned()
+    judgements = judge(GATES, judged, None)
+    assert TEXT in markdown(judged, judgements)
+    assert "system-err" in junit_xml(judged, judgements)
+    assert "no better than always answering" in junit_xml(judged, judgements)
+
+
+def test_a_gate_may_refuse_a_model_that_is_warned_of() -> None:
+    gates = GateFile(gate=(Gate(name="sound", metric="model_warnings", at_most=0),))
+    (judgement,) = judge(gates, warned(), None)
+    assert judgement.verdict == "regression"
+    assert judgement.value is not None
+    assert judgement.value.median == 1  # notes on images do not count
+
+
+def test_recalls_are_told_in_one_line() -> None:
+    assert recall_sentence((0.5, None, 1.0), ("a", "b", "c")) == (
+        "recall: a 50.0%, c 100.0%; 1 label(s) without an image"
+    )
+    many = [index / 100 for index in range(100)]
+    said = recall_sentence(many, [f"l{index}" for index in range(100)])
+    assert said.startswith("lowest recall of 100: l0 0.0%, l1 1.0%, ")
+    assert said.count("%") == 12

@@ -19,6 +19,7 @@ from rich.table import Table
 from pipeline.profiling import ProfileOptions, measure_together, write_report
 from pipeline.progress import progress_for_terminal
 from pipeline.report.document import Metric, Report
+from pipeline.report.integrity import require_right_results
 from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.terminal import table_console
 
@@ -57,6 +58,8 @@ def main() -> None:
     write_report(executorch, options.out / "executorch")
     write_report(litert, options.out / "litert")
     print_side_by_side(executorch, litert)
+    require_right_results(executorch, options.out / "executorch")
+    require_right_results(litert, options.out / "litert")
 
 
 def print_side_by_side(executorch: Report, litert: Report) -> None:

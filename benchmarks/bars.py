@@ -17,6 +17,7 @@ from rich.table import Table
 from pipeline.profiling import ProfileOptions, measure, write_report
 from pipeline.progress import progress_for_terminal
 from pipeline.report.document import Report
+from pipeline.report.integrity import require_right_results
 from pipeline.report.table import print_report
 from pipeline.report.terminal import table_console
 
@@ -50,6 +51,7 @@ def main() -> None:
     write_report(report, options.out)
     print_report(report)
     print_bars(report)
+    require_right_results(report, options.out)
 
 
 def print_bars(report: Report) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.pack import require_build_output
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.errors import PipelineError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
-from pipeline.ingest.source import source_content
+from pipeline.ingest.source import ModelSource
+from pipeline.locks import replacing_place, using_folder
 from pipeline.lowering.packages import export_versions
 from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
@@ -21,6 +23,7 @@ from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
+    from pipeline.settings import BundleSettings
 
 _ROOMS = (
     "model",
@@ -52,7 +55,13 @@ class Build:
 
 
 def assemble(
-    settings: Settings, out: Path, cache: Path, progress: Progress, *, jobs: int | None = None
+    settings: Settings,
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    *,
+    jobs: int | None = None,
+    source: ModelSource | None = None,
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -62,16 +71,20 @@ def assemble(
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
+        source: of the profile's model, which several builds may share.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
+        BusyError: another run builds into `out`. One that uses `cache` is waited for.
     """
+    require_build_output(out, keeps=(cache,))
+    source = source or ModelSource(settings, progress)
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
         source_fingerprint(*_ROOMS),
-        source_content(settings),
+        source.content(),
         report_content(settings.schedule.load_times),
         versions(*_PACKAGES) | export_versions(settings),
         machine_kind(),
@@ -79,8 +92,13 @@ def assemble(
     record = cache / "builds" / f"{key[:32]}.json"
     if found := _unchanged(record, out):
         return found
-    manifest, controls = _make(settings, out, cache, progress, jobs)
-    write_text(record, json.dumps({"bundle": manifest.id}))
+    with (
+        replacing_place(out, "name another with --out"),
+        replacing_place(control_folder(out), "name another with --out"),
+        using_folder(cache, "name another with --cache", progress),
+    ):
+        manifest, controls = _make(settings, source, out, cache, progress, jobs)
+        write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, fresh=True)
 
 
@@ -97,24 +115,35 @@ def _unchanged(record: Path, out: Path) -> Build | None:
 
 
 def _make(
-    settings: Settings, out: Path, cache: Path, progress: Progress, jobs: int | None
+    settings: Settings,
+    source: ModelSource,
+    out: Path,
+    cache: Path,
+    progress: Progress,
+    jobs: int | None,
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
     from pipeline.bundle.manifest import BackendInfo, Provenance
-    from pipeline.bundle.pack import pack_bundle, pack_controls
+    from pipeline.bundle.pack import pack_build
+    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
 
     exporters = export_versions(settings)
-    scheduled = scheduled_model(settings, cache, progress)
+    scheduled = scheduled_model(settings, cache, progress, source=source)
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
-    golden = dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images])
-    lowered = lower_model(
+    _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
+    golden = GoldenSet.of(
         evaluated.model,
         evaluated.routes,
+        dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images]),
+        settings.lowering.tolerance,
+    )
+    lowered = lower_model(
+        evaluated.model,
         golden,
         settings.lowering,
         exporters,
@@ -128,6 +157,7 @@ def _make(
         settings.name,
         settings.model.family,
         lowered,
+        golden,
         Measured(
             accuracy=evaluated.accuracy,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
@@ -141,7 +171,6 @@ def _make(
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
         ),
-        settings.lowering.tolerance,
         backend.suffix,
         Provenance(
             profile=settings.model_dump(mode="json"),
@@ -151,6 +180,12 @@ def _make(
         ),
     )
     controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
-    pack_controls(controls, arms, control_folder(out))
-    pack_bundle(manifest, files, out)
+    pack_build(manifest, files, controls, arms, out)
     return manifest, controls
+
+
+def _say_what_is_there(settings: BundleSettings, images: int, progress: Progress) -> None:
+    """Fewer test images than a profile asks for: it is told, and all of them are taken."""
+    for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
+        if (wanted := getattr(settings, key)) > images:
+            progress.say(f"bundle.{key} = {wanted}: there are {images} test images, all are taken")

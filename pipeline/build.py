@@ -34,18 +34,31 @@ def build(
     """
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
+    from pipeline.bundle.pack import require_build_output
+    from pipeline.files import real_path
+    from pipeline.ingest.source import ModelSource
+    from pipeline.outputs import require_folder
     from pipeline.progress import progress_for_terminal
     from pipeline.report.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backend, load_settings
 
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
+    whole = out or Path("dist") / settings.name
+    several = len(names) > 1
+    targets = {
+        name: real_path(whole).with_name(f"{real_path(whole).name}-{name}") if several else whole
+        for name in names
+    }
+    require_folder(cache, "--cache")
+    for target in targets.values():
+        require_build_output(target, keeps=(cache, profile))
     progress = progress_for_terminal()
-    for name in names:
-        target = out or Path("dist") / settings.name
-        if len(names) > 1:
-            target = target.with_name(f"{target.name}-{name}")
-        made = assemble(for_backend(settings, name), target, cache, progress, jobs=jobs)
+    source = ModelSource(settings, progress)
+    for name, target in targets.items():
+        made = assemble(
+            for_backend(settings, name), target, cache, progress, jobs=jobs, source=source
+        )
         print_bundle(made.bundle.manifest)
         print(
             f"{target} is {'built' if made.fresh else 'up to date'}; "

@@ -15,7 +15,8 @@ def check(
     report: Annotated[Path, typer.Argument(help="report.json to judge.")],
     gates: Annotated[Path, typer.Option(help="Gates, such as profiles/gates/release.toml.")],
     baseline: Annotated[
-        Path | None, typer.Option(help="report.json of the last release on the same device.")
+        Path | None,
+        typer.Option(help="report.json of the last release, of the same model on the same device."),
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary here.")] = None,
@@ -23,16 +24,31 @@ def check(
     """Judges a report by gates.
 
     Exit status: 0 all pass; 1 a regression; 2 wrong usage; 3 something could not be judged;
-    4 a damaged report, or a gate with `integrity = true` failed (parity); 5 inconclusive.
+    4 a damaged report, wrong results (NaN, parity, labels), in the baseline too, or a gate with
+    `integrity = true` failed; 5 inconclusive.
     """
-    from pipeline.files import write_text
+    from pipeline.errors import UsageError
+    from pipeline.files import real_path, write_text
+    from pipeline.outputs import require_file
     from pipeline.report.document import load_report
     from pipeline.report.gates import GateFile, exit_code, judge
     from pipeline.report.judgement_text import junit_xml, print_judgements
     from pipeline.report.judgement_text import markdown as markdown_text
     from pipeline.section import load_toml
 
+    inputs = tuple(path for path in (report, gates, baseline) if path)
+    for flag, path in (("--junit", junit), ("--markdown", markdown)):
+        if path:
+            require_file(path, flag, reads=inputs)
+    if junit and markdown and real_path(junit) == real_path(markdown):
+        raise UsageError(f"--junit and --markdown are both {junit}", "name two files")
     limits = load_toml(gates, GateFile)
+    if baseline and not any(gate.needs_baseline for gate in limits.gate):
+        raise UsageError(
+            f"{gates}: no gate compares with the baseline {baseline}",
+            'leave --baseline out, or add gates with over = "baseline", as in '
+            "profiles/gates/release.toml",
+        )
     judged = load_report(report)
     judgements = judge(limits, judged, load_report(baseline) if baseline else None)
     print_judgements(judgements)

@@ -1,17 +1,29 @@
-"""What the commands share: their errors become a message on stderr and an exit status."""
+"""What the commands share: ``--version``, and how a command ends.
+
+No command ends with exit status 1 unless it judged something: CI reads 1 as a regression.
+"""
 
 from __future__ import annotations
 
 import errno
 import functools
+import inspect
+import io
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
-from typing import ParamSpec
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-from pipeline.errors import DeviceError, PipelineError, UsageError
+from pipeline.errors import DeviceError, ExitCode, PipelineError, UsageError
 
 P = ParamSpec("P")
 
@@ -19,52 +31,240 @@ P = ParamSpec("P")
 def command(function: Callable[P, None]) -> typer.Typer:
     """Makes a command line program of a function, whose signature gives the options.
 
-    A `PipelineError` ends the program with its exit code, Ctrl-C with 130. A full disk or a path
-    that cannot be used is told like a `PipelineError`, wherever it was met.
+    A `PipelineError` ends the program with its exit code, Ctrl-C with 130, SIGTERM with 143. A full
+    disk, a path that cannot be used or a name that is not UTF-8 is told like a `PipelineError`,
+    wherever it was met. Anything else is a fault of the pipeline: it ends with the exit code of the
+    infrastructure, after its traceback.
     """
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        kwargs.pop("version", None)
         try:
             function(*args, **kwargs)
             sys.stdout.flush()
-        except PipelineError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(int(error.code)) from None
-        except KeyboardInterrupt:
-            print("interrupted; what is finished is kept", file=sys.stderr)
-            raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
         except BrokenPipeError:
-            # The reader of our output left (`| head`): not an error, and nothing more to print.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except OSError as error:
-            told = _told(error)
-            if told is None:
-                raise
-            print(f"error: {told}", file=sys.stderr)
-            raise typer.Exit(int(told.code)) from None
+            _leave_quietly()
+        except KeyboardInterrupt as stop:
+            print(f"{_word(stop)}; what is finished is kept", file=sys.stderr)
+            raise typer.Exit(_status(stop)) from None
+        except BaseException as error:
+            raise typer.Exit(_tell(error)) from None
 
+    signature = _signature(function)
+    vars(guarded)["__signature__"] = signature
+    guarded.__annotations__ = {
+        name: parameter.annotation for name, parameter in signature.parameters.items()
+    }
     app = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
-    app.command()(guarded)
+    app.command(cls=_Program)(guarded)
     return app
 
 
-def _told(error: OSError) -> PipelineError | None:
-    """What the operating system refused, in words; None where the pipeline itself is at fault."""
-    path = f"{error.filename}: " if error.filename else ""
+class _Program(TyperCommand):
+    """A command together with the reading of its words."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with _any_name_printable(), _stoppable():
+            try:
+                return super().main(*args, **kwargs)
+            except SystemExit as end:
+                # An exit that the command chose, or one of the option parser's own inventions.
+                if end.code == 1 and not isinstance(end.__context__, typer.Exit):
+                    raise SystemExit(int(ExitCode.DEVICE)) from None
+                raise
+            except BrokenPipeError:
+                _leave_quietly()
+                return None
+            except Exception as error:
+                raise SystemExit(_tell(error)) from None
+
+
+class StopSignalError(KeyboardInterrupt):
+    """The program was told to end. It unwinds as by Ctrl-C: workers stop, what is kept is whole."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP end the program as Ctrl-C does; a second one kills it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise StopSignalError(number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever started us had it ignored (nohup), or handles it: that stays.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _any_name_printable() -> Iterator[None]:
+    """Lets the standard streams print names that are not UTF-8, or that a terminal cannot show."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    yield
+
+
+def _signature(function: Callable[..., None]) -> inspect.Signature:
+    """The signature of a function with its annotations read, and the option ``--version``."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = [
+        parameter.replace(annotation=hints.get(parameter.name, parameter.annotation))
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    version = inspect.Parameter(
+        "version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version
+    )
+    return inspect.Signature([*parameters, version])
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from pipeline.release import description
+
+        print(description())
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print release, checkout and commit.",
+        callback=_print_version,
+        is_eager=True,
+    ),
+]
+
+
+def _leave_quietly() -> None:
+    """The reader of our output left (`| head`): not an error, and nothing more to print."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _word(stop: KeyboardInterrupt) -> str:
+    return f"ended by {stop}" if isinstance(stop, StopSignalError) else "interrupted"
+
+
+def _status(stop: KeyboardInterrupt) -> int:
+    """As a shell counts: 128 and the number of the signal."""
+    return 128 + (stop.number if isinstance(stop, StopSignalError) else signal.SIGINT)
+
+
+def _tell(error: BaseException) -> int:
+    """Says on stderr why the program ends; gives the exit status."""
+    told = error if isinstance(error, PipelineError) else _in_words(error)
+    if told is None:
+        from pipeline.release import description
+
+        traceback.print_exception(error)
+        where = description().replace("\n", ", ")
+        told = DeviceError(
+            f"a fault of the pipeline itself ({type(error).__name__}), {where}",
+            "please report the lines above, with the command and its files",
+        )
+    print(f"error: {told}", file=sys.stderr)
+    return int(told.code)
+
+
+def _in_words(error: BaseException) -> PipelineError | None:
+    """What a machine or its user did, in words; None where the pipeline itself is at fault."""
+    if isinstance(error, OSError):
+        return _system_in_words(error)
+    if isinstance(error, SystemExit):
+        return UsageError(
+            f"code that is not the pipeline's ended the program (sys.exit({error.code!r}))",
+            "let the function that the profile names return instead",
+        )
+    if isinstance(error, UnicodeError) or "surrogates not allowed" in str(error):
+        return _text_in_words(error)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return DeviceError(
+            "this machine's memory is used up",
+            "end other programs, give fewer --jobs, or take a machine with more memory",
+        )
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("pipeline"):
+        return UsageError(
+            f"the package {error.name} is not installed for {sys.executable}",
+            "run the Python of the environment (.venv/bin/python), or pip install -e . there",
+        )
+    return None
+
+
+def _text_in_words(error: BaseException) -> PipelineError:
+    found = getattr(error, "object", error)  # of a UnicodeError: the text or bytes
+    data = found if isinstance(found, bytes) else str(found).encode("utf-8", "surrogateescape")
+    text = data.decode("utf-8", "backslashreplace")
+    return UsageError(
+        f"a name or text that is not UTF-8: {text if len(text) <= 200 else text[:200] + '...'}",
+        "rename the file or folder in question, or write its text as UTF-8",
+    )
+
+
+def _system_in_words(error: OSError) -> PipelineError | None:
+    """What the operating system refused."""
+    # Where a copy fails, the second name is the one that was written.
+    name = error.filename2 or error.filename
+    path = f"{os.fsdecode(name) if isinstance(name, bytes) else name}: " if name else ""
     what = f"{path}{_PLAINER.get(error.errno or 0, error.strerror)}"
+    if _was_start_of_a_program(error):
+        return UsageError(
+            f"the program {error.filename} cannot be started: {error.strerror}",
+            "install it, or have PATH name the folder that it is in",
+        )
     if error.errno in _FULL:
         return DeviceError(what, "make room there, or name a folder on another disk, and run again")
+    if error.errno in _EXHAUSTED:
+        return DeviceError(what, "end other programs, or raise the limit (ulimit -a shows them)")
+    if error.errno in _BROKEN:
+        return DeviceError(what, "see whether that disk is sound (dmesg tells), or name another")
+    if error.errno == errno.ENOENT and path:
+        return UsageError(what, "see whether it is still there; what is written needs a folder")
     if error.errno in _REFUSED and path:
         return UsageError(what, "name a folder that can be written")
     return None
 
 
-_PLAINER = {errno.EEXIST: "is there already, and no folder"}
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+def _was_start_of_a_program(error: OSError) -> bool:
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == "_execute_child" and code.co_filename == _SUBPROCESS:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+_SUBPROCESS = subprocess.__file__
+_PLAINER = {
+    errno.EEXIST: "is there already, and no folder",
+    errno.ENAMETOOLONG: "the name is longer than the file system takes",
+    errno.ELOOP: "symbolic links that lead in a circle",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+_BROKEN = (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO)
 _REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
-    *(errno.ENOENT, errno.ENAMETOOLONG),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY, errno.EINVAL),
 )

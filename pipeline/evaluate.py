@@ -34,36 +34,49 @@ def evaluate(
     SSSS, TSSS, ... TTTT), and every --route. The `joint` recipe trains for that order only. A
     profile that is not trained yet is trained first.
     """
+    from contextlib import ExitStack
+
     from pipeline.errors import UsageError
     from pipeline.ingest.source import OpenModel, open_model
+    from pipeline.locks import replacing_place, using_folder
     from pipeline.model.route import Route, routes_with
+    from pipeline.outputs import require_folder
     from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
-    from pipeline.training.logits import write_logits
+    from pipeline.training.logits import open_array, require_logits_file, write_logits
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
         raise UsageError("--inputs and --logits belong together", "give both or neither")
-    progress = progress_for_terminal()
-    if source.endswith(".toml"):
-        settings = load_settings(Path(source))
-        scheduled = scheduled_model(settings, cache, progress, others)
-        scored = scheduled.evaluated
-        print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
-        opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
-    elif inputs is None:
-        raise UsageError(
-            f"{source}: there are no images to evaluate",
-            "give --inputs and --logits, or name the profile (.toml) instead",
-        )
-    else:
-        opened = open_model(source, progress)
     if inputs is not None and logits is not None:
-        routes = routes_with(opened.routes, others)
-        print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
-        print(f"{logits}: logits of {' '.join(map(str, routes))}")
+        require_logits_file(logits, inputs)
+        if source.endswith(".toml"):  # training it may take hours
+            open_array(inputs)
+    require_folder(cache, "--cache")
+    progress = progress_for_terminal()
+    with ExitStack() as locks:
+        if logits is not None:
+            locks.enter_context(replacing_place(logits, "name another with --logits"))
+        if source.endswith(".toml"):
+            settings = load_settings(Path(source))
+            with using_folder(cache, "name another with --cache", progress):
+                scheduled = scheduled_model(settings, cache, progress, others)
+            scored = scheduled.evaluated
+            print_routes(settings.name, scored.routes, scored.accuracy, scheduled.shipped)
+            opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
+        elif inputs is None:
+            raise UsageError(
+                f"{source}: there are no images to evaluate",
+                "give --inputs and --logits, or name the profile (.toml) instead",
+            )
+        else:
+            opened = open_model(source, progress)
+        if inputs is not None and logits is not None:
+            routes = routes_with(opened.routes, others)
+            print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
+            print(f"{logits}: logits of {' '.join(map(str, routes))}")
 
 
 if __name__ == "__main__":

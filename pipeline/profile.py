@@ -38,11 +38,21 @@ def profile(
     """Measures a bundle on a device, interleaved with its control arms.
 
     Writes report.json (every sample), report.html (one page with plots) and curve.svg, and prints
-    the tables.
+    the tables. Exit status 4 where results are wrong: the report is written, its validity is
+    `invalid`.
     """
-    from pipeline.errors import UsageError
-    from pipeline.profiling import ProfileOptions, measure, parse_states, write_report
+    from pipeline.locks import writing_folder
+    from pipeline.outputs import require_file, require_folder
+    from pipeline.profiling import (
+        REPORT_FILES,
+        ProfileOptions,
+        measure,
+        parse_states,
+        report_name,
+        write_report,
+    )
     from pipeline.progress import progress_for_terminal
+    from pipeline.report.integrity import require_right_results
     from pipeline.report.table import print_report
 
     options = ProfileOptions(
@@ -54,13 +64,18 @@ def profile(
         litert_library=litert_library,
         work=work,
     )
-    folder = out or Path("reports") / f"{bundle.resolve().name}-{device.replace(':', '-')}"
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is there already, and no folder", "name another with --out")
-    report = measure(bundle, options, progress_for_terminal())
-    write_report(report, folder)
+    folder = out or Path("reports") / report_name(bundle, device)
+    require_folder(folder, "--out")
+    for name in REPORT_FILES:
+        require_file(folder / name, "--out")
+    if harness is None:
+        require_folder(work, "--work")
+    with writing_folder(folder, "name another with --out"):
+        report = measure(bundle, options, progress_for_terminal())
+        write_report(report, folder)
     print_report(report)
     print(f"{folder}/report.html shows it\n{folder}/report.json holds every sample")
+    require_right_results(report, folder)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.connect import connect
 from pipeline.errors import UsageError
-from pipeline.files import write_text
+from pipeline.files import real_path, write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
-from pipeline.harness.deploy import deploy, device_folder
+from pipeline.harness.deploy import Payload, deploy, device_folder
 from pipeline.harness.package import Package
 from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
 from pipeline.harness.toolchain import build_for_host
 from pipeline.progress import Progress
+from pipeline.release import release
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
 
@@ -81,20 +82,23 @@ def measure_together(
     Raises:
         UsageError: there is no bundle, no compiler, the device cannot be named so, or two bundles
             would overwrite each other there.
-        IntegrityError: a bundle is damaged, or the harness refuses a file.
+        IntegrityError: a bundle is damaged, the harness refuses a file, or what was measured is
+            not what was deployed.
+        BusyError: another run uses the device.
         DeviceError: the device failed.
     """
-    measured: list[tuple[Bundle, Controls, Path]] = []
+    payloads: list[Payload] = []
     for folder in folders:
         bundle, root = open_bundle(folder), options.control or control_folder(folder)
-        measured.append((bundle, open_controls(root, bundle.manifest), root))
-    _check_apart([bundle for bundle, _, _ in measured])
-    if options.litert_library and "litert" not in {b.manifest.backend.name for b, _, _ in measured}:
+        payloads.append(Payload(bundle, open_controls(root, bundle.manifest), root))
+    _check_apart([payload.bundle for payload in payloads])
+    backends = {payload.bundle.manifest.backend.name for payload in payloads}
+    if options.litert_library and "litert" not in backends:
         raise UsageError(
             f"{folders[0]} is no LiteRT bundle, which {options.litert_library} could run",
             "leave --litert-library out",
         )
-    with connect(options.device) as device:
+    with connect(options.device) as device, device.lock() as lock:
         properties = device.properties()
         if options.harness is not None:
             package = Package(options.harness, options.litert_library)
@@ -102,24 +106,24 @@ def measure_together(
             package = build_for_host(
                 options.work / "harness" / "host", progress, options.litert_library
             )
-        sessions = [
-            HarnessSession(device, deploy(device, package, bundle, controls, root, progress))
-            for bundle, controls, root in measured
-        ]
+        installation = deploy(device, package, payloads, progress)
+        sessions = [HarnessSession(device, one) for one in installation.deployments]
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
         before = read_state(device)
         begin, created = time.monotonic(), datetime.now(UTC)
         campaigns = run_campaigns(sessions, amount, progress)
         seconds = time.monotonic() - begin
         after = read_state(device)
+        installation.require_unchanged(device)
+        lock.require()
     return [
         compose_report(
-            bundle,
-            controls,
+            payload.bundle,
+            payload.controls,
             campaign,
             Context(
                 created=created.isoformat(timespec="seconds"),
-                tool=version("pwl-android"),
+                tool=release(),
                 device=asdict(properties),
                 harness=campaign.info.model_dump(mode="json")
                 | {"engine": session.deployment.engine},
@@ -129,9 +133,7 @@ def measure_together(
                 seconds=round(seconds, 3),
             ),
         )
-        for (bundle, controls, _), session, campaign in zip(
-            measured, sessions, campaigns, strict=True
-        )
+        for payload, session, campaign in zip(payloads, sessions, campaigns, strict=True)
     ]
 
 
@@ -147,12 +149,21 @@ def _check_apart(bundles: Sequence[Bundle]) -> None:
             )
 
 
+#: What `write_report` writes; the one that says that all are there comes last.
+REPORT_FILES = ("curve.svg", "report.html", "report.json")
+
+
+def report_name(bundle: Path, device: str) -> str:
+    """The default name of a report's folder, such as ``digits-adb-192.168.1.20-5555``."""
+    return f"{real_path(bundle).name}-{re.sub('[^A-Za-z0-9._-]+', '-', device)}"
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.json, report.html and curve.svg, each whole or not at all."""
     from pipeline.report import plots
     from pipeline.report.page import report_page
 
     curve = plots.curve(report)
-    write_text(folder / "report.json", report.to_json())
-    write_text(folder / "curve.svg", curve)
-    write_text(folder / "report.html", report_page(report, curve))
+    texts = (curve, report_page(report, curve), report.to_json())
+    for name, text in zip(REPORT_FILES, texts, strict=True):
+        write_text(folder / name, text)

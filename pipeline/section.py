@@ -3,42 +3,113 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from pipeline.errors import UsageError
 
 
-class Section(BaseModel):
-    """A table of a TOML file: immutable, and closed to keys that it does not know."""
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a string has to be written: an annotation whose errors are words, not the expression.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Attributes:
+        pattern: a regular expression for the whole of it, as JSON Schema has them.
+        words: what it means, as in "lower-case letters and digits".
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"should be {self.words}")
+        return text
+
+
+#: What errors say of a path of a profile that leads nowhere.
+PATH_RULE = (
+    "in a profile, a relative path is looked for beside the profile, then in the current folder"
+)
+
+
+def located(path: Path, info: ValidationInfo) -> Path:
+    """Where a path of a TOML file leads: from the folder of the file, or else the current one."""
+    folder: Path | None = (info.context or {}).get("folder")
+    if folder is None or path.is_absolute():
+        return path
+    beside, here = folder / path, Path.cwd() / path
+    return here if here.exists() and not beside.exists() else beside
+
+
+#: A file or folder that a profile names. It is a place on one machine: in JSON, which names and
+#: describes what was made of it, it is null, and what lies there is named by its content instead.
+InputPath = Annotated[
+    Path,
+    AfterValidator(located),
+    PlainSerializer(lambda path: None, return_type=None, when_used="json"),
+]
+
+
+class Section(BaseModel):
+    """A table of a file: immutable, closed to keys that it does not know, its numbers finite.
+
+    TOML has words for NaN and infinity, Python's JSON reader takes them, and no limit or comparison
+    means anything with them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Section)
 
 
 def load_toml(path: Path, kind: type[S]) -> S:
-    """Reads a TOML file into a `Section`.
+    """Reads a TOML file into a `Section`; relative paths in it are `located`.
 
     Raises:
         UsageError: the file is missing, is no TOML, or holds wrong keys or values; all are named.
     """
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "check the path") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "name a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        table = tomllib.loads(text_of(data, path))
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not a TOML file: {error}", "correct the line named") from None
     try:
-        return kind.model_validate(table)
+        return kind.model_validate(table, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         found = error.errors()
         # An entry that is wrong does not count; that a list lacks it then says nothing more.
@@ -53,6 +124,41 @@ def load_toml(path: Path, kind: type[S]) -> S:
             f"{path}: {count}\n  " + "\n  ".join(problems),
             "correct what is named above; the files in profiles/ are working examples",
         ) from None
+
+
+def text_of(data: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark, as some editors write it.
+
+    Raises:
+        UsageError: it is in another encoding, which is named where it shows.
+    """
+    for name, marks in _MARKS.items():
+        if data.startswith(marks):
+            raise UsageError(f"{path}: is written in {name}", _AS_UTF8)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = data[error.start : error.start + 1].hex()
+        raise UsageError(
+            f"{path}: line {line} is not UTF-8 text (byte 0x{found}): perhaps it is written in "
+            "Latin-1 or Windows-1252, or is no text at all",
+            _AS_UTF8,
+        ) from None
+    if "\0" in text:
+        raise UsageError(
+            f"{path}: holds zero bytes: it is written in UTF-16 without a mark, or is no text",
+            _AS_UTF8,
+        )
+    return text
+
+
+_AS_UTF8 = "save it as UTF-8 (in an editor: save with encoding; or: iconv -t UTF-8)"
+#: Both of UTF-32's begin or could begin as those of UTF-16 do, and stand first.
+_MARKS = {
+    "UTF-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "UTF-16": (b"\xff\xfe", b"\xfe\xff"),
+}
 
 
 def _explain(kind: type[BaseModel], problem: Any) -> str:

@@ -23,7 +23,11 @@ def train(
     `pipeline.build` with the same cache starts from what is trained here, and
     `pipeline.evaluate` reads the checkpoint.
     """
+    from contextlib import ExitStack
+
     from pipeline.ingest.source import trained_model
+    from pipeline.locks import using_folder, writing_folder
+    from pipeline.outputs import require_folder
     from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import schedule
@@ -34,14 +38,20 @@ def train(
 
     settings = load_settings(profile)
     training = training_table(settings)
-    with joined(training.device) as processes:
+    require_folder(cache, "--cache")
+    if logs:
+        require_folder(logs, "--logs")
+    with joined(training.device) as processes, ExitStack() as locks:
         if not processes.first:
             trained_model(settings, cache, Silent(), processes=processes).follow()
             return
+        if logs:
+            locks.enter_context(writing_folder(logs, "name another with --logs"))
         journal = TensorBoardJournal(logs) if logs else None
         progress = progress_for_terminal()
         if said := said_of(processes):
             progress.say(said)
+        locks.enter_context(using_folder(cache, "name another with --cache", progress))
         model = trained_model(settings, cache, progress, journal, processes)
         scheduled = schedule(settings, model, journal=journal)
         model.done()

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
+from pipeline.files import sha256_of
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.package import Package
 from pipeline.harness.toolchain import build_for_host
@@ -136,8 +137,7 @@ def deployment_in(root: Path, package: Package, backend: str) -> Deployment:
     return Deployment(
         command=(*package.command(home), *flags),
         plan=PurePosixPath(root / "plan"),
+        plan_sha256=sha256_of(root / "plan"),
         engine=package.description.engines[backend],
         caching=("--weight-cache", str(root / "caches"), "--runtime", package.runtime_id(backend)),
-        pushed=0,
-        pushed_bytes=0,
     )

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline.assembly import assemble
-from pipeline.bundle.verify import Bundle, open_bundle
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.device.local import LocalDevice
+from pipeline.harness.package import Package
+from pipeline.harness.plan import plan_text
+from pipeline.harness.session import HarnessSession
 from pipeline.progress import Silent
 from pipeline.settings import Settings
 from tests.bundle.test_bundle import digest, flip_bit
-from tests.fixtures import TINY_PROFILE, settings_from
+from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
 
 
 class Titles(Silent):
@@ -84,3 +90,41 @@ def test_another_distillation_keeps_the_teacher(
     teachers = {a.id: a.sha256 for a in built_bundle.manifest.artefacts if a.role == "teacher"}
     again = open_bundle(tmp_path / "out").manifest.artefacts
     assert teachers == {a.id: a.sha256 for a in again if a.role == "teacher"}
+
+
+@pytest.mark.usefixtures("built_bundle")  # fills the cache
+def test_more_golden_than_evaluation_images_make_a_bundle_that_a_device_takes(
+    tiny_cache: Path, harness_package: Package, tmp_path: Path
+) -> None:
+    text = TINY_PROFILE.replace("golden_images = 3", "golden_images = 50")
+    made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, Silent())
+    golden = open_bundle(made.bundle.root).manifest.golden
+    assert (golden.images, golden.inputs.bytes) == (50, 50 * 8 * 8 * 4)
+    (tmp_path / "bundle").symlink_to(made.bundle.root)
+    (tmp_path / "plan").write_text(plan_text(made.bundle.manifest, None))
+    session = HarnessSession(
+        LocalDevice(tmp_path), deployment_in(tmp_path, harness_package, "executorch")
+    )
+    assert len([sample for sample in session.parity() if sample.name == "stage-0"]) == 50
+
+
+def test_a_bundle_and_its_controls_change_together_or_not_at_all(
+    bundle_copy: Path, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(bundle_copy), digest(control_folder(bundle_copy))
+    text = TINY_PROFILE.replace('name = "tiny"', 'name = "other"')
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        assemble(settings_from(text, tmp_path), bundle_copy, tiny_cache, Silent())
+    assert (digest(bundle_copy), digest(control_folder(bundle_copy))) == before
+    monkeypatch.undo()
+    assemble(settings_from(text, tmp_path), bundle_copy, tiny_cache, Silent())
+    manifest = open_bundle(bundle_copy).manifest
+    assert manifest.name == "other"
+    assert open_controls(control_folder(bundle_copy), manifest).bundle == manifest.id
+    assert {path.name for path in bundle_copy.parent.iterdir()} >= {"copy", "copy.control"}
+    assert not list(bundle_copy.parent.glob(".pwl-*"))

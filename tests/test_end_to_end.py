@@ -76,45 +76,45 @@ def test_every_sample_is_kept(report: Report) -> None:
     for arm in ("pwl", "student", "teacher"):
         for state in ("cold", "warm", "cold-cached"):
             assert len(report.metrics[f"ttfi_ms.{arm}.{state}"].samples) == 3
-    assert len(report.runs["ttfi"]) == len(report.runs["progress"]) == 3
-    assert sum(len(samples) for samples in report.runs["ttfi"]) == 3 * 9
+    assert len(report.runs.ttfi) == len(report.runs.progress) == 3
+    assert sum(len(samples) for samples in report.runs.ttfi) == 3 * 9
 
 
 def test_cold_starts_found_nothing_in_memory_and_read_everything(report: Report) -> None:
-    for samples in report.runs["ttfi"]:
+    for samples in report.runs.ttfi:
         for sample in samples:
-            if sample["state"] != "warm":
-                assert sample["resident_pages"] == 0
-                assert sample["bytes_read"] > 0
+            if sample.state != "warm":
+                assert sample.resident_pages == 0
+                assert sample.bytes_read > 0
             else:
-                assert sample["resident_pages"] == sample["pages"] > 0
+                assert sample.resident_pages == sample.pages > 0
 
 
 def test_only_cached_starts_have_weight_caches_and_their_size_is_reported(report: Report) -> None:
-    for samples in report.runs["ttfi"]:
+    for samples in report.runs.ttfi:
         for sample in samples:
-            assert (sample["cache_bytes"] > 0) == (sample["state"] == "cold-cached")
+            assert (sample.cache_bytes > 0) == (sample.state == "cold-cached")
     for arm in ("pwl", "student", "teacher", "all"):
         assert report.metrics[f"cache_bytes.{arm}.cold-cached"].median > 0
 
 
 def test_the_phases_of_a_start_add_up_to_it(report: Report) -> None:
     phases = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
-    for samples in report.runs["ttfi"]:
+    for samples in report.runs.ttfi:
         for sample in samples:
-            total = sum(sample[f"{phase}_ns"] for phase in phases)
-            assert 0 < total <= sample["ttfi_ns"] <= sample["process_ns"]
+            total = sum(getattr(sample, f"{phase}_ns") for phase in phases)
+            assert 0 < total <= sample.ttfi_ns <= sample.process_ns
 
 
 def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> None:
-    runs = [*(sample for samples in report.runs["progress"] for sample in samples)]
-    for sample in [*runs, *report.runs["paced"]]:
-        assert [load["stage"] for load in sample["loads"]] == [0, 1, 2, 3]
-        stages = sample["inferences"]["stage"]
+    runs = [*(sample for samples in report.runs.progress for sample in samples)]
+    for sample in [*runs, *report.runs.paced]:
+        assert [load.stage for load in sample.loads] == [0, 1, 2, 3]
+        stages = list(sample.inferences.stage)
         assert stages == sorted(stages)
         assert stages[-1] == 3
-    for sample in report.runs["paced"]:
-        assert set(sample["inferences"]["stage"]) == {0, 1, 2, 3}
+    for sample in report.runs.paced:
+        assert set(sample.inferences.stage) == {0, 1, 2, 3}
 
 
 def test_the_context_names_device_harness_and_state(report: Report) -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from pipeline import files
 from pipeline.errors import DeviceError, ExitCode, IntegrityError, PipelineError, UsageError
-from pipeline.files import replacing, replacing_folder, write_text
+from pipeline.files import replacing, replacing_folder, replacing_folders, write_text
 
 
 class FailureError(Exception):
@@ -52,6 +55,149 @@ def test_a_folder_stays_as_it_was_when_its_writing_fails(tmp_path: Path) -> None
         raise FailureError
     assert names(path) == {"old"}
     assert names(tmp_path) == {"folder"}
+
+
+@pytest.fixture(params=["in one step", "in two"])
+def changing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without a system that lets two folders change places."""
+    if request.param == "in two":
+        monkeypatch.setattr(files, "_renameat2", None)
+    elif files._renameat2 is None:
+        pytest.skip("this system has no renameat2")
+
+
+def fill(folders: Iterable[Path], content: str) -> None:
+    for folder in folders:
+        (folder / content).write_text(content)
+
+
+@pytest.mark.usefixtures("changing")
+def test_folders_are_replaced_together_and_nothing_else_is_left(tmp_path: Path) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for content in ("old", "new"):
+        with replacing_folders(paths) as folders:
+            fill(folders, content)
+    assert [names(path) for path in paths] == [{"new"}, {"new"}]
+    assert names(tmp_path) == {"one", "two"}
+
+
+@pytest.mark.usefixtures("changing")
+@pytest.mark.parametrize("there", [True, False])
+def test_where_the_last_of_several_folders_cannot_be_replaced_none_is(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    if there:
+        with replacing_folders(paths) as folders:
+            fill(folders, "old")
+    put = files._put
+
+    def refuse_two(folder: Path, target: Path) -> Callable[[], None]:
+        if target.name == "two":
+            raise KeyboardInterrupt  # at the worst moment
+        return put(folder, target)
+
+    monkeypatch.setattr(files, "_put", refuse_two)
+    with pytest.raises(KeyboardInterrupt), replacing_folders(paths) as folders:
+        fill(folders, "new")
+    assert names(tmp_path) == ({"one", "two"} if there else set())
+    assert all(names(path) == {"old"} for path in paths if there)
+
+
+def test_there_is_no_moment_without_the_folder(tmp_path: Path) -> None:
+    if files._renameat2 is None:
+        pytest.skip("this system has no renameat2")
+    path = tmp_path / "folder"
+    with replacing_folder(path) as folder:
+        fill([folder], "content")
+    done = threading.Event()
+    missed: list[Path] = []
+
+    def look() -> None:
+        while not done.is_set():
+            if not (path / "content").exists():
+                missed.append(path)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for _ in range(50):
+        with replacing_folder(path) as folder:
+            fill([folder], "content")
+    done.set()
+    watcher.join()
+    assert not missed
+
+
+def test_a_folder_that_appears_at_the_last_moment_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder"
+    real, late = Path.rename, [path]
+
+    def rename(self: Path, target: Path) -> Path:
+        if late and target == late[0]:
+            late.pop().mkdir()
+            fill([path], "somebody else's")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with replacing_folder(path) as folder:
+        fill([folder], "new")
+    assert not late
+    assert names(path) == {"new"}
+
+
+@pytest.mark.usefixtures("changing")
+def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1.txt").write_text("old")
+    for name, target in (("latest", "v1"), ("latest.txt", "v1.txt"), ("later", "v2")):
+        (tmp_path / name).symlink_to(target)
+    for name in ("latest", "later"):
+        with replacing_folder(tmp_path / name) as folder:
+            fill([folder], "new")
+    write_text(tmp_path / "latest.txt", "new")
+    assert all((tmp_path / name).is_symlink() for name in ("latest", "later", "latest.txt"))
+    assert names(tmp_path / "v1") == names(tmp_path / "v2") == {"new"}
+    assert (tmp_path / "v1.txt").read_text() == "new"
+
+
+def test_a_name_as_long_as_names_may_be_can_be_written(tmp_path: Path) -> None:
+    name = "x" * 255
+    write_text(tmp_path / name, "content")
+    with replacing_folder(tmp_path / name[:-1]) as folder:
+        fill([folder], "content")
+    assert names(tmp_path) == {name, name[:-1]}
+
+
+def left_behind(parent: Path, *inside: str) -> Path:
+    """What a program that was killed an hour ago leaves."""
+    place = parent / ".pwl-killed"
+    for name in inside:
+        (place / name).mkdir(parents=True)
+    os.utime(place, (1, 1))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("inside", "swept"), [(["new"], True), (["new", "aside"], False), (["notes"], False)]
+)
+def test_what_a_killed_program_left_is_removed_unless_it_is_the_only_copy(
+    inside: list[str], swept: bool, tmp_path: Path
+) -> None:
+    place = left_behind(tmp_path, *inside)
+    with replacing_folder(tmp_path / "folder"):
+        pass
+    assert place.exists() is not swept
+
+
+def test_what_another_program_is_writing_is_left_alone(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "one") as one:
+        os.utime(one.parent, (1, 1))
+        with replacing_folder(tmp_path / "two"):
+            pass
+        fill([one], "content")
+    assert names(tmp_path / "one") == {"content"}
 
 
 @pytest.mark.parametrize("making", [replacing, replacing_folder])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,10 @@ import torch
 
 from pipeline.errors import ExitCode, UsageError
 from pipeline.model.family import build_model
+from pipeline.report.gates import GateFile
+from pipeline.section import Section, load_toml
 from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
+from pipeline.training.data.source import data_fingerprint, load_dataset
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
@@ -57,9 +62,11 @@ def refusal(text: str, folder: Path) -> str:
             "model: give a family (resnet, vgg or vit)",
         ),
         ('family = "resnet"\n', "", "model: give a family (resnet, vgg or vit)"),
-        ('family = "resnet"', 'source = "kears:a:b"', "model.source: string should match"),
+        ('family = "resnet"', 'source = "kears:a:b"', "model.source: should be keras:MODULE"),
         ('family = "resnet"', 'source = "keras:a:b"', "model.teacher: unknown key"),
-        ('name = "tiny"', 'name = "../tiny"', "name:"),
+        ('name = "tiny"', 'name = "../tiny"', "name: should be lower-case letters, digits, '.'"),
+        ('name = "tiny"', 'name = "My App"', "64 at most (got 'My App')"),
+        ('name = "tiny"', 'name = "tiny\\n"', "name: should be lower-case letters"),
     ],
 )
 def test_a_wrong_setting_is_named(right: str, wrong: str, said: str, tmp_path: Path) -> None:
@@ -101,11 +108,36 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
             load_settings(path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff\xfe\x00", "is written in UTF-16"),
+        (TINY_PROFILE.encode("utf-16"), "is written in UTF-16"),
+        (TINY_PROFILE.encode("utf-16-le"), "UTF-16 without a mark"),
+        (TINY_PROFILE.encode("utf-32"), "is written in UTF-32"),
+        ("name = 'tiny'\n# für".encode("latin-1"), "line 2 is not UTF-8 text (byte 0xfc)"),
+    ],
+)
+def test_another_encoding_than_utf_8_is_told_in_words(
+    data: bytes, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / "profile.toml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not a TOML file"):
+    path.write_bytes(data)
+    with pytest.raises(UsageError) as caught:
         load_settings(path)
+    assert f"{path}: {said}" in caught.value.what.replace("holds zero bytes: it is written in ", "")
+    assert "save it as UTF-8" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", [Settings, GateFile])
+def test_a_byte_order_mark_does_no_harm(kind: type[Section], tmp_path: Path) -> None:
+    gates = '[[gate]]\nname = "fast"\nmetric = "time"\nat_most = 1.0\n'
+    path = tmp_path / "file.toml"
+    text = TINY_PROFILE if kind is Settings else gates
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    marked = load_toml(path, kind)
+    path.write_text(text)
+    assert marked == load_toml(path, kind)
 
 
 def test_a_keras_model_comes_trained_and_is_for_litert(tmp_path: Path) -> None:
@@ -297,3 +329,87 @@ def test_a_reference_checkpoint_comes_trained_and_is_for_any_backend(tmp_path: P
     settings = settings_from(both, tmp_path)
     assert settings.training is None
     assert settings.model.place == "out/checkpoint-7"
+
+
+def test_no_error_of_a_profile_shows_a_regular_expression(tmp_path: Path) -> None:
+    schema = json.dumps(Settings.model_json_schema())
+    patterns = set(re.findall(r'"pattern": "([^"]+)"', schema))
+    assert len(patterns) == 2
+    said = refusal(TINY_PROFILE.replace('"tiny"', '"?"').replace("[model]", MODEL), tmp_path)
+    assert "name: should be" in said
+    assert "model.source: should be" in said
+    assert not any(json.loads(f'"{pattern}"') in said for pattern in patterns)
+
+
+MODEL = '[model]\nsource = "kears:x"\n[unknown]'
+
+
+@pytest.fixture
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The folder of a profile, and the current folder, which is another one."""
+    for name in ("profiles", "current"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    return tmp_path / "profiles", tmp_path / "current"
+
+
+IMAGES = 'source = "images"\npath = "pictures"'
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [(("profiles", "current"), 0), (("profiles",), 0), (("current",), 1), ((), 0)],
+)
+def test_a_relative_path_is_beside_the_profile_or_else_in_the_current_folder(
+    there: tuple[str, ...], found: int, apart: tuple[Path, Path]
+) -> None:
+    for folder in apart:
+        if folder.name in there:
+            (folder / "pictures").mkdir()
+            (folder / "times.json").touch()
+            (folder / "own.py").touch()
+    text = TINY_PROFILE.replace(DIGITS_TABLE, IMAGES)
+    text = text.replace("[schedule]\n", '[schedule]\nload_times = "times.json"\n')
+    settings = settings_from(text, apart[0])
+    assert settings.data.path == apart[found] / "pictures"
+    assert settings.schedule.load_times == apart[found] / "times.json"
+    own = with_source(DIGITS_TABLE, "python:own.py:model")
+    where = f"{apart[found]}/" if there else ""  # a module's file is missed when it is imported
+    assert settings_from(own, apart[0]).model.source == f"python:{where}own.py:model"
+
+
+def with_source(data: str, source: str) -> str:
+    """The tiny profile with other data and a source as its model."""
+    before, rest = TINY_PROFILE.replace(DIGITS_TABLE, data).split("[model]\n")
+    training = rest[rest.index("[training]") :]
+    return f'{before}[model]\nsource = "{source}"\n\n{training}'
+
+
+def test_other_paths_stay_as_they_are(apart: tuple[Path, Path]) -> None:
+    for source in ("python:package.module:model", "python:/elsewhere/own.py:model"):
+        assert settings_from(with_source(DIGITS_TABLE, source), apart[0]).model.source == source
+
+
+@pytest.mark.parametrize("source", ["idx", "images", "parquet"])
+def test_data_that_is_not_there_is_named_by_its_whole_path_and_the_rule(
+    source: str, apart: tuple[Path, Path]
+) -> None:
+    text = TINY_PROFILE.replace(DIGITS_TABLE, f'source = "{source}"\npath = "pictures"')
+    settings = settings_from(text, apart[0])
+    for ask in (data_fingerprint, lambda data: load_dataset(data, 0)):
+        with pytest.raises(UsageError) as caught:
+            ask(settings.data)
+        assert f"data.path: {apart[0]}/pictures: no such folder" in caught.value.what
+        assert "beside the profile, then in the current folder" in caught.value.remedy
+
+
+def test_what_names_a_build_holds_no_folder_of_the_machine(tmp_path: Path) -> None:
+    dumps = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = with_source(f'source = "images"\npath = "{folder}"', f"python:{folder}/own.py:m")
+        text = text.replace("[schedule]\n", f'[schedule]\nload_times = "{folder}/times.json"\n')
+        dumps.append(settings_from(text, folder).model_dump(mode="json"))
+    assert dumps[0] == dumps[1]
+    assert str(tmp_path) not in json.dumps(dumps)

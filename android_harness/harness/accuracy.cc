@@ -1,10 +1,13 @@
-// accuracy: what every stage says about the evaluation images.
+// accuracy: what every stage says about the evaluation images. All of it is printed, also where the
+// task fails in the end because some logits are no numbers.
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "harness/answer.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/stages.h"
@@ -19,6 +22,7 @@ Status RunAccuracy(const Options& options, const Plan& plan) {
   const Result<std::unique_ptr<Engine>> engine =
       MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
+  std::string faults;  // stages that gave no label, and how often
   const auto predict = [&](size_t stage, ProgressiveModel& model) -> Status {
     std::vector<int64_t> predictions;
     std::vector<float> logits;
@@ -26,12 +30,18 @@ Status RunAccuracy(const Options& options, const Plan& plan) {
       const Result<size_t> served = model.Infer(inputs->row(i), &logits);
       if (!served.ok()) return served.status();
       if (*served != stage) return {Code::kRuntime, "an inference ran on another stage"};
-      predictions.push_back(std::max_element(logits.begin(), logits.end()) - logits.begin());
+      predictions.push_back(Label(logits));
     }
     JsonLine("predictions").Add("stage", stage).Add("predictions", predictions).Print();
+    if (const auto lost = std::count(predictions.begin(), predictions.end(), kNoLabel); lost > 0) {
+      faults += "; stage-" + std::to_string(stage) + ": logits of " + std::to_string(lost) +
+                " of " + std::to_string(predictions.size()) + " images hold NaN or infinity";
+    }
     return {};
   };
-  return VisitStages(plan, engine->get(), predict);
+  if (Status status = VisitStages(plan, engine->get(), predict); !status.ok()) return status;
+  if (!faults.empty()) return {Code::kNotFinite, faults.substr(2)};
+  return {};
 }
 
 }  // namespace pwl::harness

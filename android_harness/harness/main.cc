@@ -15,6 +15,7 @@
 #include "pwl/clock.h"
 #include "pwl/loading.h"
 #include "pwl/plan.h"
+#include "pwl/sha256.h"
 
 namespace pwl::harness {
 namespace {
@@ -54,6 +55,13 @@ Status Run(const Options& options, int64_t main_ns) {
   return {Code::kUsage, "no task is called " + options.task};
 }
 
+// What proves to the host that this was its own plan: taken when everything has been measured, so
+// that a plan which was replaced meanwhile is seen, and no measurement is longer for it.
+std::string PlanDigest(const Options& options) {
+  const Result<std::string> digest = Sha256OfFile(options.plan);
+  return digest.ok() ? *digest : "";
+}
+
 }  // namespace
 }  // namespace pwl::harness
 
@@ -74,6 +82,7 @@ int main(int argc, char** argv) {
   JsonLine("end")
       .Add("ok", status.ok() ? 1 : 0)
       .Add("nonce", options.ok() ? options->nonce : "")
+      .Add("plan", options.ok() ? pwl::harness::PlanDigest(*options) : "")
       .Print();
   return status.ok() ? 0 : 1;
 }

@@ -1,9 +1,12 @@
-// parity: the logits of the golden inputs. The host compares them; nothing is judged here.
+// parity: the logits of the golden inputs, all printed for the host to compare. The task fails
+// where some are no numbers: nothing compares with those.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "harness/answer.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/stages.h"
@@ -20,6 +23,7 @@ Status RunParity(const Options& options, const Plan& plan) {
       MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   std::vector<float> logits;
+  std::map<std::string, size_t> lost;  // by program: golden inputs whose logits are no numbers
   const auto print = [&](const std::string& name, size_t stage, size_t input) {
     JsonLine("logits")
         .Add("name", name)
@@ -27,12 +31,14 @@ Status RunParity(const Options& options, const Plan& plan) {
         .Add("input", input)
         .Add("logits", logits)
         .Print();
+    if (!AllFinite(logits)) ++lost[name];
   };
   const auto compute = [&](size_t stage, ProgressiveModel& model) -> Status {
     for (size_t i = 0; i < inputs->count(); ++i) {
       const Result<size_t> served = model.Infer(inputs->row(i), &logits);
       if (!served.ok()) return served.status();
-      print("stage-" + std::to_string(stage), *served, i);
+      if (*served != stage) return {Code::kRuntime, "an inference ran on another stage"};
+      print("stage-" + std::to_string(stage), stage, i);
     }
     return {};
   };
@@ -48,7 +54,13 @@ Status RunParity(const Options& options, const Plan& plan) {
       print(control.artefact.id, control.stage, i);
     }
   }
-  return {};
+  if (lost.empty()) return {};
+  std::string faults;
+  for (const auto& [name, count] : lost) {
+    faults += "; " + name + ": logits of " + std::to_string(count) + " of " +
+              std::to_string(inputs->count()) + " golden inputs hold NaN or infinity";
+  }
+  return {Code::kNotFinite, faults.substr(2)};
 }
 
 }  // namespace pwl::harness

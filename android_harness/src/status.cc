@@ -25,6 +25,8 @@ const char* CodeName(Code code) {
       return "io";
     case Code::kNotCold:
       return "not-cold";
+    case Code::kNotFinite:
+      return "not-finite";
   }
   return "unknown";
 }

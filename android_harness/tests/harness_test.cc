@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include "harness/answer.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/options.h"
@@ -70,6 +71,25 @@ TEST(JsonLine, HasNoWordForNan) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(Printed(JsonLine("x").Add("a", std::vector<float>{nan, infinity})),
             "{\"event\":\"x\",\"a\":[null,null]}\n");
+}
+
+TEST(Answer, IsTheLabelOfTheLargestLogitAndTheFirstOfEquals) {
+  EXPECT_EQ(Label({-3.0f, 2.0f, 1.0f}), 1);
+  EXPECT_EQ(Label({1.0f, 2.0f, 2.0f}), 1);
+  EXPECT_EQ(Label({std::numeric_limits<float>::lowest()}), 0);
+}
+
+TEST(Answer, IsNoLabelWhereAnyLogitIsNoNumber) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {nan, -nan, infinity, -infinity}) {
+    EXPECT_EQ(Label({bad, 1.0f, 2.0f}), kNoLabel);
+    EXPECT_EQ(Label({2.0f, bad, 1.0f}), kNoLabel);
+    EXPECT_EQ(Label({1.0f, 2.0f, bad}), kNoLabel);
+    EXPECT_FALSE(AllFinite({1.0f, bad}));
+  }
+  EXPECT_EQ(Label({}), kNoLabel);
+  EXPECT_TRUE(AllFinite({0.0f, std::numeric_limits<float>::denorm_min()}));
 }
 
 Plan PlanWithImages(const TemporaryFolder& folder) {

@@ -31,6 +31,7 @@ from pipeline.bundle.swaps import swaps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.choice import Choice
+    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
     from pipeline.training.data.images import Dataset
@@ -54,11 +55,11 @@ def compose_bundle(
     name: str,
     family: str,
     lowered: LoweredModel,
+    golden: GoldenSet,
     measured: Measured,
     choice: Choice,
     dataset: Dataset,
     backend: BackendInfo,
-    tolerance: float,
     suffix: str,
     provenance: Provenance,
 ) -> tuple[Manifest, dict[str, Content]]:
@@ -68,11 +69,11 @@ def compose_bundle(
         name: of the bundle.
         family: of the model.
         lowered: all programs.
+        golden: what they were compared with.
         measured: accuracy and predictions; its evaluation set is the head of the test set.
         choice: how the stages were chosen.
         dataset: where images, labels and normalisation come from.
         backend: what reads the programs.
-        tolerance: parity that is asked of devices, relative.
         suffix: file name suffix of the programs.
         provenance: what all of it was made from.
     """
@@ -120,8 +121,7 @@ def compose_bundle(
     ]
     count = measured.predictions.shape[1]
     images, labels = dataset.test.images[:count], dataset.test.labels[:count]
-    golden = len(lowered.stages[0].logits)
-    inputs = dataset.normalisation.apply(images[:golden]).permute(0, 2, 3, 1).contiguous().numpy()
+    inputs = golden.inputs.permute(0, 2, 3, 1).contiguous().numpy()
     first = lowered.units[lowered.stages[0].units[0]]
     manifest = Manifest.seal(
         name=name,
@@ -142,13 +142,13 @@ def compose_bundle(
         stages=tuple(stages),
         schedule=choice,
         golden=Golden(
-            images=golden,
+            images=len(golden),
             inputs=add("golden/inputs.f32", inputs.astype("<f4").tobytes()),
             outputs=tuple(
-                add(f"golden/stage-{index}.f32", stage.logits.numpy().astype("<f4").tobytes())
-                for index, stage in enumerate(lowered.stages)
+                add(f"golden/stage-{index}.f32", logits.numpy().astype("<f4").tobytes())
+                for index, logits in enumerate(golden.logits.values())
             ),
-            tolerance=tolerance,
+            tolerance=golden.tolerance,
         ),
         evaluation=Evaluation(
             count=count,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.bundle.manifest import Deviation, FileEntry, Name, Sha256
+from pipeline.files import real_path
 from pipeline.section import Section
 
 
@@ -42,5 +43,10 @@ class Controls(Section):
 
 
 def control_folder(bundle: Path) -> Path:
-    """Where the control arms of a bundle lie by default: ``dist/x`` has ``dist/x.control``."""
+    """Where the control arms of a bundle lie by default: ``dist/x`` has ``dist/x.control``.
+
+    A link to a bundle, or the folder seen from within (``.``), leads to those of the folder itself.
+    """
+    if bundle.is_symlink() or bundle.name in ("", ".."):
+        bundle = real_path(bundle)
     return bundle.with_name(f"{bundle.name}.control")

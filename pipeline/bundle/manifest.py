@@ -14,16 +14,24 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.bundle.choice import Choice
-from pipeline.section import Section
+from pipeline.bundle.consistency import contradictions
+from pipeline.model.route import RouteName
+from pipeline.section import Section, Spelling
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[1] = 1
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Sha256 = Annotated[str, Spelling(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
+Name = Annotated[
+    str, Spelling(r"^[a-z0-9][a-z0-9._-]*$", "lower-case letters, digits, '.', '_' and '-'")
+]
 #: Relative, without a step upwards and without characters that a shell or a plan would split at.
 RelativePath = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
+    str,
+    Spelling(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
+        "a path below the folder, of letters, digits, '.', '_' and '-'",
+    ),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -49,8 +57,8 @@ class Deviation(Section):
     `max_rel` is `max_abs` over the largest absolute reference value.
     """
 
-    max_abs: Annotated[float, Field(ge=0)]
-    max_rel: Annotated[float, Field(ge=0)]
+    max_abs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    max_rel: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     inputs: Annotated[int, Field(ge=1)]
 
 
@@ -105,7 +113,7 @@ class Stage(Section):
     """
 
     index: Annotated[int, Field(ge=0)]
-    route: Annotated[str, Field(pattern=r"^[ST]+$")]
+    route: RouteName
     units: tuple[Name, ...]
     loads: tuple[Name, ...]
     unloads: tuple[Name, ...]
@@ -117,8 +125,8 @@ class Stage(Section):
 class Normalisation(Section):
     """``(pixel / 255 - mean) / std`` per channel, computed in float32 in this order."""
 
-    mean: tuple[float, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
+    mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
+    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
 
 class Input(Edge):
@@ -140,7 +148,7 @@ class Golden(Section):
     images: Annotated[int, Field(ge=1)]
     inputs: FileEntry
     outputs: tuple[FileEntry, ...]
-    tolerance: Annotated[float, Field(gt=0)]
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Evaluation(Section):
@@ -182,7 +190,14 @@ class ModelInfo(Section):
 
 
 class Provenance(Section):
-    """What the bundle was made from. Nothing here changes between two equal builds."""
+    """What the bundle was made from. Nothing here changes between two equal builds.
+
+    Attributes:
+        profile: with its defaults; a path of the machine that built it is null, or a mere name.
+        data: names the images by their content.
+        versions: of the packages that took part.
+        machine: abilities of the processor, on which float results depend.
+    """
 
     profile: dict[str, Any]
     data: str
@@ -240,45 +255,6 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if problems := list(self._contradictions()):
+        if problems := list(contradictions(self)):
             raise ValueError("; ".join(problems))
         return self
-
-    def _contradictions(self) -> Iterator[str]:
-        paths = [entry.path for entry in self.files()]
-        names = [artefact.id for artefact in self.artefacts]
-        for kind, values in (("path", paths), ("artefact id", names)):
-            yield from (
-                f"{kind} {v!r} occurs twice" for v in {v for v in values if values.count(v) > 1}
-            )
-        stages = len(self.stages)
-        if not stages:
-            yield "no stages"
-        if len(self.golden.outputs) != stages or len(self.evaluation.correct) != stages:
-            yield f"{stages} stages, but golden outputs or evaluation counts for another number"
-        chosen = [step.route for step in self.schedule.steps if step.shipped]
-        if chosen != [stage.route for stage in self.stages[1:]]:
-            yield f"the schedule chose {' '.join(chosen)}, but other stages are there"
-        known = {artefact.id: artefact for artefact in self.artefacts}
-        logits = (1, len(self.model.labels))
-        before: set[str] = set()
-        for position, stage in enumerate(self.stages):
-            title = f"stage {position}"
-            if stage.index != position:
-                yield f"{title} calls itself {stage.index}"
-            if len(stage.route) != self.model.blocks:
-                yield f"{title}: route {stage.route} has not {self.model.blocks} blocks"
-            if unknown := [name for name in stage.units if name not in known]:
-                yield f"{title} uses {', '.join(unknown)}, which no artefact is called"
-                return
-            flow = self.input.shape
-            for name in stage.units:
-                if known[name].input.shape != flow:
-                    yield f"{title}: {name} reads {known[name].input.shape} but is given {flow}"
-                flow = known[name].output.shape
-            if flow != logits:
-                yield f"{title} ends with {flow}, not with {logits}"
-            units = set(stage.units)
-            if set(stage.loads) != units - before or set(stage.unloads) != before - units:
-                yield f"{title}: loads and unloads do not lead from the stage before to this one"
-            before = units

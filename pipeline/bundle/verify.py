@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from pipeline.bundle.consistency import control_contradictions
+from pipeline.bundle.contents import content_problems
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest
 from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, sums_text
@@ -41,7 +43,10 @@ def open_bundle(root: Path) -> Bundle:
         problems.append(
             f"{MANIFEST}: its content has the id {manifest.content_id()[:12]}, not its own"
         )
-    _refuse(root, problems + _check(root, MANIFEST, manifest.files()), "build the bundle again")
+    problems += _check(root, MANIFEST, manifest.files())
+    if not problems:  # damage says more than what it leads to
+        problems += content_problems(root, manifest)
+    _refuse(root, problems, "build the bundle again")
     return Bundle(root, manifest)
 
 
@@ -59,7 +64,8 @@ def open_controls(root: Path, bundle: Manifest) -> Controls:
             f"not of {bundle.id[:12]}",
             "build again, so that both come from the same model",
         )
-    _refuse(root, _check(root, CONTROL, controls.files()), "build again")
+    problems = [f"{CONTROL}: {line}" for line in control_contradictions(controls, bundle)]
+    _refuse(root, problems + _check(root, CONTROL, controls.files()), "build again")
     return controls
 
 
@@ -88,13 +94,14 @@ def _read(root: Path, head: str, kind: type[S]) -> S:
         return kind.model_validate(data)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, problem['loc'])) or head}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or head}: "
+            + problem["msg"].removeprefix("Value error, ").replace("; ", "\n  ")
             for problem in error.errors()[:12]
         ]
         raise IntegrityError(
             f"{path} is not valid:\n  " + "\n  ".join(lines), "build again"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}", "build again") from None
 
 
@@ -113,9 +120,9 @@ def _check(root: Path, head: str, entries: Iterable[FileEntry]) -> list[str]:
         except OSError as error:
             problems.append(f"{path}: cannot be read: {error.strerror}")
             continue
-        if digest == entry.sha256:
+        if digest == entry.sha256 and size == entry.bytes:
             continue
-        if digest in by_digest:
+        if digest != entry.sha256 and digest in by_digest:
             problems.append(f"{path}: holds the content of {by_digest[digest]}")
         elif size != entry.bytes:
             problems.append(f"{path}: {size} bytes, should be {entry.bytes}")

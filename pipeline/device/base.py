@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
+from pipeline.device.closing import Closing
 from pipeline.errors import DeviceError, UsageError
 
 #: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
@@ -82,6 +84,18 @@ def checked_argv(argv: Sequence[str]) -> tuple[str, ...]:
     if any("\0" in word for word in argv):
         raise UsageError(f"an argument of {argv[0]} holds a NUL character", "remove it")
     return tuple(argv)
+
+
+class DeviceLock(Closing):
+    """The right of one run to use a device's `Device.workdir`; given back by `close`."""
+
+    @abstractmethod
+    def require(self) -> None:
+        """Makes sure that it was held up to now.
+
+        Raises:
+            DeviceError: it was lost, so that another run may have used the folder.
+        """
 
 
 class Device(Protocol):
@@ -160,6 +174,17 @@ class Device(Protocol):
         Raises:
             TransferError: no such file, or it could not be read or written whole.
             DeviceGoneError, DeviceTimeoutError: as for `run`.
+        """
+        ...
+
+    def lock(self) -> DeviceLock:
+        """Keeps all other runs off `workdir`, from any host, until the lock is closed.
+
+        It ends with this process, too, however that ends. It may be held while the device is used.
+
+        Raises:
+            BusyError: another run has it; the message says who and since when.
+            DeviceError: the device knows no locks, or the folder cannot be written to.
         """
         ...
 

@@ -34,7 +34,7 @@ def device_sha256(
         DeviceTimeoutError, DeviceGoneError: as for `Device.run`.
     """
     digests: dict[PurePosixPath, str] = {}
-    for batch in _batches(paths):
+    for batch in batches(paths):
         words = [str(path) for path in batch]
         done = device.run(["sh", "-c", HASH_EACH, "sh", *words], deadline_s=deadline_s)
         lines = done.stdout.decode("ascii", "replace").splitlines()
@@ -50,7 +50,8 @@ def device_sha256(
     return digests
 
 
-def _batches(paths: Iterable[PurePosixPath]) -> Iterator[list[PurePosixPath]]:
+def batches(paths: Iterable[PurePosixPath]) -> Iterator[list[PurePosixPath]]:
+    """Divides paths among commands that are not too long for ADB."""
     batch: list[PurePosixPath] = []
     used = 0
     for path in paths:

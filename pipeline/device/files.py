@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.device.base import Progress, TransferError
+from pipeline.device.remedies import remedy_for
 
 PIECE = 1 << 20
 
@@ -82,7 +83,7 @@ def store(
             raise TransferError(
                 f"{target} was not written: it arrived as {written} bytes, {arrived}, "
                 f"and was {size} bytes, {sha256}",
-                "see that nothing writes to the source meanwhile; then check the storage",
+                "see that nothing writes to either meanwhile; if nothing does, the storage fails",
             )
         with _transfer_errors(target, "written"):
             partial.chmod(mode)
@@ -98,7 +99,7 @@ def _transfer_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or str(error)
         raise TransferError(
-            f"{path} cannot be {what}: {error.strerror}",
-            "check the path, its permissions and the free space",
+            f"{path} cannot be {what}: {reason}", remedy_for(reason, path)
         ) from error

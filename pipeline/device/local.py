@@ -6,13 +6,22 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
-from pipeline.device.base import Completed, DeviceProperties, Progress, checked_argv
+from pipeline.device.base import (
+    Completed,
+    DeviceLock,
+    DeviceProperties,
+    Progress,
+    checked_argv,
+)
 from pipeline.device.closing import Closing
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
 from pipeline.device.process import run_process
-from pipeline.errors import DeviceError
+from pipeline.device.remedies import remedy_for
+from pipeline.errors import DeviceError, UsageError
+from pipeline.locks import writing_folder
 
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 
@@ -37,9 +46,10 @@ class LocalDevice(Closing):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            reason = error.strerror or str(error)
             raise DeviceError(
-                f"{self._folder} cannot be made: {error.strerror}",
-                "name a folder that can be written to, as local:FOLDER",
+                f"{self._folder} cannot be made: {reason}",
+                remedy_for(reason, self._folder, self._spec),
             ) from error
         return PurePosixPath(self._folder)
 
@@ -88,8 +98,41 @@ class LocalDevice(Closing):
     ) -> None:
         _copy(Path(source), target, 0o644, progress)
 
+    def lock(self) -> LocalLock:
+        return LocalLock(self._spec, Path(self.workdir))
+
     def close(self) -> None:
         pass
+
+
+class LocalLock(DeviceLock):
+    """The lock on a folder of this machine; see `pipeline.device.base.Device.lock`."""
+
+    def __init__(self, spec: str, folder: Path) -> None:
+        self._spec = spec
+        self._stack = ExitStack()
+        try:
+            self._file = self._stack.enter_context(
+                writing_folder(folder, "measure in another folder, with --device local:FOLDER")
+            )
+            self._identity = self._file.stat().st_ino
+        except UsageError as error:
+            raise DeviceError(error.what, error.remedy) from error
+
+    def require(self) -> None:
+        try:
+            held = self._file.stat().st_ino == self._identity
+        except OSError:
+            held = False
+        if not held:
+            raise DeviceError(
+                f"{self._file} was removed while it was locked, so that another run may have "
+                "worked in its folder",
+                "run again, and let nothing remove files there meanwhile",
+            )
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 def _copy(source: Path, target: Path, mode: int, progress: Progress | None) -> None:

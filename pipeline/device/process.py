@@ -46,7 +46,7 @@ def run_process(
             if isinstance(error, TimeoutError):
                 raise DeviceTimeoutError(
                     f"{argv[0]} did not end on this machine within {deadline_s:g} s; it was killed",
-                    "give it more time, or find out what it waits for",
+                    "find out what it waits for, or end what else keeps the machine busy",
                 ) from None
             raise
     status = process.returncode

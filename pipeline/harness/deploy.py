@@ -1,10 +1,10 @@
-"""Brings a harness package and a bundle onto a device: only what changed, and nothing stale."""
+"""Brings a harness package and bundles onto a device: only what changed, and nothing stale."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,87 +13,113 @@ from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.device.base import Device
 from pipeline.device.digest import device_sha256
-from pipeline.errors import DeviceError, IntegrityError
+from pipeline.device.files import file_size
+from pipeline.device.tree import make_folders, not_executable, read_tree, remove
+from pipeline.errors import DeviceError, IntegrityError, UsageError
+from pipeline.files import sha256_of
 from pipeline.harness.package import Package, PackageFile
 from pipeline.harness.plan import BUNDLE_FOLDER, CONTROL_FOLDER, plan_text
 from pipeline.progress import Progress
 from pipeline.units import size
 
-_DEADLINE_S = 60.0
+Wanted = dict[PurePosixPath, PackageFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is deployed of one bundle.
+
+    Attributes:
+        bundle: the bundle.
+        controls: its control arms.
+        control_root: where these lie.
+    """
+
+    bundle: Bundle
+    controls: Controls
+    control_root: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is on the device.
+    """A bundle on a device, ready to be measured.
 
     Attributes:
         command: how the harness is started.
         plan: path of the plan.
+        plan_sha256: of the plan; the harness says which one it has read.
         engine: name and version of the inference library.
         caching: flags that make it keep packed weights.
-        pushed: files that had to be pushed.
-        pushed_bytes: their size.
     """
 
     command: tuple[str, ...]
     plan: PurePosixPath
+    plan_sha256: str
     engine: str
     caching: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """All that one run has on a device.
+
+    Attributes:
+        deployments: of the bundles, in the order in which they were given.
+        digests: sha256 of every file by its path there.
+        pushed: files that had to be pushed.
+        pushed_bytes: their size.
+    """
+
+    deployments: tuple[Deployment, ...]
+    digests: Mapping[PurePosixPath, str]
     pushed: int
     pushed_bytes: int
 
+    def require_unchanged(self, device: Device) -> None:
+        """Makes sure that what has been measured is what was deployed.
+
+        Raises:
+            IntegrityError: files are others now than those that were deployed; they are named.
+            DeviceError: the device is gone.
+        """
+        now = device_sha256(device, self.digests)
+        changed = [str(path) for path, sha256 in self.digests.items() if now.get(path) != sha256]
+        if changed:
+            raise IntegrityError(
+                f"{len(changed)} files changed on {device.spec} while they were measured, so that "
+                f"the measurement is of something else: {', '.join(changed[:5])}",
+                f"run again, and let nothing else write below {device.workdir} meanwhile",
+            )
+
 
 def deploy(
-    device: Device,
-    package: Package,
-    bundle: Bundle,
-    controls: Controls,
-    control_root: Path,
-    progress: Progress,
-) -> Deployment:
-    """Makes two folders on the device equal to the package and to the bundle with its controls.
+    device: Device, package: Package, payloads: Sequence[Payload], progress: Progress
+) -> Installation:
+    """Makes the folders of a run on the device equal to the package and to the bundles' content.
 
     The sha256 of every file is checked on the device, whether it was pushed now or before, which is
-    why the plan then asks the harness for no more than a look at sizes.
+    why the plan then asks the harness for no more than a look at sizes. Stale is what none of the
+    bundles has; it is removed first, so that its space can be used.
 
     Raises:
-        DeviceError: the device is gone, full, or of another ABI than the package.
+        UsageError: two bundles would overwrite each other.
+        DeviceError: the device is gone, full, of another ABI than the package, or does not run
+            programs where they are.
         IntegrityError: a file changed on this machine's disk while it was being pushed.
     """
-    abi = device.properties().abi
-    if abi != package.description.abi:
-        raise DeviceError(
-            f"{device.spec} runs {abi} programs, the harness in {package.root} is built for "
-            f"{package.description.abi}",
-            "build the harness for that ABI and name its folder with --harness",
-        )
-    manifest = bundle.manifest
-    backend = manifest.backend.name
-    name = device_folder(manifest)
-    harness = device.workdir / "harness"
-    home = device.workdir / "bundles" / name
-    wanted = {harness / path: file for path, file in package.files_for(backend).items()}
-    for entry in manifest.files():
-        target = home / BUNDLE_FOLDER / entry.path
-        wanted[target] = PackageFile(bundle.root / entry.path, entry.sha256, executable=False)
-    for arm in controls.arms:
-        wanted[home / CONTROL_FOLDER / arm.path] = PackageFile(
-            control_root / arm.path, arm.sha256, executable=False
-        )
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".plan") as plan:
-        text = plan_text(manifest, controls, verify="size")
-        plan.write(text)
-        plan.flush()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        wanted[home / "plan"] = PackageFile(Path(plan.name), digest, executable=False)
+    _require_abi(device, package)
+    placed = [_Placed.of(device, package, payload) for payload in payloads]
+    with tempfile.TemporaryDirectory(prefix="pwl-") as scratch:
+        wanted = _all_wanted(package, device.workdir / "harness", placed, Path(scratch))
+        caches = {one.caches: one.cache_files for one in placed}
+        tops = [device.workdir / "harness", *dict.fromkeys(one.home for one in placed), *caches]
+        kept = {*wanted, *(file for files in caches.values() for file in files)}
+        _remove_stale(device, tops, kept)
+        make_folders(device, [*caches])
         pushed, pushed_bytes = _push(device, wanted, progress)
-    for folder in (harness, home):
-        _remove_stale(device, folder, wanted)
-    return Deployment(
-        command=(*package.command(harness), *_library_flags(package, backend, harness)),
-        plan=home / "plan",
-        engine=package.description.engines[backend],
-        caching=_caches(device, package.runtime_id(backend), name, manifest, controls),
+    return Installation(
+        deployments=tuple(one.deployment(package) for one in placed),
+        digests={path: file.sha256 for path, file in wanted.items()},
         pushed=pushed,
         pushed_bytes=pushed_bytes,
     )
@@ -104,34 +130,121 @@ def device_folder(manifest: Manifest) -> str:
     return f"{manifest.name}-{manifest.backend.name}"
 
 
-def _library_flags(package: Package, backend: str, harness: PurePosixPath) -> tuple[str, ...]:
-    library = package.description.litert if backend == "litert" else None
-    return ("--library", str(harness / library)) if library else ()
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A bundle and where it goes on the device."""
+
+    payload: Payload
+    harness: PurePosixPath
+    home: PurePosixPath
+    caches: PurePosixPath
+    runtime: str
+
+    @classmethod
+    def of(cls, device: Device, package: Package, payload: Payload) -> _Placed:
+        manifest = payload.bundle.manifest
+        name, root = device_folder(manifest), device.workdir
+        runtime = package.runtime_id(manifest.backend.name)
+        return cls(
+            payload, root / "harness", root / "bundles" / name, root / "caches" / name, runtime
+        )
+
+    @property
+    def plan(self) -> str:
+        return plan_text(self.payload.bundle.manifest, self.payload.controls, verify="size")
+
+    @property
+    def cache_files(self) -> list[PurePosixPath]:
+        """Named as android_harness/include/pwl/weight_cache.h does it."""
+        programs = [*self.payload.bundle.manifest.artefacts, *self.payload.controls.arms]
+        return [self.caches / f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
+
+    def wanted(self, plan: Path) -> Wanted:
+        """Its files by their path on the device; `plan` is a new file to write the plan to."""
+        payload = self.payload
+        plan.write_text(self.plan, encoding="utf-8")
+        files = {self.home / "plan": PackageFile(plan, _digest(self.plan), executable=False)}
+        for entry in payload.bundle.manifest.files():
+            source = payload.bundle.root / entry.path
+            target = self.home / BUNDLE_FOLDER / entry.path
+            files[target] = PackageFile(source, entry.sha256, executable=False)
+        for arm in payload.controls.arms:
+            source, target = payload.control_root / arm.path, self.home / CONTROL_FOLDER / arm.path
+            files[target] = PackageFile(source, arm.sha256, executable=False)
+        return files
+
+    def deployment(self, package: Package) -> Deployment:
+        backend = self.payload.bundle.manifest.backend.name
+        library = package.description.litert if backend == "litert" else None
+        flags = ("--library", str(self.harness / library)) if library else ()
+        return Deployment(
+            command=(*package.command(self.harness), *flags),
+            plan=self.home / "plan",
+            plan_sha256=_digest(self.plan),
+            engine=package.description.engines[backend],
+            caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
+        )
 
 
-def _caches(
-    device: Device, runtime: str, name: str, manifest: Manifest, controls: Controls
-) -> tuple[str, ...]:
-    """Makes the folder of weight caches, without those of other programs and other runtimes.
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    Their names are those that android_harness/include/pwl/weight_cache.h gives them.
+
+def _require_abi(device: Device, package: Package) -> None:
+    abi = device.properties().abi
+    if abi != package.description.abi:
+        raise DeviceError(
+            f"{device.spec} runs {abi} programs, the harness in {package.root} is built for "
+            f"{package.description.abi}",
+            "build the harness for that ABI and name its folder with --harness",
+        )
+
+
+def _all_wanted(
+    package: Package, harness: PurePosixPath, placed: Sequence[_Placed], scratch: Path
+) -> Wanted:
+    wanted: Wanted = {}
+    for number, one in enumerate(placed):
+        backend = one.payload.bundle.manifest.backend.name
+        wanted |= {harness / path: file for path, file in package.files_for(backend).items()}
+        for path, file in one.wanted(scratch / f"plan-{number}").items():
+            if wanted.setdefault(path, file).sha256 != file.sha256:
+                raise UsageError(
+                    f"{wanted[path].source} and {file.source} would overwrite each other on the "
+                    f"device, as {path}",
+                    "give one of the profiles another name and build it again, or measure one "
+                    "after the other",
+                )
+    return wanted
+
+
+def _remove_stale(
+    device: Device, tops: Sequence[PurePosixPath], kept: Iterable[PurePosixPath]
+) -> None:
+    """Removes what an earlier deployment left, and whatever is not of the kind that it should be.
+
+    That is also a folder or a link where a file or a folder is going to be: through a link, files
+    would be written and removed in a place that is none of ours.
     """
-    folder = device.workdir / "caches" / name
-    device.run(["mkdir", "-p", str(folder)], deadline_s=_DEADLINE_S)
-    programs = [*manifest.artefacts, *controls.arms]
-    own = [folder / f"{program.sha256}-{runtime}.xnnpack" for program in programs]
-    _remove_stale(device, folder, own)
-    return ("--weight-cache", str(folder), "--runtime", runtime)
+    files = set(kept)
+    folders = {parent for path in files for parent in path.parents} | set(tops)
+    there = read_tree(device, tops)
+    stale = (there.files - files) | there.others | (there.folders - folders)
+    remove(device, {path for path in stale if not stale.intersection(path.parents)})
 
 
-def _push(
-    device: Device, wanted: Mapping[PurePosixPath, PackageFile], progress: Progress
-) -> tuple[int, int]:
-    there = device_sha256(device, list(wanted))
-    missing = {path: file for path, file in wanted.items() if there.get(path) != file.sha256}
-    total = sum(file.source.stat().st_size for file in missing.values())
+def _push(device: Device, wanted: Wanted, progress: Progress) -> tuple[int, int]:
+    """Pushes what is not there yet, or not as it should be; says how many files and bytes."""
+    programs = [path for path, file in wanted.items() if file.executable]
+    there, idle = device_sha256(device, wanted), not_executable(device, programs)
+    missing = {
+        path: file
+        for path, file in wanted.items()
+        if there.get(path) != file.sha256 or path in idle
+    }
     if not missing:
         return 0, 0
+    total = sum(file_size(file.source) for file in missing.values())
     with progress.task("push", total=total) as task:
         for path, file in missing.items():
             before = 0
@@ -143,19 +256,32 @@ def _push(
 
             task.advance(0, f"{path.name}, {size(total)} in all")
             device.push(file.source, path, executable=file.executable, progress=report)
-    arrived = device_sha256(device, list(missing))
-    for path, file in missing.items():
-        if arrived.get(path) != file.sha256:
-            raise IntegrityError(
-                f"{file.source} is not what the manifest says", "build the bundle again"
-            )
+    _require_arrived(device, missing)
+    if idle and (refused := not_executable(device, programs)):
+        raise DeviceError(
+            f"{min(refused)} cannot be executed on {device.spec}, whatever its mode is",
+            f"its storage is mounted noexec (`mount` there says so): remount that of "
+            f"{device.workdir} with exec" + _other_folder(device),
+        )
     return len(missing), total
 
 
-def _remove_stale(device: Device, folder: PurePosixPath, wanted: Iterable[PurePosixPath]) -> None:
-    """Removes what an earlier deployment left in a folder and this one does not have."""
-    listing = device.run(["find", str(folder), "-type", "f"], deadline_s=_DEADLINE_S)
-    found = {PurePosixPath(line) for line in listing.stdout.decode(errors="replace").splitlines()}
-    stale = sorted(str(path) for path in found.difference(wanted))
-    for start in range(0, len(stale), 100):
-        device.run(["rm", "-f", *stale[start : start + 100]], deadline_s=_DEADLINE_S)
+def _require_arrived(device: Device, pushed: Wanted) -> None:
+    arrived = device_sha256(device, pushed)
+    for path, file in pushed.items():
+        if arrived.get(path) == file.sha256:
+            continue
+        if sha256_of(file.source) != file.sha256:
+            raise IntegrityError(
+                f"{file.source} changed since it was checked",
+                "build the bundle (of a harness: the harness) again, and measure when that is done",
+            )
+        raise DeviceError(
+            f"{path} changed on {device.spec} right after it had arrived",
+            f"let nothing else write below {device.workdir}; if nothing does, its storage fails",
+        )
+
+
+def _other_folder(device: Device) -> str:
+    local = device.spec.startswith("local")
+    return ", or measure in a folder elsewhere, with --device local:FOLDER" if local else ""

@@ -22,6 +22,8 @@ from pipeline.section import Section
 
 DESCRIPTION = "harness.json"
 
+AGAIN = "build the package again, or leave --harness out, which builds one for this machine"
+
 
 class PackagedFile(Section):
     """A file of a package, by its path below the package."""
@@ -93,14 +95,12 @@ class Package:
                 f"{path}: {error.strerror}", "name a folder that the harness was built into"
             ) from None
         except (ValueError, ValidationError) as error:
-            raise IntegrityError(
-                f"{path} is not valid: {error}", "build the harness again"
-            ) from None
+            raise IntegrityError(f"{path} is not valid: {error}", AGAIN) from None
         for file in self.description.files:
             found = root / file.path
             if not found.is_file() or sha256_of(found) != file.sha256:
                 state = "is damaged" if found.is_file() else "is missing"
-                raise IntegrityError(f"{found} {state}", "build the harness again")
+                raise IntegrityError(f"{found} {state}", AGAIN)
         self.files = {
             file.path: PackageFile(root / file.path, file.sha256, file.executable)
             for file in self.description.files
@@ -128,7 +128,7 @@ class Package:
                 f"the harness in {self.root} has no engine for {backend}",
                 "name a libLiteRt.so with --litert-library"
                 if backend == "litert"
-                else "build the harness again",
+                else "build the harness with that engine",
             )
         spare = self.description.litert if backend != "litert" else None
         return {path: file for path, file in self.files.items() if path != spare}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from pipeline.section import Section
 
 #: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
 State = Literal["cold", "cold-cached", "warm"]
+
+#: What stands for the label of an image whose logits hold NaN or infinity.
+NO_LABEL = -1
+
+#: What a program makes of one input; None stands for NaN or infinity.
+LogitRow = Annotated[tuple[float | None, ...], Field(min_length=1)]
+Positive = Annotated[int, Field(gt=0)]
 
 
 class Info(Section):
@@ -43,15 +53,15 @@ class TtfiSample(Section):
     parse_ns: int
     prepare_ns: int
     run0_ns: int
-    ttfi_ns: int
-    process_ns: int
+    ttfi_ns: Positive
+    process_ns: Positive
     rss_kb: int
     steady_rss_kb: int
     peak_rss_kb: int
     bytes_read: int
     cache_bytes: int
-    steady_ns: tuple[int, ...]
-    logits: tuple[float | None, ...]
+    steady_ns: tuple[Positive, ...]
+    logits: LogitRow
 
 
 class StageLoad(Section):
@@ -74,9 +84,15 @@ class StageLoad(Section):
 class Inferences(Section):
     """Every inference of a process: when it began, how long it took, on which stage it ran."""
 
-    begin_ns: tuple[int, ...]
-    duration_ns: tuple[int, ...]
+    begin_ns: Annotated[tuple[int, ...], Field(min_length=1)]
+    duration_ns: tuple[Positive, ...]
     stage: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if not len(self.begin_ns) == len(self.duration_ns) == len(self.stage):
+            raise ValueError("begin_ns, duration_ns and stage differ in length")
+        return self
 
 
 class ProgressSample(Section):
@@ -107,28 +123,53 @@ class ProgressSample(Section):
     peak_rss_kb: int
     bytes_read: int
     cache_bytes: int
-    loads: tuple[StageLoad, ...]
+    loads: Annotated[tuple[StageLoad, ...], Field(min_length=1)]
     inferences: Inferences
+
+    @model_validator(mode="after")
+    def _served_to_the_end(self) -> Self:
+        stages = [load.stage for load in self.loads]
+        if stages != list(range(len(stages))):
+            raise ValueError(f"stages {stages} were loaded, which is not one after the other")
+        if self.inferences.stage[-1] != stages[-1]:
+            raise ValueError(f"no inference ran on stage {stages[-1]}, which was loaded last")
+        return self
 
 
 class LatencySample(Section):
     """Steady latencies of a stage (``stage-0``...) or a control, measured in turns with others."""
 
     name: str
-    steady_ns: tuple[int, ...]
+    steady_ns: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class Predictions(Section):
-    """The label that a stage gives to every evaluation image."""
+    """The label that a stage gives to every evaluation image; `NO_LABEL` where it gives none."""
 
     stage: int
-    predictions: tuple[int, ...]
+    predictions: Annotated[tuple[Annotated[int, Field(ge=NO_LABEL)], ...], Field(min_length=1)]
 
 
 class Logits(Section):
-    """What a stage or a control makes of one golden input; None stands for NaN or infinity."""
+    """What a stage or a control makes of one golden input."""
 
     name: str
     stage: int
     input: int
-    logits: tuple[float | None, ...]
+    logits: LogitRow
+
+
+class Runs(Section):
+    """Every sample of a campaign: lists of rounds, in the order in which they were run."""
+
+    ttfi: tuple[tuple[TtfiSample, ...], ...]
+    progress: tuple[tuple[ProgressSample, ...], ...]
+    paced: tuple[ProgressSample, ...]
+    latency: tuple[tuple[LatencySample, ...], ...]
+    predictions: tuple[Predictions, ...]
+    logits: tuple[Logits, ...]
+
+
+def is_finite(row: Sequence[float | None]) -> bool:
+    """Whether every logit is a number."""
+    return None not in row

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.device.base import Completed, Device
+from pipeline.device.base import Completed, Device, DeviceTimeoutError
 from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.samples import (
@@ -27,15 +27,47 @@ from pipeline.section import Section
 S = TypeVar("S", bound=Section)
 Line = dict[str, Any]
 
-_DEPLOY_AGAIN = "run the command again, which deploys what is damaged anew"
+_NOT_FINITE = "not-finite"
+#: Every file was whole when it was deployed, just before.
+_CHANGED = (
+    "something else writes there, or the storage fails: see to it, and run the command again, "
+    "which deploys what is damaged anew"
+)
+_THIS_RELEASE = (
+    "build the harness package with this release; without --harness that is done for this machine"
+)
 #: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
 #: to do about them.
 _INTEGRITY = {
-    "damaged": _DEPLOY_AGAIN,
-    "missing": _DEPLOY_AGAIN,
-    "invalid-plan": _DEPLOY_AGAIN,
+    "damaged": _CHANGED,
+    "missing": _CHANGED,
+    "invalid-plan": _THIS_RELEASE,
+    _NOT_FINITE: "do not ship the bundle; measure it elsewhere to see which side is at fault",
     "incompatible": "build the bundle for this runtime, or measure with a runtime that it is for",
 }
+_FAILED = {
+    "usage": _THIS_RELEASE,
+    "io": "see to what the device's system refuses there; its log (`adb logcat`, `dmesg`) may say "
+    "more",
+    "runtime": "it is the inference library's own: try the bundle on another device or with "
+    "another version of the library",
+}
+#: What to do about a harness that did not end by itself with 0, by its exit status.
+_ENDINGS = {
+    126: "the device does not execute files there: see that its storage is not mounted noexec",
+    127: "the harness, its loader or a library is missing: use a package that was built for this "
+    "device's system (--harness)",
+    128 + signal.SIGKILL: "mostly the device has no memory left: end what else runs there, or "
+    "measure a smaller model",
+    128 + signal.SIGILL: "the harness was built for a processor with other instructions: build it "
+    "on or for this one",
+    128 + signal.SIGHUP: "the connection, or somebody on the device, ended it: run again",
+    128 + signal.SIGTERM: "somebody or something on the device ended it: see to that, run again",
+}
+_CRASHED = (
+    "the harness or the inference library crashed: try the bundle on another device, and report "
+    "it with what the device's log says of it (`adb logcat`, `dmesg`)"
+)
 
 
 class NotColdError(DeviceError):
@@ -87,41 +119,76 @@ class HarnessSession:
         return [self._typed(line, LatencySample) for line in self._lines(lines, "latency")]
 
     def accuracy(self) -> list[Predictions]:
-        """What every stage says about the evaluation images."""
-        lines = self._lines(self.run("accuracy"), "predictions")
+        """What every stage says about the evaluation images, `NO_LABEL` included."""
+        lines = self._lines(self.run("accuracy", tolerated=_NOT_FINITE), "predictions")
         return [self._typed(line, Predictions) for line in lines]
 
     def parity(self) -> list[Logits]:
-        """What every stage and control makes of the golden inputs."""
-        return [self._typed(line, Logits) for line in self._lines(self.run("parity"), "logits")]
+        """What every stage and control makes of the golden inputs, NaN and infinity included."""
+        lines = self._lines(self.run("parity", tolerated=_NOT_FINITE), "logits")
+        return [self._typed(line, Logits) for line in lines]
 
-    def run(self, task: str, *flags: str) -> list[Line]:
+    def run(self, task: str, *flags: str, tolerated: str | None = None) -> list[Line]:
         """Runs a task and returns its lines, the closing one left out.
+
+        Args:
+            task: of the harness.
+            flags: of the task.
+            tolerated: code of an error that comes after all lines were printed and is theirs to
+                tell; any other one is raised.
 
         Raises:
             NotColdError: a cold start was asked for and cannot be had.
-            IntegrityError: the harness refuses a file.
+            IntegrityError: the harness refuses a file, or has read another plan than was deployed.
             DeviceError: the harness failed or died, or its output is not whole.
         """
         nonce = secrets.token_hex(8)
         argv = [*self.deployment.command, "--task", task, "--nonce", nonce]
         argv += ["--plan", str(self.deployment.plan), *flags]
-        done = self._device.run(argv, deadline_s=self._deadline_s)
+        done = self._run(task, argv)
         lines = self._parse(task, done)
-        for line in lines:
-            if line["event"] == "error":
+        errors = [line for line in lines if line["event"] == "error"]
+        for line in errors:
+            if line.get("code") != tolerated:
                 self._refused(task, str(line.get("code")), str(line.get("message")))
-        if done.returncode != 0:
+        if done.returncode != 0 and not errors:
             raise DeviceError(
-                f"harness task {task} on {self._device.spec} {_ending(done)}",
+                f"harness task {task} on {self._device.spec} {_ending(done)}; "
                 f"its last words: {_tail(done) or 'none'}",
+                _ENDINGS.get(done.returncode, _CRASHED),
             )
-        if not lines or lines[-1] != {"event": "end", "ok": 1, "nonce": nonce}:
+        plan = lines[-1].pop("plan", None) if lines else None
+        if not lines or lines[-1] != {"event": "end", "ok": 0 if errors else 1, "nonce": nonce}:
             raise DeviceError(
                 f"the output of harness task {task} on {self._device.spec} is cut short",
                 "run it again; if it stays so, the device kills the process or drops output",
             )
-        return lines[:-1]
+        self._require_plan(task, plan)
+        return [line for line in lines[:-1] if line not in errors]
+
+    def _run(self, task: str, argv: Sequence[str]) -> Completed:
+        try:
+            return self._device.run(argv, deadline_s=self._deadline_s)
+        except DeviceTimeoutError as error:
+            remedy = "end what else runs on the device; a harness that hangs: see its log"
+            if task == "accuracy":
+                remedy += "; for a slow model, build with fewer [bundle] evaluation_images"
+            raise DeviceTimeoutError(f"harness task {task}: {error.what}", remedy) from None
+
+    def _require_plan(self, task: str, digest: object) -> None:
+        """Makes sure that the harness measured what the report is going to be about."""
+        if digest is None:
+            raise DeviceError(
+                f"the harness on {self._device.spec} is of another version: it does not say which "
+                "plan it has read",
+                _THIS_RELEASE,
+            )
+        if digest != self.deployment.plan_sha256:
+            raise IntegrityError(
+                f"harness task {task} on {self._device.spec} measured something else than was "
+                f"deployed: {self.deployment.plan} was replaced meanwhile",
+                "let nothing else write there, and run the command again",
+            )
 
     def _state(self, state: State) -> list[str]:
         caching = self.deployment.caching if state == "cold-cached" else ()
@@ -140,7 +207,8 @@ class HarnessSession:
                 raise DeviceError(
                     f"harness task {task} on {self._device.spec} printed what is no result: "
                     f"{text[:80]!r}",
-                    "deploy the harness again; another program may have its name",
+                    "a wrapper, a preloaded library or the device's shell prints into its output: "
+                    "see what `adb shell true` prints there, and remove that",
                 )
             lines.append(line)
         return lines
@@ -148,10 +216,13 @@ class HarnessSession:
     def _refused(self, task: str, code: str, message: str) -> None:
         what = f"harness task {task} on {self._device.spec}: {code}: {message}"
         if code == "not-cold":
-            raise NotColdError(what, "measure warm starts only (--states warm)")
+            raise NotColdError(
+                what,
+                "measure warm starts only (--states warm), or in a folder that is on a disk",
+            )
         if code in _INTEGRITY:
             raise IntegrityError(what, _INTEGRITY[code])
-        raise DeviceError(what, "see the message; the device or the harness's build is at fault")
+        raise DeviceError(what, _FAILED.get(code, _THIS_RELEASE))
 
     def _lines(self, lines: Sequence[Line], event: str) -> list[Line]:
         found = [
@@ -160,7 +231,9 @@ class HarnessSession:
             if line["event"] == event
         ]
         if not found:
-            raise DeviceError(f"the harness on {self._device.spec} printed no {event!r} line")
+            raise DeviceError(
+                f"the harness on {self._device.spec} printed no {event!r} line", _THIS_RELEASE
+            )
         return found
 
     def _one(self, lines: Sequence[Line], event: str, kind: type[S]) -> S:
@@ -171,8 +244,9 @@ class HarnessSession:
             return kind.model_validate(line)
         except ValidationError as error:
             raise DeviceError(
-                f"the harness on {self._device.spec} is of another version: {error}",
-                "build the harness package with this release",
+                f"the harness on {self._device.spec} is of another version, or printed what cannot "
+                f"be: {error}",
+                _THIS_RELEASE,
             ) from None
 
 

@@ -6,26 +6,33 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.errors import DeviceError, UsageError
+from pipeline.errors import DeviceError, IntegrityError, UsageError
 from pipeline.files import replacing_folder, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.harness.package import DESCRIPTION, Package, PackageDescription, PackagedFile
+from pipeline.locks import using_folder
 from pipeline.progress import Progress
 
 _ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 _SOURCES = Path(__file__).parents[2] / "android_harness"
+_PACKAGE, _RECORD = "package", "built.json"
 _STEP = re.compile(r"^\[(\d+)/(\d+)\]")
 
 
 def build_for_host(folder: Path, progress: Progress, litert_library: Path | None = None) -> Package:
     """The harness for this machine, built in `folder` unless nothing changed since the last time.
+
+    Another run that builds in the same folder is waited for.
 
     Args:
         folder: where it is built and packed.
@@ -36,8 +43,6 @@ def build_for_host(folder: Path, progress: Progress, litert_library: Path | None
         UsageError: the C++ sources, a compiler, CMake or Ninja are missing.
         DeviceError: the build failed; the compiler's words are in the message.
     """
-    package = folder / "package"
-    record = folder / "built.json"
     key = fingerprint(
         [(str(path.relative_to(_SOURCES)), sha256_of(path)) for path in _source_files()],
         version("executorch"),
@@ -45,15 +50,24 @@ def build_for_host(folder: Path, progress: Progress, litert_library: Path | None
         platform.machine(),
         _compiler(),
     )
+    if not _is_built(folder, key):
+        with using_folder(folder, "build in another folder, with --work", progress):
+            if not _is_built(folder, key):  # not even by a run that was waited for
+                program = _compile(folder / "cmake", progress)
+                _collect(program, folder / _PACKAGE)
+                write_text(folder / _RECORD, json.dumps({"key": key}))
+    return Package(folder / _PACKAGE, litert_library)
+
+
+def _is_built(folder: Path, key: str) -> bool:
+    """Whether a whole package of that key is there."""
     try:
-        if json.loads(record.read_text(encoding="utf-8")) == {"key": key}:
-            return Package(package, litert_library)
-    except (OSError, ValueError, UsageError):
-        pass  # never built, or incomplete
-    program = _compile(folder / "cmake", progress)
-    _collect(program, package)
-    write_text(record, json.dumps({"key": key}))
-    return Package(package, litert_library)
+        if json.loads((folder / _RECORD).read_text(encoding="utf-8")) != {"key": key}:
+            return False
+        Package(folder / _PACKAGE)
+    except (OSError, ValueError, UsageError, IntegrityError):
+        return False
+    return True
 
 
 def configure_command(build: Path, *options: str) -> list[str]:
@@ -80,8 +94,12 @@ def _installed(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def tool(name: str) -> str:
+def tool(name: str, remedy: str = "pip install 'cmake>=3.28' ninja") -> str:
     """The path of a build tool, preferring the one installed beside this Python.
+
+    Args:
+        name: of the tool.
+        remedy: how it is installed.
 
     Raises:
         UsageError: it is not installed.
@@ -89,8 +107,30 @@ def tool(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise UsageError(f"{name} is not installed", "pip install 'cmake>=3.28' ninja")
+        raise UsageError(f"{name} is not installed", remedy)
     return found
+
+
+@contextmanager
+def _startable(command: Sequence[str]) -> Iterator[None]:
+    """Names a program that is not there, or cannot be started, and how to come by it.
+
+    A script whose interpreter is gone, as in an environment that was moved, is told like a missing
+    program by the system.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(
+            f"{command[0]} cannot be started: {error.strerror}",
+            _TOOLS.get(Path(command[0]).name, "install it, or correct PATH"),
+        ) from None
+
+
+_TOOLS = {
+    "cmake": "pip install --force-reinstall 'cmake>=3.28' ninja, with the Python that runs this",
+    "ldd": "apt-get install libc-bin, or correct PATH",
+}
 
 
 def _source_files() -> list[Path]:
@@ -104,14 +144,16 @@ def _source_files() -> list[Path]:
 
 
 def _compiler() -> str:
-    compiler = os.environ.get("CXX", "c++")
+    """The first line of what the compiler says about itself; CMake takes CXX with flags, too."""
+    compiler = os.environ.get("CXX") or "c++"
     try:
-        text = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        words = [*shlex.split(compiler), "--version"]
+        done = subprocess.run(words, capture_output=True, errors="replace", check=True)
+    except (OSError, ValueError, subprocess.CalledProcessError):
         raise UsageError(
             f"there is no C++ compiler ({compiler})", "apt-get install g++, or set CXX"
         ) from None
-    return text.stdout.splitlines()[0]
+    return done.stdout.partition("\n")[0]
 
 
 def _compile(build: Path, progress: Progress) -> Path:
@@ -119,8 +161,9 @@ def _compile(build: Path, progress: Progress) -> Path:
     command = [tool("cmake"), "--build", str(build), "--target", "pwl_harness"]
     with (
         progress.task("build harness", total=1) as task,
+        _startable(command),
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,
     ):
         said: list[str] = []
@@ -132,13 +175,18 @@ def _compile(build: Path, progress: Progress) -> Path:
                 task.advance(share - done)
                 done = share
     if process.returncode:
-        raise DeviceError("the harness does not build:\n" + "".join(said[-40:]))
+        raise DeviceError(
+            "the harness does not build:\n" + "".join(said[-40:]),
+            "see the compiler's words; a compiler of C++17 is needed (CXX), and a whole checkout. "
+            f"{build} can be removed",
+        )
     return build / "pwl_harness"
 
 
 def _run(command: list[str], build: Path) -> None:
     build.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    with _startable(command):
+        result = subprocess.run(command, capture_output=True, errors="replace", check=False)
     if result.returncode:
         raise DeviceError(
             f"CMake cannot configure the harness:\n{result.stdout[-2000:]}{result.stderr[-4000:]}",
@@ -182,18 +230,31 @@ def _collect(program: Path, package: Path) -> None:
 
 def _needed_by(binary: Path) -> tuple[dict[str, Path], Path]:
     """The shared libraries of a program or library by name, and the dynamic loader it asks for."""
-    listing = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True)
+    command = [tool("ldd", "apt-get install libc-bin"), str(binary)]
+    with _startable(command):
+        listing = subprocess.run(command, capture_output=True, errors="replace", check=False)
+    if listing.returncode:
+        raise DeviceError(
+            f"ldd cannot read {binary}: {(listing.stdout + listing.stderr).strip()}",
+            f"remove {binary}, which is then built again",
+        )
     libraries: dict[str, Path] = {}
     loader: Path | None = None
     for line in listing.stdout.splitlines():
         name, _, rest = line.strip().partition(" => ")
         path = Path((rest or name).split(" (")[0])
         if "not found" in line:
-            raise DeviceError(f"{binary} needs {name}, which is not found")
+            raise DeviceError(
+                f"{binary} needs {name}, which is not found",
+                "install the package that it is in, or name its folder in LD_LIBRARY_PATH",
+            )
         if rest:
             libraries[name] = path
         elif path.is_absolute():
             loader = path
     if loader is None:
-        raise DeviceError(f"{binary} names no dynamic loader")
+        raise DeviceError(
+            f"{binary} names no dynamic loader",
+            "build it as a dynamically linked program: leave static flags out of CXXFLAGS, LDFLAGS",
+        )
     return libraries, loader

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.section import PATH_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class FunctionSource:
             module = importlib.util.module_from_spec(spec)
             # Where pickle finds the classes that the file defines.
             sys.modules.setdefault(path.stem, module)
-            spec.loader.exec_module(module)
+            # Not by the loader, which runs the bytecode of an earlier text where the new one has
+            # its length and was written in the same second.
+            exec(compile(path.read_bytes(), path, "exec"), vars(module))
         else:
             self._file()
             module = importlib.import_module(self.module)
@@ -79,7 +82,9 @@ class FunctionSource:
         if self.module.endswith(".py"):
             path = Path(self.module)
             if not path.is_file():
-                raise UsageError(f"{path}: no such file", "correct model.source")
+                raise UsageError(
+                    f"{path.absolute()}: no such file", f"correct model.source; {PATH_RULE}"
+                )
             return path
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))  # as `python -m` does

@@ -5,13 +5,14 @@ See `pipeline.ingest.python` for what it may give.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,13 +27,15 @@ from pipeline.ingest.probe import (
     theirs,
 )
 from pipeline.ingest.python import OwnModel
+from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.content import Content, changed, content_of
 from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
 
-#: Where a function happens to lie in memory, which some modules show.
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+#: A function that took longer, in seconds, is not called again to see whether it repeats itself.
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,17 @@ class Ingested:
         model: shares its parameters with what the function returned.
         image_shape: channels, height, width of one image.
         classes: number of logits.
-        content: names the modules and weights as they came.
+        content: what the modules are made of as they came, and what they answer.
+        repeated: whether the function was called a second time, and gave the same.
+        unstable: places that hold something else at every call; they are no part of the content.
     """
 
     model: PwlModel
     image_shape: tuple[int, int, int]
     classes: int
-    content: str
+    content: Content
+    unstable: tuple[str, ...] = ()
+    repeated: bool = True
 
 
 def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
@@ -57,18 +64,52 @@ def own_model(source: SourceModel, seed: int, training: TrainingSettings | None)
 
     Args:
         source: the ``[model]`` table.
-        seed: what torch's random numbers start from while the function and the checks run.
+        seed: what random numbers start from while the function and the checks run.
         training: the table, if the model is to be trained here.
 
     Raises:
-        UsageError: there is no such function, it fails, or its networks do not fit together; names
-            the block and the shapes.
+        UsageError: there is no such function, it fails, it gives another model when it is called
+            again, or its networks do not fit together; names the block and the shapes.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    begin = time.monotonic()
+    first = _call(source, seed, training)
+    if time.monotonic() - begin > _PATIENCE:
+        return replace(first, repeated=False)
+    again = _call(source, seed, training).content
+    if places := changed(first.content.numbers, again.numbers):
+        more = len(places) - 4
+        raise UsageError(
+            f"{source.source} gives another model each time it is called; what differs: "
+            f"{', '.join(places[:4])}" + (f" and {more} more" if more > 0 else ""),
+            "torch, numpy's global functions and random are seeded by the profile: seed other "
+            "generators, such as np.random.default_rng(0), and let no block count its calls",
+        )
+    unstable = changed(first.content.rest, again.rest)
+    lasting = {place: rest for place, rest in first.content.rest.items() if place not in unstable}
+    content = Content(first.content.numbers, lasting)
+    return replace(first, content=content, unstable=tuple(unstable))
+
+
+def _call(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
+    with _seeded(seed):
         with theirs(source.source, "the function"):
             given = FunctionSource.parse(source.place).load()()
         return _Intake(source.source, training).take(given)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Random numbers that start from a seed; the caller's are then where they were."""
+    theirs_before, numpys = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(theirs_before)
+            np.random.set_state(numpys)
 
 
 class _Intake:
@@ -116,7 +157,10 @@ class _Intake:
         ).eval()
         if self._training is not None:
             self._require_trainable(model, self._training, images)
-        return Ingested(model, given.image_shape, len(taught[-1][0]), _content(model))
+        with theirs(self._source, "running its blocks"):
+            answers = answers_of(model, answer_images(given.image_shape))
+        content = content_of(dict(model.named_children())).with_tensors(answers)
+        return Ingested(model, given.image_shape, len(taught[-1][0]), content)
 
     def _network(self, name: str, network: object) -> BlockNet:
         blocks = self._attribute(name, network, "blocks")
@@ -133,6 +177,13 @@ class _Intake:
     def _attribute(self, name: str, network: object, attribute: str) -> object:
         if (value := getattr(network, attribute, None)) is not None:
             return value
+        for inner in ("module", "_orig_mod", "model", "net", "network"):
+            if getattr(getattr(network, inner, None), attribute, None) is not None:
+                raise UsageError(
+                    f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}, "
+                    "but what it wraps has",
+                    f"give the network itself: {name}.{inner}",
+                )
         raise UsageError(
             f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}",
             "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier",
@@ -236,6 +287,8 @@ class _Intake:
     def _require_trainable(
         self, model: PwlModel, training: TrainingSettings, images: Tensor
     ) -> None:
+        with theirs(self._source, "copying its modules (copy.deepcopy)"):
+            model = deepcopy(model)  # what looking at it in training mode changes is thrown away
         learners = {"student": model.student}
         if training.teacher is not None:
             learners["teacher"] = model.teacher
@@ -260,27 +313,3 @@ class _Intake:
         for name, network in (("teacher", model.teacher), ("student", model.student)):
             parts = [network.part(index) for index in range(len(network))]
             require_traceable(self._source, f"{name} block", parts)
-
-
-def _content(model: PwlModel) -> str:
-    digest = hashlib.sha256(_ADDRESS.sub("", repr(model)).encode())
-    for text in sorted(_forward_files(model)):
-        digest.update(hashlib.sha256(text).digest())
-    for name, tensor in model.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _forward_files(model: PwlModel) -> set[bytes]:
-    """The texts of the files that say what the modules compute, but for ours and torch's."""
-    ours = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
-    classes = {kind for module in model.modules() for kind in type(module).__mro__}
-    codes = (getattr(vars(kind).get("forward"), "__code__", None) for kind in classes)
-    files = {code.co_filename for code in codes if code is not None}
-    texts: set[bytes] = set()
-    for file in files:
-        if not file.startswith(ours):
-            with suppress(OSError):  # made while the program runs, perhaps
-                texts.add(Path(file).read_bytes())
-    return texts

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.model.blocknet import BlockNet
+from pipeline.training.wrapping import load_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3
@@ -33,7 +34,7 @@ def theirs(source: str, what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
-            "correct the code named above",
+            load_advice(str(error)) or "correct the code named above",
         ) from error
 
 
@@ -133,6 +134,11 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
     owners: dict[int, tuple[str, str]] = {}
     for part, module in parts.items():
         for name, tensor in module.state_dict(keep_vars=True).items():
+            if not isinstance(tensor, Tensor):
+                raise UsageError(
+                    f"{source}: the {part}'s {name} is {type(tensor).__name__} in its state dict",
+                    "let get_extra_state give a tensor, or keep it in a buffer",
+                )
             if tensor.device.type != "cpu":
                 raise UsageError(
                     f"{source}: the {part}'s {name} is on {tensor.device}", "call .cpu() on it"

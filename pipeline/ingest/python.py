@@ -7,7 +7,8 @@
     from pipeline.ingest.python import OwnModel
     def model(): return OwnModel(teacher, student, image_shape=(3, 32, 32))
 
-The function takes nothing and is called once, with torch's random numbers seeded by the profile.
+The function takes nothing and is called with random numbers that the profile seeds; twice, to see
+that it gives the same model, and in every command that needs the model.
 This module is all that a user's file needs; `pipeline.ingest.intake` takes in what it gives.
 """
 

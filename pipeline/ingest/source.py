@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.ingest.ingested import IngestedModel
+    from pipeline.ingest.intake import Ingested
     from pipeline.model.pwl import PwlModel
     from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
@@ -35,25 +36,134 @@ class OpenModel:
     routes: Sequence[Route]
 
 
-def model_of(settings: Settings, cache: Path, progress: Progress) -> TrainedModel | IngestedModel:
+class ModelSource:
+    """What a profile's ``[model]`` table gives before any training here.
+
+    A function is called when its model or its content is first asked for, and not again.
+
+    Args:
+        settings: the profile.
+        progress: told everything that takes time.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._keras: PwlModel | None = None
+
+    def content(self) -> str:
+        """Changes with what the source gives; empty for a model that is made and trained here.
+
+        A function is asked: what it reads, and what its modules compute, no text of it tells. The
+        files of a reference checkpoint say everything, and are read without torch.
+
+        Raises:
+            UsageError: there is no such source, or what it gives does not fit together.
+        """
+        source = self._settings.model
+        if not isinstance(source, SourceModel):
+            return ""
+        if source.kind == "reference":
+            return ReferenceCheckpoint.find(source.place).fingerprint()
+        text = FunctionSource.parse(source.place).fingerprint()
+        if source.kind == "python":
+            return fingerprint(text, self._own.content.key)
+        from pipeline.ingest.keras import keras_content
+
+        return fingerprint(text, keras_content(self._keras_model(source, self._dataset)))
+
+    def initial(self, dataset: Dataset) -> Fresh:
+        """The model, checked against the data of the profile.
+
+        Raises:
+            UsageError: there is no such source, or it does not fit the data.
+        """
+        from pipeline.training.initial import initial_model
+        from pipeline.training.train import Fresh
+
+        settings = self._settings
+        if not isinstance(settings.model, SourceModel):
+            shape, classes = dataset.image_shape, len(dataset.names)
+            made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
+            return Fresh(made)
+        return Fresh(self._sourced(settings.model, dataset), self.content())
+
+    def _sourced(self, source: SourceModel, dataset: Dataset) -> PwlModel:
+        """The model of a source, in eval mode."""
+        match source.kind:
+            case "keras":
+                return self._keras_model(source, dataset)
+            case "python":
+                _require_fit(source, self._own.image_shape, self._own.classes, dataset)
+                return self._own.model
+            case "reference":
+                from pipeline.ingest.reference.model import reference_model
+
+                return reference_model(source.place, dataset, self._progress)
+            case _:
+                raise ValueError(source.kind)
+
+    @cached_property
+    def _own(self) -> Ingested:
+        from pipeline.ingest.intake import own_model
+
+        source = self._settings.model
+        assert isinstance(source, SourceModel)
+        own = own_model(source, self._settings.seed, self._settings.training)
+        if not own.repeated:
+            self._progress.say(
+                f"{source.source} takes long, so it was not called again to see whether it gives "
+                "the same model; if it does not, all is made anew each time"
+            )
+        if own.unstable:
+            self._progress.say(
+                f"{source.source}: {', '.join(own.unstable[:4])} change at every call; they are "
+                "taken to mean nothing, for the answers stay the same"
+            )
+        return own
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        from pipeline.training.data.source import load_dataset
+
+        settings = self._settings
+        return load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+
+    def _keras_model(self, source: SourceModel, dataset: Dataset) -> PwlModel:
+        from pipeline.ingest.keras import keras_model
+
+        if self._keras is None:
+            with self._progress.task("keras model", total=1) as task:
+                self._keras = keras_model(source, dataset)
+                task.advance(1)
+        return self._keras
+
+
+def model_of(
+    settings: Settings, cache: Path, progress: Progress, source: ModelSource | None = None
+) -> TrainedModel | IngestedModel:
     """The model of a profile, to be evaluated along any routes.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
+        source: of the profile's model, if there is one that was asked already.
 
     Raises:
         UsageError: settings, data and source do not fit together.
     """
+    source = source or ModelSource(settings, progress)
     if settings.training is not None:
-        return trained_model(settings, cache, progress)
+        from pipeline.training.score import TrainedModel
+
+        return TrainedModel(settings, cache, progress, source.initial)
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.training.data.source import load_dataset
 
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{settings.model.family} model", total=1) as task:
-        fresh = _fresh(settings, dataset, progress)
+        fresh = source.initial(dataset)
         task.advance(1)
     return IngestedModel(fresh.model, fresh.content, settings, dataset, cache, progress)
 
@@ -79,7 +189,7 @@ def trained_model(
     """
     from pipeline.training.score import TrainedModel
 
-    make = partial(_fresh, progress=progress)
+    make = ModelSource(settings, progress).initial
     return TrainedModel(settings, cache, progress, make, journal, processes)
 
 
@@ -104,19 +214,6 @@ def open_model(text: str, progress: Progress) -> OpenModel:
     return OpenModel(trained.model, trained.description.spec, trained.routes)
 
 
-def source_content(settings: Settings) -> str:
-    """Changes with what the model's source holds; empty for a model that is trained here.
-
-    Raises:
-        UsageError: there is no such source.
-    """
-    if not isinstance(settings.model, SourceModel):
-        return ""
-    if settings.model.kind == "reference":
-        return ReferenceCheckpoint.find(settings.model.place).fingerprint()
-    return FunctionSource.parse(settings.model.place).fingerprint()
-
-
 def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
     match source.kind:
         case "keras":
@@ -137,43 +234,6 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
 
             found = read_reference(source.place, progress)
             return OpenModel(found.model, found.spec, prefix_routes(found.model.blocks))
-        case _:
-            raise ValueError(source.kind)
-
-
-def _fresh(settings: Settings, dataset: Dataset, progress: Progress) -> Fresh:
-    """The model of a profile as it is before any training here."""
-    from pipeline.training.initial import initial_model
-    from pipeline.training.train import Fresh
-
-    if not isinstance(settings.model, SourceModel):
-        shape, classes = dataset.image_shape, len(dataset.names)
-        made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
-        return Fresh(made)
-    model, content = _ingest(settings, settings.model, dataset, progress)
-    return Fresh(model, fingerprint(source_content(settings), content))
-
-
-def _ingest(
-    settings: Settings, source: SourceModel, dataset: Dataset, progress: Progress
-) -> tuple[PwlModel, str]:
-    """The model of a source, in eval mode, checked against the data; and what names its weights."""
-    match source.kind:
-        case "keras":
-            from pipeline.ingest.keras import keras_content, keras_model
-
-            model = keras_model(source, dataset)
-            return model, keras_content(model)
-        case "python":
-            from pipeline.ingest.intake import own_model
-
-            own = own_model(source, settings.seed, settings.training)
-            _require_fit(source, own.image_shape, own.classes, dataset)
-            return own.model, own.content
-        case "reference":
-            from pipeline.ingest.reference.model import reference_model
-
-            return reference_model(source.place, dataset, progress), ""
         case _:
             raise ValueError(source.kind)
 

@@ -34,6 +34,8 @@ def fold_batch_norms(module: nn.Module, name: str) -> nn.Module:
             f"{name} is in training mode: batch normalisation would use the batch's statistics",
             "call eval() on the model before lowering it",
         )
+    if module._forward_hooks or module._forward_pre_hooks:
+        module = nn.Sequential(module).eval()  # fx traces the hooks of what it calls, not its own
     try:
         folded: nn.Module = fuse(module)
     except Exception as error:  # a user's code meets tensors without values here

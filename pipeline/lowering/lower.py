@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from pipeline.fingerprint import fingerprint, source_fingerprint
 from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
@@ -26,18 +25,16 @@ from pipeline.settings import LoweringSettings
 
 @dataclass(frozen=True, slots=True)
 class LoweredStage:
-    """A stage and what its programs make of the golden images.
+    """A stage and what its programs make of the golden inputs.
 
     Attributes:
         route: which variant each block takes.
         units: the programs in execution order.
-        logits: eager PyTorch's logits of the golden images, ``[n, classes]``.
-        parity: of the chain of programs against them, on this machine.
+        parity: of the chain of programs against the golden logits, on this machine.
     """
 
     route: Route
     units: Sequence[UnitId]
-    logits: Tensor
     parity: Parity
 
 
@@ -60,8 +57,7 @@ class LoweredModel:
 
 def lower_model(
     model: PwlModel,
-    routes: Sequence[Route],
-    images: Tensor,
+    golden: GoldenSet,
     settings: LoweringSettings,
     exporters: Mapping[str, str],
     cache: Path,
@@ -69,12 +65,11 @@ def lower_model(
     *,
     jobs: int | None = None,
 ) -> LoweredModel:
-    """Lowers what some routes need, and the control arms beside it.
+    """Lowers what the routes of a golden set need, and the control arms beside it.
 
     Args:
         model: trained, in eval mode.
-        routes: the stages; the first all student, the last all teacher.
-        images: normalised golden images ``[n, channels, height, width]``.
+        golden: inputs and logits of the stages; the first all student, the last all teacher.
         settings: the ``[lowering]`` table.
         exporters: versions of what writes programs, as `export_versions` tells them.
         cache: folder of programs lowered before.
@@ -86,7 +81,8 @@ def lower_model(
         IntegrityError: a program or a stage deviates from eager PyTorch.
     """
     workers = jobs or len(os.sched_getaffinity(0))
-    units, logits = units_of(model, routes, images)
+    routes, images = golden.routes, golden.inputs
+    units, _ = units_of(model, routes, images)
     controls = {
         "student": monolith(model, routes[0], "student-monolith", images),
         "teacher": monolith(model, routes[-1], "teacher-monolith", images),
@@ -95,10 +91,8 @@ def lower_model(
     programs = _lower_all(everything, settings, exporters, cache, workers, progress)
     chains = [model.units(route) for route in routes]
     parities = _compare_stages(
-        routes,
+        golden,
         [[programs[str(identity)] for identity in chain] for chain in chains],
-        images,
-        logits,
         settings,
         cache,
         workers,
@@ -108,9 +102,7 @@ def lower_model(
         units={identity: programs[str(identity)] for identity in units},
         parameters={identity: unit.parameters for identity, unit in units.items()},
         controls={name: programs[unit.name] for name, unit in controls.items()},
-        stages=[
-            LoweredStage(*stage) for stage in zip(routes, chains, logits, parities, strict=True)
-        ],
+        stages=[LoweredStage(*stage) for stage in zip(routes, chains, parities, strict=True)],
     )
 
 
@@ -167,10 +159,8 @@ def _lower_all(
 
 
 def _compare_stages(
-    routes: Sequence[Route],
+    golden: GoldenSet,
     chains: Sequence[Sequence[Lowered]],
-    images: Tensor,
-    logits: Sequence[Tensor],
     settings: LoweringSettings,
     cache: Path,
     workers: int,
@@ -179,6 +169,7 @@ def _compare_stages(
     """The parity of every stage, remembered by the content of its programs."""
     from joblib import Parallel, delayed
 
+    routes, images, logits = golden.routes, golden.inputs, tuple(golden.logits.values())
     store = ParityStore(cache)
     keys = [
         store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
@@ -200,5 +191,5 @@ def _compare_stages(
                     store.keep(keys[index], parity)
                     task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
     for route, key in zip(routes, keys, strict=True):
-        found[key].require(settings.tolerance, f"stage {route}")
+        found[key].require(golden.tolerance, f"stage {route}")
     return [found[key] for key in keys]

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
-from pipeline.model.keras import KerasUnit
+from pipeline.model.content import content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,13 @@ def content_key(folded: nn.Module, inputs: Tensor, outputs: Tensor, *context: st
     """Names what a program is made from: the graph, the weights, the features it is checked on.
 
     Args:
-        folded: a traced module; its code and its weights count.
+        folded: a traced module; its code counts, and all tensors and tables that it holds.
         inputs: example features.
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
-    digest = hashlib.sha256()
-    if isinstance(folded, fx.GraphModule):
-        digest.update(folded.code.encode())
-    digest.update(repr(folded).encode())
-    for part in folded.modules():
-        if isinstance(part, KerasUnit):
-            digest.update(part.content().encode())
-    for name, tensor in sorted(folded.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    digest = hashlib.sha256(repr(folded).encode())
+    digest.update(content_of({"unit": folded}).key.encode())
     for tensor in (inputs, outputs):
         digest.update(f"{list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

@@ -6,7 +6,9 @@ TensorFlow is an optional extra; this module imports it only where a Keras model
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import re
 from typing import Any
 
 import torch
@@ -46,11 +48,35 @@ class KerasUnit(nn.Module):
         return result.permute(0, 3, 1, 2).contiguous() if result.dim() == 4 else result
 
     def content(self) -> str:
-        """Names architecture and weights."""
-        digest = hashlib.sha256(self.model.to_json().encode())
+        """Names architecture, weights and what the model answers to inputs that never change.
+
+        Names of layers do not count: Keras numbers them by what the process has made before.
+        """
+        digest = hashlib.sha256(_without_names(self.model.to_json()).encode())
         for weight in self.model.get_weights():
             digest.update(weight.tobytes())
+        generator = torch.Generator().manual_seed(1)
+        inputs = torch.randn(4, *self.model.input_shape[1:], generator=generator)
+        digest.update(self.model(inputs.numpy(), training=False).numpy().tobytes())
         return digest.hexdigest()
+
+
+def _without_names(architecture: str) -> str:
+    """A model's JSON with the names of layers replaced by the order in which they appear."""
+    names: dict[str, str] = {}
+
+    def collect(part: Any) -> None:
+        if isinstance(part, dict):
+            if isinstance(name := part.get("name"), str):
+                names.setdefault(name, f"#{len(names)}")
+            for inner in part.values():
+                collect(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                collect(inner)
+
+    collect(json.loads(architecture))
+    return re.sub(r'"([^"\\]*)"', lambda m: f'"{names.get(m[1], m[1])}"', architecture)
 
 
 def keras_models(module: nn.Module) -> list[Any]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
-
 from pipeline.errors import UsageError
+from pipeline.section import Spelling
 
 #: How files write a route.
-RouteName = Annotated[str, Field(pattern=r"^[ST]+$")]
+RouteName = Annotated[str, Spelling(r"^[ST]+$", "a word of S and T, such as TTSS")]
 
 
 class Variant(StrEnum):

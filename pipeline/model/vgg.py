@@ -11,12 +11,12 @@ from pipeline.settings import VggSettings
 
 
 def vgg(settings: VggSettings, image_shape: tuple[int, int, int], classes: int) -> BlockNet:
-    """A freshly initialised network: per block some 3x3 convolutions and a 2x2 maximum pooling.
+    """A freshly initialised network: per block some 3x3 convolutions and a maximum pooling.
 
     There is no embedder: the first block takes the images.
 
     Args:
-        settings: widths and depths.
+        settings: widths, depths and poolings.
         image_shape: channels, height, width of one image.
         classes: number of labels.
 
@@ -24,12 +24,12 @@ def vgg(settings: VggSettings, image_shape: tuple[int, int, int], classes: int) 
         UsageError: the poolings would leave nothing of the image.
     """
     source, height, width = image_shape
-    poolings = len(settings.widths)
-    if min(height, width) < 2**poolings:
+    poolings, smallest = len(settings.widths), settings.smallest_image
+    if min(height, width) < smallest:
         raise UsageError(
-            f"images of {height}x{width} pixels are too small for {poolings} poolings, which halve "
-            f"them to nothing: {2**poolings}x{2**poolings} is the smallest size",
-            f"set data.image_size to {2**poolings} or more, or give the model fewer blocks",
+            f"images of {height}x{width} pixels are too small for {poolings} poolings, which leave "
+            f"nothing of them: {smallest}x{smallest} is the smallest size",
+            f"set data.image_size to {smallest} or more, or give the model fewer blocks",
         )
     blocks: list[nn.Module] = []
     for channels, depth in zip(settings.widths, settings.depths, strict=True):
@@ -37,6 +37,8 @@ def vgg(settings: VggSettings, image_shape: tuple[int, int, int], classes: int) 
             ConvNorm(source if layer == 0 else channels, channels, bias=True)
             for layer in range(depth)
         ]
-        blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
+        blocks.append(
+            nn.Sequential(*layers, nn.MaxPool2d(settings.pool_kernel, settings.pool_stride))
+        )
         source = channels
     return BlockNet(nn.Identity(), blocks, PooledLinear(source, classes))

@@ -7,18 +7,23 @@ kept: medians, ratios and verdicts can be computed anew from the file alone.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from statistics import median
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.bundle.choice import Choice
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.harness.samples import Runs
+from pipeline.report.consistency import contradictions
 from pipeline.section import Section
 
 SCHEMA_VERSION: Literal[1] = 1
 
 Verdict = Literal["valid", "suspect", "invalid"]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Metric(Section):
@@ -34,11 +39,21 @@ class Metric(Section):
     """
 
     unit: str
-    samples: tuple[float, ...]
+    samples: Annotated[tuple[float, ...], Field(min_length=1)]
     rounds: tuple[int, ...]
     median: float
     low: float
     high: float
+
+    @model_validator(mode="after")
+    def _of_its_samples(self) -> Self:
+        if len(set(self.rounds)) != len(self.samples) or len(self.rounds) != len(self.samples):
+            raise ValueError("not one round for each sample")
+        if self.median != median(self.samples):
+            raise ValueError(f"the median of the samples is {median(self.samples)}")
+        if not min(self.samples) <= self.low <= self.median <= self.high <= max(self.samples):
+            raise ValueError("low, median and high are not in order within the samples")
+        return self
 
 
 class Ratio(Section):
@@ -80,13 +95,13 @@ class StageResult(Section):
     index: int
     route: str
     load_bytes: int
-    correct: int
-    images: int
+    correct: Count
+    images: Annotated[int, Field(ge=1)]
     top1: float
     low: float
     high: float
-    host_correct: int
-    differing: int
+    host_correct: Count
+    differing: Count
 
 
 class ParityResult(Section):
@@ -97,9 +112,9 @@ class ParityResult(Section):
 
     name: str
     stage: int
-    max_abs: float | None
-    max_rel: float | None
-    tolerance: float
+    max_abs: Annotated[float, Field(ge=0)] | None
+    max_rel: Annotated[float, Field(ge=0)] | None
+    tolerance: Annotated[float, Field(gt=0)]
     passed: bool
 
 
@@ -143,7 +158,13 @@ class Context(Section):
 
 
 class Validity(Section):
-    """Whether the numbers may be trusted, and what speaks against it."""
+    """Whether the numbers may be trusted, and what speaks against it.
+
+    Attributes:
+        verdict: ``suspect`` where timings may be those of something else, ``invalid`` where results
+            are wrong.
+        reasons: why.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -157,15 +178,25 @@ class Report(Section):
     context: Context
     validity: Validity
     stages: Annotated[tuple[StageResult, ...], Field(min_length=1)]
-    parity: tuple[ParityResult, ...]
+    parity: Annotated[tuple[ParityResult, ...], Field(min_length=1)]
     metrics: dict[str, Metric]
     ratios: dict[str, Ratio]
-    runs: dict[str, Any]
+    runs: Runs
     schedule: Choice | None = None
 
     def to_json(self) -> str:
         """The text of report.json."""
-        return json.dumps(self.model_dump(mode="json"), indent=None, sort_keys=True) + "\n"
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False) + "\n"
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if problems := list(contradictions(self)):
+            raise ValueError("; ".join(problems[:_MOST_PROBLEMS]))
+        return self
+
+
+#: As many contradictions are told; the others mostly follow from these.
+_MOST_PROBLEMS = 5
 
 
 def load_report(path: Path) -> Report:
@@ -173,15 +204,16 @@ def load_report(path: Path) -> Report:
 
     Raises:
         UsageError: there is none, or it was written by a newer release.
-        IntegrityError: it is damaged.
+        IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        data = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -197,3 +229,13 @@ def load_report(path: Path) -> Report:
         raise IntegrityError(
             f"{path} is no report: {where}: {first['msg']}", "name a report.json, or measure again"
         ) from None
+
+
+def _finite(text: str) -> float:
+    """A number; 1e999 is none that a float can hold."""
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")

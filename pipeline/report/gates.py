@@ -4,12 +4,16 @@ A limit on a measured quantity is judged by the 95 % interval of its median: who
 passes, wholly beyond it is a regression, and an interval that holds the limit is inconclusive:
 measure longer, or on a quieter device. Counts that do not vary from run to run (bytes, accuracy on
 the fixed evaluation set, parity) have an interval of one point and are always decided.
+
+Limits come second. A report whose results are wrong (`pipeline.report.integrity`), or a baseline
+whose are, fails whatever the gates say.
 """
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,10 +22,16 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from pipeline.errors import ExitCode
+from pipeline.report.baseline import mismatches, stage_mismatch
 from pipeline.report.document import Metric, Report
-from pipeline.report.metrics import ratio_of
+from pipeline.report.integrity import parity_of, wrong_results
+from pipeline.report.metric_names import expected_metrics
+from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.statistics import Estimate, significantly_greater
 from pipeline.section import Section
+
+#: What `over` and `minus` call the baseline report.
+BASELINE = "baseline"
 
 
 class Verdict(StrEnum):
@@ -39,13 +49,15 @@ class Gate(Section):
     Attributes:
         name: what a person calls it.
         metric: name of a metric of the report; ``*`` stands for any text, and then every metric
-            that fits is judged.
+            that fits is judged: those that are there, and those that the report's stages, arms and
+            start states call for, which are errors where they are missing.
         over: judge the ratio to this metric instead, round by round. ``baseline`` compares with the
             same metric of the baseline report.
         at_most: upper limit.
         at_least: lower limit.
         minus: judge the metric less this one (for metrics without spread, such as accuracy).
         integrity: a failure means wrong results, not slow ones, and ends with exit code 4.
+        optional: of a gate over a baseline: left out where no baseline is given, not an error.
     """
 
     name: str
@@ -55,6 +67,7 @@ class Gate(Section):
     at_most: float | None = None
     at_least: float | None = None
     integrity: bool = False
+    optional: bool = False
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -62,7 +75,14 @@ class Gate(Section):
             raise ValueError(f"gate {self.name!r}: give at_most, at_least or both")
         if self.over is not None and self.minus is not None:
             raise ValueError(f"gate {self.name!r}: over and minus exclude each other")
+        if self.optional and not self.needs_baseline:
+            raise ValueError(f"gate {self.name!r}: only a gate over a baseline can be optional")
         return self
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether it compares with a baseline."""
+        return BASELINE in (self.over, self.minus)
 
 
 class GateFile(Section):
@@ -102,17 +122,19 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Judg
     Args:
         gates: the limits.
         report: what is to be released.
-        baseline: an earlier report of the same device; gates over it are errors without one.
+        baseline: an earlier report of the same model on the same device; gates over it are errors
+            without one, unless they are optional.
     """
     found = list(_fitness(gates, report, baseline))
-    for gate in gates.gate:
-        names = fnmatch.filter(sorted(report.metrics), gate.metric)
-        if not names:
-            near = difflib.get_close_matches(gate.metric, report.metrics, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            why = f"the report has no metric {gate.metric}{hint}"
-            found.append(Judgement(gate, gate.metric, Verdict.ERROR, None, why))
-        found += [_apply(gate, name, report, baseline) for name in names]
+    names = sorted(report.metrics.keys() | expected_metrics(report))
+    asked = [gate for gate in gates.gate if baseline is not None or not gate.optional]
+    if not asked:
+        found.append(_error(gates.gate[0], BASELINE, "every gate is optional: give a --baseline"))
+    for gate in asked:
+        matching = fnmatch.filter(names, gate.metric)
+        if not matching:
+            found.append(_error(gate, gate.metric, _unknown(gate.metric, report)))
+        found += [_apply(gate, name, report, baseline) for name in matching]
     return found
 
 
@@ -132,75 +154,109 @@ def exit_code(judgements: Sequence[Judgement]) -> ExitCode:
 
 def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[Judgement]:
     """Whether the reports can be judged at all."""
-    gate = Gate(name="the report can be judged", metric="validity", at_least=0)
-    if report.validity.verdict == "invalid" or (
-        report.validity.verdict == "suspect" and not gates.allow_suspect
-    ):
-        why = f"the report is {report.validity.verdict}: {'; '.join(report.validity.reasons)}"
-        yield Judgement(gate, "validity", Verdict.ERROR, None, why)
+    yield from _trust(gates, report, "report")
     if baseline is None:
         return
-    for key in ("model", "abi", "system", "cores"):
-        ours, theirs = report.context.device.get(key), baseline.context.device.get(key)
-        if ours != theirs:
-            why = f"the baseline was measured elsewhere: {key} {theirs!r}, here {ours!r}"
-            yield Judgement(gate, "baseline", Verdict.ERROR, None, why)
+    yield from _trust(gates, baseline, "baseline")
+    gate = Gate(name="the baseline can be compared with", metric="baseline", at_least=0)
+    for why in mismatches(report, baseline):
+        yield _error(gate, "baseline", why)
+
+
+def _trust(gates: GateFile, report: Report, which: str) -> Iterator[Judgement]:
+    """Whether a report's results are right and its timings its own, whatever its verdict says."""
+    verdict, reasons = report.validity.verdict, list(report.validity.reasons)
+    wrong = wrong_results(report)
+    if wrong or verdict == "invalid":
+        gate = Gate(
+            name=f"the {which}'s results are right", metric="validity", at_least=0, integrity=True
+        )
+        why = f"the {which} is invalid: {'; '.join(dict.fromkeys(wrong + reasons))}"
+        yield Judgement(gate, "validity", Verdict.REGRESSION, None, why)
+    elif verdict == "suspect" and not gates.allow_suspect:
+        gate = Gate(name=f"the {which} can be judged", metric="validity", at_least=0)
+        yield _error(gate, "validity", f"the {which} is suspect: {'; '.join(reasons)}")
+
+
+def _error(gate: Gate, name: str, why: str) -> Judgement:
+    return Judgement(gate, name, Verdict.ERROR, None, why)
+
+
+def _unknown(name: str, report: Report) -> str:
+    near = difflib.get_close_matches(name, report.metrics, n=1, cutoff=0.5)
+    return f"the report has no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Judgement:
-    def error(why: str) -> Judgement:
-        return Judgement(gate, name, Verdict.ERROR, None, why)
-
+    if name not in report.metrics:
+        return _missing(gate, name, report)
     metric = report.metrics[name]
-    if gate.over == "baseline" or gate.minus == "baseline":
-        if baseline is None:
-            return error("no --baseline was given")
-        if name not in baseline.metrics:
-            return error(f"the baseline has no metric {name}")
-        return _against_baseline(gate, name, metric, baseline.metrics[name])
+    if gate.needs_baseline:
+        return _against_baseline(gate, name, report, baseline)
     other = gate.over or gate.minus
     if other is not None and other not in report.metrics:
-        return error(f"the report has no metric {other}")
+        return _error(gate, name, _unknown(other, report))
     if gate.over is not None:
-        ratio = ratio_of(report.metrics, name, gate.over)
+        ratio = estimate_of_ratio(metric, report.metrics[gate.over])
         if ratio is None:
-            return error(f"{name} and {gate.over} share no round")
-        return _limit(gate, name, Estimate(ratio.median, ratio.low, ratio.high, ratio.rounds))
-    value = Estimate(metric.median, metric.low, metric.high, len(metric.samples))
+            return _error(gate, name, f"{name} and {gate.over} share no round, or the latter is 0")
+        return _limit(gate, name, ratio)
+    value = Estimate.of(metric.samples)
     if gate.minus is not None:
-        less = report.metrics[gate.minus].median
-        value = Estimate(value.median - less, value.low - less, value.high - less, value.count)
+        value = _shifted(value, Estimate.of(report.metrics[gate.minus].samples).median)
     return _limit(gate, name, value)
 
 
-def _against_baseline(gate: Gate, name: str, metric: Metric, before: Metric) -> Judgement:
+def _missing(gate: Gate, name: str, report: Report) -> Judgement:
+    """A metric that the report should have: NaN has none, and is never judged by what is left."""
+    kind, _, program = name.partition(".")
+    result = parity_of(report, program)
+    if kind.startswith("parity_") and result is not None and result.max_rel is None:
+        return Judgement(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
+    why = f"the report lacks {name}, although it is about that stage, arm or start state"
+    return _error(gate, name, why)
+
+
+def _shifted(value: Estimate, less: float) -> Estimate:
+    return Estimate(value.median - less, value.low - less, value.high - less, value.count)
+
+
+def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | None) -> Judgement:
     """A ratio or difference across two sessions: significant, and large enough to matter."""
+    if baseline is None:
+        return _error(gate, name, "no --baseline was given")
+    if name not in baseline.metrics:
+        return _error(gate, name, f"the baseline has no metric {name}")
+    if why := stage_mismatch(name, report, baseline):
+        return _error(gate, name, why)
+    metric, before = report.metrics[name], baseline.metrics[name]
+    ours, theirs = Estimate.of(metric.samples), Estimate.of(before.samples)
     if gate.minus is not None:
-        shift = before.median
-        value = Estimate(
-            metric.median - shift, metric.low - shift, metric.high - shift, len(metric.samples)
-        )
-        return _limit(gate, name, value)
-    if before.median == 0:
-        why = f"{name} is 0 in the baseline: no ratio can be taken"
-        return Judgement(gate, name, Verdict.ERROR, None, why)
+        return _limit(gate, name, _shifted(ours, theirs.median))
+    if theirs.median <= 0:
+        return _error(gate, name, f"{name} is 0 in the baseline: no ratio can be taken")
     # The widest ratio that both intervals allow: no pairing exists across sessions.
     value = Estimate(
-        metric.median / before.median,
-        metric.low / before.high if before.high else metric.median / before.median,
-        metric.high / before.low if before.low else metric.median / before.median,
-        len(metric.samples),
+        ours.median / theirs.median,
+        ours.low / theirs.high,
+        ours.high / theirs.low if theirs.low > 0 else math.inf,
+        ours.count,
     )
     judged = _limit(gate, name, value)
-    if (
-        judged.verdict is Verdict.INCONCLUSIVE
-        and gate.at_most is not None
-        and value.median > gate.at_most
-        and significantly_greater(metric.samples, [s * gate.at_most for s in before.samples])
-    ):
-        why = f"{judged.why}; Mann-Whitney U finds it greater than the limit (p < 0.05)"
+    if judged.verdict is Verdict.INCONCLUSIVE and _beyond(gate, value, metric, before):
+        why = f"{judged.why}; Mann-Whitney U finds it beyond the limit (p < 0.05)"
         return Judgement(gate, name, Verdict.REGRESSION, value, why)
     return judged
+
+
+def _beyond(gate: Gate, value: Estimate, metric: Metric, before: Metric) -> bool:
+    """Whether the median is above the upper or below the lower limit, and significantly so."""
+    above, below = gate.at_most, gate.at_least
+    if above is not None and value.median > above:
+        return significantly_greater(metric.samples, [each * above for each in before.samples])
+    if below is not None and value.median < below:
+        return significantly_greater([each * below for each in before.samples], metric.samples)
+    return False
 
 
 def _limit(gate: Gate, name: str, value: Estimate) -> Judgement:

@@ -8,7 +8,9 @@ from typing import get_args
 
 from pipeline.harness.campaign import ARMS, Campaign
 from pipeline.harness.samples import ProgressSample, State, TtfiSample
-from pipeline.report.document import Metric, ParityResult, Ratio, StageResult
+from pipeline.proportion import wilson_interval
+from pipeline.report.document import BundleFacts, Metric, ParityResult, Ratio, StageResult
+from pipeline.report.integrity import differing_allowed
 from pipeline.report.statistics import Estimate, paired_ratios
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
@@ -24,7 +26,7 @@ def metrics_of(
     campaign: Campaign,
     stages: Sequence[StageResult],
     parity: Sequence[ParityResult],
-    bundle_bytes: int,
+    facts: BundleFacts,
 ) -> dict[str, Metric]:
     """Every metric of a campaign, by name."""
     found: dict[str, tuple[str, Samples]] = {}
@@ -38,13 +40,33 @@ def metrics_of(
     for stage in stages:
         found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
         found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
+        allowed = differing_allowed(stage.images, parity[0].tolerance)
+        found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
+        for name in (str(stage.index), "final"):  # the last stage's stays
+            found[f"accuracy_minus_host.{name}"] = ("share", {0: _minus_host(stage)})
+            found[f"accuracy_minus_host_low.{name}"] = ("share", {0: _minus_host_low(stage)})
         found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
     found["accuracy.final"] = ("share", {0: stages[-1].top1})
     for result in parity:
         if result.max_rel is not None:
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
-    found["bundle_bytes"] = ("bytes", {0: bundle_bytes})
+            relative = result.max_rel / result.tolerance
+            found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: relative})
+    found["bundle_bytes"] = ("bytes", {0: facts.bytes})
+    for name, size in facts.control_bytes.items():
+        found[f"control_bytes.{name}"] = ("bytes", {0: size})
+    both = sum(facts.control_bytes.values())
+    found["bundle_over_controls"] = ("ratio", {0: facts.bytes / both})
     return {name: _metric(unit, samples) for name, (unit, samples) in sorted(found.items())}
+
+
+def _minus_host(stage: StageResult) -> float:
+    return (stage.correct - stage.host_correct) / stage.images
+
+
+def _minus_host_low(stage: StageResult) -> float:
+    """Accuracy less the lower end of the 95 % interval of the host's on the same images."""
+    return stage.top1 - wilson_interval(stage.host_correct, stage.images)[0]
 
 
 def ratios_of(metrics: Mapping[str, Metric]) -> dict[str, Ratio]:
@@ -131,10 +153,12 @@ def _starts(rounds: Iterable[Sequence[TtfiSample]]) -> Found:
             for phase in PHASES:
                 value = getattr(sample, f"{phase}_ns") / 1e6
                 yield f"phase_ms.{arm}.{phase}", "ms", number, value
-            yield f"bytes_read.{arm}", "bytes", number, float(sample.bytes_read)
+            if sample.bytes_read >= 0:  # -1 where the device does not say
+                yield f"bytes_read.{arm}", "bytes", number, float(sample.bytes_read)
             if sample.cache_bytes:
                 yield f"cache_bytes.{arm}", "bytes", number, float(sample.cache_bytes)
-            if sample.arm != ARMS[0]:  # the progressive arm's highest comes later, when it loads
+            # The progressive arm's highest comes later, when it loads.
+            if sample.arm != ARMS[0] and sample.peak_rss_kb >= 0:
                 yield f"peak_rss_mb.{arm}", "MB", number, sample.peak_rss_kb / 1e3
 
 
@@ -143,7 +167,8 @@ def _through(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
     for number, samples in enumerate(rounds):
         for sample in samples:
             state = sample.state
-            yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
+            if sample.peak_rss_kb >= 0:
+                yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
             if sample.cache_bytes:
                 yield f"cache_bytes.all.{state}", "bytes", number, float(sample.cache_bytes)
             for load in sample.loads:
@@ -166,7 +191,8 @@ def _paced(runs: Iterable[ProgressSample]) -> Found:
             stage = load.stage
             last = stage == sample.loads[-1].stage
             memory = sample.rss_kb if last else load.rss_kb
-            yield f"stage_rss_mb.{stage}", "MB", number, memory / 1e3
+            if memory >= 0:
+                yield f"stage_rss_mb.{stage}", "MB", number, memory / 1e3
             if stage == 0:
                 continue
             before, during = latencies_around(sample, stage)
@@ -175,14 +201,10 @@ def _paced(runs: Iterable[ProgressSample]) -> Found:
                 yield f"latency_during_load_ms.{stage}", "ms", number, max(during) / 1e6
                 worst.append(max(during) / steady)
                 quiet.append(max(before[-len(during) :]) / steady)
-            first = next(
-                duration
-                for duration, ran in zip(
-                    sample.inferences.duration_ns, sample.inferences.stage, strict=True
-                )
-                if ran == stage
-            )
-            yield f"first_after_swap_ms.{stage}", "ms", number, first / 1e6
+            durations = zip(sample.inferences.duration_ns, sample.inferences.stage, strict=True)
+            first = next((duration for duration, ran in durations if ran == stage), None)
+            if first is not None:
+                yield f"first_after_swap_ms.{stage}", "ms", number, first / 1e6
             yield f"swap_commit_ms.{stage}", "ms", number, load.commit_ns / 1e6
         if worst:
             yield "swap_stall", "ratio", number, max(worst)
@@ -199,7 +221,7 @@ def time_to_stage_ns(sample: ProgressSample, stage: int) -> int:
     for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
         if ran >= stage:
             return begin + duration
-    raise ValueError(f"no inference ran on stage {stage} or a later one")
+    raise ValueError(f"no inference ran on stage {stage} or a later one")  # samples ensure one
 
 
 def latencies_around(sample: ProgressSample, stage: int) -> tuple[list[int], list[int]]:

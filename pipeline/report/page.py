@@ -8,7 +8,14 @@ from pipeline.harness.campaign import ARMS
 from pipeline.report import plots
 from pipeline.report.choice_table import choice_rows, choice_sentence
 from pipeline.report.document import Report
-from pipeline.report.table import RATIO_WORDS, STALL_WORDS, describe_device, states_of
+from pipeline.report.integrity import parity_of, parity_text, within_tolerance
+from pipeline.report.table import (
+    RATIO_WORDS,
+    STALL_WORDS,
+    describe_device,
+    megabytes,
+    states_of,
+)
 from pipeline.units import milliseconds, size
 
 
@@ -38,6 +45,7 @@ def report_page(report: Report, curve: str) -> str:
         choice=choice_rows(report.schedule) if report.schedule else [],
         chosen=choice_sentence(report.schedule) if report.schedule else "",
         ratios=_ratios(report),
+        parity=_parity(report),
         plots={
             "curve": curve,
             "phases": plots.phases(report),
@@ -82,8 +90,6 @@ def _starts(report: Report, states: list[str]) -> list[list[str]]:
 
 
 def _stages(report: Report, states: list[str]) -> list[list[str]]:
-    parity = {result.name: result.max_rel for result in report.parity}
-
     def cell(name: str) -> str:
         metric = report.metrics.get(name)
         return milliseconds(metric.median) if metric else ""
@@ -91,7 +97,6 @@ def _stages(report: Report, states: list[str]) -> list[list[str]]:
     rows: list[list[str]] = []
     for stage in report.stages:
         index = stage.index
-        error = parity.get(f"stage-{index}")
         rows.append(
             [
                 str(index),
@@ -102,13 +107,23 @@ def _stages(report: Report, states: list[str]) -> list[list[str]]:
                 cell(f"latency_ms.stage-{index}"),
                 cell(f"latency_during_load_ms.{index + 1}"),
                 cell(f"first_after_swap_ms.{index}"),
-                f"{report.metrics[f'stage_rss_mb.{index}'].median:.1f}",
+                megabytes(report.metrics.get(f"stage_rss_mb.{index}")),
                 f"{stage.top1:.2%}",
                 f"{100 * stage.low:.1f}-{100 * stage.high:.1f}",
                 str(stage.differing),
-                "NaN" if error is None else f"{error:.1e}",
+                parity_text(parity_of(report, f"stage-{index}")),
             ]
         )
+    return rows
+
+
+def _parity(report: Report) -> list[list[str]]:
+    """Program, largest absolute and relative deviation, verdict."""
+    rows: list[list[str]] = []
+    for result in report.parity:
+        cells = ("NaN" if v is None else f"{v:.1e}" for v in (result.max_abs, result.max_rel))
+        passed = within_tolerance(result.max_rel, result.tolerance)
+        rows.append([result.name, *cells, "pass" if passed else "FAIL"])
     return rows
 
 

@@ -101,13 +101,17 @@ def phases(report: Report) -> str:
 def memory(report: Report) -> str:
     """Resident memory at every stage, beside the peaks of the arms."""
     figure, (axis,) = _figure(1, 2.6)
-    values = [report.metrics[f"stage_rss_mb.{stage.index}"].median for stage in report.stages]
+    told = [report.metrics.get(f"stage_rss_mb.{stage.index}") for stage in report.stages]
+    values = [metric.median if metric else 0.0 for metric in told]  # 0: the device does not say
     labels = [f"{stage.index}\n{stage.route}" for stage in report.stages]
     bars = axis.bar(labels, values, color=COLOURS["pwl"], width=0.55)
     axis.bar_label(bars, fmt="%.1f", fontsize=8)
     state = states_of(report)[-1]
     for arm in ARMS:
-        peak = report.metrics[f"peak_rss_mb.{arm}.{state}"].median
+        metric = report.metrics.get(f"peak_rss_mb.{arm}.{state}")
+        if metric is None:
+            continue
+        peak = metric.median
         axis.axhline(peak, color=COLOURS[arm], linestyle="--", linewidth=1)
         axis.annotate(
             f"peak, {_ARM_NAMES[arm]}: {peak:.1f}",
@@ -126,14 +130,14 @@ def memory(report: Report) -> str:
 def timeline(report: Report) -> str:
     """Every inference of one run that stays at each stage for a while, and when blocks loaded."""
     figure, (axis,) = _figure(1, 2.6)
-    runs = report.runs["paced"]
-    typical = median(run["inferences"]["begin_ns"][-1] for run in runs)
-    run = min(runs, key=lambda run: abs(run["inferences"]["begin_ns"][-1] - typical))
-    for load in run["loads"][1:]:
-        axis.axvspan(load["load_begin_ns"] / 1e6, load["ready_ns"] / 1e6, color="#ffd8b5")
-    begin = [ns / 1e6 for ns in run["inferences"]["begin_ns"]]
-    took = [ns / 1e6 for ns in run["inferences"]["duration_ns"]]
-    axis.scatter(begin, took, c=run["inferences"]["stage"], cmap="viridis", s=7)
+    runs = report.runs.paced
+    typical = median(run.inferences.begin_ns[-1] for run in runs)
+    run = min(runs, key=lambda run: abs(run.inferences.begin_ns[-1] - typical))
+    for load in run.loads[1:]:
+        axis.axvspan(load.load_begin_ns / 1e6, load.ready_ns / 1e6, color="#ffd8b5")
+    begin = [ns / 1e6 for ns in run.inferences.begin_ns]
+    took = [ns / 1e6 for ns in run.inferences.duration_ns]
+    axis.scatter(begin, took, c=run.inferences.stage, cmap="viridis", s=7)
     axis.set(xlabel="ms since the app wanted an answer", ylabel="latency, ms", ylim=(0, None))
     axis.set_title("colour: stage; shaded: a block loads in the background", fontsize=9)
     return _svg(figure)

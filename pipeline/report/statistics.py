@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 CONFIDENCE = 0.95
+#: The median lies between all of five samples with a probability of 1 - 2 * 0.5^5 = 0.94 only.
+_FEWEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,24 @@ class Estimate:
         Args:
             samples: at least one. Fewer than six give no 95 % interval; their range stands for it.
         """
+        if len(samples) < _FEWEST:
+            return cls(median(samples), min(samples), max(samples), len(samples))
         from scipy.stats import quantile_test
 
         interval = quantile_test(samples, p=0.5).confidence_interval(CONFIDENCE)
-        low, high = float(interval.low), float(interval.high)
-        if math.isnan(low) or math.isnan(high):
-            low, high = min(samples), max(samples)
-        return cls(median(samples), low, high, len(samples))
+        return cls(median(samples), float(interval.low), float(interval.high), len(samples))
 
 
 def paired_ratios(
     numerator: Mapping[int, float], denominator: Mapping[int, float]
 ) -> dict[int, float]:
-    """The ratio within each round that has both: what drifts from round to round cancels out."""
+    """The ratio within each round that has both: what drifts from round to round cancels out.
+
+    Empty where a denominator is 0: the rounds that are left would not stand for all.
+    """
     shared = sorted(numerator.keys() & denominator.keys())
+    if any(denominator[number] == 0 for number in shared):
+        return {}
     return {number: numerator[number] / denominator[number] for number in shared}
 
 

@@ -13,6 +13,7 @@ from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
 from pipeline.report.choice_table import choice_table
 from pipeline.report.document import Metric, Report
+from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.terminal import table_console
 from pipeline.units import milliseconds, size
 
@@ -60,6 +61,11 @@ def states_of(report: Report) -> list[str]:
     return [state for state in get_args(State) if f"ttfi_ms.pwl.{state}" in report.metrics]
 
 
+def megabytes(metric: Metric | None) -> str:
+    """The median of a metric in MB; empty where the device did not say."""
+    return "" if metric is None else f"{metric.median:.1f}"
+
+
 def _head(report: Report) -> Text:
     bundle, options = report.bundle, report.context.options
     return Text(
@@ -102,7 +108,7 @@ def _starts(report: Report) -> Table:
                 _span(report.metrics.get(f"ttfi_ms.{start}")),
                 _span(process),
                 size(cache.median) if cache else "-",
-                f"{peak.median:.1f}" if peak else "-",
+                megabytes(peak) or "-",
                 end_section=arm == ARMS[-1],
             )
     return table
@@ -119,7 +125,6 @@ def _stages(report: Report) -> Table:
         *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", "top-1\n"),
         "max rel\nerror",
     )
-    parity = {result.name: result.max_rel for result in report.parity}
 
     def cell(name: str, digits: str = "ms") -> str:
         metric = report.metrics.get(name)
@@ -129,7 +134,6 @@ def _stages(report: Report) -> Table:
 
     for stage in report.stages:
         index = stage.index
-        error = parity.get(f"stage-{index}")
         table.add_row(
             f"{index} {stage.route}",
             size(stage.load_bytes),
@@ -139,7 +143,7 @@ def _stages(report: Report) -> Table:
             cell(f"latency_during_load_ms.{index + 1}"),
             cell(f"stage_rss_mb.{index}", "MB"),
             f"{stage.top1:.2%}" + (f" ({stage.differing} differ)" if stage.differing else ""),
-            "NaN" if error is None else f"{error:.1e}",
+            parity_text(parity_of(report, f"stage-{index}")),
         )
     return table
 

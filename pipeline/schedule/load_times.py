@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.errors import UsageError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.route import Role, Route, UnitId
 
 if TYPE_CHECKING:
@@ -69,11 +69,14 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
 
     Raises:
         UsageError: there is no such report, it has no load times, or is one of other networks.
-        IntegrityError: it is damaged.
+        IntegrityError: it is damaged, or the results that were measured are wrong.
     """
     from pipeline.report.document import load_report
+    from pipeline.report.integrity import wrong_results
 
     report = load_report(path)
+    if wrong := wrong_results(report):
+        raise IntegrityError(f"{path} is of a device that computes wrongly: {wrong[0]}", _REMEDY)
     teacher = {unit for unit in sizes if unit.role is Role.TEACHER}
     if report.bundle.blocks != len(teacher):
         raise UsageError(

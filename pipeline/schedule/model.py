@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bundle.choice import Choice
-from pipeline.ingest.source import model_of
+from pipeline.ingest.source import ModelSource, model_of
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.progress import Progress
 from pipeline.schedule.choose import Subject, choose
@@ -32,7 +32,11 @@ class ScheduledModel:
 
 
 def scheduled_model(
-    settings: Settings, cache: Path, progress: Progress, others: Sequence[Route] = ()
+    settings: Settings,
+    cache: Path,
+    progress: Progress,
+    others: Sequence[Route] = (),
+    source: ModelSource | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -41,11 +45,12 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
+        source: of the profile's model, if there is one that was asked already.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    return schedule(settings, model_of(settings, cache, progress), others)
+    return schedule(settings, model_of(settings, cache, progress, source), others)
 
 
 def schedule(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
-from pipeline.section import Section
+from pipeline.section import Section, Spelling, located
 from pipeline.settings.quantities import Count, Rate
 
 
@@ -47,20 +56,31 @@ class ResNetSettings(Section):
 
 
 class VggSettings(Section):
-    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a 2x2 pooling.
+    """One network of the VGG family: blocks of 3x3 convolutions, each ending in a pooling.
 
     Attributes:
         widths: channels of each block.
         depths: convolutions in each block.
+        pool_kernel, pool_stride: of the maximum pooling that ends each block, in pixels.
     """
 
     widths: tuple[Count, ...]
     depths: tuple[Count, ...]
+    pool_kernel: Annotated[int, Field(ge=1, le=64)] = 2
+    pool_stride: Annotated[int, Field(ge=1, le=64)] = 2
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         _require_one_of_each(self.widths, self.depths)
         return self
+
+    @property
+    def smallest_image(self) -> int:
+        """The least height and width that the poolings leave something of, in pixels."""
+        side = 1
+        for _ in self.widths:
+            side = (side - 1) * self.pool_stride + self.pool_kernel
+        return side
 
 
 class VitSettings(Section):
@@ -105,7 +125,13 @@ Network = TypeVar("Network", ResNetSettings, VggSettings, VitSettings)
 
 
 class _Pair(Section, Generic[Network]):
-    """A teacher and a student of one family, with the same number of blocks."""
+    """A teacher and a student of one family, with the same number of blocks.
+
+    Attributes:
+        family: what the networks are made of.
+        teacher: the large network.
+        student: the small one, which answers first.
+    """
 
     family: str
     teacher: Network
@@ -138,6 +164,19 @@ class VggModel(_Pair[VggSettings]):
 
     family: Literal["vgg"]
 
+    @model_validator(mode="after")
+    def _same_poolings(self) -> Self:
+        teacher, student = (
+            (network.pool_kernel, network.pool_stride) for network in (self.teacher, self.student)
+        )
+        if teacher != student:
+            raise ValueError(
+                f"pool_kernel and pool_stride are {teacher[0]} and {teacher[1]} in the teacher, "
+                f"{student[0]} and {student[1]} in the student: "
+                "blocks can be exchanged only where features have equal heights and widths"
+            )
+        return self
+
 
 class VitModel(_Pair[VitSettings]):
     """A teacher and a student of the ViT family."""
@@ -155,6 +194,24 @@ class VitModel(_Pair[VitSettings]):
         return self
 
 
+def _located_source(source: str, info: ValidationInfo) -> str:
+    """A source whose file or folder is `located`; one that names none stays as it is."""
+    kind, _, place = source.partition(":")
+    file, colon, function = (place, "", "") if kind == "reference" else place.rpartition(":")
+    if kind != "reference" and not file.endswith(".py"):
+        return source
+    found = located(Path(file), info)
+    return f"{kind}:{found}{colon}{function}" if found.exists() else source
+
+
+def _portable_source(source: str) -> str:
+    """A source without folders of this machine; what it holds is named by its content."""
+    kind, _, place = source.partition(":")
+    if kind == "reference":
+        return f"{kind}:checkpoint"
+    return f"{kind}:{place.rpartition('/')[2]}"
+
+
 SOURCE_KINDS = ("keras", "python", "reference")
 
 
@@ -165,10 +222,19 @@ class SourceModel(Section):
         source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
-            official reference implementation, or a folder of several.
+            official reference implementation, or a folder of several. A relative path is looked
+            for beside the profile, then in the current folder.
     """
 
-    source: Annotated[str, Field(pattern=rf"^({'|'.join(SOURCE_KINDS)}):.+$")]
+    source: Annotated[
+        str,
+        Spelling(
+            rf"^({'|'.join(SOURCE_KINDS)}):.+$",
+            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION or reference:FOLDER",
+        ),
+        AfterValidator(_located_source),
+        PlainSerializer(_portable_source, when_used="json"),
+    ]
 
     @property
     def kind(self) -> str:
@@ -179,6 +245,11 @@ class SourceModel(Section):
     def place(self) -> str:
         """What follows the kind: a function or a path."""
         return self.source.partition(":")[2]
+
+    @property
+    def portable(self) -> str:
+        """The source without folders of this machine, for names of what was made from it."""
+        return _portable_source(self.source)
 
     @property
     def family(self) -> str:

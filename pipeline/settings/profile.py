@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.errors import UsageError
-from pipeline.section import Section, load_toml
+from pipeline.section import Section, Spelling, load_toml
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate
@@ -37,22 +37,52 @@ class LoweringSettings(Section):
 
 
 class BundleSettings(Section):
-    """What travels with the programs: golden inputs, and images for accuracy on the device."""
+    """What travels with the programs: golden inputs, and images for accuracy on the device.
+
+    Attributes:
+        golden_images: the first so many test images are run by eager PyTorch, and every program
+            and device has to give the same logits.
+        evaluation_images: the first so many test images measure accuracy on the device. Of both,
+            there are no more than test images.
+    """
 
     golden_images: Annotated[int, Field(ge=1, le=256)] = 8
     evaluation_images: Annotated[int, Field(ge=1)] = 1000
 
 
 class RuntimeSettings(Section):
-    """How the device runs the bundle."""
+    """How the device runs the bundle.
+
+    Attributes:
+        threads: of the inference library.
+    """
 
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Settings(Section):
-    """A whole profile."""
+    """A whole profile.
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    Attributes:
+        name: of the bundle, and of its folder below ``dist/``.
+        seed: all random choices follow from it.
+        data: images and labels.
+        model: the networks.
+        training: how they learn; left out where the model comes trained.
+        schedule: which stages ship.
+        lowering: the mobile format.
+        bundle: what travels with the programs.
+        runtime: how a device runs them.
+    """
+
+    name: Annotated[
+        str,
+        Spelling(
+            r"^[a-z0-9][a-z0-9._-]{0,63}$",
+            "lower-case letters, digits, '.', '_' and '-', the first one a letter or digit, "
+            "64 at most",
+        ),
+    ]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSettings
     model: ModelSettings

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.section import Section
+from pipeline.section import InputPath, Section
 from pipeline.settings.quantities import Count
 
 OrderName = Literal["prefix", "suffix", "contiguous", "greedy"]
@@ -32,4 +31,4 @@ class ScheduleSettings(Section):
     orders: Annotated[tuple[OrderName, ...], Field(min_length=1)] = ("prefix",)
     stages: Literal["paying", "all"] = "paying"
     held_out: Count | None = None
-    load_times: Path | None = None
+    load_times: InputPath | None = None

@@ -14,9 +14,14 @@ class OptimiserSettings(Section):
     """SGD with momentum.
 
     Attributes:
+        epochs: how often every training image is seen.
+        batch_size: images in a step.
         learning_rate: the highest of the schedule.
         min_learning_rate: where a cosine ends, in every group of parameters; by default 1e-5, or
             a twentieth of `learning_rate` where that is less. A one-cycle schedule has none.
+        momentum: share of the step before that a step keeps.
+        weight_decay: strength of the pull of all weights towards zero.
+        schedule: how the learning rate goes: up and down again, or down along a cosine.
         gradient_norm: all gradients together are shortened to this Euclidean norm, and left as they
             are by 0. A ViT needs it, for without a final normalisation its logits and gradients
             drive each other up.
@@ -65,7 +70,11 @@ class OptimiserSettings(Section):
 
 
 class TeacherSettings(OptimiserSettings):
-    """How the teacher is trained, on the labels alone."""
+    """How the teacher is trained, on the labels alone.
+
+    Attributes:
+        label_smoothing: share of the certainty that is given to all classes alike.
+    """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
@@ -74,6 +83,7 @@ class JointDistillation(OptimiserSettings):
     """Student path and all prefix paths in one batch per student block (the default recipe).
 
     Attributes:
+        recipe: this one.
         alpha: share of the cross entropy against the labels; the rest is distillation.
         temperature: softening of both distributions in the distillation term.
         cross_weight: weight of all mixed paths together, the student path weighing 1.
@@ -96,6 +106,12 @@ class ReferenceDistillation(OptimiserSettings):
     The defaults are those of its official code.
 
     Attributes:
+        recipe: this one.
+        alpha: share of the cross entropy against the labels; the rest is distillation.
+        temperature: softening of both distributions in the distillation term.
+        sync_weight: weight of features that should be alike behind the converters.
+        reconstruction_weight: weight of features that should come back through both converters.
+        cross_weight: weight of the mixed networks.
         cross: the mixed networks of one step: "random" draws one of all that there are, which
             learns the divergence from the teacher; "all" is the mean over every route that ships,
             each of which learns the labels too.
@@ -162,6 +178,9 @@ class TrainingSettings(Section):
     `threads` is part of what makes a run reproducible: float sums depend on it.
 
     Attributes:
+        threads: of the processor.
+        augmentation: random changes of the training images.
+        distillation: how the student and the converters learn.
         device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
             machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import DeviceError, IntegrityError
 from pipeline.files import replacing
+from pipeline.training.wrapping import strip_remedy, wrapping
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -51,10 +52,34 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+_REMEDY = "use the profile that the file came from"
+#: Before the names of buffers that a state dict leaves out.
+_APART = "not persistent "
+
+
+def whole_state(module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters and buffers, those too that are not persistent; `load_into` reads it.
+
+    Training may change a buffer, whatever it is registered as.
+    """
+    state = _state(module)
+    buffers = dict(module.named_buffers(remove_duplicate=False))
+    apart = {
+        f"{_APART}{name}": b.detach().clone() for name, b in buffers.items() if name not in state
+    }
+    return state | apart
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: part for name, part in module.state_dict().items() if isinstance(part, Tensor)}
+
+
 def load_into(
     module: nn.Module, tensors: Mapping[str, Tensor], path: Path, *, assign: bool = False
 ) -> None:
     """Fills a module's parameters and buffers, every one of them and nothing else.
+
+    Buffers that are not persistent may be missing: they stay as they are then.
 
     Args:
         module: filled in place.
@@ -65,7 +90,9 @@ def load_into(
     Raises:
         IntegrityError: names, shapes or dtypes differ; they are named.
     """
-    expected = module.state_dict()
+    apart = {name.removeprefix(_APART): t for name, t in tensors.items() if name.startswith(_APART)}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_APART)}
+    expected = _state(module)
     missing, extra = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     wrong = [
         f"{name} is {tensor_kind(tensors[name])}, not {tensor_kind(expected[name])}"
@@ -73,13 +100,29 @@ def load_into(
         if tensor_kind(tensors[name]) != tensor_kind(expected[name])
     ]
     problems = [f"missing {name}" for name in sorted(missing)]
+    extra |= {name for name in apart if not _has_module(module, name.rpartition(".")[0])}
     problems += [f"left over {name}" for name in sorted(extra)] + sorted(wrong)
     if problems:
         shown = "\n  ".join(problems[:12]) + ("\n  ..." if len(problems) > 12 else "")
-        raise IntegrityError(
-            f"{path} does not fit the model:\n  {shown}", "use the profile that the file came from"
-        )
-    module.load_state_dict(dict(tensors), assign=assign)
+        what, remedy = f"{path} does not fit the model:\n  {shown}", _REMEDY
+        if found := wrapping(extra, missing):
+            what, remedy = f"{path}: {found}\n  {shown}", strip_remedy(found, path)
+        raise IntegrityError(what, remedy)
+    module.load_state_dict(tensors, assign=assign)
+    for name, tensor in apart.items():
+        owner, _, leaf = name.rpartition(".")
+        buffers = module.get_submodule(owner)._buffers
+        # One that is made while a block runs is not there yet, and will be made again.
+        if (now := buffers.get(leaf)) is not None:
+            buffers[leaf] = tensor.to(now.device)
+
+
+def _has_module(module: nn.Module, path: str) -> bool:
+    try:
+        module.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
 
 
 def tensor_kind(tensor: Tensor) -> str:

@@ -128,6 +128,9 @@ def evaluate(
         routes: along which the model is evaluated.
         keep: what is found is kept beside this file, one file a route, and read the next time.
         progress: told every route.
+
+    Raises:
+        IntegrityError: logits hold NaN or infinity.
     """
     files = {route: keep.with_stem(f"{keep.stem}-{route}") for route in routes}
     found = {
@@ -142,14 +145,24 @@ def evaluate(
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:
                 parts = (inputs[start : start + _BATCH] for start in starts)
-                labels = torch.cat([model(part, route).argmax(dim=1) for part in parts])
-                labels = labels.to(torch.int32)
+                logits = torch.cat([model(part, route) for part in parts])
+                _require_finite(logits, route)
+                labels = logits.argmax(dim=1).to(torch.int32)
                 save_tensors(files[route], {"predictions": labels}, {})
                 found[route] = labels.numpy().astype(np.uint16)
                 correct = int((found[route] == images.labels).sum())
                 task.advance(1, f"{route}  {correct / len(images):.1%}")
     empty = np.zeros((0, len(images)), np.uint16)
     return np.stack([found[route] for route in routes]) if routes else empty
+
+
+def _require_finite(logits: torch.Tensor, route: Route) -> None:
+    if lost := int((~logits.isfinite()).any(dim=1).sum()):
+        raise IntegrityError(
+            f"route {route} gives NaN or infinity for {lost} of {len(logits)} images: they have no "
+            "label",
+            "look for NaN in the weights, or for values that overflow float32",
+        )
 
 
 def _kept(file: Path) -> npt.NDArray[np.uint16] | None:

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from pipeline.errors import UsageError
 from pipeline.progress import Progress
 from pipeline.settings import OptimiserSettings
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
@@ -265,7 +265,7 @@ def _save(
     phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
 ) -> None:
     state = optimiser.state_dict()
-    tensors = {f"module.{name}": tensor for name, tensor in phase.module.state_dict().items()}
+    tensors = {f"module.{name}": tensor for name, tensor in whole_state(phase.module).items()}
     for index, values in state["state"].items():
         tensors[f"momentum.{index}"] = values["momentum_buffer"]
     facts: dict[str, Any] = {

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.errors import UsageError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.files import replacing
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
+from pipeline.outputs import require_file
 from pipeline.progress import Progress
 from pipeline.training.data.images import ImageSpec
 
@@ -65,8 +66,7 @@ def write_logits(
     Raises:
         UsageError: a file, its content or a route does not fit the model.
     """
-    if out.suffix != ".npz":
-        raise UsageError(f"{out}: logits are written as an .npz file", "let its name end in .npz")
+    require_logits_file(out, images)
     inputs = read_inputs(images, spec)
     # Any: savez has keywords of its own, but none of them is a word of S and T.
     found: dict[str, Any] = dict(route_logits(model, inputs.tensor, routes, progress))
@@ -78,6 +78,17 @@ def write_logits(
     return inputs.origin
 
 
+def require_logits_file(out: Path, images: Path) -> None:
+    """Makes sure that `write_logits` can write its file.
+
+    Raises:
+        UsageError: its name is no .npz file's, or it cannot be written.
+    """
+    if out.suffix != ".npz":
+        raise UsageError(f"{out}: logits are written as an .npz file", "let its name end in .npz")
+    require_file(out, "--logits", reads=(images,))
+
+
 def route_logits(
     model: PwlModel, inputs: Tensor, routes: Sequence[Route], progress: Progress
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -85,12 +96,19 @@ def route_logits(
 
     Raises:
         UsageError: a route has another number of blocks than the model.
+        IntegrityError: logits hold NaN or infinity.
     """
     found: dict[str, npt.NDArray[np.float32]] = {}
     with progress.task("logits", total=len(routes)) as task, torch.no_grad():
         for route in routes:
             batches = [model(batch, route) for batch in torch.split(inputs, _BATCH)]
-            found[str(route)] = torch.cat(batches).numpy()
+            logits = torch.cat(batches)
+            if lost := int((~logits.isfinite()).any(dim=1).sum()):
+                raise IntegrityError(
+                    f"route {route} gives NaN or infinity for {lost} of {len(logits)} images",
+                    "look for NaN in the weights, or for values that overflow float32",
+                )
+            found[str(route)] = logits.numpy()
             task.advance(1, str(route))
     return found
 
@@ -105,7 +123,7 @@ def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
         UsageError: the file is missing, no .npy file, pickled, empty, not finite, or of another
             shape or dtype.
     """
-    array = _open(path)
+    array = open_array(path)
     kind = spec.kind_of(array)
     if kind is None:
         raise UsageError(f"{path}: holds {array.dtype} {list(array.shape)}", str(spec))
@@ -120,8 +138,12 @@ def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
     return Inputs(tensor, f"{path}: {len(array)} {done}")
 
 
-def _open(path: Path) -> npt.NDArray[Any]:
-    """The array in a file, mapped: a header that promises more than is there costs no memory."""
+def open_array(path: Path) -> npt.NDArray[Any]:
+    """The array in a file, mapped: a header that promises more than is there costs no memory.
+
+    Raises:
+        UsageError: the file is missing, no .npy file, pickled or empty.
+    """
     if not path.is_file():
         raise UsageError(f"{path}: no such file", "name a .npy file that numpy.save wrote")
     try:

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 def gradient_is_broken() -> bool:
     """Whether this processor's strided 1x1 convolutions must not compute their own gradients."""
-    return torch.backends.mkldnn.is_available() and (
-        torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
+    mkldnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return mkldnn and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class TrainedModel:
         settings: Settings,
         cache: Path,
         progress: Progress,
-        make: Callable[[Settings, Dataset], Fresh],
+        make: Callable[[Dataset], Fresh],
         journal: Journal | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -53,7 +53,7 @@ class TrainedModel:
         self._journal = journal
         self._processes = processes or Processes()
         self._dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-        fresh = make(settings, self._dataset)
+        fresh = make(self._dataset)
         self.blueprint = fresh.model
         self._files = TrainingFiles.of(settings, cache / "training", fresh.content)
         self._models: dict[Path, PwlModel] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.progress import Progress
 from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
 from pipeline.training.augment import Augmentation
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Dataset, Inputs
 from pipeline.training.data.source import data_fingerprint
@@ -25,6 +27,7 @@ from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible, require_batch
 from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes, device_for
+from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
@@ -86,7 +89,9 @@ class TrainingFiles:
         training = training_table(settings)
         model = settings.model
         teacher, student = (
-            (model.source, "") if isinstance(model, SourceModel) else (model.teacher, model.student)
+            (model.portable, "")
+            if isinstance(model, SourceModel)
+            else (model.teacher, model.student)
         )
         teacher_key = fingerprint(
             settings.seed,
@@ -178,7 +183,7 @@ def train(
                 'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
             )
         if table := training.teacher:
-            make = partial(teach, table, inputs, labels)
+            make = guarded(model.teacher, partial(teach, table, inputs, labels))
             _cached(files.teacher, model.teacher, make, keep_teacher, progress, conditions)
         distill(
             model,
@@ -193,8 +198,21 @@ def train(
             conditions=conditions,
         )
 
+    def guarded(module: BlockNet | PwlModel, make: Callable[[], None]) -> Callable[[], None]:
+        """What trains a module of the user's, and then makes sure that a checkpoint will do."""
+        if not isinstance(settings.model, SourceModel):
+            return make
+        source = settings.model.source
+
+        def checked() -> None:
+            initial = deepcopy(module)
+            make()
+            require_restorable(module, initial, dataset.image_shape, source)
+
+        return checked
+
     def keep_teacher() -> None:
-        save_tensors(files.teacher, model.teacher.state_dict(), {})
+        save_tensors(files.teacher, whole_state(model.teacher), {})
 
     def keep() -> None:
         # Otherwise the same file serves any order: what it was made for first says nothing.
@@ -202,7 +220,8 @@ def train(
         save_trained(files.model, model, Description.of(settings.model, dataset, routes))
 
     with reproducible(training.threads):
-        _cached(files.model, model, teach_student, keep, progress, conditions)
+        make = guarded(model, teach_student)
+        _cached(files.model, model, make, keep, progress, conditions)
     model.cpu().eval()
 
 

@@ -20,8 +20,9 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, RouteName, prefix_routes
 from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel, SourceModel
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors
+from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.data.images import Dataset, ImageSpec, Normalisation
+from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 
@@ -101,7 +102,7 @@ class Trained:
 
 def save_trained(path: Path, model: PwlModel, description: Description) -> None:
     """Writes a checkpoint that `load_trained` reads; it appears whole or not at all."""
-    save_tensors(path, model.state_dict(), {"trained": description.model_dump(mode="json")})
+    save_tensors(path, whole_state(model), {"trained": description.model_dump(mode="json")})
 
 
 def load_trained(path: Path) -> Trained:
@@ -114,6 +115,12 @@ def load_trained(path: Path) -> Trained:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file", _REMEDY)
+    if is_pickle(path):
+        raise UsageError(
+            f"{path} is a file of torch.save or pickle: {PICKLE_DANGER}",
+            "where you trust it, read it with torch.load(path, weights_only=True) in the function "
+            "of a source python:FILE.py:FUNCTION (docs/own-model.md), and name that",
+        )
     try:
         tensors, facts = load_tensors(path)
     except IntegrityError as error:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -12,7 +12,7 @@ from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.errors import DeviceError, IntegrityError, UsageError
-from pipeline.harness.deploy import Deployment, deploy
+from pipeline.harness.deploy import Installation, Payload, deploy
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
@@ -36,8 +36,13 @@ def controls(either_bundle: Bundle) -> Controls:
     return open_controls(control_folder(either_bundle.root), either_bundle.manifest)
 
 
-def bring(device: Device, package: Package, bundle: Bundle, controls: Controls) -> Deployment:
-    return deploy(device, package, bundle, controls, control_folder(bundle.root), Silent())
+def bring(device: Device, package: Package, bundle: Bundle, controls: Controls) -> Installation:
+    payload = Payload(bundle, controls, control_folder(bundle.root))
+    return deploy(device, package, [payload], Silent())
+
+
+def plan_of(installation: Installation) -> PurePosixPath:
+    return installation.deployments[0].plan
 
 
 def suffix(bundle: Bundle) -> str:
@@ -52,9 +57,9 @@ def names(device: Device) -> set[str]:
 def test_a_deployed_harness_runs(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
-    deployment = bring(device, harness_package, either_bundle, controls)
-    assert deployment.pushed > 0
-    info = HarnessSession(device, deployment).info()
+    installation = bring(device, harness_package, either_bundle, controls)
+    assert installation.pushed > 0
+    info = HarnessSession(device, installation.deployments[0]).info()
     assert info.abi == harness_package.description.abi
 
 
@@ -70,7 +75,7 @@ def test_only_what_was_damaged_on_the_device_is_pushed_again(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
     first = bring(device, harness_package, either_bundle, controls)
-    unit = first.plan.parent / "bundle" / "units" / f"teacher-1{suffix(either_bundle)}"
+    unit = plan_of(first).parent / "bundle" / "units" / f"teacher-1{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo damage >> {unit}"], deadline_s=30)
     again = bring(device, harness_package, either_bundle, controls)
     assert again.pushed == 1
@@ -80,11 +85,139 @@ def test_what_an_earlier_bundle_left_is_removed(
     device: Device, harness_package: Package, either_bundle: Bundle, controls: Controls
 ) -> None:
     first = bring(device, harness_package, either_bundle, controls)
-    stale = first.plan.parent / "bundle" / "units" / f"teacher-9{suffix(either_bundle)}"
+    stale = plan_of(first).parent / "bundle" / "units" / f"teacher-9{suffix(either_bundle)}"
     device.run(["sh", "-c", f"echo stale > {stale}"], deadline_s=30)
     bring(device, harness_package, either_bundle, controls)
     assert f"teacher-9{suffix(either_bundle)}" not in names(device)
     assert f"teacher-1{suffix(either_bundle)}" in names(device)
+
+
+def test_bundles_of_both_backends_run_in_either_order(
+    device: Device, harness_package: Package, built_bundle: Bundle, litert_bundle: Bundle
+) -> None:
+    """What one of them has is not stale for the other: libLiteRt.so, weight caches, controls."""
+    payloads = [
+        Payload(bundle, open_controls(control_folder(bundle.root), bundle.manifest), root)
+        for bundle in (litert_bundle, built_bundle)
+        for root in [control_folder(bundle.root)]
+    ]
+    for order in (payloads, payloads[::-1]):
+        installation = deploy(device, harness_package, order, Silent())
+        sessions = [HarnessSession(device, one) for one in installation.deployments]
+        engines = [session.info().engine.partition(" ")[0] for session in sessions]
+        assert engines == [payload.bundle.manifest.backend.name for payload in order]
+        for session in sessions:
+            session.fill_caches(["pwl", "teacher"])
+    again = deploy(device, harness_package, payloads, Silent())
+    assert again.pushed == 0
+    caches = device.run(["find", str(device.workdir / "caches"), "-type", "f"], deadline_s=30)
+    programs = sum(len(payload.bundle.manifest.artefacts) + 1 for payload in payloads)
+    assert len(caches.stdout.splitlines()) == programs
+
+
+@pytest.mark.parametrize("mode", ["644", "000"])
+def test_a_program_that_may_not_be_executed_any_more_is_repaired(
+    device: Device, harness_package: Package, built_bundle: Bundle, mode: str
+) -> None:
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    first = bring(device, harness_package, built_bundle, controls)
+    (program,) = [one for one in first.deployments[0].command if one.endswith("pwl_harness")]
+    loader = first.deployments[0].command[0]
+    assert device.run(["chmod", mode, program, loader], deadline_s=30).returncode == 0
+    again = bring(device, harness_package, built_bundle, controls)
+    assert again.pushed == len({program, loader})
+    assert HarnessSession(device, again.deployments[0]).info()
+
+
+def test_a_program_that_can_never_be_executed_there_is_told(
+    device: Device,
+    harness_package: Package,
+    built_bundle: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on storage that is mounted noexec."""
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    monkeypatch.setattr("pipeline.harness.deploy.not_executable", lambda device, paths: {*paths})
+    with pytest.raises(DeviceError, match="cannot be executed") as caught:
+        bring(device, harness_package, built_bundle, controls)
+    assert "noexec" in caught.value.remedy
+
+
+#: Put in a file's or a folder's place, whose path is $1.
+INTRUDERS = {
+    "folder for a file": 'rm "$1/plan"; mkdir "$1/plan"; touch "$1/plan/x"',
+    "link for a file": 'mv "$1/plan" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/plan"',
+    "link for a folder": 'mv "$1/bundle" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/bundle"',
+    "link for all": 'mv "$1" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1"',
+    "file for a folder": 'rm -r "$1/bundle"; touch "$1/bundle"',
+    "file for all": 'rm -r "$1"; touch "$1"',
+    "pipe": 'rm "$1/plan"; mkfifo "$1/plan"',
+    "odd names": """touch "$1/a
+b" "$1/-rf" "$1/ "; mkdir "$1/empty" """,
+}
+
+
+@pytest.mark.parametrize("intruder", INTRUDERS.values(), ids=INTRUDERS.keys())
+def test_what_is_in_the_place_of_a_file_or_folder_is_replaced(
+    tmp_path: Path, harness_package: Package, built_bundle: Bundle, intruder: str
+) -> None:
+    device = connect(f"local:{tmp_path}")
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    home = plan_of(bring(device, harness_package, built_bundle, controls)).parent
+    elsewhere = home.parent / "elsewhere"
+    done = device.run(["sh", "-ec", intruder, "sh", str(home)], deadline_s=30)
+    assert done.returncode == 0, done.stderr
+    before = listing(device, elsewhere)
+    again = bring(device, harness_package, built_bundle, controls)
+    assert HarnessSession(device, again.deployments[0]).parity()
+    assert listing(device, elsewhere) == before
+    links = device.run(["find", str(home), "-type", "l"], deadline_s=30)
+    assert (links.returncode, links.stdout) == (0, b"")
+
+
+def listing(device: Device, folder: PurePosixPath) -> bytes:
+    script = '[ ! -e "$1" ] || find "$1" -type f -exec sha256sum {} +'
+    return device.run(["sh", "-c", script, "sh", str(folder)], deadline_s=30).stdout
+
+
+def test_what_changes_on_the_device_after_it_was_deployed_is_seen(
+    device: Device, harness_package: Package, built_bundle: Bundle
+) -> None:
+    """The images and their size stay right, so that nothing else would see it."""
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    installation = bring(device, harness_package, built_bundle, controls)
+    installation.require_unchanged(device)
+    images = plan_of(installation).parent / "bundle" / built_bundle.manifest.evaluation.images.path
+    spoil = f"printf X | dd of={images} conv=notrunc 2>/dev/null"
+    assert device.run(["sh", "-c", spoil], deadline_s=30).returncode == 0
+    with pytest.raises(IntegrityError, match=r"1 files? changed .*images\.u8"):
+        installation.require_unchanged(device)
+
+
+def test_a_harness_whose_plan_was_replaced_gives_no_samples(
+    device: Device, harness_package: Package, built_bundle: Bundle
+) -> None:
+    controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
+    deployment = bring(device, harness_package, built_bundle, controls).deployments[0]
+    change = f"sed -i 's/^threads .*/threads 2/' {deployment.plan}"
+    assert device.run(["sh", "-c", change], deadline_s=30).returncode == 0
+    session = HarnessSession(device, deployment)
+    for task in (session.info, session.accuracy, lambda: session.ttfi("pwl", "warm", 0)):
+        with pytest.raises(IntegrityError, match="measured something else than was deployed"):
+            task()
+
+
+def test_two_contents_of_one_place_are_refused(
+    device: Device, harness_package: Package, built_bundle: Bundle, tmp_path: Path
+) -> None:
+    root = control_folder(built_bundle.root)
+    controls = open_controls(root, built_bundle.manifest)
+    student, *others = controls.arms
+    changed = student.model_copy(update={"sha256": "0" * 64})
+    other = controls.model_copy(update={"arms": (changed, *others)})
+    payloads = [Payload(built_bundle, each, root) for each in (controls, other)]
+    with pytest.raises(UsageError, match="overwrite each other on the device"):
+        deploy(device, harness_package, payloads, Silent())
 
 
 def test_a_file_that_changed_since_it_was_verified_is_not_deployed(

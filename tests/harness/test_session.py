@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.device.base import Completed, Device
+from pipeline.device.base import Completed
 from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.session import HarnessSession, NotColdError
 
 #: Gives stdout, stderr and exit status for the nonce that the harness was given.
 Script = Callable[[str], tuple[str, str, int]]
+
+
+#: The sha256 of the plan that was deployed.
+PLAN = "ab" * 32
 
 
 class ScriptedDevice:
@@ -34,22 +38,20 @@ class ScriptedDevice:
 
 def deployment(*command: str) -> Deployment:
     caching = ("--weight-cache", "/x/caches", "--runtime", "ab12")
-    return Deployment(command, PurePosixPath("/x/plan"), "executorch 1.5.1", caching, 0, 0)
+    return Deployment(command, PurePosixPath("/x/plan"), PLAN, "executorch 1.5.1", caching)
 
 
 def session(script: Script) -> HarnessSession:
     device: Any = ScriptedDevice(script)
-    assert isinstance(device, object)
-    typed: Device = device
-    return HarnessSession(typed, deployment("/x/harness"))
+    return HarnessSession(device, deployment("/x/harness"))
 
 
 def line(event: str, **fields: Any) -> str:
     return json.dumps({"event": event, **fields}) + "\n"
 
 
-def end(nonce: str, ok: int = 1) -> str:
-    return line("end", ok=ok, nonce=nonce)
+def end(nonce: str, ok: int = 1, plan: str = PLAN) -> str:
+    return line("end", ok=ok, nonce=nonce, plan=plan)
 
 
 def error(code: str, message: str) -> Script:
@@ -92,9 +94,31 @@ def test_a_crash_is_named_by_its_signal_with_the_last_words() -> None:
     def crash(nonce: str) -> tuple[str, str, int]:
         return line("logits"), "E: going down\n", 139
 
-    with pytest.raises(DeviceError, match="SIGSEGV") as caught:
+    with pytest.raises(DeviceError, match=r"SIGSEGV.*going down") as caught:
         session(crash).parity()
-    assert "going down" in caught.value.remedy
+    assert "crashed" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(126, "noexec"), (127, "missing"), (137, "memory"), (132, "processor")]
+)
+def test_the_remedy_is_that_of_the_harness_s_ending(status: int, remedy: str) -> None:
+    with pytest.raises(DeviceError) as caught:
+        session(lambda nonce: ("", "", status)).parity()
+    assert remedy in caught.value.remedy
+
+
+def test_a_harness_that_has_read_another_plan_gives_no_samples() -> None:
+    with pytest.raises(IntegrityError, match=r"info .* measured something else .* /x/plan"):
+        session(lambda nonce: (line("info", **INFO) + end(nonce, plan="cd" * 32), "", 0)).info()
+
+
+def test_a_harness_that_does_not_say_what_it_has_read_is_refused() -> None:
+    def older(nonce: str) -> tuple[str, str, int]:
+        return line("info", **INFO) + line("end", ok=1, nonce=nonce), "", 0
+
+    with pytest.raises(DeviceError, match="another version"):
+        session(older).info()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +133,29 @@ def test_a_crash_is_named_by_its_signal_with_the_last_words() -> None:
 def test_output_that_is_not_whole_is_refused(stdout: Callable[[str], str]) -> None:
     with pytest.raises(DeviceError, match="cut short"):
         session(lambda nonce: (stdout(nonce), "", 0)).info()
+
+
+def not_finite(nonce: str, *, whole: bool = True) -> tuple[str, str, int]:
+    answer = line("logits", name="stage-0", stage=0, input=0, logits=[None, 1.0])
+    fault = line("error", code="not-finite", message="stage-0: logits of 1 of 1 golden inputs")
+    return answer + fault + (end(nonce, 0) if whole else ""), "", 1
+
+
+def test_logits_that_are_no_numbers_are_handed_on_for_the_report() -> None:
+    (answer,) = session(not_finite).parity()
+    assert answer.logits == (None, 1.0)
+
+
+def test_logits_that_are_no_numbers_end_any_other_use_of_the_harness() -> None:
+    with pytest.raises(IntegrityError, match="not-finite"):
+        session(not_finite).run("parity")
+
+
+def test_that_logits_are_no_numbers_excuses_nothing_else() -> None:
+    with pytest.raises(DeviceError, match="cut short"):
+        session(lambda nonce: not_finite(nonce, whole=False)).parity()
+    with pytest.raises(DeviceError, match="no thread pool"):
+        session(error("runtime", "ExecuTorch has no thread pool on this device")).parity()
 
 
 @pytest.mark.parametrize("text", ["hello\n", "[1]\n", '{"no": "event"}\n', '{"event": 3}\n'])

@@ -40,7 +40,7 @@ class ResNetStem(nn.Module):
             config.num_channels,
             config.embedding_size,
             kernel_size=config.embedder_kernel_size,
-            stride=config.embedder_stride,
+            stride=config.embedder_kernel_stride,
         )
         self.pooler = (
             nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
@@ -108,14 +108,15 @@ def resnet(config: Any) -> Network:
 
 def vgg(config: Any) -> Network:
     blocks: list[list[nn.Module]] = []
-    source = config.num_channels
+    source = config.in_channels
     for width, depth in zip(config.hidden_sizes, config.depths, strict=True):
         steps: list[nn.Module] = []
+        pooling = nn.MaxPool2d(kernel_size=config.pool_kernel, stride=config.pool_stride)
         for _ in range(depth):
             convolution = nn.Conv2d(source, width, kernel_size=3, padding=1)
             steps += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
             source = width
-        blocks.append([nn.Sequential(*steps, nn.MaxPool2d(kernel_size=2, stride=2))])
+        blocks.append([nn.Sequential(*steps, pooling)])
     head = nn.Sequential(
         nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(source, config.num_labels)
     )
@@ -126,7 +127,7 @@ def vit(config: Any) -> Network:
     config._attn_implementation = "eager"
     blocks: list[list[nn.Module]] = [
         [Wrapped(ViTLayer(config)) for _ in range(config.layers_per_block)]
-        for _ in range(config.blocks)
+        for _ in range(config.num_hidden_layers // config.layers_per_block)
     ]
     blocks[-1].append(Pooler(nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)))
     head = nn.Linear(config.hidden_size, config.num_labels)
@@ -217,13 +218,17 @@ def labels(names: Sequence[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
 
 
+class BlockResNetConfig(ResNetConfig):
+    model_type = "block_resnet"
+
+
 def resnet_config(**changes: Any) -> PreTrainedConfig:
-    return ResNetConfig(
+    return BlockResNetConfig(
         **{
             "num_channels": 3,
             "embedding_size": 6,
             "embedder_kernel_size": 3,
-            "embedder_stride": 1,
+            "embedder_kernel_stride": 1,
             "embedder_use_pooler": False,
             "downsample_in_first_stage": False,
             "layer_type": "basic",
@@ -236,24 +241,31 @@ def resnet_config(**changes: Any) -> PreTrainedConfig:
     )
 
 
-class VggTwinConfig(PreTrainedConfig):
-    model_type = "vgg-twin"
+class BlockVggConfig(PreTrainedConfig):
+    model_type = "block_vgg"
 
 
 def vgg_config(**changes: Any) -> PreTrainedConfig:
-    return VggTwinConfig(
+    return BlockVggConfig(
         **{
-            "num_channels": 3,
+            "in_channels": 3,
             "hidden_sizes": [4, 6, 8, 6, 8],
             "depths": [1, 1, 1, 1, 1],
+            "pool_kernel": 2,
+            "pool_stride": 2,
             **labels("abcde"),
             **changes,
         }
     )
 
 
-def vit_config(**changes: Any) -> PreTrainedConfig:
-    return ViTConfig(
+class BlockVitConfig(ViTConfig):
+    model_type = "block_vit"
+
+
+def vit_config(*, blocks: int = 6, **changes: Any) -> PreTrainedConfig:
+    layers = changes.get("layers_per_block", 1)
+    return BlockVitConfig(
         **{
             "image_size": 16,
             "patch_size": 4,
@@ -265,7 +277,7 @@ def vit_config(**changes: Any) -> PreTrainedConfig:
             "hidden_act": "gelu",
             "qkv_bias": True,
             "layers_per_block": 1,
-            "blocks": 6,
+            "num_hidden_layers": blocks * layers,
             **labels("abcde"),
             **changes,
         }
@@ -274,7 +286,7 @@ def vit_config(**changes: Any) -> PreTrainedConfig:
 
 def twin(teacher: PreTrainedConfig, student: PreTrainedConfig, seed: int = 0) -> Twin:
     """A model of two configurations, every tensor of it random."""
-    make = {ResNetConfig: resnet, VggTwinConfig: vgg, ViTConfig: vit}[type(teacher)]
+    make = {BlockResNetConfig: resnet, BlockVggConfig: vgg, BlockVitConfig: vit}[type(teacher)]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         widths = list(zip(_widths(teacher), _widths(student), strict=True))
@@ -286,7 +298,7 @@ def twin(teacher: PreTrainedConfig, student: PreTrainedConfig, seed: int = 0) ->
 
 def _widths(config: Any) -> list[int]:
     if isinstance(config, ViTConfig):
-        return [config.hidden_size] * config.blocks
+        return [config.hidden_size] * (config.num_hidden_layers // config.layers_per_block)
     return list(config.hidden_sizes)
 
 

@@ -159,7 +159,20 @@ def test_exchanged_configurations_are_noticed(family: str, copied: Callable[[str
         ("resnet", {"hidden_act": "gelu"}, "hidden_act: input should be 'relu' (got 'gelu')"),
         ("resnet", {"embedder_kernel_size": 4}, "embedder_kernel_size: input should be 1, 3, 5"),
         ("resnet", {"embedder_use_pooler": "yes"}, "embedder_use_pooler"),
-        ("resnet", {"embedder_stride": "gone"}, "embedder_stride: field required"),
+        ("resnet", {"embedder_kernel_stride": 3}, "embedder_kernel_stride: input should be 1 or 2"),
+        ("resnet", {"embedder_stride": 2}, "reads embedder_kernel_stride, which is 1 here"),
+        ("resnet", {"layer_type": "gone"}, "layer_type (absent, so its default): input should be"),
+        ("resnet", {"model_type": "block_vgg"}, "model_type: the tensors are those of a network"),
+        ("vit", {"model_type": "resnet"}, "those of a network of the vit family"),
+        ("resnet", {"quantization_config": {"bits": 8}}, "quantization_config: input should be"),
+        ("vit", {"pruned_heads": {"0": [1]}}, "pruned_heads"),
+        ("vit", {"head_dim": 8}, "head_dim 8: only heads that share out hidden_size"),
+        ("vit", {"num_hidden_layers": 6, "layers_per_block": 4}, "6 is no multiple of layers_per"),
+        ("vit", {"layers_per_block": [1] * 6}, "layers_per_block"),
+        ("vgg", {"pool_kernel": [2, 2]}, "pool_kernel"),
+        ("vgg", {"pool_kernel": 0}, "pool_kernel"),
+        ("vgg", {"pool_stride": "wide"}, "pool_stride"),
+        ("vgg", {"depths": [1, 1]}, "depths has 2 entries, hidden_sizes 5"),
         ("resnet", {"depths": [1, 1]}, "depths has 2 entries, hidden_sizes 4"),
         ("resnet", {"depths": []}, "depths"),
         ("resnet", {"hidden_sizes": [10**18] * 4}, "hidden_sizes.0"),
@@ -195,11 +208,15 @@ def test_a_configuration_that_cannot_be_read_is_named_with_its_key(
         ("resnet", {"embedding_size": 7}, "embedder.convolution.weight is float32 [6"),
         ("vgg", {"hidden_sizes": [4, 4, 4, 4, 4]}, "hidden_sizes is [4, 4, 4, 4, 4], but"),
         ("vgg", {"depths": [60000] * 5}, "number of layers of each block is [60000,"),
-        ("vgg", {"depths": [1, 1]}, "depths is [1, 1], but"),
-        ("vgg", {"num_channels": 1}, "num_channels is 1, but"),
+        ("vgg", {"in_channels": 1}, "in_channels is 1, but"),
+        ("vgg", {"hidden_sizes": "gone"}, "hidden_sizes (absent, so its default) is [64, 128,"),
         ("vit", {"image_size": 65536, "patch_size": 1}, "by image_size and patch_size, is 4294"),
-        ("vit", {"layers_per_block": 60000}, "number of layers of each block is [60000,"),
-        ("vit", {"layers_per_block": 2}, "missing swapnet.student.vit.blocks.0.1.module"),
+        ("vit", {"num_hidden_layers": 60000}, "number of layers of each block is [1, 1, 1,"),
+        (
+            "vit",
+            {"layers_per_block": 2, "num_hidden_layers": 12},
+            "missing swapnet.student.vit.blocks.0.1.module",
+        ),
         ("vit", {"qkv_bias": False}, "left over swapnet.student.vit.blocks.0.0.module"),
         ("vit", {"intermediate_size": 65536}, "mlp.fc1.bias is float32 [20], not float32 [65536]"),
     ],
@@ -215,7 +232,13 @@ def test_a_configuration_that_the_tensors_contradict_is_refused_before_anything_
 @pytest.mark.parametrize(
     ("family", "change", "said"),
     [
-        ("resnet", {"embedder_stride": 2}, "differ in more than the channels"),
+        ("resnet", {"embedder_kernel_stride": 2}, "differ in more than the channels"),
+        (
+            "vgg",
+            {"pool_kernel": 3},
+            "are 2 and 2 in the teacher, 3 and 2 in the student",
+        ),
+        ("vit", {"num_hidden_layers": 3}, "the teacher has 6 blocks and the student 3"),
         ("resnet", {"downsample_in_first_stage": True}, "differ in more than the channels"),
         ("resnet", {"num_channels": 1}, "teacher and student take different images"),
         ("resnet", {"id2label": {"0": "a", "1": "b"}}, "5 labels in teacher_config and 2 in"),
@@ -274,6 +297,47 @@ def test_weights_of_something_else_are_refused(
     folder = copied("vit")
     write(folder, tensors)
     assert said in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("swapnet.", "module.swapnet.", "'module.' (DataParallel or DistributedDataParallel)"),
+        ("swapnet.", "_orig_mod.swapnet.", "'_orig_mod.' (torch.compile)"),
+        ("swapnet.", "state_dict.model.swapnet.", "'state_dict.model.'"),
+        ("swapnet.teacher.", "swapnet.teacher._orig_mod.", "'_orig_mod.' (torch.compile)"),
+        ("swapnet.student.vit.", "swapnet.student.vit.module.", "'module.' (DataParallel"),
+        ("swapnet.", "", "its keys do not begin with swapnet."),
+    ],
+)
+def test_prefixes_of_wrappers_are_told_and_the_remedy_strips_them(
+    old: str, new: str, said: str, copied: Callable[[str], Path]
+) -> None:
+    folder = copied("vit")
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    write(folder, {name.replace(old, new): tensor for name, tensor in tensors.items()})
+    with pytest.raises(UsageError) as caught:
+        read_reference(str(folder), Silent())
+    assert said in caught.value.what
+    if new:
+        code = caught.value.remedy.partition("save again: ")[2]
+        exec(code)
+        assert load_file(path).keys() == tensors.keys()
+
+
+def test_a_family_that_is_not_read_is_named(copied: Callable[[str], Path]) -> None:
+    folder = copied("vgg")
+    tensors = load_file(folder / "model.safetensors")
+    write(folder, {name.replace(".vgg.", ".lenet5."): tensor for name, tensor in tensors.items()})
+    assert "of the family lenet5, which is not read" in refusal(folder, UsageError)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "pytorch_model.bin", "last.ckpt"])
+def test_a_pickle_in_place_of_a_folder_is_told_as_one(name: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / name)
+    assert "is a file of torch.save or pickle" in refusal(tmp_path / name, UsageError)
+    assert f"{name} and no model.safetensors" in refusal(tmp_path, UsageError)
 
 
 class Trap:

@@ -363,6 +363,10 @@ class Odd(nn.Module):
         ),
         ("del teacher.classifier[1:]", "the teacher's classifier returns [2, 16, 1, 1]"),
         ("del teacher.embedder", "the teacher (Net) has no embedder"),
+        (
+            "teacher = nn.DataParallel(teacher)",
+            "the teacher (DataParallel) has no blocks, but what it wraps has",
+        ),
         ("teacher.blocks = None", "the teacher (Net) has no blocks"),
         ("teacher.blocks = nn.ModuleList()", "the teacher has no list of blocks"),
         ("student = copy.copy(student); student.__dict__['blocks'] = [len]", "block 0 is builtin"),
@@ -432,6 +436,21 @@ def test_an_error_in_the_user_s_code_is_shown_with_its_line(tmp_path: Path) -> N
     assert f"{tmp_path}/mine.py, line {line}, in broken: return n.x" in said
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model."])
+def test_weights_with_a_prefix_are_told_with_the_remedy(prefix: str, tmp_path: Path) -> None:
+    loads = f"""
+def model():
+    teacher, student = pair()
+    weights = {{{prefix!r} + k: v for k, v in teacher.state_dict().items()}}
+    teacher.load_state_dict(weights)
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+    with pytest.raises(UsageError) as caught:
+        taken(tmp_path, loads, TRAINING)
+    assert f"{prefix!r} (" in caught.value.remedy
+    assert f"k.removeprefix({prefix!r})" in caught.value.remedy
+
+
 def test_a_file_that_is_no_python_is_named(tmp_path: Path) -> None:
     assert "SyntaxError" in refusal(tmp_path, "\ndef model(:")
 
@@ -469,6 +488,46 @@ def test_dropout_in_place_is_found_though_it_does_nothing_in_eval_mode(tmp_path:
     line = "student.blocks[1].insert(0, nn.Dropout(0.5, inplace=True))"
     said = refusal(tmp_path, spoilt(line), TRAINING)
     assert "training student block 1 changes its input in place" in said
+
+
+#: What training in training mode updates, kept in three ways.
+KEEPS = """
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        KEEP
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.5 * self.mean + x.detach().mean() + 1
+        return x - self.mean
+
+def model():
+    teacher, student = pair()
+    for network in (teacher, student):
+        network.blocks[1].append(Mean())
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+
+
+def test_what_training_keeps_in_a_buffer_outside_the_state_dict_is_restored(tmp_path: Path) -> None:
+    keep = "self.register_buffer('mean', torch.zeros(1), persistent=False)"
+    text = write(tmp_path, KEEPS.replace("KEEP", keep), TRAINING.replace("= 4", "= 1")).read_text()
+    settings = settings_from(text, tmp_path)
+    found = [
+        scheduled_model(settings, tmp_path / "cache", Silent()).evaluated.model.teacher.blocks[1][2]
+        for _ in range(2)
+    ]
+    assert torch.equal(found[0].mean, found[1].mean)
+    assert found[0].mean > 1
+
+
+def test_what_training_keeps_in_a_plain_attribute_is_refused(tmp_path: Path) -> None:
+    keep = "self.mean = torch.zeros(1)"
+    text = write(tmp_path, KEEPS.replace("KEEP", keep), TRAINING.replace("= 4", "= 1")).read_text()
+    settings = settings_from(text, tmp_path)
+    with pytest.raises(UsageError, match=r"training changes something of teacher\.blocks\.1"):
+        scheduled_model(settings, tmp_path / "cache", Silent())
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
 def test_looking_at_a_model_leaves_its_statistics_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ def test_the_logits_of_every_route_are_the_reference_s(
 
 
 RESNET_STEMS = [
-    {"embedder_kernel_size": 7, "embedder_stride": 2, "embedder_use_pooler": True},
-    {"embedder_stride": 2, "downsample_in_first_stage": True},
+    {"embedder_kernel_size": 7, "embedder_kernel_stride": 2, "embedder_use_pooler": True},
+    {"embedder_kernel_stride": 2, "downsample_in_first_stage": True},
     {"embedder_kernel_size": 1, "embedder_use_pooler": True, "downsample_in_first_stage": True},
 ]
 
@@ -77,6 +78,66 @@ def test_a_resnet_s_stem_and_strides_are_those_of_its_configuration(
     stem: dict[str, Any], tmp_path: Path
 ) -> None:
     made = pair("resnet", narrow=True, **stem)
+    assert farthest(made, made.save(tmp_path / "checkpoint-7"), images("resnet")) < 1e-5
+
+
+def without(folder: Path, *keys: str) -> Path:
+    """A checkpoint whose configurations lack some keys."""
+    for role in ("teacher", "student"):
+        path = folder / f"{role}_config" / "config.json"
+        table = json.loads(path.read_text())
+        assert table.keys() >= set(keys)
+        path.write_text(json.dumps({key: table[key] for key in table if key not in keys}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("family", "defaults"),
+    [
+        (
+            "resnet",
+            {
+                "embedder_kernel_size": 7,
+                "embedder_kernel_stride": 2,
+                "embedder_use_pooler": True,
+                "downsample_in_first_stage": False,
+            },
+        ),
+        ("vgg", {"in_channels": 3, "pool_kernel": 2, "pool_stride": 2}),
+        ("vit", {"layer_norm_eps": 1e-12, "layers_per_block": 1, "qkv_bias": True}),
+    ],
+)
+def test_a_key_that_is_absent_means_the_reference_s_default(
+    family: str, defaults: dict[str, Any], tmp_path: Path
+) -> None:
+    config = FAMILIES[family][0]
+    made = twin(config(**defaults), config(**defaults), seed=1)
+    folder = without(made.save(tmp_path / "checkpoint-7"), *defaults)
+    assert farthest(made, folder, images(family)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("poolings", "smallest"),
+    [
+        ({"pool_kernel": 3, "pool_stride": 2}, 15),
+        ({"pool_kernel": 2, "pool_stride": 1}, 4),
+        ({"pool_kernel": 1, "pool_stride": 2}, 1),
+        ({"pool_kernel": 2, "pool_stride": None}, 8),
+    ],
+)
+def test_a_vgg_s_poolings_are_those_of_its_configuration(
+    poolings: dict[str, Any], smallest: int, tmp_path: Path
+) -> None:
+    small = {"hidden_sizes": [4, 6, 8], **poolings}
+    made = twin(vgg_config(depths=[2, 1, 1], **small), vgg_config(depths=[1, 1, 1], **small))
+    folder = made.save(tmp_path / "checkpoint-7")
+    assert farthest(made, folder, torch.randn(2, 3, smallest, smallest + 7)) < 1e-5
+    assert read_reference(str(folder), Silent()).spec.smallest == smallest
+
+
+def test_keys_that_decide_nothing_are_left_alone(tmp_path: Path) -> None:
+    extra = {"hidden_dropout_prob": 0.3, "out_features": ["stage2"], "my_note": {"lr": [1]}}
+    made = pair("resnet", narrow=True, **extra)
     assert farthest(made, made.save(tmp_path / "checkpoint-7"), images("resnet")) < 1e-5
 
 
@@ -103,7 +164,8 @@ def test_a_vit_s_arithmetic_is_that_of_its_configuration(
 
 @pytest.mark.parametrize("family", ["resnet", "vgg"])
 def test_grey_images_of_any_size_are_taken(family: str, tmp_path: Path) -> None:
-    made = pair(family, narrow=True, num_channels=1)
+    channels = "in_channels" if family == "vgg" else "num_channels"
+    made = pair(family, narrow=True, **{channels: 1})
     folder = made.save(tmp_path / "checkpoint-7")
     for size in (32, 51):
         assert farthest(made, folder, torch.randn(2, 1, size, size)) < 1e-5

@@ -18,7 +18,7 @@ from pipeline.bundle.verify import open_bundle
 from pipeline.errors import UsageError
 from pipeline.evaluate import evaluate
 from pipeline.ingest.reference.model import read_reference
-from pipeline.ingest.source import source_content
+from pipeline.ingest.source import ModelSource
 from pipeline.lowering.fold import fold_batch_norms
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes
@@ -173,23 +173,24 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
     settings_from(PROFILE.format(place=folder), tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.ingest.source import source_content;"
-        f"print(source_content(load_settings(Path({str(tmp_path / 'profile.toml')!r}))));"
+        "from pipeline.ingest.source import ModelSource; from pipeline.progress import Silent;"
+        f"settings = load_settings(Path({str(tmp_path / 'profile.toml')!r}));"
+        "print(ModelSource(settings, Silent()).content());"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     settings = settings_from(PROFILE.format(place=folder.parent), tmp_path)
-    assert done.stdout.strip() == source_content(settings)
+    assert done.stdout.strip() == ModelSource(settings, Silent()).content()
     folder.rename(tmp_path / "gone")
     with pytest.raises(UsageError, match="neither a checkpoint"):
-        source_content(settings)
+        ModelSource(settings, Silent()).content()
 
 
 def two_blocks(family: str) -> Twin:
     """A small model with all that this project's own families do without by default."""
     if family == "resnet":
-        stem = {"embedder_kernel_size": 7, "embedder_stride": 2, "embedder_use_pooler": True}
+        stem = {"embedder_kernel_size": 7, "embedder_kernel_stride": 2, "embedder_use_pooler": True}
         small = {"downsample_in_first_stage": True, "depths": [1, 1], **stem}
         return twin(
             resnet_config(hidden_sizes=[6, 8], **small), resnet_config(hidden_sizes=[3, 8], **small)

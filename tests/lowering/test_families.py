@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.lowering.fold import fold_batch_norms
+from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.lower import lower_model
 from pipeline.lowering.registry import backend_for
 from pipeline.model.family import build_model
@@ -54,9 +55,8 @@ def test_every_unit_and_stage_lowers_whole_and_computes_the_same(
     model = make()
     settings = LoweringSettings(backend=(backend,), tolerance=1e-5)
     # A unit that is not one delegate, or that deviates, would be an error here.
-    lowered = lower_model(
-        model, prefix_routes(2), torch.randn(2, *IMAGE), settings, {}, tmp_path, Silent(), jobs=1
-    )
+    golden = GoldenSet.of(model, prefix_routes(2), torch.randn(2, *IMAGE), settings.tolerance)
+    lowered = lower_model(model, golden, settings, {}, tmp_path, Silent(), jobs=1)
     names = {str(unit) for unit in lowered.units}
     assert names == {"student-0", "student-1", "teacher-0", "teacher-1", "encoder-0"}
     for program in [*lowered.units.values(), *lowered.controls.values()]:

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.harness.campaign import Campaign
+from pipeline.harness.samples import (
+    Inferences,
+    Info,
+    LatencySample,
+    Logits,
+    Predictions,
+    ProgressSample,
+    Runs,
+    StageLoad,
+    TtfiSample,
+)
 from pipeline.report.document import (
     BundleFacts,
     Context,
     Metric,
+    ParityResult,
     Report,
     StageResult,
     Validity,
     Verdict,
 )
+from pipeline.report.integrity import within_tolerance
+from pipeline.report.metrics import metrics_of
 from pipeline.report.statistics import Estimate
 
 DEVICE = {
@@ -27,6 +42,24 @@ DEVICE = {
     "memory_bytes": 8_000_000_000,
     "extra": {},
 }
+HARNESS = {"engine": "executorch 1.5.1", "abi": "x86_64", "page_bytes": 4096, "cores_allowed": 2}
+BUNDLE = {
+    "name": "tiny",
+    "id": "ab" * 32,
+    "family": "resnet",
+    "blocks": 2,
+    "backend": "executorch",
+    "exporter": "executorch 1.5.1",
+    "precision": "fp32",
+    "threads": 1,
+    "bytes": 1,
+    "control_bytes": {"student": 1, "teacher": 1},
+}
+IMAGES = 1000
+TOLERANCE = 1e-4
+#: The stages that reports are about, unless they are given others.
+ROUTES = ("SS", "TT")
+ROW = (1.0, -2.0)
 
 
 def metric(samples: Sequence[float], unit: str = "ms") -> Metric:
@@ -55,48 +88,137 @@ def report(
     verdict: Verdict = "valid",
     reasons: Sequence[str] = (),
     device: Mapping[str, Any] = DEVICE,
+    harness: Mapping[str, Any] = HARNESS,
+    max_rel: Mapping[str, float | None] | None = None,
+    routes: Sequence[str] = ROUTES,
+    **bundle: Any,
 ) -> Report:
-    stage = StageResult(
-        index=0,
-        route="SS",
-        load_bytes=1,
-        correct=9,
-        images=10,
-        top1=0.9,
-        low=0.6,
-        high=0.98,
-        host_correct=9,
-        differing=0,
-    )
-    bundle = BundleFacts(
-        name="tiny",
-        id="ab" * 32,
-        family="resnet",
-        blocks=2,
-        backend="executorch",
-        exporter="executorch 1.5.1",
-        precision="fp32",
-        threads=1,
-        bytes=1,
-        control_bytes={},
-    )
+    """A report that is right in everything but what is asked for.
+
+    Args:
+        metrics: all that it has.
+        verdict: its own.
+        reasons: of the verdict.
+        device: what it was measured on.
+        harness: what it was measured with.
+        max_rel: deviation of the programs named; None for NaN.
+        routes: its stages.
+        bundle: what differs from `BUNDLE`.
+    """
+    deviations = dict.fromkeys(programs(len(routes)), 1e-6) | dict(max_rel or {})
     context = Context(
         created="2026-01-02T03:04:05+00:00",
         tool="0.1.0",
         device=dict(device),
-        harness={"engine": "executorch 1.5.1"},
+        harness=dict(harness),
         options={"rounds": 15},
         before={},
         after={},
         seconds=1.0,
     )
     return Report(
-        bundle=bundle,
+        bundle=BundleFacts.model_validate(BUNDLE | bundle),
         context=context,
         validity=Validity(verdict=verdict, reasons=tuple(reasons)),
-        stages=(stage,),
-        parity=(),
+        stages=tuple(stage(index, route) for index, route in enumerate(routes)),
+        parity=tuple(parity(name, deviation) for name, deviation in deviations.items()),
         metrics=dict(metrics),
         ratios={},
-        runs={},
+        runs=runs(deviations),
+    )
+
+
+def measured(correct: int, host_correct: int, differing: int = 0) -> Report:
+    """A report with every metric, of a device that labels so many images rightly at each stage."""
+    stages = tuple(
+        stage(index, route).model_copy(
+            update={
+                "correct": correct,
+                "top1": correct / IMAGES,
+                "host_correct": host_correct,
+                "differing": differing,
+            }
+        )
+        for index, route in enumerate(ROUTES)
+    )
+    plain = report({})
+    found = runs(dict.fromkeys(programs(2), 1e-6), states=("cold", "warm"))
+    campaign = Campaign(
+        info=Info.model_validate(dict.fromkeys(Info.model_fields, 1) | _WORDS),
+        ttfi=[list(samples) for samples in found.ttfi],
+        progress=[list(samples) for samples in found.progress],
+        paced=list(found.paced),
+        latency=[list(samples) for samples in found.latency],
+    )
+    metrics = metrics_of(campaign, stages, plain.parity, plain.bundle)
+    update = {"stages": stages, "runs": found, "metrics": metrics}
+    return Report.model_validate(plain.model_copy(update=update).model_dump())
+
+
+_WORDS = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x")
+
+
+def stage(index: int, route: str) -> StageResult:
+    return StageResult(
+        index=index,
+        route=route,
+        load_bytes=1,
+        correct=900,
+        images=IMAGES,
+        top1=0.9,
+        low=0.88,
+        high=0.92,
+        host_correct=900,
+        differing=0,
+    )
+
+
+def parity(name: str, deviation: float | None) -> ParityResult:
+    return ParityResult(
+        name=name,
+        stage=int(name.removeprefix("stage-")) if name.startswith("stage-") else 0,
+        max_abs=deviation,
+        max_rel=deviation,
+        tolerance=TOLERANCE,
+        passed=within_tolerance(deviation, TOLERANCE),
+    )
+
+
+def programs(stages: int) -> list[str]:
+    return [*(f"stage-{index}" for index in range(stages)), "student", "teacher"]
+
+
+def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm",)) -> Runs:
+    """What the programs said; NaN from those whose deviation is None."""
+    logits = [
+        Logits(name=name, stage=0, input=i, logits=(None, 1.0) if value is None and i else ROW)
+        for name, value in deviations.items()
+        for i in range(2)
+    ]
+    stages = len(deviations) - 2
+    return Runs(
+        ttfi=(tuple(start(arm, each) for each in states for arm in ("pwl", "student", "teacher")),),
+        progress=(tuple(through(each, stages) for each in states),),
+        paced=(through("warm", stages),),
+        latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in deviations),),
+        predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in range(stages)),
+        logits=tuple(logits),
+    )
+
+
+def start(arm: str, state: str) -> TtfiSample:
+    numbers = dict.fromkeys(TtfiSample.model_fields, 1)
+    return TtfiSample.model_validate(
+        numbers | {"arm": arm, "state": state, "steady_ns": (1,), "logits": ROW}
+    )
+
+
+def through(state: str, stages: int) -> ProgressSample:
+    load = dict.fromkeys(StageLoad.model_fields, 1)
+    numbers = dict.fromkeys(ProgressSample.model_fields, 1)
+    order = tuple(range(stages))
+    loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in order)
+    inferences = Inferences(begin_ns=order, duration_ns=(1,) * stages, stage=order)
+    return ProgressSample.model_validate(
+        numbers | {"state": state, "loads": loads, "inferences": inferences}
     )

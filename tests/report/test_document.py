@@ -21,12 +21,20 @@ def test_a_report_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_report(path) == written
 
 
+def test_a_report_that_an_editor_gave_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    written = report({"time": metric(around(3.0))})
+    path.write_text(written.to_json(), encoding="utf-8-sig")
+    assert load_report(path) == written
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
         ("", IntegrityError),
         ("{}", IntegrityError),
         ("[]", IntegrityError),
+        ("[" * 100_000, IntegrityError),
         ('{"schema_version": 99}', UsageError),
     ],
 )

@@ -10,9 +10,10 @@ from pipeline.errors import ExitCode, UsageError
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Judgement, Verdict, exit_code, judge
 from pipeline.report.judgement_text import junit_xml, markdown
+from pipeline.report.metric_names import expected_metrics
 from pipeline.section import load_toml
 from tests.fixtures import ROOT
-from tests.report.builder import DEVICE, around, metric, report
+from tests.report.builder import DEVICE, around, measured, metric, report
 
 TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": metric([0.5])}
 
@@ -70,10 +71,13 @@ def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None
 
 
 def test_a_star_judges_every_metric_that_fits() -> None:
-    gates = GateFile(gate=(Gate(name="all", metric="accuracy.*", at_least=0.9),))
-    ours = report({"accuracy.0": metric([0.85]), "accuracy.1": metric([0.95])})
+    gates = GateFile(gate=(Gate(name="all", metric="first_*.1", at_least=0.9),))
+    ours = report({"first_after_swap_ms.1": metric([0.85]), "first_of_all.1": metric([0.95])})
     verdicts = {j.metric: j.verdict for j in judge(gates, ours, None)}
-    assert verdicts == {"accuracy.0": Verdict.REGRESSION, "accuracy.1": Verdict.PASS}
+    assert verdicts == {
+        "first_after_swap_ms.1": Verdict.REGRESSION,
+        "first_of_all.1": Verdict.PASS,
+    }
 
 
 BASELINE = {"metric": "time", "over": "baseline", "at_most": 1.1}
@@ -169,6 +173,90 @@ def test_a_gates_file_without_gates_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "profiles" / "gates").glob("*.toml")))
 def test_published_gates_are_valid(path: Path) -> None:
     assert load_toml(path, GateFile).gate
+
+
+def published(name: str) -> GateFile:
+    return load_toml(ROOT / "profiles" / "gates" / f"{name}.toml", GateFile)
+
+
+@pytest.mark.parametrize("name", ["release", "ci"])
+@pytest.mark.parametrize("correct", [100, 690, 999])
+def test_a_sound_model_of_any_accuracy_passes(name: str, correct: int) -> None:
+    # One tie more or less than on the host.
+    for ours in (measured(correct, correct), measured(correct, correct + 1, differing=1)):
+        judgements = judge(published(name), ours, None)
+        assert exit_code(judgements) is ExitCode.OK, judgements
+
+
+def test_every_gate_but_those_of_the_demo_is_relative() -> None:
+    for name in ("release", "ci"):
+        metrics = {gate.metric for gate in published(name).gate if not (gate.over or gate.minus)}
+        assert {metric.partition(".")[0] for metric in metrics} == {
+            *("parity_over_tolerance", "differing_over_allowed", "bundle_over_controls"),
+            *("accuracy_minus_host", "accuracy_minus_host_low"),
+        }
+
+
+@pytest.mark.parametrize("name", ["release", "ci"])
+def test_an_accuracy_far_below_the_host_s_fails(name: str) -> None:
+    ours = measured(600, 690, differing=90)
+    verdicts = {j.metric: j.verdict for j in judge(published(name), ours, None)}
+    assert verdicts["accuracy_minus_host_low.final"] is Verdict.REGRESSION
+    assert verdicts["accuracy_minus_host.0"] is Verdict.REGRESSION
+    assert verdicts["differing_over_allowed.0"] is Verdict.REGRESSION
+    assert exit_code(judge(published(name), ours, None)) is ExitCode.INTEGRITY
+
+
+WHOLE = measured(900, 900)
+#: One metric of each kind: the last stage's, arm's or start state's.
+ONE_OF_EACH = {
+    name.partition(".")[0]: name
+    for name in sorted(expected_metrics(WHOLE))
+    if not name.startswith("latency_during_load_ms")  # takes more inferences than it has
+}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH.values())
+def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name: str) -> None:
+    star = ".".join([name.partition(".")[0], "*"])
+    gates = GateFile(gate=(Gate(name="all", metric=star, at_least=-1),))
+    assert all(j.verdict is Verdict.PASS for j in judge(gates, WHOLE, None) if j.metric == name)
+    metrics = {key: value for key, value in WHOLE.metrics.items() if key != name}
+    left = WHOLE.model_copy(update={"metrics": metrics})
+    judgements = judge(gates, left, None)
+    (lost,) = (j for j in judgements if j.metric == name)
+    assert lost.verdict is Verdict.ERROR
+    assert f"the report lacks {name}" in lost.why
+    assert exit_code(judgements) is ExitCode.DEVICE
+
+
+def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() -> None:
+    context = WHOLE.context.model_copy(update={"options": {"states": ["cold-cached", "warm"]}})
+    gates = GateFile(gate=(Gate(name="all", metric="ttfi_ms.pwl.*", at_most=1),))
+    judgements = judge(gates, WHOLE.model_copy(update={"context": context}), None)
+    verdicts = {j.metric: j.verdict for j in judgements}
+    assert verdicts["ttfi_ms.pwl.cold-cached"] is Verdict.ERROR
+
+
+def test_a_ratio_over_a_metric_that_is_zero_in_some_round_is_an_error() -> None:
+    ours = report({"a": metric([1.0, 1.0]), "b": metric([0.0, 1.0])})
+    judgement = decide({"metric": "a", "over": "b", "at_most": 5}, ours)
+    assert judgement.verdict is Verdict.ERROR
+    assert "or the latter is 0" in judgement.why
+
+
+def test_the_samples_decide_and_not_what_is_said_of_them() -> None:
+    said = metric(around(10.0)).model_copy(update={"low": 10.0, "high": 10.0})
+    judgement = decide({"metric": "time", "at_most": 10.001}, report({"time": said}))
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-inf"])
+def test_a_limit_that_is_no_number_is_refused(limit: str, tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(f'[[gate]]\nname = "x"\nmetric = "time"\nat_most = {limit}\n')
+    with pytest.raises(UsageError, match="at_most"):
+        load_toml(path, GateFile)
 
 
 ALL = [judgement(verdict) for verdict in Verdict]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from statistics import median
+
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
 from pipeline.report.document import Metric
 from pipeline.report.metrics import latencies_around, ratio_of, time_to_stage_ns
@@ -58,9 +60,9 @@ def metric(samples: dict[int, float]) -> Metric:
         unit="ms",
         samples=tuple(samples.values()),
         rounds=tuple(samples),
-        median=0,
-        low=0,
-        high=0,
+        median=median(samples.values()),
+        low=min(samples.values()),
+        high=max(samples.values()),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.model.route import Role, UnitId
 from pipeline.report.document import Metric, StageResult
 from pipeline.schedule.load_times import by_bytes, measured, report_content
@@ -23,10 +23,10 @@ def saved_report(
     """A report whose stages load so many bytes in so many milliseconds, by route."""
     metrics: dict[str, Metric] = {}
     stages: list[StageResult] = []
-    plain = builder.report({})
+    plain = builder.report({}, routes=list(loads), blocks=len(next(iter(loads))))
     for index, (route, (size, taken)) in enumerate(loads.items()):
         update = {"index": index, "route": route, "load_bytes": size}
-        stages.append(plain.stages[0].model_copy(update=update))
+        stages.append(plain.stages[index].model_copy(update=update))
         if taken is not None:
             metrics[f"swap_load_ms.{index}.{state}"] = builder.metric([taken] * 5)
     report = plain.model_copy(update={"stages": tuple(stages), "metrics": metrics})
@@ -101,6 +101,13 @@ def test_a_report_of_a_model_with_other_blocks_is_refused(tmp_path: Path) -> Non
     more = SIZES | {UnitId(Role.TEACHER, 2): 1}
     with pytest.raises(UsageError, match="2 blocks, this one 3"):
         measured(path, more)
+
+
+def test_a_report_of_a_device_that_computes_wrongly_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(builder.report({}, max_rel={"stage-1": None}).to_json())
+    with pytest.raises(IntegrityError, match="stage-1: logits of golden inputs hold NaN"):
+        measured(path, SIZES)
 
 
 def test_a_missing_report_is_named(tmp_path: Path) -> None:

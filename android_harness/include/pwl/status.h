@@ -19,6 +19,7 @@ enum class Code {
   kRuntime,       // the engine failed while running
   kIo,            // the operating system refused
   kNotCold,       // pages of a file stay in memory although they were to be evicted
+  kNotFinite,     // logits hold NaN or infinity
 };
 
 // The name of a code in messages, such as "damaged".

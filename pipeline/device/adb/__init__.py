@@ -8,6 +8,7 @@ Each module here replaces what that release lacks or gets wrong, from the socket
     link        messages: the handshake, and when the connection is lost
     stream      one service of adbd: bytes both ways
     shell       a program's run: standard streams, exit status, kill
+    lock        other runs kept off the device
     sync        a file's transfer
     auth        the host's RSA keys
     device      all of it as a `pipeline.device.base.Device`

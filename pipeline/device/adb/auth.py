@@ -55,7 +55,8 @@ def _signer(file: Path) -> PythonRSASigner:
         return PythonRSASigner(public, private)
     except OSError as error:
         raise DeviceError(
-            f"the ADB key {file} cannot be read: {error.strerror}", "check its owner and its mode"
+            f"the ADB key {file} cannot be read: {error.strerror}",
+            "name a key that is there (in ADB_VENDOR_KEYS) and that this user may read",
         ) from error
     except Exception as error:  # rsa and pyasn1 have no common root for "this is not a key"
         raise DeviceError(

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
+from pipeline.device.adb.lock import AdbLock
 from pipeline.device.adb.shell import ShellCommand, kill_group
 from pipeline.device.base import (
     Completed,
@@ -22,7 +23,9 @@ from pipeline.device.base import (
 from pipeline.device.closing import Closing
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size, partial_name, read_blocks, store
+from pipeline.device.remedies import remedy_for
 from pipeline.errors import DeviceError
+from pipeline.locks import LOCK_NAME, holder_text
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 
@@ -139,7 +142,7 @@ class AdbDevice(Closing):
             state = self._kill(command)
             raise DeviceTimeoutError(
                 f"{argv[0]} did not end on {self._spec} within {deadline_s:g} s; {state}",
-                "give it more time, or find out what it waits for",
+                "find out what it waits for, or end what else keeps the device busy",
             ) from None
         except BaseException:
             if command.group is not None:
@@ -170,9 +173,10 @@ class AdbDevice(Closing):
             names = (str(partial), str(target), digest, f"{mode:o}")
             done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
             if done.returncode != 0:
+                reason = _reason(done)
                 raise TransferError(
-                    f"{target} was not written on {self._spec}: {_reason(done)}",
-                    "check that path on the device; where the checksum differs, its storage",
+                    f"{target} was not written on {self._spec}: {reason}",
+                    remedy_for(reason, target, self._spec),
                 )
         except DeviceGoneError:
             raise
@@ -186,10 +190,16 @@ class AdbDevice(Closing):
         size = self._size(source)
         digest = device_sha256(self, [source], deadline_s=self._hash_seconds(size)).get(source)
         if digest is None:
-            raise TransferError(f"{source} cannot be read on {self._spec}", "check its permissions")
+            raise TransferError(
+                f"{source} cannot be read on {self._spec}",
+                f"its owner has to allow it: `adb shell ls -l {source}` says who that is",
+            )
         # Closed here, not whenever it is collected: it speaks to the device as it ends.
         with contextlib.closing(sync.fetch_file(self._link(), str(source))) as blocks:
             store(blocks, target, size=size, sha256=digest, progress=progress)
+
+    def lock(self) -> AdbLock:
+        return AdbLock(self._spec, self._dial(), self.workdir / LOCK_NAME, holder_text())
 
     def close(self) -> None:
         self._current.close()
@@ -212,17 +222,20 @@ class AdbDevice(Closing):
     def _size(self, path: PurePosixPath) -> int:
         done = self._shell(SIZE, str(path))
         if done.returncode != 0 or not done.stdout.strip().isdigit():
+            reason = _reason(done)
             raise TransferError(
-                f"{path} cannot be read on {self._spec}: {_reason(done)}", "check the path"
+                f"{path} cannot be read on {self._spec}: {reason}",
+                remedy_for(reason, path, self._spec),
             )
         return int(done.stdout)
 
     def _make_folder(self, folder: PurePosixPath) -> None:
         done = self._shell('umask 022 && mkdir -p "$1"', str(folder))
         if done.returncode != 0:
+            reason = _reason(done)
             raise TransferError(
-                f"{folder} cannot be made on {self._spec}: {_reason(done)}",
-                f"use a folder that the user shell may write to, such as {WORKDIR}",
+                f"{folder} cannot be made on {self._spec}: {reason}",
+                remedy_for(reason, folder, self._spec),
             )
 
     def _remove(self, partial: PurePosixPath) -> None:

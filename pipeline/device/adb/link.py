@@ -202,7 +202,10 @@ class Link:
                 "Android 7 or later is needed, started normally (not recovery)",
             )
         if self.max_payload < constants.MAX_LEGACY_ADB_DATA:
-            raise DeviceError(f"{self.serial} takes messages of {self.max_payload} bytes only")
+            raise DeviceError(
+                f"{self.serial} takes messages of {self.max_payload} bytes only",
+                "no adbd of Android does: check the host and the port",
+            )
         self._intact = True
 
     def _authenticate(self, consent_s: float, keys: Sequence[Path]) -> None:

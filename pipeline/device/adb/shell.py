@@ -74,7 +74,7 @@ class ShellCommand:
         self._line = command_line(argv, reads=bool(stdin))
         self._stdin = _stdin_pieces(stdin)
         self._piece = next(self._stdin, None)
-        self._frames = _Frames()
+        self._frames = Frames()
         self._limit = output_limit
         self._output = {STDOUT: bytearray(), STDERR: bytearray()}
         self._exit = bytearray()
@@ -166,7 +166,7 @@ def _stdin_pieces(stdin: bytes) -> Iterator[bytes]:
     yield HEADER.pack(CLOSE_STDIN, 0)
 
 
-class _Frames:
+class Frames:
     """Takes the protocol's framing off; passes data on as it comes, in whatever pieces."""
 
     def __init__(self) -> None:

@@ -11,14 +11,19 @@ import stat
 import struct
 import time
 from collections.abc import Generator, Iterable
+from pathlib import PurePosixPath
 
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.stream import Stream
 from pipeline.device.base import Progress, TransferError
+from pipeline.device.remedies import remedy_for
 
 HEADER = struct.Struct("<4sI")
 #: Bytes of one DATA block (SYNC_DATA_MAX); adbd refuses more.
 BLOCK = 64 * 1024
+
+UNSOUND = "no sound adbd answers there: update the device's system, or connect to it directly"
+ENDED = "see in the device's log (`adb logcat`) why; mostly its memory or storage is full"
 
 
 def send_file(
@@ -105,11 +110,9 @@ class _Upload:
     def _read(self) -> None:
         self._answer += self._stream.read(_deadline(self._link))
         if len(self._answer) > HEADER.size + BLOCK:
-            raise TransferError(f"{self._link.serial} talks too much during a file", "update adbd")
+            raise TransferError(f"{self._link.serial} talks too much during a file", UNSOUND)
         if self._stream.ended and not self._done():
-            raise TransferError(
-                f"{self._link.serial} ended the transfer of {self._target}", "start again"
-            )
+            raise TransferError(f"{self._link.serial} ended the transfer of {self._target}", ENDED)
         self._done()
 
     def _done(self) -> bool:
@@ -120,13 +123,14 @@ class _Upload:
         if kind == b"OKAY":
             return True
         if kind != b"FAIL":
-            raise TransferError(f"{self._link.serial} answered {kind!r} to a file", "update adbd")
+            raise TransferError(f"{self._link.serial} answered {kind!r} to a file", UNSOUND)
         if len(self._answer) < HEADER.size + length:
             return False
         reason = self._answer[HEADER.size : HEADER.size + length].decode("utf-8", "replace")
         raise TransferError(
             f"{self._link.serial} could not write {self._target}: {reason}",
-            "check the free space and the permissions of that folder",
+            # The file itself has a name for the time of the transfer only.
+            remedy_for(reason, PurePosixPath(self._target).parent, f"adb:{self._link.serial}"),
         )
 
 
@@ -146,11 +150,14 @@ def fetch_file(link: Link, source: str) -> Generator[bytes, None, None]:
             if kind == b"DONE":
                 return
             if not 0 < length <= BLOCK or kind not in (b"DATA", b"FAIL"):
-                raise TransferError(f"{link.serial} answered {kind!r} to {source}", "update adbd")
+                raise TransferError(f"{link.serial} answered {kind!r} to {source}", UNSOUND)
             data = answer.take(length)
             if kind == b"FAIL":
                 reason = data.decode("utf-8", "replace")
-                raise TransferError(f"{link.serial} could not read {source}: {reason}")
+                raise TransferError(
+                    f"{link.serial} could not read {source}: {reason}",
+                    remedy_for(reason, PurePosixPath(source), f"adb:{link.serial}"),
+                )
             yield data
 
 
@@ -167,7 +174,7 @@ class _Answer:
         while len(self._buffer) - self._position < length:
             more = self._stream.read(_deadline(self._link))
             if self._stream.ended:
-                raise TransferError(f"{self._link.serial} ended the transfer", "start again")
+                raise TransferError(f"{self._link.serial} ended the transfer", ENDED)
             self._buffer = self._buffer[self._position :] + more
             self._position = 0
         self._position += length

@@ -11,14 +11,22 @@ from pipeline.errors import IntegrityError, UsageError
 from pipeline.files import sha256_of
 from pipeline.fingerprint import fingerprint
 from pipeline.ingest.reference.configs import NetworkConfig, parse_config
+from pipeline.section import PATH_RULE
+from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 if TYPE_CHECKING:  # an unchanged build names a checkpoint without torch
     from torch import Tensor
 
 WEIGHTS = "model.safetensors"
 ROLES = ("teacher", "student")
+#: Pickles that the Trainer keeps beside the weights.
+_NO_WEIGHTS = ("optimizer.pt", "scheduler.pt", "training_args.bin", "rng_state.pth", "scaler.pt")
 _NUMBERED = re.compile(r"checkpoint-([0-9]+)")
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+_AS_SAFETENSORS = (
+    "where you trust the file, save its tensors as safetensors: safetensors.torch.save_file("
+    f"torch.load(path, weights_only=True), '{WEIGHTS}'); take the entry 'state_dict' where there "
+    "is one"
+)
 
 C = TypeVar("C", bound=NetworkConfig)
 
@@ -100,6 +108,12 @@ class ReferenceCheckpoint:
         except OSError as error:
             raise _unreadable(error, self.weights) from None
         except (SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+            if is_pickle(self.weights):
+                raise IntegrityError(
+                    f"{self.weights}: a file of torch.save or pickle under this name: "
+                    f"{PICKLE_DANGER}",
+                    _AS_SAFETENSORS,
+                ) from None
             raise IntegrityError(
                 f"{self.weights}: not a whole safetensors file: {error}",
                 "copy the checkpoint again, or name an earlier one",
@@ -108,10 +122,16 @@ class ReferenceCheckpoint:
 
 def _folder(place: Path) -> Path:
     if not place.is_dir():
+        if place.is_file() and is_pickle(place):
+            raise UsageError(
+                f"{place} is a file of torch.save or pickle: {PICKLE_DANGER}",
+                f"name a folder with {WEIGHTS}; {_AS_SAFETENSORS}",
+            )
         problem = "not a folder" if place.exists() else "no such folder"
         raise UsageError(
-            f"{place}: {problem}",
-            f"name a checkpoint-N folder, which holds {WEIGHTS}, or the folder that it is in",
+            f"{place.absolute()}: {problem}",
+            f"name a checkpoint-N folder, which holds {WEIGHTS}, or the folder that it is in; "
+            f"{PATH_RULE}",
         )
     try:
         entries = sorted(place.iterdir())
@@ -126,7 +146,7 @@ def _folder(place: Path) -> Path:
     ]
     if numbered:
         return max(numbered)[1]
-    if any(entry.suffix in _PICKLED for entry in entries):
+    if any(entry.is_file() and is_pickle(entry) for entry in entries):
         return place  # whose missing weights are explained better than a missing checkpoint
     raise UsageError(
         f"{place}: neither a checkpoint, which holds {WEIGHTS}, nor a folder of checkpoint-N",
@@ -137,12 +157,11 @@ def _folder(place: Path) -> Path:
 def _missing(path: Path) -> UsageError:
     """What to say of a checkpoint without one of its files."""
     beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-    pickled = [entry.name for entry in beside if entry.suffix in _PICKLED]
+    pickled = [entry.name for entry in beside if entry.is_file() and is_pickle(entry)]
     if path.name == WEIGHTS and pickled:
+        pickled.sort(key=lambda name: name in _NO_WEIGHTS)
         return UsageError(
-            f"{path.parent} holds {pickled[0]} and no {WEIGHTS}: reading a pickle can run "
-            "anything that somebody wrote into it",
-            f"save the weights as {WEIGHTS} (safetensors) where you trust the file",
+            f"{path.parent} holds {pickled[0]} and no {WEIGHTS}: {PICKLE_DANGER}", _AS_SAFETENSORS
         )
     if path.name == WEIGHTS and (path.parent / f"{WEIGHTS}.index.json").exists():
         return UsageError(

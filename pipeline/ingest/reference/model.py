@@ -10,7 +10,13 @@ from torch import Tensor
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
-from pipeline.ingest.reference.keys import NetworkKeys, converter_key, family_of, last_converters
+from pipeline.ingest.reference.keys import (
+    NetworkKeys,
+    converter_key,
+    family_of,
+    last_converters,
+    require_root,
+)
 from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
@@ -53,6 +59,7 @@ def read_reference(place: str, progress: Progress) -> ReferenceModel:
     checkpoint = ReferenceCheckpoint.find(place)
     tensors = checkpoint.tensors()
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    require_root(shapes, checkpoint.weights)
     family = family_of(shapes, checkpoint.weights)
     networks = {role: NetworkKeys(role, family, shapes) for role in ROLES}
     plan = plan_model(checkpoint, family, networks)

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
-from pipeline.ingest.reference.configs import NetworkConfig, ResNetConfig, VggConfig, VitConfig
+from pipeline.ingest.reference.configs import (
+    NetworkConfig,
+    ResNetConfig,
+    VggConfig,
+    VitConfig,
+    given_or_default,
+)
 from pipeline.ingest.reference.keys import NetworkKeys
 from pipeline.settings import (
     FamilyModel,
@@ -52,7 +58,8 @@ class Plan:
         Where any size will do, it is one that strides of 2 divide to the end, so that two networks
         with other strides differ in their features' sizes.
         """
-        side = min(2 ** (self.settings.blocks + 2), 2**16)
+        side = max(2 ** (self.settings.blocks + 2), 4 * self.spec.smallest)
+        side = min(side, 2**16)
         return (self.spec.channels, *(self.spec.size or (side, side)))
 
 
@@ -74,21 +81,21 @@ def plan_model(
     configs = {role: checkpoint.config(role, kind) for role in ROLES}
     found = {role: _network(config, networks[role], checkpoint) for role, config in configs.items()}
     (teacher, spec), (student, other) = found["teacher"], found["student"]
-    if spec != other:
-        raise UsageError(
-            f"{checkpoint.folder}: teacher and student take different images\n"
-            f"  teacher: {spec}\n  student: {other}",
-            "name another checkpoint, or correct its configurations",
-        )
-    labels = _labels(checkpoint, configs["teacher"], configs["student"])
     try:
-        return Plan(_pair(teacher, student), spec, labels)
+        settings = _pair(teacher, student)
     except ValidationError as error:
         problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(
             f"{checkpoint.folder}: {problem}",
             "name another checkpoint, or correct its configurations",
         ) from None
+    if spec != other:
+        raise UsageError(
+            f"{checkpoint.folder}: teacher and student take different images\n"
+            f"  teacher: {spec}\n  student: {other}",
+            "name another checkpoint, or correct its configurations",
+        )
+    return Plan(settings, spec, _labels(checkpoint, configs["teacher"], configs["student"]))
 
 
 Network = ResNetSettings | VggSettings | VitSettings
@@ -117,37 +124,27 @@ def _network(
         )
 
     def agree(name: str, said: object, found: object) -> None:
-        if said is not None and said != found:
+        if said != found:
             raise IntegrityError(
                 f"{checkpoint.config_path(keys.role)}: {name} is {_plain(said)}, but the tensors "
                 f"in {checkpoint.weights.name} say {_plain(found)}",
                 EXCHANGED,
             )
 
-    def depths(said: tuple[int, ...] | None) -> tuple[int, ...]:
-        """The depths that are said: if tensors are missing then, that error will name them."""
-        if said is not None and sum(said) > len(keys.shapes):
-            agree("the number of layers of each block", said, there)
-        return said or there
-
+    if sum(config.depths) > len(keys.shapes):
+        agree("the number of layers of each block", config.depths, there)
+    # Otherwise the keys tell which of the layers that are said are missing, or left over.
     match config:
         case ResNetConfig():
-            depths(config.depths)
             return config.settings(), ImageSpec(config.num_channels, None, None)
         case VggConfig():
-            widths = keys.widths()
-            channels = keys.image_channels() or config.num_channels or 3
-            agree("hidden_sizes", config.hidden_sizes, widths)
-            agree("num_channels", config.num_channels, channels)
-            blocks = len(there)
-            if config.depths is not None and len(config.depths) != blocks:
-                agree("depths", config.depths, there)
-            # Every block halves an image, and something has to be left of it.
-            spec = ImageSpec(channels, None, None, smallest=2**blocks)
-            return config.settings(widths, depths(config.depths)), spec
+            agree(given_or_default(config, "hidden_sizes"), config.hidden_sizes, keys.widths())
+            if channels := keys.image_channels():
+                agree(given_or_default(config, "in_channels"), config.in_channels, channels)
+            settings = config.settings()
+            smallest = settings.smallest_image
+            return settings, ImageSpec(config.in_channels, None, None, smallest=smallest)
         case VitConfig():
-            layers = config.layers_per_block
-            said = (layers,) * len(there) if isinstance(layers, int) else layers
             height, width = config.image
             tokens = (height // config.patch) * (width // config.patch) + 1
             positions = keys.positions()
@@ -155,8 +152,7 @@ def _network(
                 raise IntegrityError(f"{checkpoint.weights}: missing {positions}", INCOMPLETE)
             found = next(iter(keys.shapes[positions][1:]), 0)
             agree("the number of tokens, by image_size and patch_size,", tokens, found)
-            spec = ImageSpec(config.num_channels, config.image, None)
-            return config.settings(depths(said)), spec
+            return config.settings(), ImageSpec(config.num_channels, config.image, None)
 
 
 def _labels(

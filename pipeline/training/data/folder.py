@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,8 @@ def folder_fingerprint(settings: FolderData) -> str:
     for part in ("train", "test"):
         for files in _images(settings.path / part).values():
             for file in files:
-                name = file.relative_to(settings.path).as_posix()
-                digest.update(f"\n{sha256_of(file)} {name}".encode())
+                name = os.fsencode(file.relative_to(settings.path))
+                digest.update(f"\n{sha256_of(file)} ".encode() + name)
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -64,6 +65,12 @@ def _images(part: Path) -> dict[str, list[Path]]:
     for label in _entries(part):
         if not label.is_dir():
             raise UsageError(f"{label}: a file where the folders of the labels belong", _LAYOUT)
+        try:
+            label.name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{label}: a label is text, and this name is not UTF-8", "rename the folder"
+            ) from None
         found[label.name] = _entries(label)
         if not found[label.name]:
             raise UsageError(f"{label}: a label without images", "add some, or remove the folder")

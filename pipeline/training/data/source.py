@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.section import PATH_RULE
 from pipeline.settings import (
     DataSettings,
     DigitsData,
@@ -32,6 +33,7 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
         UsageError: the data is missing, damaged, out of reach or too little.
     """
     with _readable():
+        _require_there(settings)
         dataset = _load(settings, seed)
     return dataset.holding_out(held_out, seed)
 
@@ -67,6 +69,7 @@ def data_fingerprint(settings: DataSettings) -> str:
         UsageError: the data is missing or out of reach.
     """
     with _readable():
+        _require_there(settings)
         return _fingerprint(settings)
 
 
@@ -92,6 +95,15 @@ def _fingerprint(settings: DataSettings) -> str:
             from pipeline.training.data.huggingface import huggingface_fingerprint
 
             return huggingface_fingerprint(settings)
+
+
+def _require_there(settings: DataSettings) -> None:
+    path = getattr(settings, "path", None)
+    if path is not None and not path.is_dir():
+        state = "not a folder" if path.exists() else "no such folder"
+        raise UsageError(
+            f"data.path: {path.absolute()}: {state}", f"correct data.path; {PATH_RULE}"
+        )
 
 
 @contextmanager

@@ -1,0 +1,220 @@
+"""What a manifest says twice, or what follows from something else in it, has to agree.
+
+No number of a manifest is believed that could be compared: a device would refuse, or worse, not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.bundle.swaps import swaps
+from pipeline.proportion import wilson_interval
+
+if TYPE_CHECKING:
+    from pipeline.bundle.control import Controls
+    from pipeline.bundle.manifest import Artefact, Deviation, Edge, FileEntry, Manifest, Score
+
+#: Bytes of what golden and evaluation files are arrays of.
+_FLOAT, _PIXEL, _LABEL = 4, 1, 2
+_DIMENSIONS = {"NHWC": 4, "NTC": 3, "NC": 2}
+#: Shares are written with six decimals.
+_ROUNDING = 1e-6
+
+
+def contradictions(manifest: Manifest) -> Iterator[str]:
+    """Everything in a manifest that does not agree with the rest of it, a line each."""
+    yield from _twice("path", (entry.path for entry in manifest.files()))
+    yield from _twice("artefact id", (artefact.id for artefact in manifest.artefacts))
+    yield from _twice("route", (stage.route for stage in manifest.stages))
+    yield from _sizes(manifest)
+    yield from _edges(manifest)
+    yield from _model(manifest)
+    yield from _schedule(manifest)
+    for artefact in manifest.artefacts:
+        yield from _parity(artefact.id, artefact.parity, manifest)
+        if artefact.delegated > sum(artefact.operators.values()):
+            yield f"{artefact.id}: more operators are delegated than there are"
+    yield from _stages(manifest)
+
+
+def control_contradictions(controls: Controls, bundle: Manifest) -> Iterator[str]:
+    """Everything in control.json that does not agree with its bundle, a line each."""
+    yield from _twice("path", (arm.path for arm in controls.arms))
+    yield from _twice("arm", (arm.name for arm in controls.arms))
+    for arm in controls.arms:
+        if not 0 <= arm.stage < len(bundle.stages):
+            yield f"arm {arm.name}: there is no stage {arm.stage}"
+        yield from _parity(f"arm {arm.name}", arm.parity, bundle)
+
+
+def _twice(kind: str, values: Iterable[str]) -> Iterator[str]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"{kind} {value!r} occurs twice"
+
+
+def _sizes(manifest: Manifest) -> Iterator[str]:
+    """The sizes of golden and evaluation files, by what they are arrays of."""
+    golden, evaluation = manifest.golden, manifest.evaluation
+    stages, classes = len(manifest.stages), len(manifest.model.labels)
+    image = manifest.input.shape[1:]
+    expected: list[tuple[FileEntry, tuple[int, ...], int]] = [
+        (golden.inputs, (golden.images, *image), _FLOAT),
+        *((entry, (golden.images, classes), _FLOAT) for entry in golden.outputs),
+        (evaluation.images, (evaluation.count, *image), _PIXEL),
+        (evaluation.labels, (evaluation.count,), _LABEL),
+        (evaluation.predictions, (stages, evaluation.count), _LABEL),
+    ]
+    for entry, shape, width in expected:
+        if entry.bytes != math.prod(shape) * width:
+            sizes = " x ".join(map(str, shape))
+            yield (
+                f"{entry.path}: {entry.bytes} bytes, but {sizes} values of {width} bytes are "
+                f"{math.prod(shape) * width}"
+            )
+    if len(golden.outputs) != stages:
+        yield f"{stages} stages, but {len(golden.outputs)} golden outputs"
+    if len(evaluation.correct) != stages:
+        yield f"{stages} stages, but {len(evaluation.correct)} counts of correct predictions"
+    for position, correct in enumerate(evaluation.correct):
+        if correct > evaluation.count:
+            yield f"stage {position}: {correct} of {evaluation.count} evaluation images correct"
+
+
+def _edges(manifest: Manifest) -> Iterator[str]:
+    """The edges of the programs by themselves, and the normalization of the first one's images."""
+    edges: list[tuple[str, Edge]] = [("input", manifest.input)]
+    for artefact in manifest.artefacts:
+        edges += [
+            (f"{artefact.id} input", artefact.input),
+            (f"{artefact.id} output", artefact.output),
+        ]
+    for name, edge in edges:
+        if len(edge.shape) != _DIMENSIONS[edge.layout] or edge.shape[0] != 1:
+            yield f"{name}: {edge.layout} of one item cannot have the shape {list(edge.shape)}"
+    normalisation, channels = manifest.input.normalisation, manifest.input.shape[-1]
+    for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+        if len(values) != channels:
+            yield f"input: {channels} channels, but {len(values)} values of {name}"
+
+
+def _model(manifest: Manifest) -> Iterator[str]:
+    for role, stated in (
+        ("teacher", manifest.model.teacher_parameters),
+        ("student", manifest.model.student_parameters),
+    ):
+        found = sum(a.parameters for a in manifest.artefacts if a.role == role)
+        if found != stated:
+            yield f"the {role} has {stated} parameters, but its artefacts have {found}"
+    used = {name for stage in manifest.stages for name in stage.units}
+    for artefact in manifest.artefacts:
+        if artefact.id not in used:
+            yield f"no stage uses {artefact.id}"
+        if artefact.block >= manifest.model.blocks:
+            yield f"{artefact.id}: there is no block {artefact.block}"
+
+
+def _schedule(manifest: Manifest) -> Iterator[str]:
+    choice = manifest.schedule
+    chosen = [step.route for step in choice.steps if step.shipped]
+    if chosen != [stage.route for stage in manifest.stages[1:]]:
+        yield f"the schedule chose {' '.join(chosen)}, but other stages are there"
+    candidates = {candidate.order: candidate for candidate in choice.candidates}
+    if choice.order not in candidates:
+        yield f"the schedule chose {choice.order}, which is none of its candidates"
+    elif candidates[choice.order].stages != len(manifest.stages):
+        yield f"the schedule speaks of {candidates[choice.order].stages} stages"
+    for step in choice.steps:
+        if not step.low <= step.gain <= step.high:
+            yield f"schedule, {step.route}: a gain outside of its interval"
+
+
+def _parity(name: str, parity: Deviation, manifest: Manifest) -> Iterator[str]:
+    if parity.inputs != manifest.golden.images:
+        yield f"{name}: compared on {parity.inputs} inputs of {manifest.golden.images}"
+    if parity.max_rel > manifest.golden.tolerance:
+        yield f"{name}: deviates by {parity.max_rel:g}, more than {manifest.golden.tolerance:g}"
+
+
+def _stages(manifest: Manifest) -> Iterator[str]:
+    if not manifest.stages:
+        yield "no stages"
+    known = {artefact.id: artefact for artefact in manifest.artefacts}
+    for position, stage in enumerate(manifest.stages):
+        title = f"stage {position}"
+        if stage.index != position:
+            yield f"{title} calls itself {stage.index}"
+        if len(stage.route) != manifest.model.blocks:
+            yield f"{title}: route {stage.route} has not {manifest.model.blocks} blocks"
+        if unknown := [name for name in stage.units if name not in known]:
+            yield f"{title} uses {', '.join(unknown)}, which no artefact is called"
+            return
+        chain = [known[name] for name in stage.units]
+        yield from _flow(title, chain, manifest)
+        if _route_of(chain) != stage.route:
+            yield f"{title}: its units are not those of route {stage.route}, in order"
+        yield from _score(title, stage.accuracy, manifest)
+        yield from _parity(title, stage.parity, manifest)
+    yield from _loading(manifest, known)
+
+
+def _flow(title: str, chain: list[Artefact], manifest: Manifest) -> Iterator[str]:
+    """Whether each program reads what the one before it writes."""
+    flow: Edge = manifest.input
+    for artefact in chain:
+        read = artefact.input
+        if (read.shape, read.layout) != (flow.shape, flow.layout):
+            yield (
+                f"{title}: {artefact.id} reads {read.layout} {read.shape} but is given "
+                f"{flow.layout} {flow.shape}"
+            )
+        flow = artefact.output
+    if (flow.shape, flow.layout) != ((1, len(manifest.model.labels)), "NC"):
+        yield f"{title} ends with {flow.layout} {flow.shape}, not with a logit per label"
+
+
+def _route_of(chain: list[Artefact]) -> str | None:
+    """The route that a chain of programs is; None if it is none."""
+    route = ""
+    before: Artefact | None = None
+    for artefact in chain:
+        if artefact.role in ("student", "teacher"):
+            if artefact.block != len(route):
+                return None
+            route += artefact.role[0].upper()
+        elif before is None or (before.role, artefact.role, before.block) not in (
+            ("teacher", "encoder", artefact.block),
+            ("student", "decoder", artefact.block),
+        ):
+            return None
+        before = artefact
+    return route
+
+
+def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
+    if score.correct > score.images:
+        yield f"{title}: {score.correct} of {score.images} images correct"
+        return
+    if score.images != manifest.stages[0].accuracy.images:
+        yield f"{title}: accuracy on another number of images than that of stage 0"
+    if manifest.evaluation.count > score.images:
+        yield f"{title}: fewer test images than evaluation images"
+    low, high = wilson_interval(score.correct, score.images)
+    stated = ("top1", score.top1, score.correct / score.images)
+    for name, said, is_ in (stated, ("low", score.low, low), ("high", score.high, high)):
+        if abs(said - is_) > _ROUNDING:
+            yield f"{title}: {name} is {said:g}, but {score.correct} of {score.images} give {is_:g}"
+
+
+def _loading(manifest: Manifest, known: dict[str, Artefact]) -> Iterator[str]:
+    """What each stage loads and lets go, and how many bytes that is."""
+    found = swaps([stage.units for stage in manifest.stages])
+    for stage, swap in zip(manifest.stages, found, strict=True):
+        title = f"stage {stage.index}"
+        if (stage.loads, stage.unloads) != (swap.loads, swap.unloads):
+            yield f"{title}: loads and unloads do not lead from the stage before to this one"
+        elif stage.load_bytes != (total := sum(known[name].bytes for name in stage.loads)):
+            yield f"{title}: loads {stage.load_bytes} bytes, but its units have {total}"

@@ -1,0 +1,84 @@
+"""Whether an earlier report may be compared with: the same model, measured the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.report.document import Report
+
+_DEVICE = "measure a baseline on this device"
+_MODEL = "name a report of an earlier build of this model"
+_BUILD = "build and measure the baseline with the same settings as this bundle"
+_HARNESS = "measure a baseline with the same harness package and processors"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What has to be equal, its value in both reports, and what to do where they differ."""
+
+    name: str
+    baseline: object
+    report: object
+    remedy: str
+
+
+def mismatches(report: Report, baseline: Report) -> list[str]:
+    """Why the two cannot be compared, a line each; empty if they can.
+
+    What a new release may change does not matter: the bundle's id and bytes, the versions of
+    exporter, engine and tool, how many rounds were measured, and which phone of one kind it was.
+    """
+    return [
+        f"the baseline has {found.name} {found.baseline!r}, this report {found.report!r}: "
+        f"{found.remedy}"
+        for found in _conditions(report, baseline)
+        if found.baseline != found.report
+    ]
+
+
+def stage_mismatch(metric: str, report: Report, baseline: Report) -> str | None:
+    """Why a metric of one stage is not that of the same stage in the baseline, if so."""
+    index = _stage_of(metric)
+    if index is None:
+        return None
+    ours, theirs = (
+        next((stage.route for stage in each.stages if stage.index == index), None)
+        for each in (report, baseline)
+    )
+    if ours == theirs:
+        return None
+    return (
+        f"stage {index} is {ours} here and {theirs} in the baseline: other stages ship; measure a "
+        "baseline that has the same ones"
+    )
+
+
+def _stage_of(metric: str) -> int | None:
+    """The stage in a name: ``accuracy.1``, ``latency_ms.stage-1``, ``swap_load_ms.1.cold``."""
+    for part in metric.split(".")[1:]:
+        number = part.removeprefix("stage-")
+        if number.isdecimal():
+            return int(number)
+    return None
+
+
+def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
+    then, now = baseline.context, report.context
+    for key in ("model", "abi", "system", "cores"):
+        name = f"device {key}"
+        yield Condition(name, then.device.get(key), now.device.get(key), _DEVICE)
+    for key in ("abi", "page_bytes", "cores_allowed"):
+        name = f"harness {key}"
+        yield Condition(name, then.harness.get(key), now.harness.get(key), _HARNESS)
+    for key in ("name", "family", "blocks"):
+        name = f"model {key}"
+        yield Condition(name, getattr(baseline.bundle, key), getattr(report.bundle, key), _MODEL)
+    yield Condition("model classes", _classes(baseline), _classes(report), _MODEL)
+    for key in ("backend", "precision", "threads"):
+        yield Condition(key, getattr(baseline.bundle, key), getattr(report.bundle, key), _BUILD)
+    yield Condition("evaluation images", baseline.stages[0].images, report.stages[0].images, _BUILD)
+
+
+def _classes(report: Report) -> int:
+    return len(report.runs.logits[0].logits)

@@ -1,0 +1,137 @@
+"""Whether the parts of a report fit together: what one says, another does not deny.
+
+A report that contradicts itself was damaged or edited by hand. Whether the device was right is
+another question, see `pipeline.report.integrity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.harness.samples import NO_LABEL, is_finite
+from pipeline.report.integrity import within_tolerance
+
+if TYPE_CHECKING:
+    from pipeline.report.document import Report, StageResult
+
+_ROUNDING = 1e-9
+
+
+def contradictions(report: Report) -> Iterator[str]:
+    """Everything in which parts of a report disagree, in words."""
+    yield from _stages(report)
+    yield from _parity(report)
+    yield from _metrics(report)
+    yield from _results_in_runs(report)
+    yield from _timings_in_runs(report)
+
+
+def _stages(report: Report) -> Iterator[str]:
+    indices = [stage.index for stage in report.stages]
+    if indices != list(range(len(indices))):
+        yield f"stages: {indices} are not all stages from 0 on"
+    if report.schedule is not None:
+        shipped = [step.route for step in report.schedule.steps if step.shipped]
+        if shipped != [stage.route for stage in report.stages[1:]]:
+            yield f"stages: the schedule ships {' '.join(shipped)} after stage 0, not these"
+    for stage in report.stages:
+        if len(stage.route) != report.bundle.blocks:
+            yield f"stages.{stage.index}: route {stage.route} has not {report.bundle.blocks} blocks"
+        yield from (f"stages.{stage.index}: {problem}" for problem in _counts(stage))
+
+
+def _counts(stage: StageResult) -> Iterator[str]:
+    for name in ("correct", "host_correct", "differing"):
+        if getattr(stage, name) > stage.images:
+            yield f"{name} is {getattr(stage, name)} of {stage.images} images"
+    if abs(stage.top1 - stage.correct / stage.images) > _ROUNDING:
+        yield f"top1 is {stage.top1}, but {stage.correct} of {stage.images} images are correct"
+    if abs(stage.correct - stage.host_correct) > stage.differing:
+        yield (
+            f"{stage.correct} images are correct here and {stage.host_correct} on the host, but "
+            f"only {stage.differing} are labelled otherwise"
+        )
+
+
+def _parity(report: Report) -> Iterator[str]:
+    expected = program_names(report)
+    if sorted(result.name for result in report.parity) != sorted(expected):
+        yield f"parity: not one entry for each of {', '.join(expected)}"
+    if len({result.tolerance for result in report.parity}) > 1:
+        yield "parity: several tolerances"
+    for result in report.parity:
+        if (result.max_abs is None) != (result.max_rel is None):
+            yield f"parity.{result.name}: one of max_abs and max_rel is missing"
+        if result.passed != within_tolerance(result.max_rel, result.tolerance):
+            yield (
+                f"parity.{result.name}: passed is {str(result.passed).lower()}, but max_rel is "
+                f"{result.max_rel} and tolerance {result.tolerance}"
+            )
+
+
+def program_names(report: Report) -> list[str]:
+    """The stages and controls that give logits: ``stage-0`` and so on, then the controls."""
+    stages = [f"stage-{stage.index}" for stage in report.stages]
+    return stages + sorted(report.bundle.control_bytes)
+
+
+def _metrics(report: Report) -> Iterator[str]:
+    """Metrics that repeat what stages, parity and bundle say."""
+    said: dict[str, float | None] = {"bundle_bytes": report.bundle.bytes}
+    said |= {f"parity_max_rel.{result.name}": result.max_rel for result in report.parity}
+    for stage in report.stages:
+        said[f"accuracy.{stage.index}"] = said["accuracy.final"] = stage.top1
+        said[f"accuracy_differing.{stage.index}"] = stage.differing
+        said[f"stage_bytes.{stage.index}"] = stage.load_bytes
+    for name, value in said.items():
+        metric = report.metrics.get(name)
+        if metric is not None and metric.samples != (value,):
+            yield f"metrics.{name}: samples are {list(metric.samples)}, but the report says {value}"
+
+
+def _results_in_runs(report: Report) -> Iterator[str]:
+    runs, stages = report.runs, report.stages
+    counts = {line.stage: len(line.predictions) for line in runs.predictions}
+    wanted = {stage.index: stage.images for stage in stages}
+    if counts != wanted or len(runs.predictions) != len(stages):
+        yield f"runs.predictions: {counts} predictions by stage, but images are {wanted}"
+    for line in runs.predictions:
+        lost = line.predictions.count(NO_LABEL)
+        if (
+            line.stage < len(stages)
+            and lost > stages[line.stage].images - stages[line.stage].correct
+        ):
+            yield f"runs.predictions: stage {line.stage} is right on images that it gives no label"
+    found = [(line.name, line.input) for line in runs.logits]
+    inputs = range(max((line.input for line in runs.logits), default=0) + 1)
+    if sorted(found) != sorted((name, i) for name in program_names(report) for i in inputs):
+        yield "runs.logits: not one line for each golden input of each stage and control"
+    lengths = {len(line.logits) for line in runs.logits}
+    lengths |= {len(sample.logits) for samples in runs.ttfi for sample in samples}
+    if len(lengths) > 1:
+        yield "runs: logits of several lengths"
+    lost_logits = {line.name for line in runs.logits if not is_finite(line.logits)}
+    for result in report.parity:
+        if (result.max_rel is None) != (result.name in lost_logits):
+            yield f"parity.{result.name}: max_rel is {result.max_rel}, its logits say otherwise"
+
+
+def _timings_in_runs(report: Report) -> Iterator[str]:
+    runs, stages = report.runs, len(report.stages)
+    for name in ("ttfi", "progress", "paced", "latency"):
+        if not getattr(runs, name):
+            yield f"runs.{name}: empty"
+    arms = {"pwl", *report.bundle.control_bytes}
+    for number, samples in enumerate(runs.ttfi):
+        starts = sorted((sample.arm, sample.state) for sample in samples)
+        states = {sample.state for sample in samples}
+        if not starts or starts != sorted((arm, state) for arm in arms for state in states):
+            yield f"runs.ttfi.{number}: not one start of each of {', '.join(sorted(arms))}"
+    for number, run in enumerate(runs.latency):
+        if sorted(sample.name for sample in run) != sorted(program_names(report)):
+            yield f"runs.latency.{number}: not one line for each stage and control"
+    for sample in (*runs.paced, *(sample for samples in runs.progress for sample in samples)):
+        if len(sample.loads) != stages:
+            yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"
+            return

@@ -1,0 +1,158 @@
+"""Whether the results of a report are right: the one rule that profile, page, table and gates ask.
+
+A report is wrong, however fast, when
+
+- logits hold NaN or infinity, of a golden input, an evaluation image or a measured start;
+- logits on the golden inputs deviate from eager PyTorch by more than the manifest's tolerance;
+- a measured start answers otherwise than the same program did when its parity was taken;
+- more images are labelled otherwise than by eager PyTorch than ties between two labels can explain.
+
+The last: a label may change only where the two largest logits lie within twice the tolerance of
+each other. How many images lie so close depends on the model; a hundred times the tolerance, as a
+share of all images, is far above what models show (1 % for the usual 1e-4), and one image is always
+allowed. It is never more than a tenth, and never all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import IntegrityError
+from pipeline.harness.samples import NO_LABEL, TtfiSample, is_finite
+
+if TYPE_CHECKING:
+    from pipeline.report.document import ParityResult, Report
+
+_SHARE_BY_TOLERANCE = 100.0
+_LARGEST_SHARE = 0.1
+
+
+def within_tolerance(max_rel: float | None, tolerance: float) -> bool:
+    """Whether logits are right. None stands for NaN or infinity, which never are."""
+    return max_rel is not None and max_rel <= tolerance
+
+
+def differing_allowed(images: int, tolerance: float) -> int:
+    """How many of so many images a device may label otherwise than eager PyTorch."""
+    share = min(_LARGEST_SHARE, _SHARE_BY_TOLERANCE * tolerance)
+    return max(1, int(images * share + 1e-9))
+
+
+def parity_of(report: Report, name: str) -> ParityResult | None:
+    """The parity of a stage, such as ``stage-0``, or of a control."""
+    return next((result for result in report.parity if result.name == name), None)
+
+
+def parity_text(result: ParityResult | None) -> str:
+    """The largest deviation in a cell of a table, marked where it is too large."""
+    if result is None:
+        return "missing"
+    if result.max_rel is None:
+        return "NaN FAIL"
+    mark = "" if within_tolerance(result.max_rel, result.tolerance) else " FAIL"
+    return f"{result.max_rel:.1e}{mark}"
+
+
+def wrong_results(report: Report) -> list[str]:
+    """Everything that is wrong with the results, in words, whatever the report's own verdict says.
+
+    Empty for a report that can be judged.
+    """
+    return [*_parity(report), *_unlabelled(report), *_differing(report), *_starts(report)]
+
+
+def require_right_results(report: Report, folder: Path) -> None:
+    """Refuses a report, already written, whose results are wrong.
+
+    Args:
+        report: as it was composed.
+        folder: where it was written.
+
+    Raises:
+        IntegrityError: names everything that is wrong.
+    """
+    if report.validity.verdict == "invalid":
+        lines = "\n  ".join(["wrong results:", *report.validity.reasons])
+        device = report.context.device.get("serial")
+        raise IntegrityError(
+            f"{report.bundle.name} {report.bundle.id[:12]} is not right on {device}: {lines}",
+            f"do not ship it; {folder}/report.html shows every stage. Measure it with --device "
+            "local too: if it is right there, this device's library or kernels are at fault; if "
+            "not, build it again",
+        )
+
+
+def _parity(report: Report) -> Iterator[str]:
+    for result in report.parity:
+        if result.max_rel is None:
+            yield f"{result.name}: logits of golden inputs hold NaN or infinity"
+        elif not within_tolerance(result.max_rel, result.tolerance):
+            yield (
+                f"{result.name} deviates from eager PyTorch by {result.max_rel:.2e} relative "
+                f"(allowed: {result.tolerance:.0e})"
+            )
+
+
+def _unlabelled(report: Report) -> Iterator[str]:
+    for line in report.runs.predictions:
+        if lost := line.predictions.count(NO_LABEL):
+            yield (
+                f"stage-{line.stage}: logits of {lost} of {len(line.predictions)} evaluation "
+                "images hold NaN or infinity"
+            )
+
+
+def _differing(report: Report) -> Iterator[str]:
+    for stage in report.stages:
+        allowed = differing_allowed(stage.images, tolerance_of(report))
+        if stage.differing > allowed or stage.differing == stage.images:
+            yield (
+                f"stage-{stage.index}: {stage.differing} of {stage.images} images are labelled "
+                f"otherwise than by eager PyTorch (allowed: {allowed})"
+            )
+
+
+def tolerance_of(report: Report) -> float:
+    """The manifest's tolerance, which every parity result repeats."""
+    return report.parity[0].tolerance
+
+
+def _starts(report: Report) -> Iterator[str]:
+    """Starts of each arm and state that did not answer as the program did for its parity."""
+    for samples in _by_start(report).values():
+        arm, state = samples[0].arm, samples[0].state
+        program = program_of(arm)
+        lost = sum(not is_finite(sample.logits) for sample in samples)
+        if lost:
+            yield f"{arm}: logits of {lost} of {len(samples)} {state} starts hold NaN or infinity"
+        rows = [line for line in report.runs.logits if line.name == program]
+        reference = next(line.logits for line in rows if line.input == 0)
+        scale = max((abs(v) for line in rows for v in line.logits if v is not None), default=0.0)
+        allowed = 2 * tolerance_of(report) * scale
+        apart = [_distance(s.logits, reference) for s in samples if is_finite(s.logits)]
+        if wrong := sum(distance > allowed for distance in apart):
+            yield (
+                f"{arm}: {wrong} of {len(samples)} {state} starts answered otherwise than "
+                f"{program} did when its parity was taken"
+            )
+
+
+def program_of(arm: str) -> str:
+    """What gives an arm's first answer: the progressive one's is that of stage 0."""
+    return "stage-0" if arm == "pwl" else arm
+
+
+def _by_start(report: Report) -> dict[tuple[str, str], list[TtfiSample]]:
+    found: dict[tuple[str, str], list[TtfiSample]] = {}
+    for samples in report.runs.ttfi:
+        for sample in samples:
+            found.setdefault((sample.arm, sample.state), []).append(sample)
+    return found
+
+
+def _distance(ours: Sequence[float | None], reference: Sequence[float | None]) -> float:
+    """The largest difference; what is no number in the reference has been told with its parity."""
+    pairs = zip(ours, reference, strict=True)
+    return max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=0.0)

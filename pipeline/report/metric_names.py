@@ -1,0 +1,59 @@
+"""The metrics that a report of certain stages, arms and start states has to have.
+
+A gate with a wildcard is about all of them: were one missing from the report, the gate would pass
+on what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.report.consistency import program_names
+from pipeline.report.document import Report
+from pipeline.report.metrics import PHASES
+
+#: By stage; the second, of those that replace another one.
+_BY_STAGE = (
+    *("accuracy", "accuracy_differing", "accuracy_minus_host", "accuracy_minus_host_low"),
+    *("differing_over_allowed", "stage_bytes", "stage_rss_mb"),
+)
+_BY_SWAP = ("latency_during_load_ms", "first_after_swap_ms", "swap_commit_ms")
+_BY_PROGRAM = ("parity_max_rel", "parity_over_tolerance", "latency_ms")
+_BY_START = ("ttfi_ms", "process_ms", "bytes_read", "peak_rss_mb")
+
+
+def expected_metrics(report: Report) -> set[str]:
+    """Their names, such as ``ttfi_ms.pwl.cold``."""
+    return {*_of_stages(report), *_of_starts(report)}
+
+
+def _of_stages(report: Report) -> Iterator[str]:
+    stages = [stage.index for stage in report.stages]
+    yield from (f"{kind}.{stage}" for kind in _BY_STAGE for stage in stages)
+    yield from (f"{kind}.{stage}" for kind in _BY_SWAP for stage in stages[1:])
+    yield from (f"{kind}.{name}" for kind in _BY_PROGRAM for name in program_names(report))
+    yield from (f"control_bytes.{name}" for name in report.bundle.control_bytes)
+
+
+def _of_starts(report: Report) -> Iterator[str]:
+    arms = ("pwl", *report.bundle.control_bytes)
+    for state in start_states(report):
+        for arm in arms:
+            yield from (f"{kind}.{arm}.{state}" for kind in _BY_START)
+            yield from (f"phase_ms.{arm}.{state}.{phase}" for phase in PHASES)
+        for stage in report.stages:
+            yield f"time_to_stage_ms.{stage.index}.{state}"
+            if stage.index:
+                yield f"swap_load_ms.{stage.index}.{state}"
+        yield f"time_to_final_ms.{state}"
+        if state == "cold-cached":
+            yield from (f"cache_bytes.{arm}.{state}" for arm in (*arms, "all"))
+
+
+def start_states(report: Report) -> set[str]:
+    """Those that were asked for, measured or not, and those that were measured."""
+    asked = report.context.options.get("states")
+    measured: set[str] = {sample.state for samples in report.runs.ttfi for sample in samples}
+    return (
+        measured | {str(state) for state in asked} if isinstance(asked, list | tuple) else measured
+    )

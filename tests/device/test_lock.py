@@ -1,0 +1,112 @@
+"""`Device.lock`: one run at a time, whatever becomes of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from pipeline.device.adb.link import Link
+from pipeline.device.adb.lock import NO_FLOCK, AdbLock
+from pipeline.device.base import Device
+from pipeline.device.connect import connect
+from pipeline.errors import DeviceError, ExitCode
+from pipeline.locks import LOCK_NAME, BusyError
+from tests.holder import holder
+
+from .conftest import no_hang
+from .peers import peer
+from .test_hostile_peers import after_greeting, frame
+
+
+def test_a_device_in_use_is_refused_with_the_name_of_its_user(device: Device, spec: str) -> None:
+    with holder("device", spec) as other, pytest.raises(BusyError) as caught:
+        device.lock()
+    assert caught.value.code is ExitCode.DEVICE
+    assert re.search(rf"in use by \S+@\S+, process {other.pid}, since 20", caught.value.what)
+    assert "wait for its end" in caught.value.remedy
+
+
+def test_a_lock_that_was_closed_can_be_taken_at_once(device: Device, second: Device) -> None:
+    for each in (device, second, device):
+        with each.lock():
+            pass
+
+
+def test_a_killed_run_frees_the_device(device: Device, spec: str) -> None:
+    with holder("device", spec) as other:
+        other.kill()
+        other.wait()
+        with device.lock():
+            pass
+
+
+def test_the_device_works_while_it_is_locked(device: Device, second: Device) -> None:
+    with device.lock() as lock:
+        for each in (device, second):
+            assert each.run(["echo", "works"], deadline_s=10).stdout == b"works\n"
+        lock.require()
+        lock.require()
+
+
+def test_a_lock_whose_file_was_removed_is_no_longer_good(device: Device) -> None:
+    with device.lock() as lock:
+        device.run(["rm", str(device.workdir / LOCK_NAME)], deadline_s=10)
+        with pytest.raises(DeviceError, match=r"lost|was removed"):
+            lock.require()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_something_else_in_the_lock_s_place_is_named(device: Device, kind: str) -> None:
+    path = str(device.workdir / LOCK_NAME)
+    device.run(["rm", "-f", path], deadline_s=10)
+    make = ["mkdir", path] if kind == "folder" else ["ln", "-s", "/data/local/tmp/x", path]
+    assert device.run(make, deadline_s=10).returncode == 0
+    try:
+        with no_hang(20), pytest.raises(DeviceError) as caught:
+            device.lock()
+        assert path in caught.value.what
+        assert not isinstance(caught.value, BusyError)
+    finally:
+        device.run(["rm", "-rf", path], deadline_s=10)
+
+
+def test_the_process_that_the_remedy_names_ends_the_lock(loopback_device: str) -> None:
+    with (
+        connect(loopback_device) as first,
+        connect(loopback_device) as second,
+        first.lock() as lock,
+    ):
+        with pytest.raises(BusyError) as caught:
+            second.lock()
+        kill = re.search(r"`adb shell (kill \d+)`", caught.value.remedy)
+        assert kill is not None
+        assert second.run(kill[1].split(), deadline_s=10).returncode == 0
+        with second.lock():
+            pass
+        with pytest.raises(DeviceError, match="was lost"):
+            lock.require()
+
+
+def test_a_device_without_flock_is_refused() -> None:
+    answer = frame(1, b"77\n") + frame(3, bytes([NO_FLOCK]))
+    with peer(after_greeting((b"WRTE", answer))) as spec, no_hang(20):
+        _, host, port = spec.split(":")
+        link = Link.dial(host, int(port), timeout_s=0.5, consent_s=1)
+        with pytest.raises(DeviceError, match="has no program flock") as caught:
+            AdbLock(spec, link, PurePosixPath("/data/x/.lock"), "me")
+    assert "Android 8" in caught.value.remedy
+
+
+def test_a_local_folder_that_cannot_be_locked_is_a_device_error(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).mkdir()
+    with connect(f"local:{tmp_path}") as device, pytest.raises(DeviceError) as caught:
+        device.lock()
+    assert "local:FOLDER" in caught.value.remedy
+
+
+def test_closing_twice_is_no_error(device: Device) -> None:
+    lock = device.lock()
+    lock.close()
+    lock.close()

@@ -1,0 +1,53 @@
+"""The real harness on programs that give NaN: told as such, of both engines, and never a label."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import Bundle, open_controls
+from pipeline.device.local import LocalDevice
+from pipeline.errors import IntegrityError
+from pipeline.harness.package import Package
+from pipeline.harness.plan import plan_text
+from pipeline.harness.samples import NO_LABEL, is_finite
+from pipeline.harness.session import HarnessSession
+from tests.fixtures import deployment_in
+from tests.resealed import fill_with_nan, reseal
+
+
+@pytest.fixture
+def session(either_bundle: Bundle, harness_package: Package, tmp_path: Path) -> HarnessSession:
+    """Of a deployment whose last stage gives NaN, and nothing else does."""
+    root = tmp_path / "bundle"
+    shutil.copytree(either_bundle.root, root)
+    shutil.copytree(control_folder(either_bundle.root), control_folder(root))
+    (tmp_path / "control").symlink_to(control_folder(root))
+    fill_with_nan(root / either_bundle.manifest.artefact("teacher-2").path)
+    manifest = reseal(root).manifest
+    controls = open_controls(control_folder(root), manifest)
+    (tmp_path / "plan").write_text(plan_text(manifest, controls))
+    deployment = deployment_in(tmp_path, harness_package, manifest.backend.name)
+    return HarnessSession(LocalDevice(tmp_path / "work"), deployment, deadline_s=60)
+
+
+def test_only_the_programs_that_give_nan_have_no_logits(session: HarnessSession) -> None:
+    lines = session.parity()
+    assert {line.name for line in lines if not is_finite(line.logits)} == {"stage-3"}
+
+
+def test_images_without_a_label_are_told_apart_from_the_first_label(
+    session: HarnessSession,
+) -> None:
+    by_stage = {line.stage: set(line.predictions) for line in session.accuracy()}
+    assert by_stage[3] == {NO_LABEL}
+    assert all(NO_LABEL not in by_stage[stage] for stage in range(3))
+
+
+@pytest.mark.parametrize("task", ["parity", "accuracy"])
+def test_the_tasks_themselves_fail(task: str, session: HarnessSession) -> None:
+    with pytest.raises(IntegrityError, match="not-finite: stage-3: logits of"):
+        session.run(task)

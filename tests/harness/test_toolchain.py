@@ -1,0 +1,63 @@
+"""The harness of this machine: built when it has to be, and never left broken."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DeviceError, UsageError
+from pipeline.harness import toolchain
+from pipeline.harness.package import Package
+from pipeline.harness.toolchain import build_for_host
+from pipeline.progress import Progress, Silent
+
+
+@pytest.fixture
+def built(harness_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the harness has been built; the compiler gives that program again."""
+    shutil.copytree(harness_package.root, tmp_path / "package")
+    shutil.copy(harness_package.root.parent / "built.json", tmp_path)
+    compiled = harness_package.root / "pwl_harness"
+
+    def compile_(build: Path, progress: Progress) -> Path:
+        (build.parent / "compiled").touch()
+        return compiled
+
+    monkeypatch.setattr(toolchain, "_compile", compile_)
+    return tmp_path
+
+
+def test_what_is_built_is_not_built_again_and_needs_no_lock(built: Path) -> None:
+    build_for_host(built, Silent())
+    assert {path.name for path in built.iterdir()} == {"package", "built.json"}
+
+
+@pytest.mark.parametrize("name", ["pwl_harness", "harness.json"])
+def test_a_damaged_package_is_built_again(name: str, built: Path) -> None:
+    with (built / "package" / name).open("ab") as file:
+        file.write(b"x")
+    package = build_for_host(built, Silent())
+    assert (built / "compiled").exists()
+    assert Package(package.root).files.keys() == package.files.keys()
+
+
+def test_a_missing_library_of_the_user_s_builds_nothing(built: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.so: no such file"):
+        build_for_host(built, Silent(), built / "none.so")
+    assert not (built / "compiled").exists()
+
+
+def test_a_missing_ldd_is_told_with_its_package(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UsageError, match="ldd is not installed") as caught:
+        toolchain._needed_by(built / "package" / "pwl_harness")
+    assert "libc-bin" in caught.value.remedy
+
+
+def test_a_file_that_ldd_cannot_read_is_told(built: Path) -> None:
+    with pytest.raises(DeviceError, match=r"ldd cannot read .*built\.json"):
+        toolchain._needed_by(built / "built.json")

@@ -1,0 +1,138 @@
+"""A baseline has to be of the same model, measured the same way; each mismatch is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.check import check
+from pipeline.errors import ExitCode
+from pipeline.report.baseline import mismatches
+from pipeline.report.document import Report
+from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
+from tests.fixtures import ROOT
+from tests.report.builder import DEVICE, HARNESS, around, metric, report
+
+TIME = {"time": metric(around(10.0)), "latency_ms.stage-1": metric(around(5.0))}
+SLOWER = {"name": "slower", "at_most": 1.1, "over": "baseline"}
+
+
+def decide(ours: Report, before: Report, name: str = "time", **gate: Any) -> tuple[str, ExitCode]:
+    """What is wrong with a baseline, and how a check would end."""
+    gates = GateFile(gate=(Gate.model_validate({**SLOWER, "metric": name, **gate}),))
+    judgements = judge(gates, ours, before)
+    whys = [j.why for j in judgements if j.verdict is Verdict.ERROR]
+    return "; ".join(whys), exit_code(judgements)
+
+
+OTHERS = {
+    "device model 'Other board', this report 'Board'": {
+        "device": {**DEVICE, "model": "Other board"}
+    },
+    "device system 'Linux 7'": {"device": {**DEVICE, "system": "Linux 7"}},
+    "harness abi 'x86'": {"harness": {**HARNESS, "abi": "x86"}},
+    "harness cores_allowed 1": {"harness": {**HARNESS, "cores_allowed": 1}},
+    "model name 'other'": {"name": "other"},
+    "model family 'vgg'": {"family": "vgg"},
+    "backend 'litert', this report 'executorch'": {"backend": "litert"},
+    "precision 'int8'": {"precision": "int8"},
+    "threads 4": {"threads": 4},
+}
+
+
+@pytest.mark.parametrize("said", OTHERS)
+def test_a_baseline_of_something_else_is_an_error_that_names_it(said: str) -> None:
+    why, code = decide(report(TIME), report(TIME, **OTHERS[said]))
+    assert f"the baseline has {said}" in why
+    assert code is ExitCode.DEVICE
+
+
+def test_each_mismatch_has_a_remedy_of_its_own() -> None:
+    found = mismatches(report(TIME), report(TIME, backend="litert", name="other"))
+    assert len(found) == 2
+    assert "name a report of an earlier build of this model" in found[0]
+    assert "the same settings" in found[1]
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"id": "cd" * 32},
+        {"bytes": 2},
+        {"control_bytes": {"student": 3, "teacher": 4}},
+        {"exporter": "executorch 1.6.0"},
+        {"harness": {**HARNESS, "engine": "executorch 1.6.0", "compiler": "13"}},
+        {"device": {**DEVICE, "serial": "another of the same kind"}},
+    ],
+    ids=["id", "bytes", "control_bytes", "exporter", "engine", "serial"],
+)
+def test_what_a_release_may_change_can_be_compared(newer: dict[str, Any]) -> None:
+    why, code = decide(report(TIME, **newer), report(TIME))
+    assert why == ""
+    assert code is ExitCode.OK
+
+
+def test_stages_of_other_routes_are_not_compared_by_their_number() -> None:
+    document = report(TIME).model_dump(mode="json")
+    document["stages"][1]["route"] = "ST"
+    before = Report.model_validate(document)
+    why, _ = decide(report(TIME), before, "latency_ms.stage-1")
+    assert "stage 1 is TT here and ST in the baseline" in why
+    assert decide(report(TIME), before, "time") == ("", ExitCode.OK)
+
+
+def test_a_suspect_baseline_is_an_error_unless_that_is_allowed() -> None:
+    before = report(TIME, verdict="suspect", reasons=["the device was hot"])
+    why, code = decide(report(TIME), before)
+    assert "the baseline is suspect: the device was hot" in why
+    assert code is ExitCode.DEVICE
+    gates = GateFile(gate=(Gate.model_validate({**SLOWER, "metric": "time"}),), allow_suspect=True)
+    assert exit_code(judge(gates, report(TIME), before)) is ExitCode.OK
+
+
+def test_an_interval_of_the_baseline_that_holds_zero_decides_nothing() -> None:
+    before = report({"time": metric([0.0] * 3 + [5.0] * 4)})
+    _, code = decide(report({"time": metric([1.0] * 7)}), before)
+    assert code is ExitCode.INCONCLUSIVE
+
+
+def test_what_became_smaller_than_it_may_is_found_as_what_became_larger() -> None:
+    ours, before = (report({"time": metric(around(value, 0.2))}) for value in (7.5, 10.0))
+    gate = {"at_least": 0.95, "at_most": None}
+    assert decide(ours, before, **gate)[1] is ExitCode.REGRESSION
+
+
+def test_an_optional_gate_is_judged_only_with_a_baseline() -> None:
+    gate = Gate.model_validate({**SLOWER, "metric": "time", "optional": True})
+    gates = GateFile(gate=(gate, Gate(name="any", metric="time", at_most=100)))
+    assert [j.gate.name for j in judge(gates, report(TIME), None)] == ["any"]
+    assert [j.gate.name for j in judge(gates, report(TIME), report(TIME))] == ["slower", "any"]
+
+
+def test_gates_that_are_all_optional_judge_nothing_and_do_not_pass() -> None:
+    gate = Gate.model_validate({**SLOWER, "metric": "time", "optional": True})
+    judgements = judge(GateFile(gate=(gate,)), report(TIME), None)
+    assert "give a --baseline" in judgements[0].why
+    assert exit_code(judgements) is ExitCode.DEVICE
+
+
+def test_a_baseline_that_no_gate_looks_at_is_wrong_usage(tmp_path: Path) -> None:
+    path, gates = tmp_path / "report.json", tmp_path / "gates.toml"
+    path.write_text(report(TIME).to_json())
+    gates.write_text('[[gate]]\nname = "x"\nmetric = "time"\nat_most = 100\n')
+    words = [str(path), "--gates", str(gates)]
+    assert CliRunner().invoke(check, words).exit_code == 0
+    refused = CliRunner().invoke(check, [*words, "--baseline", str(path)])
+    assert refused.exit_code == 2
+    assert "no gate compares with the baseline" in refused.output
+
+
+@pytest.mark.parametrize("name", ["release"])
+def test_the_published_release_gates_look_at_a_baseline(name: str) -> None:
+    from pipeline.section import load_toml
+
+    gates = load_toml(ROOT / "profiles" / "gates" / f"{name}.toml", GateFile)
+    assert any(gate.needs_baseline for gate in gates.gate)

@@ -1,0 +1,135 @@
+"""A report that was damaged or edited is refused where it is read, and says what does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import IntegrityError
+from pipeline.report.document import load_report
+from tests.report.builder import around, metric, report
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "report.json"
+
+
+def document() -> Document:
+    metrics = {"time": metric(around(3.0)), "accuracy.0": metric([0.9])}
+    data: Document = json.loads(report(metrics).to_json())
+    return data
+
+
+def put(*keys: str | int, value: Any) -> Callable[[Document], None]:
+    """A change of one value."""
+
+    def change(data: Any) -> None:
+        for key in keys[:-1]:
+            data = data[key]
+        data[keys[-1]] = value
+
+    return change
+
+
+def drop(*keys: str | int) -> Callable[[Document], None]:
+    def change(data: Any) -> None:
+        for key in keys[:-1]:
+            data = data[key]
+        del data[keys[-1]]
+
+    return change
+
+
+def test_what_is_not_changed_is_read(path: Path) -> None:
+    path.write_text(json.dumps(document()))
+    load_report(path)
+
+
+DAMAGES = {
+    # Numbers that are none.
+    "NaN is no number": put("metrics", "time", "median", value=float("nan")),
+    "Infinity is no number": put("metrics", "time", "high", value=float("inf")),
+    "-Infinity is no number": put("context", "before", value={"load": float("-inf")}),
+    "logits.0: Input should be a valid number": put("runs", "logits", 0, "logits", 0, value="high"),
+    # Metrics that are not of their samples.
+    "the median of the samples is 3.0": put("metrics", "time", "median", value=2.9),
+    "not in order within the samples": put("metrics", "time", "low", value=0.1),
+    "metrics.time.samples": put("metrics", "time", "samples", value=[]),
+    "not one round for each sample": put("metrics", "time", "rounds", value=[0, 1]),
+    # Stages.
+    "[1] are not all stages": drop("stages", 0),
+    "parity: not one entry for each of stage-0, student, teacher": drop("stages", 1),
+    "stages: Tuple should have at least 1 item": put("stages", value=[]),
+    "top1 is 0.99": put("stages", 0, "top1", value=0.99),
+    "correct is 1001 of 1000": put("stages", 0, "correct", value=1001),
+    "only 0 are labelled otherwise": put("stages", 0, "host_correct", value=950),
+    "metrics.accuracy.0: samples are [0.9]": put("stages", 0, "correct", value=899),
+    # Parity.
+    "not one entry for each of stage-0, stage-1, student, teacher": drop("parity", 1),
+    "parity: Tuple should have at least 1 item": put("parity", value=[]),
+    "passed is true, but max_rel is 0.5": put("parity", 0, "max_rel", value=0.5),
+    "one of max_abs and max_rel is missing": put("parity", 0, "max_rel", value=None),
+    "parity.0.tolerance": put("parity", 0, "tolerance", value=0),
+    # Runs.
+    "its logits say otherwise": put("runs", "logits", 0, "logits", value=[None, 1.0]),
+    "logits.0.logits: Tuple should have at least 1 item": put(
+        "runs", "logits", 0, "logits", value=[]
+    ),
+    "logits of several lengths": put("runs", "logits", 0, "logits", value=[1.0, 2.0, 3.0]),
+    "not one line for each golden input": drop("runs", "logits", 0),
+    "999": put("runs", "predictions", 0, "predictions", value=[0] * 999),
+    "predictions by stage": drop("runs", "predictions", 0),
+    "is right on images that it gives no label": put(
+        "runs", "predictions", 0, "predictions", value=[-1] * 1000
+    ),
+    "not one start of each of pwl, student, teacher": drop("runs", "ttfi", 0, 1),
+    "reached 1 of 2 stages": put(
+        "runs", "paced", 0, "loads", value=document()["runs"]["paced"][0]["loads"][:1]
+    ),
+    "runs.latency.0: not one line for each": drop("runs", "latency", 0, 0),
+    "runs.paced: empty": put("runs", "paced", value=[]),
+}
+ALSO = {
+    "reached 1 of 2 stages": put(
+        "runs", "paced", 0, "inferences", "stage", value=[0, 0]
+    ),  # the last inference has to be on the stage that was loaded last
+}
+
+
+@pytest.mark.parametrize("said", DAMAGES)
+def test_a_damaged_report_is_refused(said: str, path: Path) -> None:
+    data = document()
+    DAMAGES[said](data)
+    if said in ALSO:
+        ALSO[said](data)
+    if "top1" in said or "metrics.accuracy" in said:
+        data["stages"][0]["differing"] = 1
+    if "metrics.accuracy" in said:
+        data["stages"][0]["top1"] = 0.899
+    path.write_text(json.dumps(data))
+    with pytest.raises(IntegrityError) as caught:
+        load_report(path)
+    assert said in caught.value.what
+    assert str(path) in caught.value.what
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "NaN"])
+def test_numbers_that_no_float_holds_are_refused_wherever_they_stand(text: str, path: Path) -> None:
+    data = document()
+    data["context"]["after"] = {"hottest_celsius": "HERE"}
+    path.write_text(json.dumps(data).replace('"HERE"', text))
+    with pytest.raises(IntegrityError, match="no number of JSON"):
+        load_report(path)
+
+
+def test_nesting_without_end_is_refused(path: Path) -> None:
+    path.write_text("[" * 100_000)
+    with pytest.raises(IntegrityError, match=r"report\.json"):
+        load_report(path)

@@ -1,0 +1,48 @@
+"""A model whose logits hold NaN has no accuracy and no logits to hand on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import IntegrityError
+from pipeline.model.route import Route
+from pipeline.progress import Silent
+from pipeline.training.data.images import ImageSet, Normalisation
+from pipeline.training.evaluate import evaluate
+from pipeline.training.logits import route_logits
+
+ROUTES = [Route.parse("ST"), Route.parse("TT")]
+
+
+def broken(value: float) -> Any:
+    """A model whose teacher gives `value` for the second image of each batch."""
+
+    def model(images: torch.Tensor, route: Route) -> torch.Tensor:
+        logits = torch.zeros(len(images), 3)
+        if route == ROUTES[1]:
+            logits[1, 2] = value
+        return logits
+
+    return model
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_evaluating_it_names_the_route_and_keeps_nothing(value: float, tmp_path: Path) -> None:
+    images = ImageSet(np.zeros((4, 2, 2, 1), np.uint8), np.zeros(4, np.int64))
+    same = Normalisation(mean=(0.0,), std=(1.0,))
+    keep = tmp_path / "seen.safetensors"
+    with pytest.raises(IntegrityError, match="route TT gives NaN or infinity for 1 of 4 images"):
+        evaluate(broken(value), images, same, ROUTES, keep, Silent())
+    assert not keep.with_stem("seen-TT").exists()
+    sound = evaluate(broken(1.0), images, same, ROUTES, keep, Silent())
+    assert sound.tolist() == [[0, 0, 0, 0], [0, 2, 0, 0]]
+
+
+def test_its_logits_are_not_written() -> None:
+    with pytest.raises(IntegrityError, match="route TT gives NaN"):
+        route_logits(broken(torch.nan), torch.zeros(4, 1, 2, 2), ROUTES, Silent())

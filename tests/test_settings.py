@@ -246,6 +246,33 @@ def test_a_wrong_data_table_is_named(table: str, said: str, tmp_path: Path) -> N
     assert said in refusal(TINY_PROFILE.replace(DIGITS_TABLE, table), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'recipe = "joint"',
+            'recipe = "joint"\nmin_learning_rate = 1e-5',
+            "min_learning_rate is where a cosine ends, and schedule is 'one-cycle'",
+        ),
+        (
+            "threads = 1",
+            "threads = 1\nfeature_cache_mb = 9\naugmentation = { flip = true }",
+            "feature_cache_mb = 9 keeps nothing",
+        ),
+        (
+            "threads = 1",
+            'threads = 1\naugmentation = { border = "reflect", flip = true }',
+            'border = "reflect" changes nothing without crop',
+        ),
+    ],
+)
+def test_a_training_key_without_effect_is_refused(
+    old: str, new: str, said: str, tmp_path: Path
+) -> None:
+    assert old in TINY_PROFILE
+    assert said in refusal(TINY_PROFILE.replace(old, new), tmp_path)
+
+
 VGG_MODEL = """
 family = "vgg"
 teacher = { widths = [8, 12], depths = [2, 1] }

@@ -198,3 +198,13 @@ class TrainingSettings(Section):
     teacher: TeacherSettings | None = None
     distillation: Distillation
     feature_cache_mb: Annotated[int, Field(ge=0)] = 2048
+
+    @model_validator(mode="after")
+    def _cache_is_used(self) -> Self:
+        given = self.feature_cache_mb if "feature_cache_mb" in self.model_fields_set else 0
+        if given and not self.augmentation.changes_nothing:
+            raise ValueError(
+                f"feature_cache_mb = {given} keeps nothing, for augmented images have features of "
+                "their own in every epoch: leave it out"
+            )
+        return self

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 def gradient_is_broken() -> bool:
     """Whether this processor's strided 1x1 convolutions must not compute their own gradients."""
     mkldnn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return mkldnn and torch.backends.cpu.get_cpu_capability() in ("AVX2", "DEFAULT")
+    return mkldnn and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 @contextmanager

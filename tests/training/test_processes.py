@@ -57,6 +57,8 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 def write_profile(folder: Path, recipe: str, **changes: str) -> Path:
     text = PROFILE.replace('"joint"', f'"{recipe}"')
+    # 298 images for training: two processes can divide the last batch that `reference` keeps.
+    text = text.replace("test_images = 1500", "test_images = 1499")
     for old, new in changes.items():
         text = text.replace(old, new)
     (folder / "profile.toml").write_text(text)

@@ -34,8 +34,8 @@ from pipeline.training.teacher import train_teacher
 
 RECIPES: list[JointDistillation | ReferenceDistillation] = [
     JointDistillation(recipe="joint", epochs=6),
-    ReferenceDistillation(recipe="reference", epochs=6),
-    ReferenceDistillation(recipe="reference", epochs=6, cross="all"),
+    ReferenceDistillation(recipe="reference", epochs=6, batch_size=64),
+    ReferenceDistillation(recipe="reference", epochs=6, batch_size=64, cross="all"),
 ]
 NAMES = [" ".join([s.recipe, getattr(s, "cross", "")]).strip() for s in RECIPES]
 

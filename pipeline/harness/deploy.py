@@ -155,7 +155,7 @@ class _Placed:
 
     @property
     def cache_files(self) -> list[PurePosixPath]:
-        """Named as android_harness/include/pwl/weight_cache.h does it, with what lies beside them."""
+        """Named as pwl/weight_cache.h does it; beside each lie its sha256 and its lock."""
         programs = [*self.payload.bundle.manifest.artefacts, *self.payload.controls.arms]
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]

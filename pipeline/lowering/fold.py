@@ -33,6 +33,14 @@ _IDENTITIES = {
     aten.detach.default,
     aten.lift_fresh_copy.default,
 }
+#: Of these, too, where they change no shape: a slice of everything, an expansion to what is there.
+_STILL_IF_SAME_SHAPE = {
+    aten.expand.default,
+    aten.expand_as.default,
+    aten.reshape.default,
+    aten.slice.Tensor,
+    aten.view.default,
+}
 _DROPOUTS = {aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default}
 _CONVOLUTIONS = {
     aten.conv1d.default,
@@ -127,6 +135,8 @@ def settled(body: fx.GraphModule) -> OperatorGraph:
 def _is_identity(node: fx.Node) -> bool:
     if node.target in _DROPOUTS:
         return node.args[2] is False
+    if node.target in _STILL_IF_SAME_SHAPE:
+        return shape_of(node) == shape_of(node.all_input_nodes[0])
     return node.target in _IDENTITIES
 
 

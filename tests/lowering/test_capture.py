@@ -113,6 +113,11 @@ def test_constants_are_contiguous_whatever_their_strides_were() -> None:
     assert torch.equal(graph(IMAGE), module(IMAGE))
 
 
+def test_slices_and_expansions_that_change_nothing_leave_nothing() -> None:
+    graph = graph_of(Function(lambda x: F.relu(x[:, :, 0:].expand(1, 8, 6, 6).reshape(x.shape))))
+    assert [origin.operator for _, origin in graph.calls()] == ["relu"]
+
+
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize(
     "layers",

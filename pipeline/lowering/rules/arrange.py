@@ -48,6 +48,12 @@ def select(call: Call) -> Tensor:
     return part.reshape(list(call.target_shape))
 
 
+def reshaped(call: Call) -> Tensor:
+    """`squeeze` and `unsqueeze`."""
+    features: Tensor = call.arguments[0]
+    return features.reshape(list(call.target_shape))
+
+
 def gated(call: Call) -> Tensor:
     """`glu`."""
     features, axis = call.arguments
@@ -99,8 +105,20 @@ def repeat(call: Call) -> Tensor | None:
         return None
     for axis, count in enumerate(times):
         if count != 1:
-            features = torch.cat([features] * count, axis)
+            features = torch.cat(_copies(features, count), axis)
     return features
+
+
+def copied_concatenation(call: Call) -> Tensor | None:
+    """`cat` of one tensor beside itself, which ExecuTorch's partitioner takes for one tensor."""
+    parts, axis = call.arguments
+    if len(parts) < 2 or len(call.node.all_input_nodes) > 1:
+        return None
+    return torch.cat(_copies(parts[0], len(parts)), axis)
+
+
+def _copies(features: Tensor, count: int) -> list[Tensor]:
+    return [features, *(features * 1.0 for _ in range(count - 1))]
 
 
 def expand(call: Call) -> Tensor:

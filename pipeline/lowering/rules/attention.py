@@ -34,6 +34,22 @@ def scaled_dot_product(call: Call) -> Tensor | None:
     return torch.bmm(torch.softmax(scores, -1), value).reshape(list(call.target_shape))
 
 
+def masked_scaled_dot_product(call: Call) -> Tensor | None:
+    """The same where there is a mask, which LiteRT would apply by a selection; else it is taken."""
+    mask, _, causal = call.node.args[3:6]
+    return scaled_dot_product(call) if mask is not None or causal else None
+
+
+def product(call: Call) -> Tensor | None:
+    """``a @ b`` of more than three axes, as a batch of products of matrices."""
+    left, right = call.arguments
+    first, second = call.shape_of(0), call.shape_of(1)
+    if len(first) < 4 or first[:-2] != second[:-2]:
+        return None
+    flat = torch.bmm(left.reshape([-1, *first[-2:]]), right.reshape([-1, *second[-2:]]))
+    return flat.reshape(list(call.target_shape))
+
+
 def _summand(mask: torch.Tensor) -> torch.Tensor:
     """What is added to scores. Not infinite: differences of infinities are not numbers."""
     least = -torch.finfo(torch.float32).max / 4

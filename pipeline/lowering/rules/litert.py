@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.lowering.rewrite import Rules
-from pipeline.lowering.rules import arrange, elementwise, reduce, spatial
+from pipeline.lowering.rules import arrange, attention, elementwise, reduce, spatial
 
 aten = torch.ops.aten
 
@@ -32,6 +32,7 @@ RULES: Rules = {
     aten.reflection_pad2d.default: spatial.reflection,
     aten.replication_pad2d.default: spatial.replication,
     aten.rrelu.default: elementwise.leaky_relu_of_rrelu,
+    aten.scaled_dot_product_attention.default: attention.masked_scaled_dot_product,
     aten.selu.default: elementwise.selu,
     aten.slice.Tensor: spatial.strided_slice,
     aten.softplus.default: elementwise.softplus,

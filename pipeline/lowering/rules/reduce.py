@@ -31,25 +31,25 @@ def total(call: Call) -> Tensor | None:
 
 
 def variance(call: Call) -> Tensor:
-    features, axes = call.arguments[:2]
-    keep = bool(call.node.kwargs.get("keepdim", False))
-    found = _variance(call, features, axes)
-    return _finish(call, found, axes, keep)
+    return _spread(call, root=False)
 
 
 def deviation(call: Call) -> Tensor:
-    features, axes = call.arguments[:2]
-    keep = bool(call.node.kwargs.get("keepdim", False))
-    return _finish(call, torch.sqrt(_variance(call, features, axes)), axes, keep)
+    return _spread(call, root=True)
 
 
-def _variance(call: Call, features: Tensor, axes: Sequence[int] | None) -> Tensor:
+def _spread(call: Call, *, root: bool) -> Tensor:
+    """The variance or its root; ``unbiased`` is the older word for a correction of 1."""
+    features, axes, *rest = call.arguments
+    named: Any = call.node.kwargs
+    correction = named.get("correction", float(rest[0]) if rest else 1)
+    keep = rest[1] if len(rest) > 1 else bool(named.get("keepdim", False))
     over = _axes(call, axes)
     count = math.prod(call.shape[axis] for axis in over)
-    correction: Any = call.node.kwargs.get("correction")
     centered = features - mean_over(call, features, call.shape, over)
     found = mean_over(call, centered * centered, call.shape, over)
-    return found * (count / (count - (1 if correction is None else correction)))
+    found = found * (count / (count - (1 if correction is None else correction)))
+    return _finish(call, torch.sqrt(found) if root else found, axes, keep)
 
 
 def norm(call: Call) -> Tensor | None:
@@ -91,11 +91,11 @@ def softmax(call: Call) -> Tensor | None:
     axis %= rank
     if dtype is not None or (rank <= 3 and axis == rank - 1):
         return None
-    turned = features.transpose(axis, rank - 1)
+    turned = _swapped(features, axis, rank - 1)
     shape = list(call.shape)
     shape[axis], shape[-1] = shape[-1], shape[axis]
     shares = F.softmax(turned.reshape([1, -1, shape[-1]]), -1)
-    return shares.reshape(shape).transpose(axis, rank - 1)
+    return _swapped(shares.reshape(shape), axis, rank - 1)
 
 
 def log_softmax(call: Call) -> Tensor | None:
@@ -163,12 +163,17 @@ def max_over(call: Call, features: Tensor, shape: Sequence[int], axes: Sequence[
     for axis in rest:
         last = len(shape) - 1
         size, shape[axis] = shape[axis], 1
-        turned = features.transpose(axis, last)
+        turned = _swapped(features, axis, last)
         sizes = list(shape)
         sizes[axis], sizes[last] = sizes[last], 1
         pooled = F.max_pool2d(turned.reshape(1, 1, -1, size), [1, size])
-        features = pooled.reshape(sizes).transpose(axis, last)
+        features = _swapped(pooled.reshape(sizes), axis, last)
     return features
+
+
+def _swapped(features: Tensor, axis: int, other: int) -> Tensor:
+    """Two axes exchanged; of an axis with itself an exporter would make an operator."""
+    return features if axis == other else features.transpose(axis, other)
 
 
 def _extreme(call: Call, features: Tensor, axes: Sequence[int], keep: bool) -> Tensor | None:

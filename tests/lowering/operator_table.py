@@ -166,7 +166,6 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "Softplus(2, 5)": lambda: nn.Softplus(2, 5),
     "Threshold": lambda: nn.Threshold(0.1, 0.2),
     "GLU": lambda: nn.GLU(1),
-    "Softmax": lambda: nn.Softmax(-1),
     "Softmax(1)": lambda: nn.Softmax(1),
     "LogSoftmax": lambda: nn.LogSoftmax(1),
 }
@@ -308,6 +307,7 @@ _CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
 }
 _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "LayerNorm": lambda: nn.LayerNorm(12),
+    "Softmax": lambda: nn.Softmax(-1),
     "LayerNorm(bias=False)": lambda: nn.LayerNorm(12, bias=False),
     "LayerNorm(elementwise_affine=False)": lambda: nn.LayerNorm(12, elementwise_affine=False),
     "RMSNorm": lambda: nn.RMSNorm(12),

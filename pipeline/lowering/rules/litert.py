@@ -20,6 +20,8 @@ RULES: Rules = {
     aten.cat.default: arrange.concatenation,
     aten.celu.default: elementwise.celu,
     aten.elu.default: elementwise.elu,
+    aten.index.Tensor: spatial.listed,
+    aten.index_select.default: spatial.indexed,
     aten.leaky_relu.default: elementwise.leaky_relu,
     aten.log_sigmoid.default: elementwise.log_sigmoid,
     aten.logsumexp.default: reduce.log_sum_exp,

@@ -252,18 +252,25 @@ def _distilled(
 
 
 def table(runs: Sequence[Run]) -> str:
-    """Mean and standard deviation over seeds, per arm and stage, in per cent."""
+    """Mean and standard deviation over seeds, per arm, rate and stage, in per cent."""
     lines: list[str] = []
     for student in dict.fromkeys(run.student for run in runs):
         names = " | ".join(map(str, ROUTES))
-        lines += [f"**{student} student**", "", f"| recipe | epochs | CPU s | {names} |"]
-        lines += ["|---|---:|---:|" + "---:|" * len(ROUTES)]
-        for name in ARMS:
-            mine = [run for run in runs if (run.arm, run.student) == (name, student)]
-            if mine:
-                stages = " | ".join(_spread([run.top1[k] for run in mine]) for k in range(5))
-                seconds = statistics.mean(run.cpu_s for run in mine)
-                lines.append(f"| {name} | {mine[0].epochs} | {seconds:.0f} | {stages} |")
+        lines += [
+            f"**{student} student**",
+            "",
+            f"| recipe | rate | epochs | seeds | CPU s | {names} |",
+        ]
+        lines += ["|---|---:|---:|---:|---:|" + "---:|" * len(ROUTES)]
+        rows: dict[tuple[str, float, int, int], list[Run]] = {}
+        for run in runs:
+            if run.student == student:
+                kind = (run.arm, run.learning_rate, run.epochs, run.images)
+                rows.setdefault(kind, []).append(run)
+        for (name, rate, epochs, _), mine in sorted(rows.items()):
+            stages = " | ".join(_spread([run.top1[k] for run in mine]) for k in range(len(ROUTES)))
+            seconds = statistics.mean(run.cpu_s for run in mine)
+            lines.append(f"| {name} | {rate} | {epochs} | {len(mine)} | {seconds:.0f} | {stages} |")
         lines.append("")
     return "\n".join(lines)
 

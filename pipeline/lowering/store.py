@@ -16,7 +16,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
-from pipeline.model.content import content_of
+from pipeline.model.content import content_of, tensor_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,15 @@ def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: 
         outputs: eager outputs for them.
         context: backend, versions, options.
     """
-    # Where the operators come from in the user's network does not change what they compute.
-    unit = captured.body if isinstance(captured, OperatorGraph) else captured
-    digest = hashlib.sha256(content_of({"unit": unit}).key.encode())
+    digest = hashlib.sha256()
+    if isinstance(captured, OperatorGraph):
+        # Where the operators come from in the user's network does not change what they compute; and
+        # a graph's own attributes are others in every process.
+        digest.update(captured.code.encode())
+        for name, tensor in sorted(captured.state_dict().items()):
+            digest.update(f"{name} {tensor_digest(tensor)}\0".encode())
+    else:
+        digest.update(content_of({"unit": captured}).key.encode())
     for tensor in (inputs, outputs):
         digest.update(f"{list(tensor.shape)}\0".encode())
         digest.update(tensor.detach().contiguous().numpy().tobytes())

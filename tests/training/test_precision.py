@@ -130,7 +130,7 @@ def test_networks_compute_in_bfloat16_while_teacher_features_and_losses_are_floa
         progress=Silent(),
         conditions=Conditions(precision="bf16"),
     )
-    assert seen == 2
+    assert seen == (2 if recipe.drop_last else 3)  # of 597 images, 512 fill two batches
 
 
 def test_losses_of_bfloat16_values_are_those_of_the_same_values_in_float32() -> None:

@@ -29,6 +29,15 @@ inline Status ThrownStatus(const char* what) noexcept {
   }
 }
 
+// A copy of a status, with a shorter message if there is no memory for that one.
+inline Status CopyOf(const Status& status) noexcept {
+  try {
+    return status;
+  } catch (...) {
+    return {status.code(), "no memory"};
+  }
+}
+
 // The result of `work`, or what it threw. `work` returns a Status or a Result.
 template <typename Work>
 auto Guarded(const char* what, const Work& work) noexcept -> decltype(work()) {

@@ -55,10 +55,11 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
   Lock lock(mutex_);
   loader_id_ = std::this_thread::get_id();
   while (!stopping_) {
-    if (loading_ && active_->index == goal_) {
+    if (loading_ && active_->index == goal_ && !active_->broken) {
       Finish(&lock, requests_, Status());
     } else if (loading_) {
-      const size_t before = active_->index;
+      const uint64_t generation = generation_;
+      const size_t next = NextStage();
       stepping_ = true;
       const Status thrown = Guarded("loading failed", [&] {
         Step(&lock);
@@ -66,8 +67,7 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       });
       if (!lock.owns_lock()) lock.lock();
       stepping_ = false;
-      if (thrown.ok()) continue;
-      Fail(&lock, before + 1, thrown);
+      if (!thrown.ok() && !Outdated(generation)) Fail(&lock, next, thrown);
     } else if (!retired_.empty()) {
       DestroyRetired(&lock, /*wait=*/true);
     } else {
@@ -76,9 +76,15 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
   }
 }
 
-// One stage nearer to the goal. Going up leads through every stage, going back straight to the end.
+// Going up leads through every stage, going back straight to the end. A stage whose program failed
+// is loaded anew before it goes up.
+size_t ProgressiveModel::Core::NextStage() const {
+  if (goal_ < active_->index) return goal_;
+  return active_->broken ? active_->index : active_->index + 1;
+}
+
 void ProgressiveModel::Core::Step(Lock* lock) {
-  const size_t next = goal_ > active_->index ? active_->index + 1 : goal_;
+  const size_t next = NextStage();
   if (next > active_->index && !MayLoad(lock, next)) return;
   const uint64_t generation = generation_;
   std::shared_ptr<Stage> before = active_;
@@ -89,7 +95,7 @@ void ProgressiveModel::Core::Step(Lock* lock) {
   Result<std::shared_ptr<Stage>> made = Make(next, before, &load);
   const int64_t begin = NowNs();
   lock->lock();
-  const bool wanted = next > before->index ? goal_ >= next : goal_ <= next;
+  const bool wanted = next < before->index ? goal_ <= next : goal_ >= next;
   if (Outdated(generation) || active_ != before || !wanted) {
     lock->unlock();
     before.reset();
@@ -174,25 +180,27 @@ void ProgressiveModel::Core::Finish(Lock* lock, uint64_t requests, const Status&
   }
   if (Outdated(generation) || requests != requests_ || !loading_) return;
   loading_ = false;
-  failure_ = outcome;
+  failure_ = CopyOf(outcome);
   ended_.notify_all();
 }
 
 // Destroys the stages that no inference runs on any more, and with them the programs that no other
 // stage uses. With `wait`, waits for the inference that still does.
 void ProgressiveModel::Core::DestroyRetired(Lock* lock, bool wait) {
-  std::vector<std::shared_ptr<Stage>> keep;
-  for (std::shared_ptr<Stage>& stage : retired_) {
-    if (wait) served_.wait(*lock, [&] { return serving_ != stage.get(); });
-    if (serving_ == stage.get()) {
-      keep.push_back(std::move(stage));
-    } else {
-      lock->unlock();
-      stage.reset();
-      lock->lock();
+  for (size_t at = 0; at < retired_.size();) {
+    const Stage* const stage = retired_[at].get();
+    if (wait) served_.wait(*lock, [&] { return serving_ != stage; });
+    if (serving_ == stage) {
+      ++at;
+      continue;
     }
+    // Its place stays taken until it is gone.
+    std::shared_ptr<Stage> unused = std::move(retired_[at]);
+    lock->unlock();
+    unused.reset();
+    lock->lock();
+    retired_.erase(retired_.begin() + static_cast<ptrdiff_t>(at));
   }
-  retired_ = std::move(keep);
 }
 
 }  // namespace pwl

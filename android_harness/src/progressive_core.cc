@@ -67,7 +67,8 @@ Status ProgressiveModel::Core::Begin(size_t stage, Direction direction) {
     if (!loading_) {
       failure_ = Status();
       // The loading thread may still hold what was replaced or cancelled: it ends loading then.
-      if (goal_ == now && retired_.empty() && (!stepping_ || asking_)) return {};
+      const bool there = goal_ == now && !active_->broken;
+      if (there && retired_.empty() && (!stepping_ || asking_)) return {};
       loading_ = true;
     }
   }

@@ -49,6 +49,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   // The loading thread (loader.cc). `lock` holds mutex_ on entry and on return.
   Status EnsureThread();
   void LoadUntilClosed() noexcept;
+  size_t NextStage() const;
   void Step(Lock* lock);
   bool MayLoad(Lock* lock, size_t next);
   Result<std::shared_ptr<Stage>> Make(size_t next, const std::shared_ptr<Stage>& before,

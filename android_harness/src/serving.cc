@@ -118,7 +118,7 @@ void ProgressiveModel::Core::Break(Stage* stage, LoadedUnit* unit, const Status&
   // A stage that is being loaded may have been given the unit that failed.
   ++generation_;
   loading_ = false;
-  failure_ = failure;
+  failure_ = CopyOf(failure);
   ended_.notify_all();
 }
 

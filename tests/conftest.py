@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,32 @@ _BUILDERS = (
     *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
 )
 
+#: Compiled, not built: while one process begins with it, another makes the bundle that both need.
+_FIRST = "harness/test_native.py"
+
 LOOPBACK_DEVICE = Path(__file__).parents[1] / "scripts" / "loopback-device"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives every process of pytest-xdist a processor of its own.
+
+    What it starts stays there, too: no more threads and worker processes than there is room for.
+    `every_processor` lifts it.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        processors = sorted(os.sched_getaffinity(0))
+        number = int(worker["workerid"].removeprefix("gw"))
+        os.sched_setaffinity(0, {processors[number % len(processors)]})
+
+
+@pytest.fixture(scope="module")
+def every_processor() -> Iterator[None]:
+    """For what starts several processes of its own, which wait for each other."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,7 +89,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if fixtures & _BUILD or place.startswith(_BUILDERS):
             item.add_marker("build")
     slow = {item.path for item in items if item.get_closest_marker("build")}
-    items.sort(key=lambda item: item.path not in slow)
+    first = Path(__file__).parent / _FIRST
+    items.sort(key=lambda item: (item.path != first, item.path not in slow))
 
 
 @pytest.fixture(scope="session")

@@ -96,16 +96,16 @@ def test_another_distillation_keeps_the_teacher(
 def test_more_golden_than_evaluation_images_make_a_bundle_that_a_device_takes(
     tiny_cache: Path, harness_package: Package, tmp_path: Path
 ) -> None:
-    text = TINY_PROFILE.replace("golden_images = 3", "golden_images = 50")
+    text = TINY_PROFILE.replace("evaluation_images = 40", "evaluation_images = 2")
     made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, Silent())
     golden = open_bundle(made.bundle.root).manifest.golden
-    assert (golden.images, golden.inputs.bytes) == (50, 50 * 8 * 8 * 4)
+    assert (golden.images, golden.inputs.bytes) == (3, 3 * 8 * 8 * 4)
     (tmp_path / "bundle").symlink_to(made.bundle.root)
     (tmp_path / "plan").write_text(plan_text(made.bundle.manifest, None))
     session = HarnessSession(
         LocalDevice(tmp_path), deployment_in(tmp_path, harness_package, "executorch")
     )
-    assert len([sample for sample in session.parity() if sample.name == "stage-0"]) == 50
+    assert len([sample for sample in session.parity() if sample.name == "stage-0"]) == 3
 
 
 def test_a_bundle_and_its_controls_change_together_or_not_at_all(

@@ -207,11 +207,11 @@ def test_wrong_usage_ends_with_two_and_a_remedy(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.usefixtures("built_bundle")  # fills the cache
+@pytest.mark.usefixtures("built_bundle", "litert_bundle")  # fill the cache
 def test_one_training_run_gives_a_bundle_of_each_backend(tiny_cache: Path, tmp_path: Path) -> None:
     both = f'{TINY_PROFILE}\n[lowering]\nbackend = ["executorch", "litert"]\n'
     (tmp_path / "tiny.toml").write_text(both)
-    shutil.copytree(tiny_cache / "training", tmp_path / "build/cache/training")
+    shutil.copytree(tiny_cache, tmp_path / "build/cache")
     done = run("pipeline.build", "tiny.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "train teacher" not in done.stderr

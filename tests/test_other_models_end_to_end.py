@@ -34,6 +34,9 @@ distillation = {{ recipe = "joint", epochs = 2, gradient_norm = 1.0 }}
 [schedule]
 stages = "all"
 
+[lowering]
+tolerance = 1e-5
+
 [bundle]
 golden_images = 3
 evaluation_images = 40
@@ -60,7 +63,14 @@ def test_a_family_labels_on_the_device_as_on_the_host(
     teacher, student = FAMILIES[family]
     text = PROFILE.format(family=family, teacher=teacher, student=student)
     settings = for_backend(settings_from(text, tmp_path), backend)
-    assemble(settings, tmp_path / "bundle", cache, Silent())
+    # A unit that is not one delegate, or that deviates, would be an error here.
+    made = assemble(settings, tmp_path / "bundle", cache, Silent())
+    manifest = made.bundle.manifest
+    units = {"student-0", "student-1", "teacher-0", "teacher-1", "encoder-0"}
+    assert {artefact.id for artefact in manifest.artefacts} == units
+    for artefact in manifest.artefacts:
+        assert artefact.delegated == sum(artefact.operators.values()) > 0
+    assert max(stage.parity.max_rel for stage in manifest.stages) < 1e-5
     report = profiled(tmp_path, harness_package)
     assert report.bundle.family == family
     assert [stage.route for stage in report.stages] == ["SS", "TS", "TT"]

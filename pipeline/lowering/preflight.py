@@ -75,8 +75,8 @@ def preflight_of(
 ) -> BeforeTraining | None:
     """What to call with the model of a profile before it is trained; None where there is no need.
 
-    There is none for a family's model: tests/lowering/test_families.py and the tests of bundles
-    lower all families for all backends.
+    There is none for a family's model: tests/test_other_models_end_to_end.py and the tests of
+    bundles lower all families for all backends.
 
     Args:
         settings: the profile.

@@ -21,6 +21,8 @@ from pipeline.training.processes import Processes, device_for, joined, said_of
 from pipeline.training.shared_norm import shared_norms
 from tests.fixtures import ROOT, TINY_PROFILE
 
+pytestmark = pytest.mark.usefixtures("every_processor")
+
 #: Short and slow to learn, so that rounding is not amplified; augmented, to share that out, too.
 PROFILE = (
     TINY_PROFILE.replace("epochs = 3", "epochs = 2\nlearning_rate = 0.01\ngradient_norm = 5.0")

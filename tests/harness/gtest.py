@@ -97,9 +97,9 @@ class Program:
             found, said = self._outcomes([name], folder, plan)
             result = found.get(name, {"result": "crashed"})
         if result["result"] == "SKIPPED":
-            reason = result["skipped"][0]["message"]
-            assert "not here" in reason or "not under sanitizers" in reason, reason
-            pytest.skip(reason.strip().splitlines()[-1])
+            reason = result["said"].strip().splitlines()[-1]
+            assert reason.startswith(("not here: ", "not under sanitizers: ")), reason
+            pytest.skip(reason)
         failures = "\n".join(failure["failure"] for failure in result.get("failures", ()))
         assert result["result"] == "COMPLETED", f"{result['result']}\n{said}"
         assert not failures, f"{failures}\n{said}"
@@ -122,6 +122,10 @@ class Program:
             for suite in suites
             for test in suite["testsuite"]
         }
+        for name, result in results.items():
+            # The report has the reasons of failures only.
+            _, _, rest = done.stdout.partition(f"[ RUN      ] {name}\n")
+            result["said"] = rest.partition(f"] {name}")[0].rpartition("[")[0]
         failed = any(test.get("failures") for test in results.values())
         # A sanitizer may let all tests pass and say at the end what it found: then each runs alone.
         return ({} if done.returncode and not failed else results), said

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from pipeline.errors import DeviceError, UsageError
 from pipeline.harness import toolchain
 from pipeline.harness.package import Package
-from pipeline.harness.toolchain import build_for_host
+from pipeline.harness.toolchain import build_for_host, configure_command
 from pipeline.progress import Progress, Silent
 
 
@@ -61,3 +63,13 @@ def test_a_missing_ldd_is_told_with_its_package(
 def test_a_file_that_ldd_cannot_read_is_told(built: Path) -> None:
     with pytest.raises(DeviceError, match=r"ldd cannot read .*built\.json"):
         toolchain._needed_by(built / "built.json")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks the compiler for x86")
+def test_a_target_of_32_bits_is_refused_in_words(tmp_path: Path) -> None:
+    # Without multilib nothing can be linked, which CMake would try first.
+    only_compiled = "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY"
+    command = configure_command(tmp_path, "-DCMAKE_CXX_FLAGS=-m32", only_compiled)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "PWL needs a 64-bit target" in " ".join(done.stderr.split())

@@ -1,0 +1,181 @@
+"""Thousands of climbs up and back on the real engines, with failures injected at random.
+
+    python -m pipeline.build profiles/digits-resnet.toml --out dist/digits-resnet
+    python -m pipeline.build profiles/digits-resnet.toml --backend litert --out dist/digits-litert
+    python benchmarks/soak.py [BUNDLE ...] [--climbs 10000]
+
+While one thread infers all the time, loads and inferences fail in every way that an engine can fail
+in, programs on disk are replaced by damaged ones, loading is cancelled, models and engines are made
+anew. Right is: no wrong answer, nothing hangs, and memory, descriptors and threads at the end are
+what they were at the beginning. Ends with 1 otherwise. The samples and a plot are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from pipeline.bundle.verify import Bundle, open_bundle
+from pipeline.files import write_text
+from pipeline.harness.plan import plan_text
+from pipeline.harness.toolchain import configure_command, installed_litert_library, tool
+from pipeline.progress import Progress, progress_for_terminal
+from pipeline.report.terminal import table_console
+
+Sample = dict[str, int]
+
+#: Memory may differ by so much between the second fifth of a run and the last: malloc's fragments.
+_SHARE, _KILOBYTES = 0.03, 1024
+
+
+def main() -> None:
+    """Soaks every bundle, prints the table, and says whether all held."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = [Path("dist/digits-resnet"), Path("dist/digits-litert")]
+    parser.add_argument("bundles", nargs="*", type=Path, default=default)
+    parser.add_argument("--climbs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--caches", action="store_true", help="with XNNPACK's weight caches")
+    parser.add_argument("--out", type=Path, default=Path("reports/soak"))
+    options = parser.parse_args()
+    progress = progress_for_terminal()
+    program = build(Path("build/harness/soak"))
+    found: dict[str, list[Sample]] = {}
+    wrong: list[str] = []
+    for place in options.bundles:
+        bundle = open_bundle(place)
+        name = bundle.manifest.backend.name
+        found[name], said = soak(program, bundle, options, progress)
+        wrong += [f"{name}: {fault}" for fault in [*said, *faults_of(found[name])]]
+        lines = "".join(json.dumps(sample) + "\n" for sample in found[name])
+        write_text(options.out / f"{name}.jsonl", lines)
+    print_table(found)
+    plot(found, options.out / "soak.svg")
+    print(f"{options.out}: every sample, soak.svg")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+def build(folder: Path) -> Path:
+    """The program, compiled in `folder`."""
+    configure = configure_command(folder, "-DPWL_SOAK=ON")
+    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
+    make = [tool("cmake"), "--build", str(folder), "--target", "pwl_soak"]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    return folder.resolve() / "pwl_soak"
+
+
+def soak(
+    program: Path, bundle: Bundle, options: argparse.Namespace, progress: Progress
+) -> tuple[list[Sample], list[str]]:
+    """The samples of one run on a copy of a bundle, and what it ended for, if not as it should."""
+    name = bundle.manifest.backend.name
+    with tempfile.TemporaryDirectory(prefix="pwl-soak-") as temporary:
+        folder = Path(temporary)
+        shutil.copytree(bundle.root, folder / "bundle")
+        (folder / "caches").mkdir()
+        (folder / "plan").write_text(plan_text(bundle.manifest, None))
+        command = [
+            *(str(program), str(folder / "plan"), str(installed_litert_library())),
+            str(folder / "caches") if options.caches else "-",
+            *(str(options.climbs), str(options.seed)),
+        ]
+        samples: list[Sample] = []
+        with (
+            tempfile.TemporaryFile("w+") as errors,
+            progress.task(f"soak {name}", total=options.climbs) as task,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        ):
+            for line in process.stdout or ():
+                samples.append(json.loads(line))
+                climbs = samples[-1]["climbs"] - (samples[-2]["climbs"] if samples[1:] else 0)
+                task.advance(climbs, f"{samples[-1]['rss_kb'] / 1024:.1f} MB")
+            process.wait()
+            errors.seek(0)
+            said = errors.read().strip().splitlines()
+    if process.returncode:
+        return samples, [f"ended with {process.returncode}: {said[-1] if said else 'nothing said'}"]
+    return samples, []
+
+
+def faults_of(samples: Sequence[Sample]) -> list[str]:
+    """What grew between the second fifth of a run and its last."""
+    fifth = len(samples) // 5
+    if not fifth:
+        return ["too short a run to judge"]
+    early, late = samples[fifth : 2 * fifth], samples[-fifth:]
+    found = []
+    for key in ("descriptors", "threads"):
+        before, after = (max(sample[key] for sample in some) for some in (early, late))
+        if after > before:
+            found.append(f"{key} grew from {before} to {after}")
+    before, after = (median(sample["rss_kb"] for sample in some) for some in (early, late))
+    if after - before > max(_SHARE * before, _KILOBYTES):
+        found.append(f"memory grew from {before / 1024:.1f} to {after / 1024:.1f} MB")
+    return found
+
+
+def print_table(found: dict[str, list[Sample]]) -> None:
+    """What was done, and what the process held at the beginning and at the end."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for name in found:
+        table.add_column(name, justify="right")
+    rows = {
+        "climbs up and back": "climbs",
+        "inferences": "inferences",
+        "of these answered by an error": "refused",
+        "loads that were made to fail": "failed_loads",
+        "inferences that were made to fail": "failed_runs",
+        "programs that were damaged on disk": "damaged",
+    }
+    for words, key in rows.items():
+        last = [f"{samples[-1][key]:,}" if samples else "-" for samples in found.values()]
+        table.add_row(words, *last)
+    for words, key, unit in (
+        ("memory, MB: second fifth / last", "rss_kb", 1024.0),
+        ("descriptors", "descriptors", 1.0),
+        ("threads", "threads", 1.0),
+    ):
+        table.add_row(words, *(_ends(samples, key, unit) for samples in found.values()))
+    table_console().print(table)
+
+
+def _ends(samples: Sequence[Sample], key: str, unit: float) -> str:
+    fifth = len(samples) // 5
+    if not fifth:
+        return "-"
+    some = samples[fifth : 2 * fifth], samples[-fifth:]
+    before, after = (median(sample[key] for sample in part) / unit for part in some)
+    return f"{before:.4g} / {after:.4g}"
+
+
+def plot(found: dict[str, list[Sample]], path: Path) -> None:
+    """Memory over the climbs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes: Any = figure.subplots()
+    for name, samples in found.items():
+        climbs = [sample["climbs"] for sample in samples]
+        axes.plot(climbs, [sample["rss_kb"] / 1024 for sample in samples], label=name)
+    axes.set(xlabel="climbs up and back", ylabel="resident memory, MB", ylim=(0, None))
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()

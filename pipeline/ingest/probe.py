@@ -121,6 +121,22 @@ def run_module(
     return found
 
 
+@torch.no_grad()
+def make_writable(network: nn.Module) -> None:
+    """Gives expanded parameters and buffers an element of memory for each of their entries.
+
+    Nothing can be written into them otherwise, neither by training nor from a checkpoint.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        steps = zip(tensor.shape, tensor.stride() if _strided(tensor) else (), strict=False)
+        if any(size > 1 and step == 0 for size, step in steps):
+            tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+
+
+def _strided(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided
+
+
 def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
     """Checks parameters and buffers.
 

@@ -521,6 +521,34 @@ def test_what_training_keeps_in_a_buffer_outside_the_state_dict_is_restored(tmp_
     assert found[0].mean > 1
 
 
+EXPANDED = """
+class Gain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("gain", torch.rand(4, 1).expand(4, 4).t())
+        self.shift = nn.Parameter(torch.rand(1).expand(4, 4))
+    def forward(self, x):
+        return x * self.gain + self.shift
+
+def model():
+    teacher, student = pair()
+    for network in (teacher, student):
+        network.blocks[1].append(Gain())
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+
+
+def test_what_is_expanded_is_trained_and_restored(tmp_path: Path) -> None:
+    text = write(tmp_path, EXPANDED, TRAINING.replace("= 4", "= 1")).read_text()
+    settings = settings_from(text, tmp_path)
+    found = [
+        scheduled_model(settings, tmp_path / "cache", Silent()).evaluated.model.teacher.blocks[1][2]
+        for _ in range(2)
+    ]
+    assert torch.equal(found[0].gain, found[1].gain)
+    assert torch.equal(found[0].shift, found[1].shift)
+
+
 def test_what_training_keeps_in_a_plain_attribute_is_refused(tmp_path: Path) -> None:
     keep = "self.mean = torch.zeros(1)"
     text = write(tmp_path, KEEPS.replace("KEEP", keep), TRAINING.replace("= 4", "= 1")).read_text()

@@ -20,6 +20,8 @@ RULES: Rules = {
     aten.cat.default: arrange.concatenation,
     aten.celu.default: elementwise.celu,
     aten.elu.default: elementwise.elu,
+    aten.gelu.default: elementwise.before_permutation,
+    aten.hardswish.default: elementwise.before_permutation,
     aten.index.Tensor: spatial.listed,
     aten.index_select.default: spatial.indexed,
     aten.leaky_relu.default: elementwise.leaky_relu,

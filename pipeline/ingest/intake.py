@@ -20,6 +20,7 @@ from pipeline.errors import UsageError
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (
+    make_writable,
     probe_images,
     require_plain_state,
     require_traceable,
@@ -174,11 +175,13 @@ class _Intake:
             raise UsageError(
                 f"{self._source}: the {name} has no list of blocks", "give it at least one block"
             )
-        return BlockNet(
+        taken = BlockNet(
             self._module(f"{name}'s embedder", self._attribute(name, network, "embedder")),
             [self._module(f"{name}'s block {i}", block) for i, block in enumerate(listed)],
             self._module(f"{name}'s classifier", self._attribute(name, network, "classifier")),
         ).eval()
+        make_writable(taken)
+        return taken
 
     def _attribute(self, name: str, network: object, attribute: str) -> object:
         if (value := getattr(network, attribute, None)) is not None:

@@ -121,6 +121,22 @@ def run_module(
     return found
 
 
+@torch.no_grad()
+def make_writable(network: nn.Module) -> None:
+    """Gives expanded parameters and buffers an element of memory for each of their entries.
+
+    Nothing can be written into them otherwise, neither by training nor from a checkpoint.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        steps = zip(tensor.shape, tensor.stride() if _strided(tensor) else (), strict=False)
+        if any(size > 1 and step == 0 for size, step in steps):
+            tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+
+
+def _strided(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided
+
+
 def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
     """Checks parameters and buffers.
 
@@ -131,7 +147,7 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
     Raises:
         UsageError: some are not float32 on the processor, or two share their memory.
     """
-    owners: dict[int, tuple[str, str]] = {}
+    owners: dict[int, list[tuple[range, str]]] = {}
     for part, module in parts.items():
         for name, tensor in module.state_dict(keep_vars=True).items():
             if not isinstance(tensor, Tensor):
@@ -147,15 +163,30 @@ def require_plain_state(source: str, parts: Mapping[str, nn.Module]) -> None:
                 raise UsageError(
                     f"{source}: the {part}'s {name} is {_dtype(tensor)}", "call .float() on it"
                 )
-            if not tensor.numel():
-                continue
-            owner = owners.setdefault(tensor.untyped_storage().data_ptr(), (part, name))
-            if owner != (part, name):
+            if not _strided(tensor):
                 raise UsageError(
-                    f"{source}: the {part}'s {name} and the {owner[0]}'s {owner[1]} are the same "
-                    "tensor, so training one would change the other",
-                    "give each place a module of its own, such as copy.deepcopy of one",
+                    f"{source}: the {part}'s {name} is sparse", "call .to_dense() on it"
                 )
+            memory, place = _memory(tensor), f"the {part}'s {name}"
+            beside = owners.setdefault(tensor.untyped_storage().data_ptr(), [])
+            for other, owner in beside:
+                if max(memory.start, other.start) < min(memory.stop, other.stop):
+                    raise UsageError(
+                        f"{source}: {place} and {owner} are the same tensor or share memory, so "
+                        "training one would change the other",
+                        "give each place a tensor of its own: .clone() of a buffer, copy.deepcopy "
+                        "of a module",
+                    )
+            beside.append((memory, place))
+
+
+def _memory(tensor: Tensor) -> range:
+    """The addresses from a tensor's first element to its last."""
+    if not tensor.numel():
+        return range(0)
+    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    start = tensor.data_ptr()
+    return range(start, start + (last + 1) * tensor.element_size())
 
 
 def require_traceable(

@@ -41,7 +41,14 @@ _STILL_IF_SAME_SHAPE = {
     aten.slice.Tensor,
     aten.view.default,
 }
-_DROPOUTS = {aten.dropout.default, aten.alpha_dropout.default, aten.feature_dropout.default}
+#: They need an order in memory that another order of calls before them may not give.
+_VIEWS = {aten._unsafe_view.default, aten.view.default, aten.view_as.default}
+_DROPOUTS = {
+    aten.alpha_dropout.default,
+    aten.dropout.default,
+    aten.feature_alpha_dropout.default,
+    aten.feature_dropout.default,
+}
 _CONVOLUTIONS = {
     aten.conv1d.default,
     aten.conv2d.default,
@@ -73,6 +80,10 @@ def folded(graph: OperatorGraph, name: str, example: Tensor) -> OperatorGraph:
         if is_call(node) and _is_identity(node):
             node.replace_all_uses_with(node.args[0])
             body.graph.erase_node(node)
+        elif node.target in _VIEWS:
+            # What made the tensor contiguous for it is gone.
+            node.target, node.args = aten.reshape.default, (node.args[0], list(shape_of(node)))
+            node.kwargs = {}
     _require_same_each_time(body, name)
     fold_constants(body)
     for node in list(body.graph.nodes):

@@ -51,6 +51,12 @@ class OperatorGraph(nn.Module):
         """What it computes, but for the values of its constants."""
         return str(self.body.code)
 
+    @property
+    def structure(self) -> list[str]:
+        """All that decides whether it can be lowered: its code, and what kind its constants are."""
+        constants = self.body.named_buffers()
+        return [self.code, *(f"{name} {c.dtype} {list(c.shape)}" for name, c in constants)]
+
     def calls(self) -> Iterator[tuple[fx.Node, Origin]]:
         """The calls with their origins."""
         nodes = [node for node in self.body.graph.nodes if is_call(node)]

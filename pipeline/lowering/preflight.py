@@ -16,11 +16,11 @@ from pipeline.errors import IntegrityError, PipelineError, UsageError
 from pipeline.files import write_text
 from pipeline.fingerprint import fingerprint, source_fingerprint
 from pipeline.lowering.capture import capture
+from pipeline.lowering.graph import operators_of
 from pipeline.lowering.packages import export_versions
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
-from pipeline.lowering.structure import structure_of
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomised
 from pipeline.lowering.worker import try_unit
@@ -125,22 +125,16 @@ def preflight(
         UsageError: some units cannot be lowered whole; all operators in the way are listed.
         IntegrityError: all can, but some deviate from eager PyTorch.
     """
-    passed = _Passed(cache)
     routes = _routes(model.blocks, orders)
-    whole = fingerprint(
-        structure_of(model), image_shape, sorted(map(str, routes)), [t.context for t in targets]
-    )
-    if whole in passed:
-        return
     units, wholes = _units(randomised(model), routes, image_shape)
-    trials = _Trials(passed, jobs or processors(), progress)
+    trials = _Trials(_Passed(cache), jobs or processors(), progress)
     trials.run(targets, units)
     # A whole network is refused for what its units are refused for, and for little else.
     refused = {backend for backend, _ in trials.errors}
-    trials.run([target for target in targets if target.backend not in refused], wholes)
+    if left := [target for target in targets if target.backend not in refused]:
+        trials.run(left, wholes)
     if trials.errors:
         raise _listed(trials.errors)
-    passed.add(whole)
 
 
 class _Trials:
@@ -159,15 +153,16 @@ class _Trials:
     def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
         """Lowers every unit for every target, but for those of a structure that was lowered."""
         alike: dict[str, list[tuple[Target, Unit]]] = {}
-        for target in targets:
-            for unit in units:
-                try:
-                    captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
-                except PipelineError as error:
-                    self.errors.append((target.backend, error))
-                    continue
-                shape = [*unit.inputs.shape]
-                key = fingerprint(structure_of(captured), shape, target.context)
+        for unit in units:
+            try:
+                captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
+            except PipelineError as error:
+                self.errors += [(target.backend, error) for target in targets]
+                continue
+            # Of the operators: what makes a user's code choose them need not show in its modules.
+            structure = [operators_of(captured).structure, [*unit.inputs.shape]]
+            for target in targets:
+                key = fingerprint(structure, target.context)
                 if key not in self._passed:
                     alike.setdefault(key, []).append((target, replace(unit, module=captured)))
         refused = self._lower([(key, *group[0]) for key, group in alike.items()])

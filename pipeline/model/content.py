@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.fingerprint import fingerprint
+from pipeline.model.code import (
+    code_digest,
+    forward_text,
+    is_users,
+    is_users_class,
+    names_in,
+    type_name,
+)
 from pipeline.model.keras import KerasUnit
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
@@ -138,10 +150,18 @@ class _Walk:
                 self.value(f"{place} of", value.__self__)
             case type():
                 self._class(place, value)
-            case ModuleType() | BuiltinFunctionType():
+            case ModuleType():
                 self.rest[place] = value.__name__
+            case BuiltinFunctionType():
+                self.rest[place] = value.__name__
+                if not isinstance(value.__self__, ModuleType | None):
+                    self.value(f"{place} of", value.__self__)  # such as a table's `get`
             case np.ndarray():
                 self.value(place, value.tolist())
+            case MappingProxyType():
+                self.value(place, dict(value))
+            case memoryview():
+                self.value(place, value.tobytes())
             case dict():
                 self._items(place, ((repr(key), item) for key, item in value.items()), value)
                 for key in value:
@@ -152,7 +172,7 @@ class _Walk:
             case set() | frozenset():
                 self.rest[place] = repr(sorted(repr(v) for v in value if isinstance(v, _PLAIN)))
                 others = [item for item in value if not isinstance(item, _PLAIN)]
-                for number, item in enumerate(sorted(others, key=lambda v: _name(type(v)))):
+                for number, item in enumerate(sorted(others, key=lambda v: type_name(type(v)))):
                     self.value(f"{place} {number}", item)
             case staticmethod() | classmethod():
                 self.value(place, value.__func__)
@@ -173,7 +193,7 @@ class _Walk:
             self.value(f"{place}[{key}]", value)
 
     def _module(self, place: str, module: nn.Module) -> None:
-        self.rest[place] = _name(type(module))
+        self.rest[place] = type_name(type(module))
         if isinstance(module, KerasUnit):
             self.rest[place] += f" {module.content()}"
             return
@@ -215,10 +235,10 @@ class _Walk:
                 self.value(f"{place} {name}", cell.cell_contents)
         for name, value in vars(function).items():
             self.value(f"{place}.{name}", value)
-        if not _users(code.co_filename):
+        if not is_users(code.co_filename):
             return
-        self.rest[f"{place} code"] = _code_digest(code)
-        names = _names(code)
+        self.rest[f"{place} code"] = code_digest(code)
+        names = names_in(code)
         for name in sorted(names):
             value = function.__globals__.get(name, sys.modules.get(name))
             if value is not None:
@@ -228,28 +248,28 @@ class _Walk:
         """A global that a function names; of a module what the function may take from there."""
         if not isinstance(value, ModuleType):
             self.value(place, value)
-        elif _users(getattr(value, "__file__", None) or "<built-in>"):
+        elif is_users(getattr(value, "__file__", None) or "<built-in>"):
             for name in sorted(names & vars(value).keys()):
                 inner = vars(value)[name]
                 if not isinstance(inner, ModuleType) or inner.__name__.startswith(value.__name__):
                     self._global(f"{value.__name__}.{name}", inner, names - {name})
 
     def _class(self, place: str, kind: type) -> None:
-        self.rest[place] = _name(kind)
+        self.rest[place] = type_name(kind)
         for base in kind.__mro__:
-            if not _users_class(base):
-                if (text := _forward_text(base)) is not None:
-                    self.rest[f"{_name(base)} file"] = text
+            if not is_users_class(base):
+                if (text := forward_text(base)) is not None:
+                    self.rest[f"{type_name(base)} file"] = text
                 continue
             for name, value in vars(base).items():
                 if name not in _BOILERPLATE:
-                    self.value(f"{_name(base)}.{name}", value)
+                    self.value(f"{type_name(base)}.{name}", value)
 
     def _object(self, place: str, value: Any) -> None:
-        self.rest[place] = _name(type(value))
+        self.rest[place] = type_name(type(value))
         if callable(inner := getattr(value, "__wrapped__", None)):  # of functools.lru_cache
             self.value(f"{place} wrapped", inner)
-        elif _users_class(type(value)):
+        elif is_users_class(type(value)):
             self._class(f"{place} class", type(value))
             for name, attribute in vars(value).items() if hasattr(value, "__dict__") else ():
                 self.value(f"{place}.{name}", attribute)
@@ -277,66 +297,3 @@ class _Walk:
 
 #: Of every module; what they hold is told above, or does not change what it computes.
 _MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _code_digest(code: CodeType) -> str:
-    """Names what a code object does, not where it stands."""
-    digest = hashlib.sha256(code.co_code)
-    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    for constant in code.co_consts:
-        match constant:
-            case CodeType():
-                digest.update(_code_digest(constant).encode())
-            case frozenset():
-                digest.update(repr(sorted(map(repr, constant))).encode())
-            case _:
-                digest.update(repr(constant).encode())
-    return digest.hexdigest()
-
-
-def _names(code: CodeType) -> set[str]:
-    """The globals and attributes that a code object and those in it name."""
-    found = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found |= _names(constant)
-    return found
-
-
-_OURS = str(Path(__file__).parents[1])
-_INSTALLED = (_OURS, str(Path(torch.__file__).parent), "<frozen", "<built-in")
-_STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
-
-
-def _users(file: str) -> bool:
-    """Whether a file of Python is a user's own, not of a package that is installed, nor ours."""
-    if file.startswith(_INSTALLED) or {"site-packages", "dist-packages"} & set(Path(file).parts):
-        return False
-    return not file.startswith(_STANDARD)
-
-
-def _users_class(kind: type) -> bool:
-    functions = (value for value in vars(kind).values() if isinstance(value, FunctionType))
-    files = [function.__code__.co_filename for function in functions]
-    if any(_users(file) and not file.startswith("<") for file in files):
-        return True
-    if files:
-        return False
-    module = sys.modules.get(kind.__module__)
-    file: str | None = getattr(module, "__file__", None)
-    return module is None or (file is not None and _users(file))
-
-
-def _forward_text(kind: type) -> str | None:
-    """Names the text of the file of a class that says what an installed module computes."""
-    forward: Callable[..., Any] | None = vars(kind).get("forward")
-    code = getattr(forward, "__code__", None)
-    if code is None or code.co_filename.startswith((*_INSTALLED, "<")):
-        return None
-    with suppress(OSError):
-        return hashlib.sha256(Path(code.co_filename).read_bytes()).hexdigest()
-    return None

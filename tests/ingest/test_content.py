@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -73,6 +74,10 @@ KEPT = {
     "    def table(self): return self.give()",
     "partial": "def keep(self): self.give = functools.partial(torch.neg, read())\n"
     "    def table(self): return -self.give()",
+    "bound method of a tensor": "def keep(self): self.give = read().mul\n"
+    "    def table(self): return self.give(1.0)",
+    "bound method of a dictionary": "def keep(self): self.give = {'a': read()}.get\n"
+    "    def table(self): return self.give('a')",
     "class attribute": "offsets = read()",
     "default": "def table(self, t=read()): return t",
     "global": "def table(self): return TABLE",
@@ -292,6 +297,9 @@ class Odd(nn.Module):
         (torch.jit.script(nn.ReLU()), torch.jit.script(nn.Sigmoid())),
         (range(3), range(4)),
         (bytearray(b"a"), bytearray(b"b")),
+        (memoryview(b"a"), memoryview(b"b")),
+        (MappingProxyType({"a": 1}), MappingProxyType({"a": 2})),
+        ([1].count, [2].count),
     ],
 )
 def test_things_that_differ_have_different_contents(one: object, other: object) -> None:

@@ -370,7 +370,10 @@ class Odd(nn.Module):
         ("teacher.blocks = None", "the teacher (Net) has no blocks"),
         ("teacher.blocks = nn.ModuleList()", "the teacher has no list of blocks"),
         ("student = copy.copy(student); student.__dict__['blocks'] = [len]", "block 0 is builtin"),
-        ("student.embedder = teacher.embedder", "are the same tensor, so training one"),
+        (
+            "student.embedder = teacher.embedder",
+            "are the same tensor or share memory, so training one",
+        ),
         (
             "teacher.blocks[1].append(nn.Conv2d(12, 12, 1)); "
             "teacher.blocks[1].append(teacher.blocks[1][2])",
@@ -519,6 +522,76 @@ def test_what_training_keeps_in_a_buffer_outside_the_state_dict_is_restored(tmp_
     ]
     assert torch.equal(found[0].mean, found[1].mean)
     assert found[0].mean > 1
+
+
+TABLES = """
+class Tables(nn.Module):
+    def __init__(self):
+        super().__init__()
+        cos, sin = torch.rand(2, 12, 1, 1)
+        self.register_buffer("cos", cos)
+        self.register_buffer("sin", SIN)
+    def forward(self, x):
+        return x * self.cos + self.sin
+
+def model():
+    teacher, student = pair()
+    for network in (teacher, student):
+        network.blocks[1].append(Tables())
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+
+
+def test_buffers_may_be_parts_of_one_table(tmp_path: Path) -> None:
+    text = write(tmp_path, TABLES.replace("SIN", "sin"), TRAINING.replace("= 4", "= 1")).read_text()
+    settings = settings_from(text, tmp_path)
+    found = [
+        scheduled_model(settings, tmp_path / "cache", Silent()).evaluated.model.teacher.blocks[1][2]
+        for _ in range(2)
+    ]
+    assert torch.equal(found[0].sin, found[1].sin)
+    assert not torch.equal(found[0].sin, found[0].cos)
+
+
+@pytest.mark.parametrize(
+    ("sin", "said"),
+    [
+        ("cos[:]", "teacher's blocks.1.2.sin and the teacher's blocks.1.2.cos are the same tensor"),
+        ("sin.to_sparse()", "teacher's blocks.1.2.sin is sparse"),
+    ],
+)
+def test_buffers_that_cannot_be_kept_apart_or_at_all_are_refused(
+    sin: str, said: str, tmp_path: Path
+) -> None:
+    assert said in refusal(tmp_path, TABLES.replace("SIN", sin))
+
+
+EXPANDED = """
+class Gain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("gain", torch.rand(4, 1).expand(4, 4).t())
+        self.shift = nn.Parameter(torch.rand(1).expand(4, 4))
+    def forward(self, x):
+        return x * self.gain + self.shift
+
+def model():
+    teacher, student = pair()
+    for network in (teacher, student):
+        network.blocks[1].append(Gain())
+    return OwnModel(teacher, student, (1, 8, 8))
+"""
+
+
+def test_what_is_expanded_is_trained_and_restored(tmp_path: Path) -> None:
+    text = write(tmp_path, EXPANDED, TRAINING.replace("= 4", "= 1")).read_text()
+    settings = settings_from(text, tmp_path)
+    found = [
+        scheduled_model(settings, tmp_path / "cache", Silent()).evaluated.model.teacher.blocks[1][2]
+        for _ in range(2)
+    ]
+    assert torch.equal(found[0].gain, found[1].gain)
+    assert torch.equal(found[0].shift, found[1].shift)
 
 
 def test_what_training_keeps_in_a_plain_attribute_is_refused(tmp_path: Path) -> None:

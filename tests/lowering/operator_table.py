@@ -245,6 +245,7 @@ _RESIZING: dict[str, Callable[[], nn.Module]] = {
     "Upsample('bilinear', align_corners=True)": lambda: nn.Upsample(
         size=(11, 5), mode="bilinear", align_corners=True
     ),
+    "Upsample(1.7, 'bilinear')": lambda: nn.Upsample(scale_factor=1.7, mode="bilinear"),
     "Upsample('bicubic')": lambda: nn.Upsample(scale_factor=2, mode="bicubic"),
     "interpolate(antialias=True)": lambda: Function(
         lambda x: F.interpolate(x, size=(4, 5), mode="bilinear", antialias=True)
@@ -258,6 +259,16 @@ _RESIZING: dict[str, Callable[[], nn.Module]] = {
     "ReplicationPad2d": lambda: nn.ReplicationPad2d((1, 2, 1, 0)),
     "CircularPad2d": lambda: nn.CircularPad2d(1),
 }
+
+
+def _windows(x: Tensor) -> Tensor:
+    """Softmax within windows of an image that is rolled, as Swin cuts them."""
+    windows = x.permute(0, 2, 3, 1).roll((-2, -2), (1, 2)).view(1, 2, 4, 2, 4, 8)
+    tokens = windows.permute(0, 1, 3, 2, 4, 5).contiguous().view(4, 16, 8).softmax(-1)
+    joined = tokens.view(1, 2, 2, 4, 4, 8).permute(0, 1, 3, 2, 4, 5).contiguous()
+    return joined.view(1, 8, 8, 8).roll((2, 2), (1, 2)).permute(0, 3, 1, 2)
+
+
 _ARRANGING: dict[str, Callable[[Tensor], Tensor]] = {
     "x[:, :4]": lambda x: x[:, :4],
     "x[:, :, ::2, ::2]": lambda x: x[:, :, ::2, 1::2],
@@ -269,6 +280,7 @@ _ARRANGING: dict[str, Callable[[Tensor], Tensor]] = {
     "stack": lambda x: torch.stack([x, -x], 2).flatten(1, 2),
     "repeat": lambda x: x.repeat(1, 2, 1, 1),
     "roll": lambda x: x.roll(1, 2),
+    "windows by view and permute": _windows,
     "flip": lambda x: x.flip(3),
     "transpose(2, 3)": lambda x: x.transpose(2, 3),
     "matmul": lambda x: x @ x.transpose(2, 3),

@@ -84,6 +84,9 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
     "spectral_norm by hooks": lambda: nn.utils.spectral_norm(nn.Conv2d(8, 4, 3)),
     "writing in place": in_place,
     "SyncBatchNorm": lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.SyncBatchNorm(8)),
+    "views of what was made contiguous for them": lambda: Function(
+        lambda x: x.permute(0, 2, 3, 1).contiguous().view(6, 48)
+    ),
     "sizes read at run time": lambda: Function(lambda x: x.reshape(x.shape[0], -1)[:, : x.size(2)]),
 }
 
@@ -115,6 +118,12 @@ def test_constants_are_contiguous_whatever_their_strides_were() -> None:
 
 def test_slices_and_expansions_that_change_nothing_leave_nothing() -> None:
     graph = graph_of(Function(lambda x: F.relu(x[:, :, 0:].expand(1, 8, 6, 6).reshape(x.shape))))
+    assert [origin.operator for _, origin in graph.calls()] == ["relu"]
+
+
+def test_no_kind_of_dropout_leaves_anything() -> None:
+    dropouts = (nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(), nn.FeatureAlphaDropout())
+    graph = graph_of(nn.Sequential(*dropouts, nn.ReLU()))
     assert [origin.operator for _, origin in graph.calls()] == ["relu"]
 
 

@@ -21,6 +21,7 @@ from pipeline.model.convolution import ConvNorm, PooledLinear
 from pipeline.model.family import build_model
 from pipeline.model.route import Role, UnitId, prefix_routes
 from pipeline.settings import LoweringSettings, ResNetModel, ResNetSettings
+from tests.lowering.operator_table import ChannelNorm
 
 SETTINGS = LoweringSettings()
 
@@ -150,6 +151,16 @@ def test_a_litert_unit_that_transposes_at_its_edge_is_refused() -> None:
     with pytest.raises(NotLoweredError, match=r"TRANSPOSE.* in sideways") as refused:
         LiteRt().lower(capture(Sideways().eval(), image, "sideways"), image, "sideways")
     assert "edges stay channels last" in refused.value.remedy
+
+
+@pytest.mark.parametrize("activation", [nn.GELU(), nn.GELU("tanh"), nn.Hardswish()])
+def test_a_permutation_cancels_with_the_edges_across_an_activation(activation: nn.Module) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), ChannelNorm(4), activation).eval()
+    image = torch.randn(1, 3, 8, 8)
+    program = LiteRt().lower(captured(module), image, "unit")
+    assert "TRANSPOSE" not in program.operators
+    with torch.no_grad():
+        assert torch.allclose(LiteRt().run([program.data], image), module(image), atol=1e-5)
 
 
 def test_a_head_with_pooling_needs_no_transposition() -> None:

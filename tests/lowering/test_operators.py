@@ -24,7 +24,14 @@ TRIED = {
         "AvgPool2d(3, 2, 1)",
         "AdaptiveAvgPool2d(n)",
     ),
-    EVEN: ("Upsample(2)", "PixelShuffle", "ReflectionPad2d", "x[:, :, ::2, ::2]"),
+    EVEN: (
+        "Upsample(2)",
+        "Upsample(1.7, 'bilinear')",
+        "PixelShuffle",
+        "ReflectionPad2d",
+        "x[:, :, ::2, ::2]",
+        "windows by view and permute",
+    ),
     TOKENS: ("RMSNorm", "scaled_dot_product_attention"),
 }
 

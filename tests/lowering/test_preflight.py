@@ -16,7 +16,6 @@ from pipeline.ingest.source import trained_model
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
 from pipeline.lowering.preflight import Target, preflight, preflight_of
-from pipeline.lowering.structure import structure_of
 from pipeline.lowering.untrained import randomised
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
@@ -120,6 +119,28 @@ def test_only_what_changed_is_lowered_again(tmp_path: Path, lowered: list[str]) 
     other = PwlModel.pair(network(nn.ReLU(), nn.ReLU6()), network(nn.ReLU(), nn.ReLU()), IMAGE)
     fly(other, tmp_path, "executorch")
     assert lowered == ["teacher-1", "teacher-monolith"]
+
+
+class Chosen(nn.Module):
+    """An activation by its name in a table."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.table = {"activation": name}
+
+    def forward(self, features: Tensor) -> Tensor:
+        found: Tensor = getattr(torch, self.table["activation"])(features)
+        return found
+
+
+def test_another_operator_is_lowered_wherever_a_module_keeps_its_choice(
+    tmp_path: Path, lowered: list[str]
+) -> None:
+    student = network(nn.ReLU())
+    fly(PwlModel.pair(network(Chosen("relu")), student, IMAGE), tmp_path, "executorch")
+    lowered.clear()
+    fly(PwlModel.pair(network(Chosen("sign")), student, IMAGE), tmp_path, "executorch")
+    assert "teacher-0" in lowered
 
 
 def test_what_was_refused_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,17 +288,6 @@ def test_what_varies_already_stays() -> None:
     changed = randomised(model)
     before = model.teacher.blocks[0][0].weight
     assert torch.equal(changed.teacher.blocks[0][0].weight, before)
-
-
-def test_a_structure_knows_settings_that_no_text_of_a_module_shows() -> None:
-    pools = [nn.AvgPool2d(3, padding=1, count_include_pad=counted) for counted in (True, False)]
-    assert repr(pools[0]) == repr(pools[1])
-    assert structure_of(pools[0]) != structure_of(pools[1])
-
-
-def test_a_structure_knows_no_weights() -> None:
-    assert structure_of(nn.Conv2d(2, 3, 1)) == structure_of(nn.Conv2d(2, 3, 1))
-    assert structure_of(nn.Conv2d(2, 3, 1)) != structure_of(nn.Conv2d(2, 3, 3))
 
 
 def test_a_worker_that_dies_is_told_as_such() -> None:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
 
+aten = torch.ops.aten
+
 #: Above this, log(1 + exp(-x)) vanishes beside x in float32.
 _NEGLIGIBLE = 17.0
 
@@ -118,6 +120,22 @@ def gelu(call: Call) -> Tensor | None:
     (features,) = call.arguments
     cubic = features * features * features * 0.044715 + features
     return (torch.tanh(cubic * math.sqrt(2 / math.pi)) + 1.0) * features * 0.5
+
+
+def before_permutation(call: Call) -> Tensor | None:
+    """A function of single values behind a permutation of axes, which it changes places with.
+
+    LiteRT's converter cancels permutations against each other, but not across GELU and Hardswish,
+    each of which it takes for one operator.
+    """
+    permutation: Any = call.node.args[0]
+    if permutation.target is not aten.permute.default:
+        return None
+    source, axes = permutation.args
+    target: Any = call.node.target
+    values = target(call.proxy(source), *call.node.args[1:], **call.node.kwargs)
+    permuted: Tensor = aten.permute.default(values, axes)
+    return permuted
 
 
 def elu(call: Call) -> Tensor:

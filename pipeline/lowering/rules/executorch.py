@@ -5,15 +5,23 @@ from __future__ import annotations
 import torch
 
 from pipeline.lowering.rewrite import Rules
-from pipeline.lowering.rules import arrange, attention, elementwise, normalize, reduce, spatial
+from pipeline.lowering.rules import (
+    arrange,
+    attention,
+    elementwise,
+    normalize,
+    reduce,
+    resize,
+    spatial,
+)
 
 aten = torch.ops.aten
 
 RULES: Rules = {
     aten._adaptive_avg_pool2d.default: spatial.adaptive_average,
-    aten._upsample_bilinear2d_aa.vec: spatial.smooth,
-    aten._upsample_bilinear2d_aa.default: spatial.smooth,
-    aten._upsample_bicubic2d_aa.vec: spatial.smooth,
+    aten._upsample_bilinear2d_aa.vec: resize.smooth,
+    aten._upsample_bilinear2d_aa.default: resize.smooth,
+    aten._upsample_bicubic2d_aa.vec: resize.smooth,
     aten.adaptive_avg_pool2d.default: spatial.adaptive_average,
     aten.adaptive_max_pool2d.default: spatial.adaptive_max,
     aten.add.Tensor: elementwise.addition,
@@ -83,9 +91,10 @@ RULES: Rules = {
     aten.sum.dim_IntList: reduce.total,
     aten.unbind.int: arrange.unbind,
     aten.unsqueeze.default: arrange.reshaped,
-    aten.upsample_bicubic2d.vec: spatial.smooth,
-    aten.upsample_nearest2d.vec: spatial.nearest,
-    aten._upsample_nearest_exact2d.vec: spatial.nearest,
+    aten.upsample_bicubic2d.vec: resize.smooth,
+    aten.upsample_bilinear2d.vec: resize.bilinear,
+    aten.upsample_nearest2d.vec: resize.nearest,
+    aten._upsample_nearest_exact2d.vec: resize.nearest,
     aten.var.correction: reduce.variance,
     aten.var.dim: reduce.variance,
 }

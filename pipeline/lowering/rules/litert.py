@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from pipeline.lowering.rewrite import Rules
-from pipeline.lowering.rules import arrange, attention, elementwise, reduce, spatial
+from pipeline.lowering.rules import arrange, attention, elementwise, reduce, resize, spatial
 
 aten = torch.ops.aten
 
 RULES: Rules = {
-    aten._upsample_bicubic2d_aa.vec: spatial.smooth,
-    aten._upsample_bilinear2d_aa.vec: spatial.smooth,
-    aten._upsample_nearest_exact2d.vec: spatial.nearest_selected,
+    aten._upsample_bicubic2d_aa.vec: resize.smooth,
+    aten._upsample_bilinear2d_aa.vec: resize.smooth,
+    aten._upsample_nearest_exact2d.vec: resize.nearest_selected,
     aten.adaptive_avg_pool2d.default: spatial.adaptive_average,
     aten.adaptive_max_pool2d.default: spatial.adaptive_max,
     aten.add.Tensor: elementwise.addition,
@@ -20,6 +20,8 @@ RULES: Rules = {
     aten.cat.default: arrange.concatenation,
     aten.celu.default: elementwise.celu,
     aten.elu.default: elementwise.elu,
+    aten.gelu.default: elementwise.before_permutation,
+    aten.hardswish.default: elementwise.before_permutation,
     aten.index.Tensor: spatial.listed,
     aten.index_select.default: spatial.indexed,
     aten.leaky_relu.default: elementwise.leaky_relu,
@@ -40,6 +42,7 @@ RULES: Rules = {
     aten.softplus.default: elementwise.softplus,
     aten.softshrink.default: elementwise.soft_shrink,
     aten.sub.Tensor: elementwise.subtraction,
-    aten.upsample_bicubic2d.vec: spatial.smooth,
-    aten.upsample_nearest2d.vec: spatial.nearest_selected,
+    aten.upsample_bicubic2d.vec: resize.smooth,
+    aten.upsample_bilinear2d.vec: resize.bilinear,
+    aten.upsample_nearest2d.vec: resize.nearest_selected,
 }

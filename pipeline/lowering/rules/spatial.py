@@ -1,11 +1,11 @@
-"""Pooling, resizing, padding and rearranging, as convolutions with fixed weights and slices.
+"""Pooling, padding and rearranging, as convolutions with fixed weights and slices.
 
 A weight of 1 beside zeros moves a value as it is: such rewritings are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
+from pipeline.lowering.rules.resize import separably
 
 
 def adaptive_average(call: Call) -> Tensor | None:
@@ -25,7 +26,7 @@ def adaptive_average(call: Call) -> Tensor | None:
         return torch.mean(features, [-1, -2], True)
     if kernel := _equal_windows(call.shape[2:], sizes):
         return F.avg_pool2d(features, kernel)
-    return _separably(call, lambda images: F.adaptive_avg_pool2d(images, sizes))
+    return separably(call, lambda images: F.adaptive_avg_pool2d(images, sizes))
 
 
 def adaptive_max(call: Call) -> tuple[Tensor, ...] | None:
@@ -102,36 +103,6 @@ def strided_max(call: Call) -> Tensor | None:
         return None
     dense = F.max_pool2d(features, kernel, 1, 0, dilation) if kernel != [1, 1] else features
     return _every(call, dense, call.shape[1], stride)
-
-
-def nearest(call: Call) -> Tensor | None:
-    """Nearest neighbours: a transposed convolution for whole factors, and else two selections."""
-    if len(call.shape) != 4:
-        return None
-    new, old = call.target_shape[2:], call.shape[2:]
-    if any(size % before for size, before in zip(new, old, strict=True)):
-        return nearest_selected(call)
-    factors = [size // before for size, before in zip(new, old, strict=True)]
-    window = call.constant(torch.ones(call.shape[1], 1, *factors))
-    features = call.arguments[0]
-    return F.conv_transpose2d(features, window, stride=factors, groups=call.shape[1])
-
-
-def nearest_selected(call: Call) -> Tensor | None:
-    """Nearest neighbours by a selection of rows and one of columns.
-
-    LiteRT's converter takes transposed convolutions of many groups apart into one for each.
-    """
-    return smooth(call)
-
-
-def smooth(call: Call) -> Tensor | None:
-    """Resizing of any kind, with antialiasing or without, as two weighted sums."""
-    if len(call.shape) != 4:
-        return None
-    target: Any = call.node.target
-    rest = call.node.args[1:]
-    return _separably(call, lambda images: target(images, *rest))
 
 
 def reflection(call: Call) -> Tensor | None:
@@ -275,25 +246,6 @@ def _every(call: Call, features: Tensor, channels: int, steps: Sequence[int]) ->
     """Pixels that lie some steps apart."""
     weight = call.constant(torch.ones(channels, 1, 1, 1))
     return F.conv2d(features, weight, stride=list(steps), groups=channels)
-
-
-def _separably(call: Call, resize: Callable[[Tensor], Tensor]) -> Tensor:
-    """A resizing as a product of rows and one of columns, whose matrices it gives itself.
-
-    Args:
-        call: of an operator on images ``[1, channels, height, width]`` that treats channels alike,
-            and rows and columns apart from one another.
-        resize: the operator, for as many channels as one likes.
-    """
-    features = call.arguments[0]
-    height, width = call.shape[2:]
-    # Channel k is an image of ones in its row (or column) k: what row k gives to each new row.
-    rows = torch.eye(height).reshape(1, height, height, 1).expand(-1, -1, -1, width)
-    columns = torch.eye(width).reshape(1, width, 1, width).expand(-1, -1, height, -1)
-    down = resize(rows.contiguous())[0, :, :, 0].t()
-    across = resize(columns.contiguous())[0, :, 0, :].t()
-    wide = F.linear(features, call.constant(across))
-    return F.linear(wide.transpose(2, 3), call.constant(down)).transpose(2, 3)
 
 
 def _equal_windows(sizes: Sequence[int], new: Sequence[int]) -> list[int] | None:

@@ -147,7 +147,7 @@ def litert_bundle(
 def _assembled(settings: Settings, shared: Path, cache: Path, out: Path) -> Bundle:
     """A bundle in `out` and what it was made from in `cache`, made by the first that needs it."""
     (backend,) = settings.lowering.backend
-    made = shared / f"dist-{backend}" / out.name
+    made = shared / f"dist-{backend}-{settings.training.distillation.recipe}" / out.name
     with locked(shared / "cache.lock"):
         # In this process: two workers would import for longer than they lower.
         assemble(settings, made, shared / "cache", Silent(), jobs=1)
@@ -163,6 +163,23 @@ def either_bundle(request: pytest.FixtureRequest) -> Bundle:
     name = "built_bundle" if request.param == "executorch" else "litert_bundle"
     bundle: Bundle = request.getfixturevalue(name)
     return bundle
+
+
+@pytest.fixture(scope="session")
+def distilled_again(
+    built_bundle: Bundle,
+    litert_bundle: Bundle,
+    shared: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Bundle]:
+    """Bundles of both backends with the tiny teacher and another student: the update of an app."""
+    text = TINY_PROFILE.replace('recipe = "joint"', 'recipe = "reference"')
+    folder = tmp_path_factory.mktemp("again")
+    settings = settings_from(text, folder)
+    return {
+        name: _assembled(for_backend(settings, name), shared, folder / "cache", folder / name)
+        for name in ("executorch", "litert")
+    }
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.progress import Silent
+from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings
 from tests.bundle.test_bundle import digest, flip_bit
 from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
@@ -80,16 +81,28 @@ def test_another_distillation_keeps_the_teacher(
     built_bundle: Bundle, tiny_cache: Path, tmp_path: Path
 ) -> None:
     text = TINY_PROFILE.replace('recipe = "joint"', 'recipe = "reference"')
-    cache = tmp_path / "cache"
-    shutil.copytree(tiny_cache, cache)
+    shutil.copytree(tiny_cache / "training", tmp_path / "training")
     progress = Titles()
-    made = assemble(settings_from(text, tmp_path), tmp_path / "out", cache, progress)
+    scheduled_model(settings_from(text, tmp_path), tmp_path, progress)
     assert "distil (reference)" in progress.seen
     assert "train teacher" not in progress.seen
-    assert made.bundle.manifest.id != built_bundle.manifest.id
-    teachers = {a.id: a.sha256 for a in built_bundle.manifest.artefacts if a.role == "teacher"}
-    again = open_bundle(tmp_path / "out").manifest.artefacts
-    assert teachers == {a.id: a.sha256 for a in again if a.role == "teacher"}
+
+
+def test_a_bundle_of_another_distillation_has_the_same_teacher(
+    built_bundle: Bundle, distilled_again: dict[str, Bundle]
+) -> None:
+    before, again = built_bundle.manifest, distilled_again["executorch"].manifest
+    assert before.id != again.id
+    for role, same in (("teacher", True), ("student", False)):
+        programs = [
+            {
+                artefact.id: artefact.sha256
+                for artefact in manifest.artefacts
+                if artefact.role == role
+            }
+            for manifest in (before, again)
+        ]
+        assert (programs[0] == programs[1]) == same
 
 
 @pytest.mark.usefixtures("built_bundle")  # fills the cache

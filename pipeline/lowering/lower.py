@@ -12,7 +12,7 @@ from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
-from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key
+from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key, features_key
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit
 from pipeline.model.pwl import PwlModel
@@ -124,8 +124,8 @@ def _lower_all(
     missing: list[tuple[str, Unit]] = []
     for unit in units:
         captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
-        key = content_key(captured, unit.inputs, unit.outputs, *context)
-        if found := store.find(key):
+        key = content_key(captured, unit.inputs, *context)
+        if found := store.find(key, features_key(unit.inputs, unit.outputs)):
             found.parity.require(settings.tolerance, unit.name)
             done[unit.name] = found
         else:

@@ -43,13 +43,12 @@ class Lowered:
     parity: Parity
 
 
-def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: str) -> str:
-    """Names what a program is made from: the graph, the weights, the features it is checked on.
+def content_key(captured: nn.Module, inputs: Tensor, *context: str) -> str:
+    """Names what a program is made from: the graph, the weights, the shape of what it is given.
 
     Args:
         captured: as `capture` gives it; its operators count, and all tensors that it holds.
-        inputs: example features.
-        outputs: eager outputs for them.
+        inputs: example features ``[n, ...]``, of which the shape of one counts.
         context: backend, versions, options.
     """
     digest = hashlib.sha256()
@@ -61,35 +60,63 @@ def content_key(captured: nn.Module, inputs: Tensor, outputs: Tensor, *context: 
             digest.update(f"{name} {tensor_digest(tensor)}\0".encode())
     else:
         digest.update(content_of({"unit": captured}).key.encode())
-    for tensor in (inputs, outputs):
-        digest.update(f"{list(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    digest.update(f"{list(inputs.shape[1:])}\0".encode())
     digest.update("\0".join(context).encode())
     return digest.hexdigest()
 
 
+def features_key(inputs: Tensor, outputs: Tensor) -> str:
+    """Names what a program is compared on: features, and what eager PyTorch makes of them."""
+    digest = hashlib.sha256()
+    for tensor in (inputs, outputs):
+        digest.update(f"{list(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 class ProgramStore:
-    """Programs in a folder, each beside a JSON record of what is known about it."""
+    """Programs in a folder, each beside JSON records of what it is and what comparing it found."""
 
     def __init__(self, folder: Path, suffix: str) -> None:
         self._folder = folder
         self._suffix = suffix
 
-    def find(self, key: str) -> Lowered | None:
-        """The program of that content, or None when there is none or its file is damaged."""
+    def find(self, key: str, features: str) -> Lowered | None:
+        """The program of that content, compared on those features.
+
+        None when there is none, when its file is damaged, or when it was compared on others.
+        """
         path = self._path(key)
         try:
             record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             if sha256_of(path) != record["sha256"]:
                 return None
-            return _lowered(path, record)
+            parity = json.loads(self._parity(key, features).read_text(encoding="utf-8"))
+            return _lowered(path, record, Parity(**parity))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def program(self, key: str) -> Program | None:
+        """The program of that content, whatever it was compared on; None as for `find`."""
+        path = self._path(key)
+        try:
+            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != record["sha256"]:
+                return None
+            return Program(data, record["operators"], record["delegated"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep(
-        self, key: str, program: Program, edges: tuple[TensorSpec, TensorSpec], parity: Parity
+        self,
+        key: str,
+        features: str,
+        program: Program,
+        edges: tuple[TensorSpec, TensorSpec],
+        parity: Parity,
     ) -> Lowered:
-        """Stores a program and its record; a later `find` of the same key returns them."""
+        """Stores a program and its records; a later `find` of the same keys returns them."""
         path = self._path(key)
         with replacing(path) as temporary:
             temporary.write_bytes(program.data)
@@ -104,11 +131,16 @@ class ProgramStore:
         )
         record = asdict(lowered)
         del record["path"]
+        compared = json.dumps(record.pop("parity"), sort_keys=True)
         write_text(path.with_suffix(".json"), json.dumps(record, sort_keys=True))
+        write_text(self._parity(key, features), compared)
         return lowered
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key[:32]}{self._suffix}"
+
+    def _parity(self, key: str, features: str) -> Path:
+        return self._folder / f"{key[:32]}-{features[:32]}.json"
 
 
 class ParityStore:
@@ -140,7 +172,7 @@ class ParityStore:
         return self._folder / f"stage-{key[:32]}.json"
 
 
-def _lowered(path: Path, record: Mapping[str, Any]) -> Lowered:
+def _lowered(path: Path, record: Mapping[str, Any], parity: Parity) -> Lowered:
     source, target = record["input"], record["output"]
     return Lowered(
         path,
@@ -150,5 +182,5 @@ def _lowered(path: Path, record: Mapping[str, Any]) -> Lowered:
         record["delegated"],
         TensorSpec(tuple(source["shape"]), source["layout"]),
         TensorSpec(tuple(target["shape"]), target["layout"]),
-        Parity(**record["parity"]),
+        parity,
     )

@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
-from pipeline.lowering.store import Lowered, ProgramStore
+from pipeline.lowering.store import Lowered, ProgramStore, features_key
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings
 
@@ -24,6 +24,8 @@ def lower_unit(
 ) -> tuple[str, Lowered]:
     """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
 
+    What was lowered before and compared on other features is only compared.
+
     The unit's module is captured: a module as its user wrote it may be of a file that a worker
     process cannot import. Its outputs, for the probes too, are those of the module as it was.
 
@@ -31,9 +33,10 @@ def lower_unit(
         NotLoweredError: it cannot be lowered whole.
         IntegrityError: it deviates.
     """
-    program, parity = _lowered(settings, unit)
+    program, parity = _lowered(settings, unit, store.program(key))
     edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
-    return unit.name, store.keep(key, program, edges, parity)
+    features = features_key(unit.inputs, unit.outputs)
+    return unit.name, store.keep(key, features, program, edges, parity)
 
 
 def try_unit(
@@ -51,11 +54,13 @@ def try_unit(
     return index, None
 
 
-def _lowered(settings: LoweringSettings, unit: Unit) -> tuple[Program, Parity]:
+def _lowered(
+    settings: LoweringSettings, unit: Unit, program: Program | None = None
+) -> tuple[Program, Parity]:
     torch.set_num_threads(1)
     backend = backend_for(settings)
     with _quiet(unit.name):
-        program = backend.lower(unit.module, unit.inputs[:1], unit.name)
+        program = program or backend.lower(unit.module, unit.inputs[:1], unit.name)
         outputs = backend.run([program.data], unit.inputs)
         probed = [backend.run([program.data], probe) for probe, _ in unit.probes]
     for found, (_, expected) in zip(probed, unit.probes, strict=True):

@@ -7,30 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
 from pipeline.device.local import LocalDevice
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.progress import Silent
-from pipeline.settings import BackendName, Settings, for_backend
 from tests.fixtures import deployment_in
-
-BACKENDS: tuple[BackendName, ...] = ("executorch", "litert")
-
-
-@pytest.fixture(scope="module")
-def retrained(
-    tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Bundle]:
-    """Bundles of the same architecture with other weights: the update of an app."""
-    root = tmp_path_factory.mktemp("retrained")
-    settings = tiny_settings.model_copy(update={"seed": 1})
-    return {
-        name: assemble(for_backend(settings, name), root / name, root / "cache", Silent()).bundle
-        for name in BACKENDS
-    }
 
 
 def install(bundle: Bundle, root: Path, package: Package) -> HarnessSession:
@@ -85,22 +67,25 @@ def test_cached_weights_give_the_same_logits(
 
 def test_an_updated_model_does_not_get_the_old_weights(
     either_bundle: Bundle,
-    retrained: dict[str, Bundle],
+    distilled_again: dict[str, Bundle],
     harness_package: Package,
     tmp_path: Path,
 ) -> None:
     install(either_bundle, tmp_path, harness_package).fill_caches(["pwl"])
-    updated = retrained[either_bundle.manifest.backend.name]
+    updated = distilled_again[either_bundle.manifest.backend.name]
     session = install(updated, tmp_path, harness_package)
     assert deviation(session, updated, tmp_path) < 1e-4
 
 
 def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
-    litert_bundle: Bundle, retrained: dict[str, Bundle], harness_package: Package, tmp_path: Path
+    litert_bundle: Bundle,
+    distilled_again: dict[str, Bundle],
+    harness_package: Package,
+    tmp_path: Path,
 ) -> None:
     """Why the names carry a sha256, and that the test above can fail."""
     install(litert_bundle, tmp_path, harness_package).fill_caches(["pwl"])
-    updated = retrained["litert"]
+    updated = distilled_again["litert"]
     runtime = harness_package.runtime_id("litert")
     for old in litert_bundle.manifest.artefacts:
         new = updated.manifest.artefact(old.id)

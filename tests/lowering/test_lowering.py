@@ -14,7 +14,7 @@ from pipeline.lowering.litert import LiteRt
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
-from pipeline.lowering.store import ProgramStore, content_key
+from pipeline.lowering.store import ProgramStore, content_key, features_key
 from pipeline.lowering.units import Unit, units_of
 from pipeline.lowering.worker import lower_unit
 from pipeline.model.convolution import ConvNorm, PooledLinear
@@ -179,7 +179,7 @@ def test_a_deviating_program_is_refused_with_its_deviation(tmp_path: Path) -> No
     store = ProgramStore(tmp_path, ".pte")
     with pytest.raises(IntegrityError, match="unit deviates from eager PyTorch by"):
         lower_unit(SETTINGS, store, "key", unit)
-    assert store.find("key") is None
+    assert store.program("key") is None
 
 
 def test_a_program_that_is_right_on_the_golden_images_alone_is_refused(tmp_path: Path) -> None:
@@ -223,20 +223,23 @@ def test_edges_are_described_in_memory_order() -> None:
 
 def keep(store: ProgramStore) -> None:
     edges = (TensorSpec((1, 2), "NC"), TensorSpec((1, 3), "NC"))
-    store.keep("key", Program(b"program", {"linear": 1}, 1), edges, Parity(0.1, 0.2, 3))
+    program = Program(b"program", {"linear": 1}, 1)
+    store.keep("key", "features", program, edges, Parity(0.1, 0.2, 3))
 
 
 def test_the_store_gives_back_what_it_keeps(tmp_path: Path) -> None:
     store = ProgramStore(tmp_path, ".pte")
-    assert store.find("key") is None
+    assert store.find("key", "features") is None
     keep(store)
-    found = store.find("key")
+    assert store.find("key", "others") is None
+    assert store.program("key") == Program(b"program", {"linear": 1}, 1)
+    found = store.find("key", "features")
     assert found is not None
     assert found.path.read_bytes() == b"program"
     assert (found.bytes, found.operators, found.parity) == (7, {"linear": 1}, Parity(0.1, 0.2, 3))
 
 
-@pytest.mark.parametrize("damage", ["program", "record", "record-cut", "record-keys"])
+@pytest.mark.parametrize("damage", ["program", "record", "record-cut", "record-keys", "parity"])
 def test_the_store_forgets_what_is_damaged(tmp_path: Path, damage: str) -> None:
     store = ProgramStore(tmp_path, ".pte")
     keep(store)
@@ -250,21 +253,45 @@ def test_the_store_forgets_what_is_damaged(tmp_path: Path, damage: str) -> None:
             record.write_text(record.read_text()[:-5])
         case "record-keys":
             kept = json.loads(record.read_text())
-            del kept["parity"]
+            del kept["operators"]
             record.write_text(json.dumps(kept))
-    assert store.find("key") is None
+        case "parity":
+            (tmp_path / "key-features.json").write_text("{}")
+    assert store.find("key", "features") is None
+    assert (store.program("key") is None) == (damage != "parity")
 
 
-def test_the_key_of_a_program_follows_its_graph_weights_features_and_context() -> None:
+def test_what_was_compared_on_other_features_is_compared_and_not_lowered_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, images = conv(), torch.randn(2, 3, 8, 8)
+    graph, store = captured(module), ProgramStore(tmp_path, ".pte")
+    with torch.no_grad():
+        _, first = lower_unit(SETTINGS, store, "key", Unit("unit", graph, images, module(images)))
+        monkeypatch.setattr(type(backend_for(SETTINGS)), "lower", None)
+        others = images * 2
+        unit = Unit("unit", graph, others, module(others))
+        wrong = Unit("unit", graph, others, module(others) + 0.1)
+    _, second = lower_unit(SETTINGS, store, "key", unit)
+    assert second.sha256 == first.sha256
+    assert second.parity != first.parity
+    with pytest.raises(IntegrityError, match="unit deviates"):
+        lower_unit(SETTINGS, store, "key", wrong)
+
+
+def test_the_key_of_a_program_follows_its_graph_weights_shape_and_context() -> None:
     inputs, outputs = torch.randn(2, 3, 8, 8), torch.randn(2, 8, 4, 4)
     folded = captured(conv())
-    base = content_key(folded, inputs, outputs, "1.5.1")
-    assert base == content_key(captured(conv()), inputs, outputs, "1.5.1")
-    assert base != content_key(folded, inputs, outputs, "1.5.2")
-    assert base != content_key(folded, inputs + 1, outputs, "1.5.1")
+    base = content_key(folded, inputs, "1.5.1")
+    assert base == content_key(captured(conv()), inputs[:1] + 1, "1.5.1")
+    assert base != content_key(folded, inputs, "1.5.2")
+    assert base != content_key(folded, inputs[:, :, 1:], "1.5.1")
+    compared = features_key(inputs, outputs)
+    assert compared == features_key(inputs.clone(), outputs)
+    assert compared not in {features_key(inputs + 1, outputs), features_key(inputs, outputs + 1)}
     torch.manual_seed(1)
     activated = trained_norms(nn.Sequential(ConvNorm(3, 6), ConvNorm(6, 8, stride=2)))
-    assert base != content_key(captured(activated), inputs, outputs, "1.5.1")
+    assert base != content_key(captured(activated), inputs, "1.5.1")
     with torch.no_grad():
         next(iter(folded.buffers())).flatten()[0] += 1e-6
-    assert base != content_key(folded, inputs, outputs, "1.5.1")
+    assert base != content_key(folded, inputs, "1.5.1")

@@ -10,10 +10,9 @@ from pipeline.check import check
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, judge
 from pipeline.report.judgement_text import junit_xml, markdown
-from pipeline.report.metrics import warning_count
 from pipeline.report.recall_table import recall_sentence
 from pipeline.training.model_warnings import ModelWarning
-from tests.report.builder import around, metric, report
+from tests.report.builder import measured
 
 TEXT = "the teacher, stage 1 (TT), is no better than always answering 'no'"
 WARNINGS = (
@@ -24,8 +23,7 @@ GATES = GateFile(gate=(Gate(name="speed", metric="latency_ms.stage-0", at_most=9
 
 
 def warned() -> Report:
-    metrics = {"latency_ms.stage-0": metric(around(5.0)), "model_warnings": warning_count(WARNINGS)}
-    return report(metrics).model_copy(update={"warnings": WARNINGS})
+    return measured(900, 900, warnings=WARNINGS)
 
 
 def test_check_prints_them_on_stderr(tmp_path: Path) -> None:

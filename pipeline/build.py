@@ -5,25 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Option, command
 
 
 @command
 def build(
-    profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Bundle folder.", show_default="dist/NAME")
-    ] = None,
-    cache: Annotated[
-        Path, typer.Option(help="Folder for trained weights and lowered programs.")
-    ] = Path("build/cache"),
+    profile: Annotated[Path, Argument(help="Profile, such as profiles/digits-resnet.toml.")],
+    out: Annotated[Path | None, Option(help="Bundle folder.", show_default="dist/NAME")] = None,
+    cache: Annotated[Path, Option(help="Folder for trained weights and lowered programs.")] = Path(
+        "build/cache"
+    ),
     backend: Annotated[
-        str | None, typer.Option(help="executorch or litert.", show_default="the profile's")
+        str | None, Option(help="executorch or litert.", show_default="the profile's")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Worker processes.", show_default="one per processor", min=1)
+        int | None, Option(help="Worker processes.", show_default="one per processor", min=1)
     ] = None,
 ) -> None:
     """Builds the bundle that a profile describes, and its control arms beside it.

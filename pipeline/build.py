@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pipeline.command import Argument, Option, command
+from pipeline.errors import UsageError
+from pipeline.files import real_path
 
 
 @command
@@ -33,7 +36,6 @@ def build(
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
     from pipeline.bundle.pack import require_build_output
-    from pipeline.files import real_path
     from pipeline.ingest.source import ModelSource
     from pipeline.outputs import require_folder
     from pipeline.progress import progress_for_terminal
@@ -43,11 +45,7 @@ def build(
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     whole = out or Path("dist") / settings.name
-    several = len(names) > 1
-    targets = {
-        name: real_path(whole).with_name(f"{real_path(whole).name}-{name}") if several else whole
-        for name in names
-    }
+    targets = _folders(whole, names)
     require_folder(cache, "--cache")
     for target in targets.values():
         require_build_output(target, keeps=(cache, profile))
@@ -65,6 +63,20 @@ def build(
             f"{target} is {'built' if made.fresh else 'up to date'}; "
             f"its control arms are in {control_folder(target)}"
         )
+
+
+def _folders(whole: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Where the bundle of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
+    if len(names) == 1:
+        return {names[0]: whole}
+    target = real_path(whole)
+    if real_path(Path()).is_relative_to(target):
+        raise UsageError(
+            f"{whole}: the current folder lies there, and the bundles of several backends would be "
+            "put beside it",
+            "name another with --out",
+        )
+    return {name: target.with_name(f"{target.name}-{name}") for name in names}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ is read has to hold, is reckoned here alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
@@ -69,8 +70,9 @@ def samples_of(
     if both := sum(facts.control_bytes.values()):
         found["bundle_over_controls"] = ("ratio", {0: facts.bytes / both})
     # Notes on single images are not about the model itself.
-    against = sum(1 for warning in warnings if warning.kind != "data")
-    found["model_warnings"] = ("warnings", {0: against})
+    against = Counter(warning.kind for warning in warnings if warning.kind != "data")
+    found["model_warnings"] = ("warnings", {0: against.total()})
+    found["model_warnings.teacher"] = ("warnings", {0: against["teacher"]})
     return found
 
 

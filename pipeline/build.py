@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pipeline.command import Argument, Option, command
 from pipeline.errors import UsageError
 from pipeline.files import real_path
+
+if TYPE_CHECKING:  # pydantic is told with the other packages, where it is missing
+    from pipeline.settings import BackendName
 
 
 @command
@@ -65,7 +68,7 @@ def build(
         )
 
 
-def _folders(whole: Path, names: Sequence[str]) -> dict[str, Path]:
+def _folders(whole: Path, names: Sequence[BackendName]) -> dict[BackendName, Path]:
     """Where the bundle of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
     if len(names) == 1:
         return {names[0]: whole}

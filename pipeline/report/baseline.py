@@ -78,8 +78,8 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
         yield Condition(name, getattr(baseline.bundle, key), getattr(report.bundle, key), _MODEL)
     yield Condition("model classes", _classes(baseline), _classes(report), _MODEL)
     if baseline.input is not None and report.input is not None:  # reports of old have none
-        shapes = (each.input.shape for each in (baseline, report) if each.input)
-        yield Condition("model input shape", *shapes, _MODEL)
+        before, here = baseline.input.shape, report.input.shape
+        yield Condition("model input shape", before, here, _MODEL)
     for key in ("backend", "precision", "threads"):
         yield Condition(key, getattr(baseline.bundle, key), getattr(report.bundle, key), _BUILD)
     yield Condition("evaluation images", baseline.stages[0].images, report.stages[0].images, _BUILD)

@@ -78,7 +78,8 @@ class Gate(Section):
     def _one_question(self) -> Self:
         if self.at_most is None and self.at_least is None:
             raise ValueError(f"gate {self.name!r}: give at_most, at_least or both")
-        if None not in (self.at_most, self.at_least) and self.at_most < self.at_least:
+        most, least = self.at_most, self.at_least
+        if most is not None and least is not None and most < least:
             raise ValueError(f"gate {self.name!r}: at_most is less than at_least")
         if self.over is not None and self.minus is not None:
             raise ValueError(f"gate {self.name!r}: over and minus exclude each other")

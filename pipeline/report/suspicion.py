@@ -39,9 +39,9 @@ def _device(report: Report) -> Iterator[str]:
 
 
 def _starts(report: Report) -> Iterator[str]:
-    rounds = (*report.runs.ttfi, *report.runs.progress)
-    warm = [sample for samples in rounds for sample in samples if sample.state == "warm"]
-    if partly := sum(1 for sample in warm if sample.pages != sample.resident_pages):
+    found = [(s.state, s.pages - s.resident_pages) for starts in report.runs.ttfi for s in starts]
+    found += [(s.state, s.pages - s.resident_pages) for runs in report.runs.progress for s in runs]
+    if partly := sum(1 for state, absent in found if state == "warm" and absent):
         yield f"{partly} warm starts found some of their files out of memory"
 
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from pipeline.command import Argument, Option, command
+from pipeline.errors import UsageError
+from pipeline.files import real_path
 
-from pipeline.command import command
+if TYPE_CHECKING:  # pydantic is told with the other packages, where it is missing
+    from pipeline.settings import BackendName
 
 
 @command
 def build(
-    profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Bundle folder.", show_default="dist/NAME")
-    ] = None,
-    cache: Annotated[
-        Path, typer.Option(help="Folder for trained weights and lowered programs.")
-    ] = Path("build/cache"),
+    profile: Annotated[Path, Argument(help="Profile, such as profiles/digits-resnet.toml.")],
+    out: Annotated[Path | None, Option(help="Bundle folder.", show_default="dist/NAME")] = None,
+    cache: Annotated[Path, Option(help="Folder for trained weights and lowered programs.")] = Path(
+        "build/cache"
+    ),
     backend: Annotated[
-        str | None, typer.Option(help="executorch or litert.", show_default="the profile's")
+        str | None, Option(help="executorch or litert.", show_default="the profile's")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Worker processes.", show_default="one per processor", min=1)
+        int | None, Option(help="Worker processes.", show_default="one per processor", min=1)
     ] = None,
 ) -> None:
     """Builds the bundle that a profile describes, and its control arms beside it.
@@ -37,7 +39,6 @@ def build(
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
     from pipeline.bundle.pack import require_build_output
-    from pipeline.files import real_path
     from pipeline.ingest.source import ModelSource
     from pipeline.outputs import require_folder
     from pipeline.progress import progress_for_terminal
@@ -47,11 +48,7 @@ def build(
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     whole = out or Path("dist") / settings.name
-    several = len(names) > 1
-    targets = {
-        name: real_path(whole).with_name(f"{real_path(whole).name}-{name}") if several else whole
-        for name in names
-    }
+    targets = _folders(whole, names)
     require_folder(cache, "--cache")
     for target in targets.values():
         require_build_output(target, keeps=(cache, profile))
@@ -69,6 +66,20 @@ def build(
             f"{target} is {'built' if made.fresh else 'up to date'}; "
             f"its control arms are in {control_folder(target)}"
         )
+
+
+def _folders(whole: Path, names: Sequence[BackendName]) -> dict[BackendName, Path]:
+    """Where the bundle of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
+    if len(names) == 1:
+        return {names[0]: whole}
+    target = real_path(whole)
+    if real_path(Path()).is_relative_to(target):
+        raise UsageError(
+            f"{whole}: the current folder lies there, and the bundles of several backends would be "
+            "put beside it",
+            "name another with --out",
+        )
+    return {name: target.with_name(f"{target.name}-{name}") for name in names}
 
 
 if __name__ == "__main__":

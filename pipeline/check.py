@@ -6,21 +6,19 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Exit, Option, command
 
 
 @command
 def check(
-    report: Annotated[Path, typer.Argument(help="report.json to judge.")],
-    gates: Annotated[Path, typer.Option(help="Gates, such as profiles/gates/release.toml.")],
+    report: Annotated[Path, Argument(help="report.json to judge.")],
+    gates: Annotated[Path, Option(help="Gates, such as profiles/gates/release.toml.")],
     baseline: Annotated[
         Path | None,
-        typer.Option(help="report.json of the last release, of the same model on the same device."),
+        Option(help="report.json of the last release, of the same model on the same device."),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write a Markdown summary here.")] = None,
+    junit: Annotated[Path | None, Option(help="Write JUnit XML here.")] = None,
+    markdown: Annotated[Path | None, Option(help="Write a Markdown summary here.")] = None,
 ) -> None:
     """Judges a report by gates.
 
@@ -31,7 +29,7 @@ def check(
     from pipeline.errors import UsageError
     from pipeline.files import real_path, write_text
     from pipeline.outputs import require_file
-    from pipeline.report.document import load_report
+    from pipeline.report.document import load_report_to_judge
     from pipeline.report.gates import GateFile, exit_code, judge
     from pipeline.report.judgement_text import junit_xml, print_judgements
     from pipeline.report.judgement_text import markdown as markdown_text
@@ -50,8 +48,8 @@ def check(
             'leave --baseline out, or add gates with over = "baseline", as in '
             "profiles/gates/release.toml",
         )
-    judged = load_report(report)
-    judgements = judge(limits, judged, load_report(baseline) if baseline else None)
+    judged = load_report_to_judge(report)
+    judgements = judge(limits, judged, load_report_to_judge(baseline) if baseline else None)
     print_judgements(judgements)
     for warning in judged.warnings:
         print(f"warning: {warning.text}", file=sys.stderr)
@@ -59,7 +57,7 @@ def check(
         write_text(junit, junit_xml(judged, judgements))
     if markdown:
         write_text(markdown, markdown_text(judged, judgements))
-    raise typer.Exit(int(exit_code(judgements)))
+    raise Exit(int(exit_code(judgements)))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,22 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
 
-import typer
-from typer.core import TyperCommand
-
 from pipeline.errors import DeviceError, ExitCode, PipelineError, UsageError
+
+try:
+    import typer
+    from typer.core import TyperCommand
+except ModuleNotFoundError as error:
+    # The Python of the system, say: the traceback would end with status 1, a regression.
+    print(
+        f"error: the package {error.name} is not installed for {sys.executable}\n"
+        "  remedy: run the Python of the environment (.venv/bin/python), or pip install -e . there",
+        file=sys.stderr,
+    )
+    raise SystemExit(int(ExitCode.USAGE)) from None
+
+#: What the commands need of typer. They take it from here, where a missing one is told.
+Argument, Exit, Option = typer.Argument, typer.Exit, typer.Option
 
 P = ParamSpec("P")
 
@@ -67,6 +79,17 @@ def command(function: Callable[P, None]) -> typer.Typer:
 
 class _Program(TyperCommand):
     """A command together with the reading of its words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # What `--out "$OUT"` gives where OUT is not set would be read as the current folder.
+        for word in args:
+            if not word or (word.startswith("--") and word.endswith("=")):
+                raise UsageError(
+                    f"an empty word among those of the command{f', {word}' if word else ''}",
+                    "give a value; where a variable was to give it, see that it is set",
+                )
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with _any_name_printable(), _stoppable():

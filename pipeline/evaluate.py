@@ -5,28 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Option, command
 
 
 @command
 def evaluate(
     source: Annotated[
         str,
-        typer.Argument(
-            help="Profile (.toml), checkpoint that pipeline.train wrote, or KIND:PLACE."
-        ),
+        Argument(help="Profile (.toml), checkpoint that pipeline.train wrote, or KIND:PLACE."),
     ],
     inputs: Annotated[
         Path | None,
-        typer.Option(help=".npy of float32 NCHW normalised images, or of uint8 NHWC images."),
+        Option(help=".npy of float32 NCHW normalised images, or of uint8 NHWC images."),
     ] = None,
-    logits: Annotated[Path | None, typer.Option(help="Write their logits here (.npz).")] = None,
+    logits: Annotated[Path | None, Option(help="Write their logits here (.npz).")] = None,
     route: Annotated[
-        list[str] | None, typer.Option(help="A further route, such as TTSS. May be repeated.")
+        list[str] | None, Option(help="A further route, such as TTSS. May be repeated.")
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
+    cache: Annotated[Path, Option(help="Folder for trained weights.")] = Path("build/cache"),
 ) -> None:
     """Prints the accuracy of every route of a profile, and writes logits for images of your own.
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Option, command
 
 
 @command
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    bundle: Annotated[Path, Argument(help="Bundle folder.")],
     cross_check: Annotated[
         str | None,
-        typer.Option(help="tf: have TensorFlow run every .tflite unit, too.", show_default="no"),
+        Option(help="tf: have TensorFlow run every .tflite unit, too.", show_default="no"),
     ] = None,
 ) -> None:
     """Prints what a bundle holds, after checking its schema and the sha256 of every file.

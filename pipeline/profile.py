@@ -5,35 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Option, command
 
 
 @command
 def profile(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
-    device: Annotated[str, typer.Option(help="local, or adb:HOST:PORT.")] = "local",
+    bundle: Annotated[Path, Argument(help="Bundle folder.")],
+    device: Annotated[str, Option(help="local, or adb:HOST:PORT.")] = "local",
     out: Annotated[
-        Path | None, typer.Option(help="Report folder.", show_default="reports/BUNDLE-DEVICE")
+        Path | None, Option(help="Report folder.", show_default="reports/BUNDLE-DEVICE")
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Starts of every arm in every state.", min=1)] = 15,
+    rounds: Annotated[int, Option(help="Starts of every arm in every state.", min=1)] = 15,
     states: Annotated[
         str,
-        typer.Option(help="Start states: cold, warm, cold-cached (cold, weight caches on disk)."),
+        Option(help="Start states: cold, warm, cold-cached (cold, weight caches on disk)."),
     ] = "cold,warm",
     control: Annotated[
-        Path | None, typer.Option(help="Control arms.", show_default="beside the bundle")
+        Path | None, Option(help="Control arms.", show_default="beside the bundle")
     ] = None,
     harness: Annotated[
         Path | None,
-        typer.Option(help="Built harness package.", show_default="built for this machine"),
+        Option(help="Built harness package.", show_default="built for this machine"),
     ] = None,
     litert_library: Annotated[
         Path | None,
-        typer.Option(help="libLiteRt.so of the device's ABI.", show_default="the package's"),
+        Option(help="libLiteRt.so of the device's ABI.", show_default="the package's"),
     ] = None,
-    work: Annotated[Path, typer.Option(help="Folder to build the harness in.")] = Path("build"),
+    work: Annotated[Path, Option(help="Folder to build the harness in.")] = Path("build"),
 ) -> None:
     """Measures a bundle on a device, interleaved with its control arms.
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from pipeline.command import command
+from pipeline.command import Argument, Option, command
 
 
 @command
 def train(
-    profile: Annotated[Path, typer.Argument(help="Profile, such as profiles/digits-resnet.toml.")],
-    cache: Annotated[Path, typer.Option(help="Folder for trained weights.")] = Path("build/cache"),
-    logs: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's logs.")] = None,
+    profile: Annotated[Path, Argument(help="Profile, such as profiles/digits-resnet.toml.")],
+    cache: Annotated[Path, Option(help="Folder for trained weights.")] = Path("build/cache"),
+    logs: Annotated[Path | None, Option(help="Folder for TensorBoard's logs.")] = None,
 ) -> None:
     """Trains the teacher, the student and the converters of a profile, and scores every route.
 

@@ -146,6 +146,34 @@ def test_such_a_word_is_shown_on_a_real_terminal_too(tmp_path: Path) -> None:
     assert rb"error: caf\udce9.toml: no such file" in done.stderr
 
 
+@pytest.mark.parametrize("name", LOCATED)
+def test_without_its_packages_a_command_is_told_and_no_regression(
+    name: str, tmp_path: Path
+) -> None:
+    """As by the system's Python, outside of the environment."""
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('none', name='typer')")
+    done = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{name}", "x"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith("error: the package typer is not installed for ")
+    assert "\n  remedy: run the Python of the environment" in done.stderr
+
+
+@pytest.mark.parametrize("name", LOCATED)
+@pytest.mark.parametrize("words", [["x", "--out", ""], [""], ["x", "--out="], ["x", "--cache", ""]])
+def test_an_empty_word_is_a_variable_that_was_not_set_and_no_current_folder(
+    words: list[str], name: str
+) -> None:
+    program = getattr(importlib.import_module(f"pipeline.{name}"), name)
+    result = CliRunner().invoke(program, words)
+    assert result.exit_code == ExitCode.USAGE
+    assert "error: an empty word" in result.stderr
+
+
 WAITING = """
 import os, sys, time
 from joblib import Parallel, delayed

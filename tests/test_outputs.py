@@ -92,6 +92,17 @@ def test_a_bundle_replaces_no_current_and_no_foreign_folder(path: str, here: Pat
     assert all_below(here) == before
 
 
+@pytest.mark.parametrize("path", [".", "/", "..", "../here"])
+def test_bundles_of_several_backends_are_not_put_beside_the_current_folder(
+    path: str, here: Path
+) -> None:
+    before = all_below(here)
+    result = run(build, "../both.toml", "--out", path)
+    assert result.exit_code == 2
+    assert f"{path}: the current folder lies there" in result.stderr
+    assert all_below(here) == before
+
+
 def test_a_bundle_does_not_replace_the_cache_that_it_is_made_from() -> None:
     with pytest.raises(UsageError, match="build/cache lies there"):
         require_build_output(Path("build"), keeps=(Path("build/cache"),))

@@ -55,6 +55,11 @@ def refusal(text: str, folder: Path) -> str:
         ("epochs = 3", 'epochs = "many"', "(got 'many')"),
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
         ("[bundle]", '[lowering]\nbackend = "onnx"\n[bundle]', "lowering.backend"),
+        (
+            "[bundle]",
+            '[lowering]\nbackend = ["litert", "litert"]\n[bundle]',
+            "lowering.backend: a backend is named twice",
+        ),
         ("[training]\n", "[training]\nfoo = 1\n", "training.foo: unknown key"),
         (
             'family = "resnet"',

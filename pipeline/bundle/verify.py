@@ -72,9 +72,8 @@ def open_controls(root: Path, bundle: Manifest) -> Controls:
 def _read(root: Path, head: str, kind: type[S]) -> S:
     path = root / head
     if not root.is_dir():
-        raise UsageError(
-            f"{root}: no such folder", "build a bundle first: python -m pipeline.build"
-        )
+        what = "is no folder" if root.exists() else "no such folder"
+        raise UsageError(f"{root}: {what}", "build a bundle first: python -m pipeline.build")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -29,6 +29,8 @@ def mismatches(report: Report, baseline: Report) -> list[str]:
     What a new release may change does not matter: the bundle's id and bytes, the versions of
     exporter, engine and tool, how many rounds were measured, and which phone of one kind it was.
     """
+    if baseline == report:
+        return ["the baseline is this very report: name that of the last release"]
     return [
         f"the baseline has {found.name} {found.baseline!r}, this report {found.report!r}: "
         f"{found.remedy}"
@@ -75,6 +77,9 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
         name = f"model {key}"
         yield Condition(name, getattr(baseline.bundle, key), getattr(report.bundle, key), _MODEL)
     yield Condition("model classes", _classes(baseline), _classes(report), _MODEL)
+    if baseline.input is not None and report.input is not None:  # reports of old have none
+        before, here = baseline.input.shape, report.input.shape
+        yield Condition("model input shape", before, here, _MODEL)
     for key in ("backend", "precision", "threads"):
         yield Condition(key, getattr(baseline.bundle, key), getattr(report.bundle, key), _BUILD)
     yield Condition("evaluation images", baseline.stages[0].images, report.stages[0].images, _BUILD)

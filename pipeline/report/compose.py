@@ -15,7 +15,6 @@ from pipeline.class_scores import ClassScores
 from pipeline.errors import DeviceError
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions, Runs
-from pipeline.harness.state import DeviceState
 from pipeline.proportion import wilson_interval
 from pipeline.report.document import (
     BundleFacts,
@@ -27,15 +26,11 @@ from pipeline.report.document import (
     Verdict,
 )
 from pipeline.report.integrity import within_tolerance, wrong_results
-from pipeline.report.metrics import metrics_of, ratios_of, warning_count
+from pipeline.report.metrics import metrics_of, ratios_of
+from pipeline.report.suspicion import suspicions
 
 T = TypeVar("T")
 
-#: Share of the processors' time in use when measuring begins, above which timings are suspect.
-_BUSY = 0.25
-_HOT_CELSIUS = 60.0
-_LOW_BATTERY_PERCENT = 20
-_MOMENTS = ("before", "after")
 _REMEDY = "build the harness package with this release; it ran, but it answered something else"
 #: The smallest normal float32: a reference of nothing but zeros has no scale.
 _TINY = 1.2e-38
@@ -55,8 +50,8 @@ def compose_report(
     parity = _parity(bundle, controls, campaign.logits)
     stages = _stages(bundle, campaign.predictions)
     facts = _facts(manifest, controls)
-    metrics = metrics_of(campaign, stages, parity, facts)
-    metrics["model_warnings"] = warning_count(manifest.warnings)
+    runs = _runs(campaign)
+    metrics = metrics_of(runs, stages, parity, facts, manifest.warnings)
     report = Report(
         bundle=facts,
         context=context,
@@ -65,14 +60,16 @@ def compose_report(
         parity=tuple(parity),
         metrics=metrics,
         ratios=ratios_of(metrics),
-        runs=_runs(campaign),
+        runs=runs,
         schedule=manifest.schedule,
         input=manifest.input,
         labels=manifest.model.labels,
         warnings=manifest.warnings,
     )
-    validity = _validity(wrong_results(report), campaign, context)
-    return report.model_copy(update={"validity": validity})
+    wrong = wrong_results(report)
+    reasons = (*wrong, *campaign.notes, *suspicions(report))
+    verdict: Verdict = "invalid" if wrong else "suspect" if reasons else "valid"
+    return report.model_copy(update={"validity": Validity(verdict=verdict, reasons=reasons)})
 
 
 def _facts(manifest: Manifest, controls: Controls) -> BundleFacts:
@@ -162,25 +159,6 @@ def _parity(bundle: Bundle, controls: Controls, logits: Sequence[Logits]) -> lis
             )
         )
     return results
-
-
-def _validity(wrong: Sequence[str], campaign: Campaign, context: Context) -> Validity:
-    reasons: list[str] = [*wrong, *campaign.notes]
-    states = {name: DeviceState.model_validate(getattr(context, name)) for name in _MOMENTS}
-    busy = states["before"].busy_share
-    if busy is not None and busy > _BUSY:
-        reasons.append(f"the device was busy when measuring began: {busy:.0%} of its processors")
-    for name, state in states.items():
-        if state.hottest_celsius is not None and state.hottest_celsius > _HOT_CELSIUS:
-            reasons.append(f"the device was hot {name} measuring: {state.hottest_celsius:.0f} °C")
-        if state.battery_percent is not None and state.battery_percent < _LOW_BATTERY_PERCENT:
-            reasons.append(f"the battery was low {name} measuring: {state.battery_percent} %")
-    pages = [(s.state, s.pages - s.resident_pages) for round in campaign.ttfi for s in round]
-    pages += [(s.state, s.pages - s.resident_pages) for round in campaign.progress for s in round]
-    if partly := sum(1 for state, absent in pages if state == "warm" and absent):
-        reasons.append(f"{partly} warm starts found some of their files out of memory")
-    verdict: Verdict = "invalid" if wrong else "suspect" if reasons else "valid"
-    return Validity(verdict=verdict, reasons=tuple(reasons))
 
 
 def _runs(campaign: Campaign) -> Runs:

@@ -6,11 +6,13 @@ another question, see `pipeline.report.integrity`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.report.integrity import within_tolerance
+from pipeline.report.metric_samples import samples_of
 
 if TYPE_CHECKING:
     from pipeline.report.document import Report, StageResult
@@ -25,6 +27,29 @@ def contradictions(report: Report) -> Iterator[str]:
     yield from _metrics(report)
     yield from _results_in_runs(report)
     yield from _timings_in_runs(report)
+
+
+def metrics_not_of_runs(report: Report) -> Iterator[str]:
+    """Metrics with other samples than the runs and results of the report give them.
+
+    What this release does not know by name is another release's, and not compared.
+    """
+    found = samples_of(report.runs, report.stages, report.parity, report.bundle, report.warnings)
+    for name in sorted(report.metrics.keys() & found.keys()):
+        metric, (unit, samples) = report.metrics[name], found[name]
+        said = dict(zip(metric.rounds, metric.samples, strict=True))
+        equal = said.keys() == samples.keys() and all(
+            math.isclose(said[number], value, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+            for number, value in samples.items()
+        )
+        if not equal or metric.unit != unit:
+            yield f"metrics.{name}: its samples are not those of the report's runs and results"
+    if lost := sorted(
+        result.name
+        for result in report.parity
+        if result.max_rel is None and f"parity_over_tolerance.{result.name}" in report.metrics
+    ):
+        yield f"metrics: parity_over_tolerance of {', '.join(lost)}, which gave NaN or infinity"
 
 
 def _stages(report: Report) -> Iterator[str]:
@@ -96,7 +121,10 @@ def _results_in_runs(report: Report) -> Iterator[str]:
     wanted = {stage.index: stage.images for stage in stages}
     if counts != wanted or len(runs.predictions) != len(stages):
         yield f"runs.predictions: {counts} predictions by stage, but images are {wanted}"
+    classes = len(report.labels)
     for line in runs.predictions:
+        if classes and max(line.predictions, default=0) >= classes:
+            yield f"runs.predictions: stage {line.stage} gives labels beyond the {classes} classes"
         lost = line.predictions.count(NO_LABEL)
         if (
             line.stage < len(stages)

@@ -18,7 +18,7 @@ from pipeline.bundle.choice import Choice
 from pipeline.bundle.manifest import Input
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.harness.samples import Runs
-from pipeline.report.consistency import contradictions
+from pipeline.report.consistency import contradictions, metrics_not_of_runs
 from pipeline.section import Section
 from pipeline.training.model_warnings import ModelWarning
 
@@ -224,7 +224,9 @@ def load_report(path: Path) -> Report:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        data = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        data = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_key_once
+        )
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None
     except OSError as error:
@@ -245,6 +247,29 @@ def load_report(path: Path) -> Report:
         raise IntegrityError(
             f"{path} is no report: {where}: {first['msg']}", "name a report.json, or measure again"
         ) from None
+
+
+def load_report_to_judge(path: Path) -> Report:
+    """Reads a report whose metrics decide something: they have to be those of its runs.
+
+    Raises:
+        UsageError: as `load_report`.
+        IntegrityError: as `load_report`, or metrics were edited.
+    """
+    report = load_report(path)
+    if problems := list(metrics_not_of_runs(report)):
+        lines = "\n  ".join(problems[:_MOST_PROBLEMS])
+        raise IntegrityError(f"{path} contradicts itself:\n  {lines}", "measure again")
+    return report
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of two values of one key, readers of JSON take either."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return found
 
 
 def _finite(text: str) -> float:

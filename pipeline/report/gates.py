@@ -28,10 +28,15 @@ from pipeline.report.integrity import parity_of, wrong_results
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.statistics import Estimate, significantly_greater
+from pipeline.report.suspicion import suspicions
 from pipeline.section import Section
 
 #: What `over` and `minus` call the baseline report.
 BASELINE = "baseline"
+
+
+#: A number of TOML: neither a truth value nor a string that looks like one.
+Limit = Annotated[float, Field(strict=True)]
 
 
 class Verdict(StrEnum):
@@ -64,8 +69,8 @@ class Gate(Section):
     metric: str
     over: str | None = None
     minus: str | None = None
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: Limit | None = None
+    at_least: Limit | None = None
     integrity: bool = False
     optional: bool = False
 
@@ -73,6 +78,9 @@ class Gate(Section):
     def _one_question(self) -> Self:
         if self.at_most is None and self.at_least is None:
             raise ValueError(f"gate {self.name!r}: give at_most, at_least or both")
+        most, least = self.at_most, self.at_least
+        if most is not None and least is not None and most < least:
+            raise ValueError(f"gate {self.name!r}: at_most is less than at_least")
         if self.over is not None and self.minus is not None:
             raise ValueError(f"gate {self.name!r}: over and minus exclude each other")
         if self.optional and not self.needs_baseline:
@@ -165,7 +173,8 @@ def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterat
 
 def _trust(gates: GateFile, report: Report, which: str) -> Iterator[Judgement]:
     """Whether a report's results are right and its timings its own, whatever its verdict says."""
-    verdict, reasons = report.validity.verdict, list(report.validity.reasons)
+    verdict = report.validity.verdict
+    reasons = [*dict.fromkeys((*report.validity.reasons, *suspicions(report)))]
     wrong = wrong_results(report)
     if wrong or verdict == "invalid":
         gate = Gate(
@@ -173,7 +182,7 @@ def _trust(gates: GateFile, report: Report, which: str) -> Iterator[Judgement]:
         )
         why = f"the {which} is invalid: {'; '.join(dict.fromkeys(wrong + reasons))}"
         yield Judgement(gate, "validity", Verdict.REGRESSION, None, why)
-    elif verdict == "suspect" and not gates.allow_suspect:
+    elif (reasons or verdict == "suspect") and not gates.allow_suspect:
         gate = Gate(name=f"the {which} can be judged", metric="validity", at_least=0)
         yield _error(gate, "validity", f"the {which} is suspect: {'; '.join(reasons)}")
 
@@ -213,7 +222,10 @@ def _missing(gate: Gate, name: str, report: Report) -> Judgement:
     result = parity_of(report, program)
     if kind.startswith("parity_") and result is not None and result.max_rel is None:
         return Judgement(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
-    why = f"the report lacks {name}, although it is about that stage, arm or start state"
+    why = (
+        f"the report lacks {name}, although it is about that stage, arm or start state: "
+        "measure again with this release"
+    )
     return _error(gate, name, why)
 
 

@@ -74,7 +74,9 @@ def require_right_results(report: Report, folder: Path) -> None:
         IntegrityError: names everything that is wrong.
     """
     if report.validity.verdict == "invalid":
-        lines = "\n  ".join(["wrong results:", *report.validity.reasons])
+        # Its reasons also tell what speaks against the timings.
+        wrong = wrong_results(report) or report.validity.reasons
+        lines = "\n  ".join(["wrong results:", *wrong])
         device = report.context.device.get("serial")
         raise IntegrityError(
             f"{report.bundle.name} {report.bundle.id[:12]} is not right on {device}: {lines}",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pipeline.report.consistency import program_names
 from pipeline.report.document import Report
-from pipeline.report.metrics import PHASES
+from pipeline.report.metric_samples import PHASES
 
 #: By stage; the second, of those that replace another one.
 _BY_STAGE = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.harness.campaign import ARMS
 from pipeline.report.document import Report
-from pipeline.report.metrics import PHASES
+from pipeline.report.metric_samples import PHASES
 from pipeline.report.table import states_of
 
 if TYPE_CHECKING:

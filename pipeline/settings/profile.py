@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.errors import UsageError
 from pipeline.section import Section, Spelling, load_toml
@@ -16,6 +16,12 @@ from pipeline.settings.schedule import ScheduleSettings
 from pipeline.settings.training import TrainingSettings
 
 BackendName = Literal["executorch", "litert"]
+
+
+def _each_once(names: tuple[BackendName, ...]) -> tuple[BackendName, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a backend is named twice")
+    return names
 
 
 class LoweringSettings(Section):
@@ -31,6 +37,7 @@ class LoweringSettings(Section):
         tuple[BackendName, ...],
         BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
         Field(min_length=1),
+        AfterValidator(_each_once),
     ] = ("executorch",)
     precision: Literal["fp32"] = "fp32"
     tolerance: Rate = 1e-4

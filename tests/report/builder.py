@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import (
     Inferences,
-    Info,
     LatencySample,
     Logits,
     Predictions,
@@ -30,6 +28,7 @@ from pipeline.report.document import (
 from pipeline.report.integrity import within_tolerance
 from pipeline.report.metrics import metrics_of
 from pipeline.report.statistics import Estimate
+from pipeline.training.model_warnings import ModelWarning
 
 DEVICE = {
     "kind": "local",
@@ -128,7 +127,12 @@ def report(
     )
 
 
-def measured(correct: int, host_correct: int, differing: int = 0) -> Report:
+def measured(
+    correct: int,
+    host_correct: int,
+    differing: int = 0,
+    warnings: Sequence[ModelWarning] = (),
+) -> Report:
     """A report with every metric, of a device that labels so many images rightly at each stage."""
     stages = tuple(
         stage(index, route).model_copy(
@@ -143,19 +147,9 @@ def measured(correct: int, host_correct: int, differing: int = 0) -> Report:
     )
     plain = report({})
     found = runs(dict.fromkeys(programs(2), 1e-6), states=("cold", "warm"))
-    campaign = Campaign(
-        info=Info.model_validate(dict.fromkeys(Info.model_fields, 1) | _WORDS),
-        ttfi=[list(samples) for samples in found.ttfi],
-        progress=[list(samples) for samples in found.progress],
-        paced=list(found.paced),
-        latency=[list(samples) for samples in found.latency],
-    )
-    metrics = metrics_of(campaign, stages, plain.parity, plain.bundle)
-    update = {"stages": stages, "runs": found, "metrics": metrics}
+    metrics = metrics_of(found, stages, plain.parity, plain.bundle, warnings)
+    update = {"stages": stages, "runs": found, "metrics": metrics, "warnings": tuple(warnings)}
     return Report.model_validate(plain.model_copy(update=update).model_dump())
-
-
-_WORDS = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x")
 
 
 def stage(index: int, route: str) -> StageResult:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pipeline.bundle.manifest import Input
 from pipeline.check import check
 from pipeline.errors import ExitCode
 from pipeline.report.baseline import mismatches
@@ -48,6 +49,21 @@ def test_a_baseline_of_something_else_is_an_error_that_names_it(said: str) -> No
     why, code = decide(report(TIME), report(TIME, **OTHERS[said]))
     assert f"the baseline has {said}" in why
     assert code is ExitCode.DEVICE
+
+
+def test_a_report_is_no_baseline_of_itself() -> None:
+    why, code = decide(report(TIME), report(TIME))
+    assert "this very report" in why
+    assert code is ExitCode.DEVICE
+
+
+def test_a_model_of_other_images_is_another_model() -> None:
+    ours, before = (
+        report(TIME).model_copy(update={"input": Input.model_construct(shape=(1, size, size, 1))})
+        for size in (8, 32)
+    )
+    why, _ = decide(ours, before)
+    assert "model input shape (1, 32, 32, 1), this report (1, 8, 8, 1)" in why
 
 
 def test_each_mismatch_has_a_remedy_of_its_own() -> None:
@@ -109,7 +125,8 @@ def test_an_optional_gate_is_judged_only_with_a_baseline() -> None:
     gate = Gate.model_validate({**SLOWER, "metric": "time", "optional": True})
     gates = GateFile(gate=(gate, Gate(name="any", metric="time", at_most=100)))
     assert [j.gate.name for j in judge(gates, report(TIME), None)] == ["any"]
-    assert [j.gate.name for j in judge(gates, report(TIME), report(TIME))] == ["slower", "any"]
+    found = judge(gates, report(TIME), report(TIME, id="cd" * 32))
+    assert [j.gate.name for j in found] == ["slower", "any"]
 
 
 def test_gates_that_are_all_optional_judge_nothing_and_do_not_pass() -> None:
@@ -121,7 +138,7 @@ def test_gates_that_are_all_optional_judge_nothing_and_do_not_pass() -> None:
 
 def test_a_baseline_that_no_gate_looks_at_is_wrong_usage(tmp_path: Path) -> None:
     path, gates = tmp_path / "report.json", tmp_path / "gates.toml"
-    path.write_text(report(TIME).to_json())
+    path.write_text(report({"time": metric(around(10.0))}).to_json())
     gates.write_text('[[gate]]\nname = "x"\nmetric = "time"\nat_most = 100\n')
     words = [str(path), "--gates", str(gates)]
     assert CliRunner().invoke(check, words).exit_code == 0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import IntegrityError
-from pipeline.report.document import load_report
-from tests.report.builder import around, metric, report
+from pipeline.report.document import load_report, load_report_to_judge
+from tests.report.builder import around, measured, metric, report
 
 Document = dict[str, Any]
 
@@ -118,6 +118,62 @@ def test_a_damaged_report_is_refused(said: str, path: Path) -> None:
         load_report(path)
     assert said in caught.value.what
     assert str(path) in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("accuracy_minus_host.final", "parity_over_tolerance.stage-1", "differing_over_allowed.0"),
+        *(
+            "ttfi_ms.pwl.warm",
+            "peak_rss_mb.pwl.warm",
+            "latency_ms.stage-0",
+            "time_to_final_ms.cold",
+        ),
+        *("bundle_over_controls", "model_warnings"),
+    ],
+)
+def test_a_metric_that_was_edited_is_not_judged(name: str, path: Path) -> None:
+    data = json.loads(measured(900, 900).to_json())
+    path.write_text(json.dumps(data))
+    load_report_to_judge(path)
+    edited = data["metrics"][name]
+    value = edited["median"] * 0.9 - 0.01
+    edited |= {"samples": [value] * len(edited["samples"])}
+    edited |= dict.fromkeys(("median", "low", "high"), value)
+    path.write_text(json.dumps(data))
+    with pytest.raises(IntegrityError, match=f"metrics.{name}: its samples are not those"):
+        load_report_to_judge(path)
+
+
+def test_a_metric_of_another_release_is_left_to_the_gates_that_ask_for_it(path: Path) -> None:
+    data = json.loads(measured(900, 900).to_json())
+    data["metrics"]["of_another_release"] = data["metrics"].pop("bundle_over_controls")
+    path.write_text(json.dumps(data))
+    load_report_to_judge(path)
+
+
+def test_a_program_that_gave_nan_has_no_parity_to_be_judged(path: Path) -> None:
+    parity = {"parity_over_tolerance.stage-1": metric([0.1], "ratio")}
+    path.write_text(report(parity, max_rel={"stage-1": None}).to_json())
+    with pytest.raises(IntegrityError, match="stage-1, which gave NaN"):
+        load_report_to_judge(path)
+
+
+def test_labels_that_the_model_does_not_have_are_refused(path: Path) -> None:
+    data = document()
+    data["labels"] = ["no", "yes"]
+    data["runs"]["predictions"][0]["predictions"][3] = 2
+    path.write_text(json.dumps(data))
+    with pytest.raises(IntegrityError, match="stage 0 gives labels beyond the 2 classes"):
+        load_report(path)
+
+
+def test_a_key_that_stands_twice_is_refused(path: Path) -> None:
+    text = json.dumps(document())
+    path.write_text(text[:-1] + ', "validity": {"verdict": "valid", "reasons": []}}')
+    with pytest.raises(IntegrityError, match="'validity' occurs twice"):
+        load_report(path)
 
 
 @pytest.mark.parametrize("text", ["1e999", "-1e999", "NaN"])

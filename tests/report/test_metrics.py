@@ -4,7 +4,8 @@ from statistics import median
 
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
 from pipeline.report.document import Metric
-from pipeline.report.metrics import latencies_around, ratio_of, time_to_stage_ns
+from pipeline.report.metric_samples import latencies_around, time_to_stage_ns
+from pipeline.report.metrics import ratio_of
 
 
 def load(stage: int, begin: int, ready: int) -> StageLoad:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+import pytest
 from typer.testing import CliRunner
 
 from pipeline.check import check
+from pipeline.errors import ExitCode
 from pipeline.report.document import Report
-from pipeline.report.gates import Gate, GateFile, judge
+from pipeline.report.gates import Gate, GateFile, exit_code, judge
 from pipeline.report.judgement_text import junit_xml, markdown
-from pipeline.report.metrics import warning_count
 from pipeline.report.recall_table import recall_sentence
+from pipeline.section import load_toml
 from pipeline.training.model_warnings import ModelWarning
-from tests.report.builder import around, metric, report
+from tests.fixtures import ROOT
+from tests.report.builder import measured
 
 TEXT = "the teacher, stage 1 (TT), is no better than always answering 'no'"
 WARNINGS = (
@@ -24,8 +28,7 @@ GATES = GateFile(gate=(Gate(name="speed", metric="latency_ms.stage-0", at_most=9
 
 
 def warned() -> Report:
-    metrics = {"latency_ms.stage-0": metric(around(5.0)), "model_warnings": warning_count(WARNINGS)}
-    return report(metrics).model_copy(update={"warnings": WARNINGS})
+    return measured(900, 900, warnings=WARNINGS)
 
 
 def test_check_prints_them_on_stderr(tmp_path: Path) -> None:
@@ -51,6 +54,17 @@ def test_a_gate_may_refuse_a_model_that_is_warned_of() -> None:
     assert judgement.verdict == "regression"
     assert judgement.value is not None
     assert judgement.value.median == 1  # notes on images do not count
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("teacher", ExitCode.INTEGRITY), ("worse-stage", ExitCode.OK)]
+)
+def test_a_release_needs_a_teacher_and_no_curve_without_dips(
+    kind: Literal["teacher", "worse-stage"], code: ExitCode
+) -> None:
+    gates = load_toml(ROOT / "profiles" / "gates" / "release.toml", GateFile)
+    judged = measured(900, 900, warnings=[ModelWarning(kind=kind, text=TEXT)])
+    assert exit_code(judge(gates, judged, None)) is code
 
 
 def test_recalls_are_told_in_one_line() -> None:

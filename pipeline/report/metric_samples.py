@@ -1,0 +1,189 @@
+"""The samples of every metric, as the runs of a report and what was found in them give them.
+
+Their names are flat, such as ``ttfi_ms.pwl.cold``. What is written into a report, and what one that
+is read has to hold, is reckoned here alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pipeline.harness.campaign import ARMS
+from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
+from pipeline.proportion import wilson_interval
+from pipeline.report.integrity import differing_allowed
+
+if TYPE_CHECKING:
+    from pipeline.report.document import BundleFacts, ParityResult, StageResult
+    from pipeline.training.model_warnings import ModelWarning
+
+PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
+
+#: Inferences right after a swap whose latency is not steady yet.
+_SETTLING = 5
+
+#: One value by round number.
+Samples = dict[int, float]
+
+
+def samples_of(
+    runs: Runs,
+    stages: Sequence[StageResult],
+    parity: Sequence[ParityResult],
+    facts: BundleFacts,
+    warnings: Sequence[ModelWarning],
+) -> dict[str, tuple[str, Samples]]:
+    """Unit and samples of every metric, by name."""
+    found: dict[str, tuple[str, Samples]] = {}
+    for states in (_starts(runs.ttfi), _through(runs.progress), _paced(runs.paced)):
+        for name, unit, number, value in states:
+            found.setdefault(name, (unit, {}))[1][number] = value
+    for number, run in enumerate(runs.latency):
+        for sample in run:
+            name = f"latency_ms.{sample.name}"
+            found.setdefault(name, ("ms", {}))[1][number] = median(sample.steady_ns) / 1e6
+    for stage in stages:
+        found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
+        if stage.balanced is not None:
+            found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
+        found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
+        allowed = differing_allowed(stage.images, parity[0].tolerance)
+        found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
+        for name in (str(stage.index), "final"):  # the last stage's stays
+            found[f"accuracy_minus_host.{name}"] = ("share", {0: _minus_host(stage)})
+            found[f"accuracy_minus_host_low.{name}"] = ("share", {0: _minus_host_low(stage)})
+        found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
+    found["accuracy.final"] = ("share", {0: stages[-1].top1})
+    if stages[-1].balanced is not None:
+        found["balanced_accuracy.final"] = ("share", {0: stages[-1].balanced})
+    for result in parity:
+        if result.max_rel is not None:
+            found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
+            relative = result.max_rel / result.tolerance
+            found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: relative})
+    found["bundle_bytes"] = ("bytes", {0: facts.bytes})
+    for name, size in facts.control_bytes.items():
+        found[f"control_bytes.{name}"] = ("bytes", {0: size})
+    if both := sum(facts.control_bytes.values()):
+        found["bundle_over_controls"] = ("ratio", {0: facts.bytes / both})
+    # Notes on single images are not about the model itself.
+    against = Counter(warning.kind for warning in warnings if warning.kind != "data")
+    found["model_warnings"] = ("warnings", {0: against.total()})
+    found["model_warnings.teacher"] = ("warnings", {0: against["teacher"]})
+    return found
+
+
+def _minus_host(stage: StageResult) -> float:
+    return (stage.correct - stage.host_correct) / stage.images
+
+
+def _minus_host_low(stage: StageResult) -> float:
+    """Accuracy less the lower end of the 95 % interval of the host's on the same images."""
+    return stage.top1 - wilson_interval(stage.host_correct, stage.images)[0]
+
+
+Found = Iterator[tuple[str, str, int, float]]
+
+
+def _starts(rounds: Iterable[Sequence[TtfiSample]]) -> Found:
+    """What single starts say: name, unit, round, value."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            arm = f"{sample.arm}.{sample.state}"
+            yield f"ttfi_ms.{arm}", "ms", number, sample.ttfi_ns / 1e6
+            yield f"process_ms.{arm}", "ms", number, sample.process_ns / 1e6
+            for phase in PHASES:
+                value = getattr(sample, f"{phase}_ns") / 1e6
+                yield f"phase_ms.{arm}.{phase}", "ms", number, value
+            if sample.bytes_read >= 0:  # -1 where the device does not say
+                yield f"bytes_read.{arm}", "bytes", number, float(sample.bytes_read)
+            if sample.cache_bytes:
+                yield f"cache_bytes.{arm}", "bytes", number, float(sample.cache_bytes)
+            # The progressive arm's highest comes later, when it loads.
+            if sample.arm != ARMS[0] and sample.peak_rss_kb >= 0:
+                yield f"peak_rss_mb.{arm}", "MB", number, sample.peak_rss_kb / 1e3
+
+
+def _through(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
+    """What runs at full speed say."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            state = sample.state
+            if sample.peak_rss_kb >= 0:
+                yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
+            if sample.cache_bytes:
+                yield f"cache_bytes.all.{state}", "bytes", number, float(sample.cache_bytes)
+            for load in sample.loads:
+                stage = load.stage
+                reached = time_to_stage_ns(sample, stage)
+                yield f"time_to_stage_ms.{stage}.{state}", "ms", number, reached / 1e6
+                if stage:
+                    taken = (load.ready_ns - load.load_begin_ns) / 1e6
+                    yield f"swap_load_ms.{stage}.{state}", "ms", number, taken
+            final = time_to_stage_ns(sample, sample.loads[-1].stage)
+            yield f"time_to_final_ms.{state}", "ms", number, final / 1e6
+
+
+def _paced(runs: Iterable[ProgressSample]) -> Found:
+    """What runs say that stay at each stage for a while."""
+    for number, sample in enumerate(runs):
+        worst: list[float] = []
+        quiet: list[float] = []
+        for load in sample.loads:
+            stage = load.stage
+            last = stage == sample.loads[-1].stage
+            memory = sample.rss_kb if last else load.rss_kb
+            if memory >= 0:
+                yield f"stage_rss_mb.{stage}", "MB", number, memory / 1e3
+            if stage == 0:
+                continue
+            before, during = latencies_around(sample, stage)
+            if before and during:
+                steady = median(before)
+                yield f"latency_during_load_ms.{stage}", "ms", number, max(during) / 1e6
+                worst.append(max(during) / steady)
+                quiet.append(max(before[-len(during) :]) / steady)
+            durations = zip(sample.inferences.duration_ns, sample.inferences.stage, strict=True)
+            first = next((duration for duration, ran in durations if ran == stage), None)
+            if first is not None:
+                yield f"first_after_swap_ms.{stage}", "ms", number, first / 1e6
+            yield f"swap_commit_ms.{stage}", "ms", number, load.commit_ns / 1e6
+        if worst:
+            yield "swap_stall", "ratio", number, max(worst)
+            # The same of as many inferences just before each load: what the device does by itself.
+            yield "swap_stall_quiet", "ratio", number, max(quiet)
+
+
+def time_to_stage_ns(sample: ProgressSample, stage: int) -> int:
+    """When the first answer came that is at least as good as a stage's, since the app wanted one.
+
+    At full speed a stage may be replaced before any inference ran on it.
+    """
+    runs = sample.inferences
+    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
+        if ran >= stage:
+            return begin + duration
+    raise ValueError(f"no inference ran on stage {stage} or a later one")  # samples ensure one
+
+
+def latencies_around(sample: ProgressSample, stage: int) -> tuple[list[int], list[int]]:
+    """Latencies on the stage before `stage`: steady ones before its load began, and those during.
+
+    An inference counts as during when any part of it overlaps the load or the swap.
+    """
+    load = next(load for load in sample.loads if load.stage == stage)
+    end = load.ready_ns + load.commit_ns
+    before: list[int] = []
+    during: list[int] = []
+    runs = sample.inferences
+    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
+        if ran != stage - 1:
+            continue
+        if begin + duration <= load.load_begin_ns:
+            before.append(duration)
+        elif begin < end:
+            during.append(duration)
+    return before[_SETTLING:], during

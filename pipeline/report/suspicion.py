@@ -1,0 +1,50 @@
+"""Why the timings of a report may be those of something else: the one rule of profile and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.report.document import Report
+
+#: Share of the processors' time in use when measuring begins, above which timings are suspect.
+_BUSY = 0.25
+_HOT_CELSIUS = 60.0
+_LOW_BATTERY_PERCENT = 20
+
+
+def suspicions(report: Report) -> list[str]:
+    """What the device's state and the samples say against a report's timings, in words.
+
+    What only the campaign knew, as that the device allows no cold starts, is among the reasons of
+    the report's own verdict.
+    """
+    return [*_device(report), *_starts(report)]
+
+
+def _device(report: Report) -> Iterator[str]:
+    """Of the states before and after; what the device did not say is None or left out."""
+    states = {"before": report.context.before, "after": report.context.after}
+    busy = _number(states["before"], "busy_share")
+    if busy is not None and busy > _BUSY:
+        yield f"the device was busy when measuring began: {busy:.0%} of its processors"
+    for name, state in states.items():
+        heat = _number(state, "hottest_celsius")
+        if heat is not None and heat > _HOT_CELSIUS:
+            yield f"the device was hot {name} measuring: {heat:.0f} °C"
+        charge = _number(state, "battery_percent")
+        if charge is not None and charge < _LOW_BATTERY_PERCENT:
+            yield f"the battery was low {name} measuring: {charge:.0f} %"
+
+
+def _starts(report: Report) -> Iterator[str]:
+    found = [(s.state, s.pages - s.resident_pages) for starts in report.runs.ttfi for s in starts]
+    found += [(s.state, s.pages - s.resident_pages) for runs in report.runs.progress for s in runs]
+    if partly := sum(1 for state, absent in found if state == "warm" and absent):
+        yield f"{partly} warm starts found some of their files out of memory"
+
+
+def _number(state: dict[str, Any], key: str) -> float | None:
+    value = state.get(key)
+    return float(value) if isinstance(value, int | float) else None

@@ -51,11 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.sched_setaffinity(0, {processors[number % len(processors)]})
 
 
+def _on_every_processor() -> None:
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
 @pytest.fixture(scope="module")
 def every_processor() -> Iterator[None]:
     """For what starts several processes of its own, which wait for each other."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    _on_every_processor()
     yield
     os.sched_setaffinity(0, before)
 
@@ -102,7 +106,10 @@ def start_loopback() -> Iterator[Callable[..., dict[str, Any]]]:
 
     def start(*options: str) -> dict[str, Any]:
         command = [LOOPBACK_DEVICE, "start", "--port", "0", "--json", *options]
-        done = subprocess.run(command, capture_output=True, text=True)
+        # A device has processors of its own: it answers while a test is busy.
+        done = subprocess.run(
+            command, capture_output=True, text=True, preexec_fn=_on_every_processor
+        )
         if done.returncode != 0:
             pytest.fail(done.stderr, pytrace=False)
         record: dict[str, Any] = json.loads(done.stdout)

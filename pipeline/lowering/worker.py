@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
+from pipeline.lowering.registry_walk import walked_once
 from pipeline.lowering.store import Lowered, ProgramStore, features_key
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings
@@ -59,7 +60,7 @@ def _lowered(
 ) -> tuple[Program, Parity]:
     torch.set_num_threads(1)
     backend = backend_for(settings)
-    with _quiet(unit.name):
+    with _quiet(unit.name), walked_once():
         program = program or backend.lower(unit.module, unit.inputs[:1], unit.name)
         outputs = backend.run([program.data], unit.inputs)
         probed = [backend.run([program.data], probe) for probe, _ in unit.probes]

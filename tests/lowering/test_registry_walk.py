@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._export import utils
+
+from pipeline.lowering.registry_walk import walked_once
+
+
+def test_the_registry_is_walked_again_only_when_operators_were_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walks: list[int] = []
+
+    def walk() -> None:
+        walks.append(1)
+
+    monkeypatch.setattr("pipeline.lowering.registry_walk._walked", 0)
+    monkeypatch.setattr(utils, "_materialize_cpp_cia_ops", walk)
+    with walked_once():
+        for _ in range(3):
+            utils._materialize_cpp_cia_ops()
+        assert len(walks) == 1
+        library = torch.library.Library("pwl_test", "DEF")
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: x * 2, "CompositeImplicitAutograd")
+        for _ in range(3):
+            utils._materialize_cpp_cia_ops()
+        assert len(walks) == 2
+    assert utils._materialize_cpp_cia_ops is walk
+
+
+def test_the_list_of_operators_is_the_one_that_torch_makes() -> None:
+    wanted = utils._collect_all_valid_cia_ops()
+    with walked_once():
+        assert utils._collect_all_valid_cia_ops() == wanted

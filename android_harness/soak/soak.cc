@@ -189,13 +189,15 @@ class Soak {
   }
 
   void Print(int climbs) {
-    malloc_trim(0);  // what is free but kept would look like a leak that comes and goes
+    malloc_trim(0);
+    const struct mallinfo2 heap = mallinfo2();
     std::printf(
         "{\"climbs\": %d, \"inferences\": %llu, \"refused\": %llu, \"failed_loads\": %llu, "
-        "\"failed_runs\": %llu, \"damaged\": %d, \"rss_kb\": %lld, \"descriptors\": %d, "
-        "\"threads\": %d}\n",
+        "\"failed_runs\": %llu, \"damaged\": %d, \"rss_kb\": %lld, \"allocated_kb\": %zu, "
+        "\"descriptors\": %d, \"threads\": %d}\n",
         climbs, Number(inferences_), Number(refused_), Number(faults_.loads), Number(faults_.runs),
-        damaged_, static_cast<long long>(harness::ReadMemory().rss_kb), EntriesOf("/proc/self/fd"),
+        damaged_, static_cast<long long>(harness::ReadMemory().rss_kb),
+        (heap.uordblks + heap.hblkhd) >> 10, EntriesOf("/proc/self/fd"),
         EntriesOf("/proc/self/task"));
     std::fflush(stdout);
   }

@@ -41,8 +41,9 @@ using executorch::runtime::Program;
 
 constexpr char kXnnpack[] = "XnnpackBackend";
 // Every delegate has its own workspace. With the default, one for all, loading a program holds the
-// lock that every inference needs, for as long as its weights are being packed.
-constexpr int kWorkspacePerModel = 1;
+// lock that every inference needs, for as long as its weights are being packed. With one for each
+// model (1), ExecuTorch 1.5 keeps a hundred bytes of every program that was ever loaded.
+constexpr int kWorkspacePerDelegate = 0;
 
 std::string Describe(const char* what, Error error) {
   return std::string(what) + ": ExecuTorch error " + std::to_string(static_cast<uint32_t>(error)) +
@@ -214,7 +215,7 @@ class ExecuTorchEngine final : public Engine {
                                                  LoadTimes* times) override {
     BackendOptions<3> options;
     LoadBackendOptionsMap map;
-    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerModel);
+    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerDelegate);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
     CacheUse cache = cache_.Open(spec.sha256, source.size());
     const std::string& packed = cache.path();

@@ -17,6 +17,12 @@
 #include "pwl/make_engine.h"
 #include "pwl/plan.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PWL_SANITIZED 1
+#else
+#define PWL_SANITIZED 0
+#endif
+
 namespace pwl {
 
 inline std::unique_ptr<Engine> EngineOf(const Plan& plan, WeightCache cache = {}) {

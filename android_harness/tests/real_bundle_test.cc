@@ -1,6 +1,7 @@
 // The runtime on the real bundle whose plan PWL_TEST_PLAN names, with the engine that it needs.
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -92,6 +93,28 @@ TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
   auto program = engine->Load(plan_.artefacts[plan_.stages[0][0]].path, "", &times);
   ASSERT_TRUE(program.ok());
   EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
+}
+
+TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
+  if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have an allocator of their own";
+  const auto engine = EngineOf(plan_);
+  const auto load = [&](size_t times) {
+    std::vector<std::vector<char>> between;  // so that every program has an address of its own
+    for (size_t i = 0; i < times; ++i) {
+      for (const Artefact& artefact : plan_.artefacts) {
+        LoadTimes unused;
+        ASSERT_TRUE(engine->Load(artefact.path, artefact.sha256, &unused).ok());
+        for (size_t size = 64; size < 1024; size += 48) between.emplace_back(size);
+      }
+    }
+  };
+  load(200);  // what is made once, and what malloc keeps at hand
+  const struct mallinfo2 before = mallinfo2();
+  load(200);
+  const struct mallinfo2 after = mallinfo2();
+  // Less than the pointer that a forgotten entry of a list would take.
+  EXPECT_LT(after.uordblks, before.uordblks + 200 * plan_.artefacts.size() * sizeof(void*));
+  EXPECT_LE(after.hblkhd, before.hblkhd);
 }
 
 TEST_F(RealBundle, RefusesProgramsCutAnywhere) {

@@ -25,12 +25,6 @@
 #include "tests/real_bundle_fixture.h"
 #include "tests/temporary_folder.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PWL_SANITIZED 1
-#else
-#define PWL_SANITIZED 0
-#endif
-
 namespace pwl {
 namespace {
 
@@ -220,7 +214,8 @@ class RealBundleDeathTest : public RealBundle {
   void ClimbWithDescriptors() {
     alarm(kSeconds);
     const auto engine = EngineOf(plan_);
-    // What XNNPACK's cpuinfo does not get to read at a process's first load, it never asks for again.
+    // What XNNPACK's cpuinfo does not get to read at a process's first load, it never asks for
+    // again.
     if (Climb(engine.get()) == nullptr) Wrong("does not start without a limit");
     for (rlim_t more = 0; more < 6; ++more) {
       Limit limit(RLIMIT_NOFILE, Descriptors() + more);

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.files import write_text
-from pipeline.fingerprint import machine_kind, versions
+from pipeline.core.atomic_files import write_text
+from pipeline.core.fingerprint import machine_kind, versions
+from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Progress, progress_for_terminal
 from pipeline.schedule.gain import Gain
 from pipeline.settings import (
     IdxData,

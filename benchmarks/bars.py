@@ -14,8 +14,8 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from pipeline.core.progress import progress_for_terminal
 from pipeline.profiling import ProfileOptions, measure, write_report
-from pipeline.progress import progress_for_terminal
 from pipeline.report.document import Report
 from pipeline.report.integrity import require_right_results
 from pipeline.report.table import print_report

@@ -27,10 +27,10 @@ from rich import box
 from rich.table import Table
 
 from pipeline.bundle.verify import Bundle, open_bundle
-from pipeline.files import write_text
+from pipeline.core.atomic_files import write_text
+from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.harness.plan import plan_text
 from pipeline.harness.toolchain import configure_command, installed_litert_library, tool
-from pipeline.progress import Progress, progress_for_terminal
 from pipeline.report.terminal import table_console
 
 Sample = dict[str, int]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.pack import require_build_output
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
-from pipeline.errors import PipelineError
-from pipeline.files import write_text
-from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.atomic_files import write_text
+from pipeline.core.errors import PipelineError
+from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.locks import replacing_place, using_folder
+from pipeline.core.progress import Progress
 from pipeline.ingest.source import ModelSource
-from pipeline.locks import replacing_place, using_folder
 from pipeline.lowering.packages import export_versions
-from pipeline.progress import Progress
 from pipeline.schedule.load_times import report_content
 from pipeline.settings import BackendName, Settings
 from pipeline.training.data.source import data_fingerprint

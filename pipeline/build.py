@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pipeline.command import Argument, Option, command
-from pipeline.errors import UsageError
-from pipeline.files import real_path
+from pipeline.core.atomic_files import real_path
+from pipeline.core.command_line import Argument, Option, command
+from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic is told with the other packages, where it is missing
     from pipeline.settings import BackendName
@@ -39,9 +39,9 @@ def build(
     from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
     from pipeline.bundle.pack import require_build_output
+    from pipeline.core.outputs import require_folder
+    from pipeline.core.progress import progress_for_terminal
     from pipeline.ingest.source import ModelSource
-    from pipeline.outputs import require_folder
-    from pipeline.progress import progress_for_terminal
     from pipeline.report.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backend, load_settings
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.command import Argument, Exit, Option, command
+from pipeline.core.command_line import Argument, Exit, Option, command
 
 
 @command
@@ -26,14 +26,14 @@ def check(
     4 a damaged report, wrong results (NaN, parity, labels), in the baseline too, or a gate with
     `integrity = true` failed; 5 inconclusive.
     """
-    from pipeline.errors import UsageError
-    from pipeline.files import real_path, write_text
-    from pipeline.outputs import require_file
+    from pipeline.core.atomic_files import real_path, write_text
+    from pipeline.core.errors import UsageError
+    from pipeline.core.outputs import require_file
+    from pipeline.core.toml_file import load_toml
     from pipeline.report.document import load_report_to_judge
     from pipeline.report.gates import GateFile, exit_code, judge
     from pipeline.report.judgement_text import junit_xml, print_judgements
     from pipeline.report.judgement_text import markdown as markdown_text
-    from pipeline.section import load_toml
 
     inputs = tuple(path for path in (report, gates, baseline) if path)
     for flag, path in (("--junit", junit), ("--markdown", markdown)):

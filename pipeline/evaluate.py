@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.command import Argument, Option, command
+from pipeline.core.command_line import Argument, Option, command
 
 
 @command
@@ -32,12 +32,12 @@ def evaluate(
     """
     from contextlib import ExitStack
 
-    from pipeline.errors import UsageError
+    from pipeline.core.errors import UsageError
+    from pipeline.core.locks import replacing_place, using_folder
+    from pipeline.core.outputs import require_folder
+    from pipeline.core.progress import progress_for_terminal
     from pipeline.ingest.source import OpenModel, open_model
-    from pipeline.locks import replacing_place, using_folder
     from pipeline.model.route import Route, routes_with
-    from pipeline.outputs import require_folder
-    from pipeline.progress import progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings

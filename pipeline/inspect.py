@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.command import Argument, Option, command
+from pipeline.core.command_line import Argument, Option, command
 
 
 @command

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.command import Argument, Option, command
+from pipeline.core.command_line import Argument, Option, command
 
 
 @command
@@ -39,8 +39,9 @@ def profile(
     the tables. Exit status 4 where results are wrong: the report is written, its validity is
     `invalid`.
     """
-    from pipeline.locks import writing_folder
-    from pipeline.outputs import require_file, require_folder
+    from pipeline.core.locks import writing_folder
+    from pipeline.core.outputs import require_file, require_folder
+    from pipeline.core.progress import progress_for_terminal
     from pipeline.profiling import (
         REPORT_FILES,
         ProfileOptions,
@@ -49,7 +50,6 @@ def profile(
         report_name,
         write_report,
     )
-    from pipeline.progress import progress_for_terminal
     from pipeline.report.integrity import require_right_results
     from pipeline.report.table import print_report
 

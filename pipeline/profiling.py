@@ -12,9 +12,11 @@ from typing import get_args
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.core.atomic_files import real_path, write_text
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Progress
+from pipeline.core.release import release
 from pipeline.device.connect import connect
-from pipeline.errors import UsageError
-from pipeline.files import real_path, write_text
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Payload, deploy, device_folder
 from pipeline.harness.package import Package
@@ -22,8 +24,6 @@ from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
 from pipeline.harness.toolchain import build_for_host
-from pipeline.progress import Progress
-from pipeline.release import release
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.command import Argument, Option, command
+from pipeline.core.command_line import Argument, Option, command
 
 
 @command
@@ -24,11 +24,11 @@ def train(
     """
     from contextlib import ExitStack
 
+    from pipeline.core.locks import using_folder, writing_folder
+    from pipeline.core.outputs import require_folder
+    from pipeline.core.progress import Silent, progress_for_terminal
     from pipeline.ingest.source import trained_model
-    from pipeline.locks import using_folder, writing_folder
     from pipeline.lowering.preflight import preflight_of
-    from pipeline.outputs import require_folder
-    from pipeline.progress import Silent, progress_for_terminal
     from pipeline.report.route_table import print_routes
     from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings

@@ -18,13 +18,13 @@ import pytest
 from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle
-from pipeline.files import sha256_of
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.progress import Silent
+from pipeline.core.toml_file import load_toml
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.package import Package
 from pipeline.harness.toolchain import build_for_host
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
-from pipeline.section import load_toml
 from pipeline.settings import Settings, for_backend
 from pipeline.training.evaluate import EvaluatedModel
 

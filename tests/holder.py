@@ -14,8 +14,8 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from pipeline.device.connect import connect
-from pipeline.locks import replacing_place, using_folder, writing_folder
-from pipeline.progress import Silent
+from pipeline.core.locks import replacing_place, using_folder, writing_folder
+from pipeline.core.progress import Silent
 kind, place = sys.argv[1:]
 if kind == "device":
     device = connect(place)

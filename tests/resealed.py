@@ -12,7 +12,7 @@ from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.manifest import FileEntry, Manifest
 from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, entry_for, sums_text
 from pipeline.bundle.verify import Bundle
-from pipeline.files import sha256_of
+from pipeline.core.atomic_files import sha256_of
 
 
 def reseal(root: Path) -> Bundle:

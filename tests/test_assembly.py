@@ -9,11 +9,11 @@ import pytest
 from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings
 from tests.bundle.test_bundle import digest, flip_bit

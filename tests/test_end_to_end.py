@@ -14,10 +14,10 @@ import pytest
 
 from pipeline import profiling
 from pipeline.bundle.verify import Bundle, open_bundle
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.harness.package import Package
 from pipeline.profiling import ProfileOptions
-from pipeline.progress import Silent
 from pipeline.report.document import Report, load_report
 from tests.fixtures import ROOT, TINY_PROFILE
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.assembly import assemble
+from pipeline.core.progress import Silent
 from pipeline.harness.package import Package
-from pipeline.progress import Silent
 from pipeline.report.document import Report, load_report
 from pipeline.settings import BackendName, for_backend
 from tests.fixtures import TINY_PROFILE, settings_from

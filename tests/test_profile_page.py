@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from pipeline.section import InputPath, Section, Spelling
+from pipeline.core.toml_file import InputPath, Section, Spelling
 from pipeline.settings import Settings, page
 from pipeline.settings.page import meanings, profile_page, sections_in
 from tests.fixtures import ROOT

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import ExitCode, UsageError
+from pipeline.core.errors import ExitCode, UsageError
+from pipeline.core.toml_file import Section, load_toml
 from pipeline.model.family import build_model
 from pipeline.report.gates import GateFile
-from pipeline.section import Section, load_toml
 from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
 from pipeline.training.data.source import data_fingerprint, load_dataset
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from

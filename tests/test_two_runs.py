@@ -12,14 +12,14 @@ import pytest
 
 from pipeline import profiling
 from pipeline.bundle.verify import Bundle
+from pipeline.core.errors import DeviceError, IntegrityError
+from pipeline.core.locks import BusyError
+from pipeline.core.progress import Progress, Silent
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.campaign import Campaign, CampaignOptions
 from pipeline.harness.package import Package
 from pipeline.harness.session import HarnessSession
-from pipeline.locks import BusyError
 from pipeline.profiling import ProfileOptions, measure
-from pipeline.progress import Progress, Silent
 from tests.fixtures import ROOT, TINY_PROFILE
 from tests.holder import holder
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.core.toml_file import Section
 from pipeline.model.route import RouteName
-from pipeline.section import Section
 from pipeline.settings import OrderName
 
 Share = Annotated[float, Field(ge=-1, le=1)]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.swaps import swaps
-from pipeline.proportion import wilson_interval
+from pipeline.core.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from pipeline.bundle.control import Controls

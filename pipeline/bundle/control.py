@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.bundle.manifest import Deviation, FileEntry, Name, Sha256
-from pipeline.files import real_path
-from pipeline.section import Section
+from pipeline.core.atomic_files import real_path
+from pipeline.core.toml_file import Section
 
 
 class ControlArm(FileEntry):

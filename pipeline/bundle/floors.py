@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 from pipeline.settings import BundleSettings
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.manifest import FileEntry, Manifest
-from pipeline.errors import IntegrityError
-from pipeline.files import replacing_folder, replacing_folders, sha256_of
-from pipeline.outputs import require_replaceable
+from pipeline.core.atomic_files import replacing_folder, replacing_folders, sha256_of
+from pipeline.core.errors import IntegrityError
+from pipeline.core.outputs import require_replaceable
 
 #: The content of a file: its bytes, or a file to copy them from.
 Content = bytes | Path

@@ -15,9 +15,9 @@ from pipeline.bundle.contents import content_problems
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest
 from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, sums_text
-from pipeline.errors import IntegrityError, UsageError
-from pipeline.files import sha256_of
-from pipeline.section import Section
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.toml_file import Section
 
 S = TypeVar("S", bound=Section)
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
+from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.closing import Closing
-from pipeline.errors import DeviceError, UsageError
 
 #: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
 Progress = Callable[[int, int], None]

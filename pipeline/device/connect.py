@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.core.errors import UsageError
 from pipeline.device.base import Device
-from pipeline.errors import UsageError
 
 FORMS = "local (this machine), local:FOLDER, adb:HOST:PORT (such as adb:192.168.1.20:5555)"
 ADB_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):(?P<port>[0-9]{1,5})")

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.base import Device
-from pipeline.errors import DeviceError
 
 #: One line for each path, in their order, so that no name, however odd, has to be read back.
 HASH_EACH = 'for f do { [ -f "$f" ] && sha256sum < "$f"; } 2>/dev/null || echo absent; done'

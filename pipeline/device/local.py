@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
+from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.locks import writing_folder
 from pipeline.device.base import (
     Completed,
     DeviceLock,
@@ -20,8 +22,6 @@ from pipeline.device.closing import Closing
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
 from pipeline.device.process import run_process
 from pipeline.device.remedies import remedy_for
-from pipeline.errors import DeviceError, UsageError
-from pipeline.locks import writing_folder
 
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 

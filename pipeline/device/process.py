@@ -12,8 +12,8 @@ import subprocess
 import time
 from typing import IO
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, DeviceTimeoutError
-from pipeline.errors import DeviceError
 
 PIECE = 1 << 16
 

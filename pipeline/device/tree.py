@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, Device
 from pipeline.device.digest import batches
 from pipeline.device.remedies import remedy_for
-from pipeline.errors import DeviceError
 
 _DEADLINE_S = 60.0
 

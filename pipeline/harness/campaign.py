@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pipeline.core.progress import Progress
 from pipeline.harness.samples import (
     Info,
     LatencySample,
@@ -17,7 +18,6 @@ from pipeline.harness.samples import (
     TtfiSample,
 )
 from pipeline.harness.session import HarnessSession, NotColdError
-from pipeline.progress import Progress
 
 T = TypeVar("T")
 

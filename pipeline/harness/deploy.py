@@ -11,16 +11,16 @@ from pathlib import Path, PurePosixPath
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from pipeline.core.formatting import size
+from pipeline.core.progress import Progress
 from pipeline.device.base import Device
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
-from pipeline.errors import DeviceError, IntegrityError, UsageError
-from pipeline.files import sha256_of
 from pipeline.harness.package import Package, PackageFile
 from pipeline.harness.plan import BUNDLE_FOLDER, CONTROL_FOLDER, plan_text
-from pipeline.progress import Progress
-from pipeline.units import size
 
 Wanted = dict[PurePosixPath, PackageFile]
 

@@ -16,9 +16,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from pipeline.errors import IntegrityError, UsageError
-from pipeline.files import sha256_of
-from pipeline.section import Section
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.toml_file import Section
 
 DESCRIPTION = "harness.json"
 

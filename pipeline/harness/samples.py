@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.section import Section
+from pipeline.core.toml_file import Section
 
 #: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
 State = Literal["cold", "cold-cached", "warm"]

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from pipeline.core.errors import DeviceError, IntegrityError
+from pipeline.core.toml_file import Section
 from pipeline.device.base import Completed, Device, DeviceTimeoutError
-from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.samples import (
     Info,
@@ -22,7 +23,6 @@ from pipeline.harness.samples import (
     State,
     TtfiSample,
 )
-from pipeline.section import Section
 
 S = TypeVar("S", bound=Section)
 Line = dict[str, Any]

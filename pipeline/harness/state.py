@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.core.toml_file import Section
 from pipeline.device.base import Device
-from pipeline.section import Section
 
 # One round trip; a line a fact, and no line where the device does not say. The two readings of
 # /proc/stat, half a second apart, tell what runs besides us right now; the load average would still

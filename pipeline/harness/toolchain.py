@@ -16,12 +16,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.errors import DeviceError, IntegrityError, UsageError
-from pipeline.files import replacing_folder, sha256_of, write_text
-from pipeline.fingerprint import fingerprint
+from pipeline.core.atomic_files import replacing_folder, sha256_of, write_text
+from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.locks import using_folder
+from pipeline.core.progress import Progress
 from pipeline.harness.package import DESCRIPTION, Package, PackageDescription, PackagedFile
-from pipeline.locks import using_folder
-from pipeline.progress import Progress
 
 _ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 _SOURCES = Path(__file__).parents[2] / "android_harness"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageError
-from pipeline.section import PATH_RULE
+from pipeline.core.errors import UsageError
+from pipeline.core.toml_file import PATH_RULE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.progress import Progress
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import data_fingerprint

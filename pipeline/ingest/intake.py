@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (

@@ -20,8 +20,8 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import fingerprint
+from pipeline.core.errors import UsageError
+from pipeline.core.fingerprint import fingerprint
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.ingest.python import Normalization
 from pipeline.settings import NormalizationSettings, SourceModel
 from pipeline.training.data.images import Dataset, Normalisation

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import fingerprint
+from pipeline.core.errors import UsageError
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Progress
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it

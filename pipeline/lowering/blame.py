@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.lowering.graph import OperatorGraph, Origin
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 from pipeline.settings import BackendName

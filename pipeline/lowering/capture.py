@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.lowering.fold import folded
 from pipeline.lowering.graph import OperatorGraph, Origin, add_constant, is_call
 from pipeline.lowering.refusal import NotLoweredError, Refusal

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.lowering.interpreter import Floats, TfliteProgram
 from pipeline.lowering.parity import Parity
 

@@ -9,7 +9,7 @@ from collections import Counter
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.fingerprint import versions
+from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, refused
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 from pipeline.lowering.units import units_of
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.progress import Progress
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
@@ -17,7 +18,6 @@ from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
-from pipeline.progress import Progress
 from pipeline.settings import LoweringSettings
 
 

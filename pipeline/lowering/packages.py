@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import versions
+from pipeline.core.errors import UsageError
+from pipeline.core.fingerprint import versions
 from pipeline.settings import Settings, SourceModel
 
 #: By the name of the backend; the first is the exporter itself.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from pipeline.errors import DeviceError, UsageError
+from pipeline.core.errors import DeviceError, UsageError
 
 Result = TypeVar("Result")
 

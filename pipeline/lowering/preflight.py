@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from pipeline.errors import IntegrityError, PipelineError, UsageError
-from pipeline.files import write_text
-from pipeline.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.atomic_files import write_text
+from pipeline.core.errors import IntegrityError, PipelineError, UsageError
+from pipeline.core.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.progress import Progress
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.packages import export_versions
@@ -26,7 +27,6 @@ from pipeline.lowering.untrained import randomised
 from pipeline.lowering.worker import try_unit
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
-from pipeline.progress import Progress
 from pipeline.settings import (
     BackendName,
     LoweringSettings,

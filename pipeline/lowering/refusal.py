@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

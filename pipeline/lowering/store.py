@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.files import replacing, sha256_of, write_text
-from pipeline.fingerprint import fingerprint
+from pipeline.core.atomic_files import replacing, sha256_of, write_text
+from pipeline.core.fingerprint import fingerprint
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity

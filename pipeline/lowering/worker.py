@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.fingerprint import fingerprint
+from pipeline.core.fingerprint import fingerprint
 from pipeline.model.code import (
     code_digest,
     forward_text,

@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import make_converter
 from pipeline.model.keras import parameter_count

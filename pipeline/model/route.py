@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pipeline.errors import UsageError
-from pipeline.section import Spelling
+from pipeline.core.errors import UsageError
+from pipeline.core.toml_file import Spelling
 
 #: How files write a route.
 RouteName = Annotated[str, Spelling(r"^[ST]+$", "a word of S and T, such as TTSS")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.convolution import ConvNorm, PooledLinear
 from pipeline.settings import VggSettings

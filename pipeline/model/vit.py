@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import VitSettings
 

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
+from pipeline.core.formatting import size
 from pipeline.report.choice_table import choice_table
 from pipeline.report.recall_table import recall_sentence, share
 from pipeline.report.terminal import table_console
-from pipeline.units import size
 
 if TYPE_CHECKING:
     from pipeline.lowering.cross_check import SecondOpinion

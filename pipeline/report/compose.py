@@ -12,10 +12,10 @@ from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.class_scores import ClassScores
-from pipeline.errors import DeviceError
+from pipeline.core.errors import DeviceError
+from pipeline.core.intervals import wilson_interval
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions, Runs
-from pipeline.proportion import wilson_interval
 from pipeline.report.document import (
     BundleFacts,
     Context,

@@ -16,10 +16,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.bundle.choice import Choice
 from pipeline.bundle.manifest import Input
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.toml_file import Section
 from pipeline.harness.samples import Runs
 from pipeline.report.consistency import contradictions, metrics_not_of_runs
-from pipeline.section import Section
 from pipeline.training.model_warnings import ModelWarning
 
 SCHEMA_VERSION: Literal[1] = 1

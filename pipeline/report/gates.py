@@ -21,7 +21,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.errors import ExitCode
+from pipeline.core.errors import ExitCode
+from pipeline.core.toml_file import Section
 from pipeline.report.baseline import mismatches, stage_mismatch
 from pipeline.report.document import Metric, Report
 from pipeline.report.integrity import parity_of, wrong_results
@@ -29,7 +30,6 @@ from pipeline.report.metric_names import expected_metrics
 from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.statistics import Estimate, significantly_greater
 from pipeline.report.suspicion import suspicions
-from pipeline.section import Section
 
 #: What `over` and `minus` call the baseline report.
 BASELINE = "baseline"

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 from pipeline.harness.samples import NO_LABEL, TtfiSample, is_finite
 
 if TYPE_CHECKING:

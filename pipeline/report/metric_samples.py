@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from pipeline.core.intervals import wilson_interval
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
-from pipeline.proportion import wilson_interval
 from pipeline.report.integrity import differing_allowed
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
 from pipeline.report import plots
 from pipeline.report.choice_table import choice_rows, choice_sentence
@@ -17,7 +18,6 @@ from pipeline.report.table import (
     megabytes,
     states_of,
 )
-from pipeline.units import milliseconds, size
 
 
 def report_page(report: Report, curve: str) -> str:

@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
 from pipeline.report.choice_table import choice_table
 from pipeline.report.document import Metric, Report
 from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.terminal import table_console
-from pipeline.units import milliseconds, size
 
 #: What each ratio of a report compares, in words.
 RATIO_WORDS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.proportion import paired_difference
+from pipeline.core.intervals import paired_difference
 
 Correct = npt.NDArray[np.bool_]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.bundle.choice import Choice
+from pipeline.core.progress import Progress
 from pipeline.ingest.source import ModelSource, model_of
 from pipeline.model.route import Route, prefix_routes, routes_with
-from pipeline.progress import Progress
 from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.evaluate import EvaluatedModel

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from pipeline.section import InputPath, Section
+from pipeline.core.toml_file import InputPath, Section
 from pipeline.settings.normalization import (
     Deviations,
     Means,

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.section import Section, Spelling, located
+from pipeline.core.toml_file import Section, Spelling, located
 from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.quantities import Count, Rate
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.section import Section
+from pipeline.core.toml_file import Section
 
 _SCALE = "in units of the scale from 0 to 1 (pixel / 255)"
 

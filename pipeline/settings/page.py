@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from pipeline.section import Section, Spelling
+from pipeline.core.toml_file import Section, Spelling
 from pipeline.settings.profile import Settings
 
 HEAD = """# Profiles

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pipeline.errors import UsageError
-from pipeline.section import Section, Spelling, load_toml
+from pipeline.core.errors import UsageError
+from pipeline.core.toml_file import Section, Spelling, load_toml
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate, Share

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.section import InputPath, Section
+from pipeline.core.toml_file import InputPath, Section
 from pipeline.settings.quantities import Count
 
 OrderName = Literal["prefix", "suffix", "contiguous", "greedy"]

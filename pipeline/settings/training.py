@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.section import Section
+from pipeline.core.toml_file import Section
 from pipeline.settings.quantities import Count, Rate, Share, Weight
 
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.errors import DeviceError, IntegrityError
-from pipeline.files import replacing
+from pipeline.core.atomic_files import replacing
+from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.training.wrapping import strip_remedy, wrapping
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pipeline.core.progress import Progress
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Progress
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Inputs

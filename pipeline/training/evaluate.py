@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from pipeline.class_scores import ClassScores
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
+from pipeline.core.intervals import wilson_interval
+from pipeline.core.progress import Progress
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.progress import Progress
-from pipeline.proportion import wilson_interval
 from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 

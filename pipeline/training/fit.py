@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from pipeline.errors import UsageError
-from pipeline.progress import Progress
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Progress
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.errors import IntegrityError, UsageError
-from pipeline.files import replacing
+from pipeline.core.atomic_files import replacing
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.outputs import require_file
+from pipeline.core.progress import Progress
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.outputs import require_file
-from pipeline.progress import Progress
 from pipeline.training.data.images import ImageSpec
 
 _BATCH = 256

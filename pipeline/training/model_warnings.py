@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.class_scores import ClassScores
-from pipeline.proportion import paired_difference
-from pipeline.section import Section
+from pipeline.core.intervals import paired_difference
+from pipeline.core.toml_file import Section
 from pipeline.settings import Settings, SourceModel
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without torch

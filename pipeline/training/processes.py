@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, distributed
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.model.answers import answer_images, network_answers
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel

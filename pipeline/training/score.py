@@ -7,10 +7,10 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Progress
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.training.data.images import Dataset
 from pipeline.training.data.source import load_dataset

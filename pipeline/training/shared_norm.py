@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.training.processes import Processes
 
 _Norm = nn.modules.batchnorm._BatchNorm

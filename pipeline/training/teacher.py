@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.core.progress import Progress
 from pipeline.model.blocknet import BlockNet
-from pipeline.progress import Progress
 from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.data.images import Inputs

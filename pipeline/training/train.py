@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import IntegrityError, UsageError
-from pipeline.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.progress import Progress
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.progress import Progress
 from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
 from pipeline.training.augment import Augmentation
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state

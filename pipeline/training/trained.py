@@ -14,11 +14,11 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.toml_file import Section
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, RouteName, prefix_routes
-from pipeline.section import Section
 from pipeline.settings import Count, FamilyModel, SourceModel
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.data.images import Dataset, ImageSpec, Normalisation

@@ -16,7 +16,7 @@ from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.pack import pack_bundle
 from pipeline.bundle.swaps import swaps
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
-from pipeline.errors import ExitCode, IntegrityError, PipelineError, UsageError
+from pipeline.core.errors import ExitCode, IntegrityError, PipelineError, UsageError
 
 
 def test_swaps_load_what_is_new_and_unload_what_is_gone() -> None:

@@ -14,7 +14,7 @@ import pytest
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.pack import sums_text
 from pipeline.bundle.verify import open_bundle, open_controls
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 
 Change = Callable[[dict[str, Any]], object]
 Contents = dict[str, bytes]

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from pipeline.assembly import assemble
 from pipeline.bundle.manifest import Manifest
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
+from pipeline.core.progress import Silent
 from pipeline.inspect import inspect
-from pipeline.progress import Silent
 from pipeline.settings import BundleSettings, Settings
 from tests.fixtures import settings_from
 from tests.ingest.test_normalization import MODEL, PROFILE

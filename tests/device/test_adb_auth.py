@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from adb_shell.auth.keygen import keygen
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError
 
 from .conftest import no_hang
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.stream import Stream
 from pipeline.device.adb.transport import TcpTransport
@@ -27,7 +28,6 @@ from pipeline.device.base import (
 )
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
-from pipeline.errors import DeviceError
 
 from .conftest import names, no_hang
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.adb.shell import COMMAND_LIMIT, command_line
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError
 
 from .conftest import no_hang
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import DeviceError, ExitCode, UsageError
 from pipeline.device.adb.banner import Banner
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError, ExitCode, UsageError
 
 from .conftest import no_hang
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError
 
 
 def test_properties_are_those_of_the_processor_and_the_memory(device: Device) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pipeline.core.errors import DeviceError, ExitCode
 from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError, TransferError
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError, ExitCode
 
 from .conftest import no_hang
 from .peers import BANNER, Behaviour, FakeAdbd, message, peer, until_closed

@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pipeline.core.errors import DeviceError, ExitCode
+from pipeline.core.locks import LOCK_NAME, BusyError
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.lock import NO_FLOCK, AdbLock
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError, ExitCode
-from pipeline.locks import LOCK_NAME, BusyError
 from tests.holder import holder
 
 from .conftest import no_hang

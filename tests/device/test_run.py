@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.base import Device, DeviceTimeoutError
-from pipeline.errors import DeviceError, UsageError
 
 from .conftest import no_hang
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, Device
 from pipeline.device.remedies import remedy_for
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
-from pipeline.errors import DeviceError
 
 from .conftest import names
 

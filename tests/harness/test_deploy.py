@@ -9,14 +9,14 @@ import pytest
 
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from pipeline.core.progress import Silent
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
-from pipeline.errors import DeviceError, IntegrityError, UsageError
 from pipeline.harness.deploy import Installation, Payload, deploy
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.progress import Silent
 
 
 @pytest.fixture(params=["local", "adb"])

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
+from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.device.local import LocalDevice
-from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
+from pipeline.core.errors import IntegrityError
 from pipeline.device.local import LocalDevice
-from pipeline.errors import IntegrityError
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.samples import NO_LABEL, is_finite

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.device.base import Completed
-from pipeline.errors import DeviceError, IntegrityError
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.session import HarnessSession, NotColdError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DeviceError, UsageError
+from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.progress import Progress, Silent
 from pipeline.harness import toolchain
 from pipeline.harness.package import Package
 from pipeline.harness.toolchain import build_for_host, configure_command
-from pipeline.progress import Progress, Silent
 
 
 @pytest.fixture

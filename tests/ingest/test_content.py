@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.assembly import assemble
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.intake import Ingested, own_model
 from pipeline.lowering.capture import capture
 from pipeline.lowering.store import content_key
 from pipeline.model.content import content_of
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings, SourceModel
 from tests.fixtures import settings_from

@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.errors import IntegrityError, PipelineError, UsageError
+from pipeline.core.errors import IntegrityError, PipelineError, UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.ingest.reference.model import read_reference
-from pipeline.progress import Silent
 from tests.ingest.reference_twin import write
 from tests.ingest.test_reference import FAMILIES, pair
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.source import model_of, open_model
 from pipeline.model.route import prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import Settings
 from pipeline.training.data.images import Normalisation
 from pipeline.training.data.preprocessing import Preprocessing

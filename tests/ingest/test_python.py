@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.evaluate import evaluate
 from pipeline.ingest.intake import own_model
 from pipeline.ingest.source import open_model
 from pipeline.model.route import Route
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import SourceModel, for_backend
 from pipeline.train import train

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
+from pipeline.core.progress import Silent
 from pipeline.ingest.reference.model import read_reference
 from pipeline.model.route import Route
-from pipeline.progress import Silent
 from tests.ingest.reference_twin import Twin, resnet_config, twin, vgg_config, vit_config, write
 
 #: By family: the configuration, what makes a deeper teacher of it, and what makes it a wider one.

@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 from pipeline.build import build
 from pipeline.bundle.verify import open_bundle
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.evaluate import evaluate
 from pipeline.ingest.reference.model import read_reference
 from pipeline.ingest.source import ModelSource
 from pipeline.lowering.capture import capture
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import BackendName, LoweringSettings
 from tests.fixtures import settings_from
 from tests.ingest.reference_twin import (
@@ -180,7 +180,7 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
     settings_from(PROFILE.format(place=folder), tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.ingest.source import ModelSource; from pipeline.progress import Silent;"
+        "from pipeline.ingest.source import ModelSource; from pipeline.core.progress import Silent;"
         f"settings = load_settings(Path({str(tmp_path / 'profile.toml')!r}));"
         "print(ModelSource(settings, Silent()).content());"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"

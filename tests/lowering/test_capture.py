@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.lowering.capture import capture, eager
 from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.refusal import NotLoweredError

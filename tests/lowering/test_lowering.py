@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 from pipeline.lowering.backend import Backend, Program, TensorSpec
 from pipeline.lowering.capture import capture
 from pipeline.lowering.litert import LiteRt

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from pipeline.errors import DeviceError, ExitCode, IntegrityError, UsageError
+from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.source import trained_model
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
@@ -20,7 +21,6 @@ from pipeline.lowering.untrained import randomised
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.progress import Silent
 from pipeline.settings import BackendName, LoweringSettings, Settings
 from pipeline.train import train
 from tests.fixtures import settings_from

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 
-from pipeline.errors import ExitCode
+from pipeline.core.errors import ExitCode
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 
 REFUSALS = (

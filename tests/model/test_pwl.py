@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel

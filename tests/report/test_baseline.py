@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.bundle.manifest import Input
 from pipeline.check import check
-from pipeline.errors import ExitCode
+from pipeline.core.errors import ExitCode
 from pipeline.report.baseline import mismatches
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
@@ -149,7 +149,7 @@ def test_a_baseline_that_no_gate_looks_at_is_wrong_usage(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["release"])
 def test_the_published_release_gates_look_at_a_baseline(name: str) -> None:
-    from pipeline.section import load_toml
+    from pipeline.core.toml_file import load_toml
 
     gates = load_toml(ROOT / "profiles" / "gates" / f"{name}.toml", GateFile)
     assert any(gate.needs_baseline for gate in gates.gate)

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_controls
-from pipeline.errors import DeviceError
+from pipeline.core.errors import DeviceError
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import (
     Info,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
 from pipeline.report.document import load_report, load_report_to_judge
 from tests.report.builder import around, measured, metric, report
 

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.errors import ExitCode, UsageError
+from pipeline.core.errors import ExitCode, UsageError
+from pipeline.core.toml_file import load_toml
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Judgement, Verdict, exit_code, judge
 from pipeline.report.judgement_text import junit_xml, markdown
 from pipeline.report.metric_names import expected_metrics
-from pipeline.section import load_toml
 from tests.fixtures import ROOT
 from tests.report.builder import DEVICE, around, measured, metric, report
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ExitCode, IntegrityError
+from pipeline.core.errors import ExitCode, IntegrityError
 from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
 from pipeline.report.integrity import (

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.core.progress import Silent
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId
-from pipeline.progress import Silent
 from pipeline.schedule.choose import choose
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import ScheduleSettings, Settings

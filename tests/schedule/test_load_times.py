@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.model.route import Role, UnitId
 from pipeline.report.document import Metric, StageResult
 from pipeline.schedule.load_times import by_bytes, measured, report_content

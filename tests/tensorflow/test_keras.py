@@ -11,12 +11,12 @@ import pytest
 from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
-from pipeline.errors import UsageError
 from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
 from tests.fixtures import ROOT, deployment_in, settings_from
 
@@ -161,8 +161,8 @@ def test_it_agrees_on_programs_of_pytorch_too(litert_bundle: Bundle) -> None:
 
 
 def test_it_finds_logits_that_are_not_the_program_s(bundle: Bundle) -> None:
+    from pipeline.core.errors import IntegrityError
     from pipeline.crosschecking import cross_check
-    from pipeline.errors import IntegrityError
 
     golden = bundle.manifest.golden
     swapped = golden.model_copy(update={"outputs": golden.outputs[::-1]})

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
 from pipeline.training import distill as distill_module
 from pipeline.training.augment import Augmentation, Changes

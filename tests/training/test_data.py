@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import DigitsData, IdxData
 from pipeline.training.data.images import ImageSet, Normalisation
 from pipeline.training.data.source import data_fingerprint, load_dataset

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import EncodedData, FolderData, HuggingFaceData, ParquetData
 from pipeline.training.data.decode import Encoded, decode
 from pipeline.training.data.source import load_dataset

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.progress import Silent, Task
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import prefix_routes
-from pipeline.progress import Silent, Task
 from pipeline.settings import (
     DigitsData,
     JointDistillation,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import EncodedData, FolderData, HuggingFaceData, ParquetData
 from pipeline.training.data.source import data_fingerprint, load_dataset
 

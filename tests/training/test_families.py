@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import (
     JointDistillation,
     ModelSettings,

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.errors import DeviceError, IntegrityError, UsageError
-from pipeline.progress import Silent, Task
+from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from pipeline.core.progress import Silent, Task
 from pipeline.settings import OptimiserSettings
 from pipeline.training.checkpoint import save_tensors
 from pipeline.training.fit import Phase, fit, reproducible, require_batch

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.source import trained_model
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.family import build_model
 from pipeline.model.vit import PatchEmbedding
-from pipeline.progress import Silent
 from pipeline.settings import (
     FamilyModel,
     ResNetModel,

@@ -14,9 +14,9 @@ from tensorboard.summary.writer import event_file_writer
 from torch import nn
 from typer.testing import CliRunner
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.ingest.source import trained_model
-from pipeline.progress import Silent
 from pipeline.schedule.model import schedule
 from pipeline.settings import OptimiserSettings, ScheduleSettings, Settings
 from pipeline.train import train as train_command

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.bundle.floors import require_floors
 from pipeline.class_scores import ClassScores
-from pipeline.errors import ExitCode, IntegrityError
+from pipeline.core.errors import ExitCode, IntegrityError
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import BundleSettings

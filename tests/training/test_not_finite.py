@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import IntegrityError
+from pipeline.core.errors import IntegrityError
+from pipeline.core.progress import Silent
 from pipeline.model.route import Route
-from pipeline.progress import Silent
 from pipeline.training.data.images import ImageSet, Normalisation
 from pipeline.training.evaluate import evaluate
 from pipeline.training.logits import route_logits

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.progress import Silent
+from pipeline.core.progress import Silent
 from pipeline.settings import OptimiserSettings
 from pipeline.training.fit import Phase, fit
 from pipeline.training.pointwise import subsampled

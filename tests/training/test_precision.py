@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Silent
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import (
     DigitsData,

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import machine_kind
+from pipeline.core.errors import UsageError
+from pipeline.core.fingerprint import machine_kind
+from pipeline.core.progress import Silent
 from pipeline.ingest.source import trained_model
-from pipeline.progress import Silent
 from pipeline.settings import Settings
 from pipeline.training.checkpoint import load_tensors
 from pipeline.training.processes import Processes, device_for, joined, said_of
@@ -240,7 +240,7 @@ def test_a_gpu_is_part_of_the_kind_of_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("pipeline.fingerprint._GRAPHICS", tmp_path)
+    monkeypatch.setattr("pipeline.core.fingerprint._GRAPHICS", tmp_path)
     plain = machine_kind()
     (tmp_path / "0000:01").mkdir()
     (tmp_path / "0000:01" / "information").write_text("Model: \t\t NVIDIA H100\nIRQ: 5\n")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import (
     DigitsData,
     JointDistillation,

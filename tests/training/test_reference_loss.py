@@ -18,10 +18,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.progress import Silent
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.progress import Silent
 from pipeline.settings import ReferenceDistillation
 from pipeline.training.distill import distill
 from pipeline.training.fit import Phase, fit

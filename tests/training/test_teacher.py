@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
-from pipeline.progress import Silent
 from pipeline.settings import Settings, TeacherSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.journal import Page

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.model.route import prefix_routes
 from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.evaluate import EvaluatedModel

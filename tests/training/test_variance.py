@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import DataSettings, FolderData
 from pipeline.training.data.source import load_dataset
 from tests.training.test_data import idx, write_idx

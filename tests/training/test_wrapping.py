@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.training.checkpoint import load_into, whole_state
 from pipeline.training.trained import load_trained
 from pipeline.training.wrapping import load_advice, wrapping

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import DeviceError
+from pipeline.core.errors import DeviceError
 
 if TYPE_CHECKING:
     from adb_shell.auth.sign_pythonrsa import PythonRSASigner

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from pipeline.core.errors import DeviceError
+from pipeline.core.locks import LOCK_NAME, holder_text
 from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.lock import AdbLock
@@ -24,8 +26,6 @@ from pipeline.device.closing import Closing
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size, partial_name, read_blocks, store
 from pipeline.device.remedies import remedy_for
-from pipeline.errors import DeviceError
-from pipeline.locks import LOCK_NAME, holder_text
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 

@@ -16,11 +16,11 @@ from adb_shell.adb_device import _AdbIOManager
 from adb_shell.adb_message import AdbMessage
 from adb_shell.hidden_helpers import _AdbTransactionInfo
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.adb import auth
 from pipeline.device.adb.banner import Banner
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import DeviceGoneError, DeviceTimeoutError
-from pipeline.errors import DeviceError
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ import re
 import time
 from pathlib import PurePosixPath
 
+from pipeline.core.errors import DeviceError
+from pipeline.core.locks import BusyError, readable_holder
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.shell import (
     CLOSE_STDIN,
@@ -25,8 +27,6 @@ from pipeline.device.adb.shell import (
 from pipeline.device.adb.stream import Stream
 from pipeline.device.base import DeviceLock, DeviceTimeoutError
 from pipeline.device.remedies import remedy_for
-from pipeline.errors import DeviceError
-from pipeline.locks import BusyError, readable_holder
 
 #: Of HOLD: the device has no flock; another run holds the lock.
 NO_FLOCK, BUSY = 70, 71

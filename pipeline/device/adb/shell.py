@@ -12,10 +12,10 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.stream import Stream
 from pipeline.device.base import Completed, DeviceGoneError, DeviceTimeoutError, checked_argv
-from pipeline.errors import DeviceError
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 HEADER = struct.Struct("<BI")

@@ -7,9 +7,9 @@ from typing import Self
 
 from adb_shell.constants import CLSE, OKAY, OPEN, WRTE
 
+from pipeline.core.errors import DeviceError
 from pipeline.device.adb.link import Link
 from pipeline.device.closing import Closing
-from pipeline.errors import DeviceError
 
 
 class Stream(Closing):

@@ -12,7 +12,7 @@ from adb_shell.constants import MAX_ADB_DATA
 from adb_shell.exceptions import InvalidResponseError, TcpTimeoutException
 from adb_shell.transport.base_transport import BaseTransport
 
-from pipeline.errors import DeviceError
+from pipeline.core.errors import DeviceError
 
 #: A device that leaves the network without a word is noticed after about 5 + 4 * 2 seconds of
 #: silence, however long the running command's own deadline is.

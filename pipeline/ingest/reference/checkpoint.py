@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.errors import IntegrityError, UsageError
-from pipeline.files import sha256_of
-from pipeline.fingerprint import fingerprint
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.toml_file import PATH_RULE
 from pipeline.ingest.reference.configs import NetworkConfig, parse_config
-from pipeline.section import PATH_RULE
 from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 if TYPE_CHECKING:  # an unchanged build names a checkpoint without torch

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import ResNetSettings, VggSettings, VitSettings
 
 #: Bounded, so that the sizes of a hostile configuration can at least be multiplied.

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.training.wrapping import strip_remedy, wrapping
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.progress import Progress
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.keys import (
     NetworkKeys,
@@ -21,7 +22,6 @@ from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, re
 from pipeline.ingest.reference.preprocessor import stated_normalization
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
-from pipeline.progress import Progress
 from pipeline.training.checkpoint import load_into, tensor_kind
 from pipeline.training.data.images import Dataset, ImageSpec
 

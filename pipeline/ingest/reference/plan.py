@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.configs import (
     NetworkConfig,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.settings import NormalizationSettings
 from pipeline.training.data.images import Normalisation

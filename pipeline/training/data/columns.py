@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.training.data.decode import Encoded
 from pipeline.training.data.encoded import EncodedSet
 

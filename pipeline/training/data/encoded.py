@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import EncodedData
 from pipeline.training.data.decode import Encoded, decode, describe_notes
 from pipeline.training.data.images import Dataset, ImageSet, Normalisation

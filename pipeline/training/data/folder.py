@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UsageError
-from pipeline.files import sha256_of
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import UsageError
 from pipeline.settings import FolderData
 from pipeline.training.data.decode import Encoded
 from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder

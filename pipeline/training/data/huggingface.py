@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import HuggingFaceData
 from pipeline.training.data.columns import encoded_set, label_names
 from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 from pipeline.settings import IdxData
 from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import UsageError
-from pipeline.files import sha256_of
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.errors import UsageError
 from pipeline.settings import ParquetData
 from pipeline.training.data.columns import encoded_set, label_names
 from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder

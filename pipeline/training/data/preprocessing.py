@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.section import Section
+from pipeline.core.toml_file import Section
 from pipeline.settings import DataSettings, DigitsData, EncodedData
 
 if TYPE_CHECKING:  # manifests hold it, and are read without torch

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
-from pipeline.section import PATH_RULE
+from pipeline.core.errors import UsageError
+from pipeline.core.toml_file import PATH_RULE
 from pipeline.settings import (
     DataSettings,
     DigitsData,

@@ -15,9 +15,9 @@ from pipeline.build import build
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.pack import require_build_output
 from pipeline.check import check
-from pipeline.errors import DeviceError, UsageError
+from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.outputs import require_file, require_folder
 from pipeline.evaluate import evaluate
-from pipeline.outputs import require_file, require_folder
 from pipeline.profile import profile
 from pipeline.train import train
 from tests.fixtures import TINY_PROFILE

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.progress import Bars
+from pipeline.core.progress import Bars
 
 
 def test_a_long_note_leaves_the_time_whole_on_100_columns(

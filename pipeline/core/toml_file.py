@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.assembly import assemble
-from pipeline.errors import ExitCode, UsageError
-from pipeline.locks import (
+from pipeline.core.errors import ExitCode, UsageError
+from pipeline.core.locks import (
     BusyError,
     readable_holder,
     replacing_place,
     using_folder,
     writing_folder,
 )
-from pipeline.progress import Silent
+from pipeline.core.progress import Silent
 from pipeline.settings import Settings
 from tests.holder import holder
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundle.manifest import Deviation
-from pipeline.errors import UsageError
-from pipeline.section import load_toml
+from pipeline.core.errors import UsageError
+from pipeline.core.toml_file import load_toml
 from pipeline.settings import Settings
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-_ROOT = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 _GRAPHICS = Path("/proc/driver/nvidia/gpus")
 
 

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import DeviceError, PipelineError, UsageError
-from pipeline.progress import Progress
+from pipeline.core.errors import DeviceError, PipelineError, UsageError
+from pipeline.core.progress import Progress
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

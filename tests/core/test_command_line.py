@@ -15,9 +15,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from pipeline import release
-from pipeline.command import command
-from pipeline.errors import ExitCode
+from pipeline.core import release
+from pipeline.core.command_line import command
+from pipeline.core.errors import ExitCode
 from tests.fixtures import ROOT
 
 
@@ -177,7 +177,7 @@ def test_an_empty_word_is_a_variable_that_was_not_set_and_no_current_folder(
 WAITING = """
 import os, sys, time
 from joblib import Parallel, delayed
-from pipeline.command import command
+from pipeline.core.command_line import command
 
 def work() -> None:
     def piece(number):

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
 
-from pipeline.errors import DeviceError, ExitCode, PipelineError, UsageError
+from pipeline.core.errors import DeviceError, ExitCode, PipelineError, UsageError
 
 try:
     import typer
@@ -163,7 +163,7 @@ def _signature(function: Callable[..., None]) -> inspect.Signature:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from pipeline.release import description
+        from pipeline.core.release import description
 
         print(description())
         raise typer.Exit
@@ -198,7 +198,7 @@ def _tell(error: BaseException) -> int:
     """Says on stderr why the program ends; gives the exit status."""
     told = error if isinstance(error, PipelineError) else _in_words(error)
     if told is None:
-        from pipeline.release import description
+        from pipeline.core.release import description
 
         traceback.print_exception(error)
         where = description().replace("\n", ", ")

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.errors import DeviceError, UsageError
-from pipeline.files import real_path
+from pipeline.core.atomic_files import real_path
+from pipeline.core.errors import DeviceError, UsageError
 
 #: What says that a folder is a bundle, or holds the control arms of one.
 _HEADS = ("manifest.json", "control.json")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from scipy.stats import binomtest
 
-from pipeline.proportion import wilson_interval
+from pipeline.core.intervals import wilson_interval
 
 
 @pytest.mark.parametrize(

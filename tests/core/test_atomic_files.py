@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
-from pipeline.errors import DeviceError, ExitCode, IntegrityError, PipelineError, UsageError
-from pipeline.files import replacing, replacing_folder, replacing_folders, write_text
+from pipeline.core import atomic_files as files
+from pipeline.core.atomic_files import replacing, replacing_folder, replacing_folders, write_text
+from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, PipelineError, UsageError
 
 
 class FailureError(Exception):

@@ -30,6 +30,8 @@ from torch import Tensor
 from pipeline.core.atomic_files import write_text
 from pipeline.core.fingerprint import machine_kind, versions
 from pipeline.core.progress import Progress, progress_for_terminal
+from pipeline.data.images import Dataset
+from pipeline.data.source import load_dataset
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -43,8 +45,6 @@ from pipeline.settings import (
     TeacherSettings,
 )
 from pipeline.training.checkpoint import load_tensors, save_tensors
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible

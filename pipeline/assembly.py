@@ -16,11 +16,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.core.locks import replacing_place, using_folder
 from pipeline.core.progress import Progress
+from pipeline.data.source import data_fingerprint
 from pipeline.ingest.source import ModelSource
 from pipeline.lowering.packages import export_versions
 from pipeline.schedule.load_times import report_content
 from pipeline.settings import BackendName, Settings
-from pipeline.training.data.source import data_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
@@ -142,12 +142,12 @@ def _make(
     from pipeline.bundle.floors import require_floors
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
+    from pipeline.data.preprocessing import Preprocessing
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
-    from pipeline.training.data.preprocessing import Preprocessing
     from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)

@@ -9,10 +9,10 @@ import torch
 
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import Section, load_toml
+from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.model.family import build_model
 from pipeline.report.gates import GateFile
 from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
-from pipeline.training.data.source import data_fingerprint, load_dataset
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))

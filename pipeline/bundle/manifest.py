@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from pipeline.bundle.choice import Choice
 from pipeline.bundle.consistency import contradictions
 from pipeline.core.toml_file import Section, Spelling
+from pipeline.data.preprocessing import Preprocessing
 from pipeline.model.route import RouteName
-from pipeline.training.data.preprocessing import Preprocessing
 from pipeline.training.model_warnings import ModelWarning
 
 #: Raised when a reader of the version before could not use the file any more.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset
+from pipeline.data.source import data_fingerprint
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import data_fingerprint
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 

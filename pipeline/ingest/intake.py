@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import Normalisation
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (
@@ -35,7 +36,6 @@ from pipeline.model.content import Content, changed, content_of
 from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel, TrainingSettings
-from pipeline.training.data.images import Normalisation
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0

@@ -22,13 +22,13 @@ from torch import nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint
+from pipeline.data.images import Dataset
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter
 from pipeline.model.keras import KerasUnit
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel
-from pipeline.training.data.images import Dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import Dataset, Normalisation
 from pipeline.ingest.python import Normalization
 from pipeline.settings import NormalizationSettings, SourceModel
-from pipeline.training.data.images import Dataset, Normalisation
 
 _REMEDY = (
     "give pipeline.ingest.python.Normalization(mean=(...), std=(...)), one value a channel in "

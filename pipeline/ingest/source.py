@@ -17,10 +17,10 @@ from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.data.images import Dataset, ImageSpec
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.ingest.intake import Ingested
     from pipeline.model.pwl import PwlModel
-    from pipeline.training.data.images import Dataset, ImageSpec
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
     from pipeline.training.score import BeforeTraining, TrainedModel
@@ -115,8 +115,8 @@ class ModelSource:
 
     def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
         """The data, normalized as the ``[model]`` table says if it does."""
+        from pipeline.data.images import Normalisation
         from pipeline.ingest.normalization import normalized
-        from pipeline.training.data.images import Normalisation
 
         if source.normalization is None:
             return dataset
@@ -144,7 +144,7 @@ class ModelSource:
 
     @cached_property
     def _dataset(self) -> Dataset:
-        from pipeline.training.data.source import load_dataset
+        from pipeline.data.source import load_dataset
 
         settings = self._settings
         return load_dataset(settings.data, settings.seed, settings.schedule.held_out)
@@ -185,8 +185,8 @@ def model_of(
         return TrainedModel(
             settings, cache, progress, source.initial, before_training=before_training
         )
+    from pipeline.data.source import load_dataset
     from pipeline.ingest.ingested import IngestedModel
-    from pipeline.training.data.source import load_dataset
 
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{settings.model.family} model", total=1) as task:
@@ -251,8 +251,8 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
                 "name the profile (.toml) instead",
             )
         case "python":
+            from pipeline.data.images import ImageSpec
             from pipeline.ingest.intake import own_model
-            from pipeline.training.data.images import ImageSpec
 
             own = own_model(source, seed=0, training=None)
             channels, height, width = own.image_shape

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.data.images import Normalisation
 from pipeline.settings import AugmentationSettings
-from pipeline.training.data.images import Normalisation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pipeline.data.images import Inputs
 from pipeline.training.augment import Augmentation
-from pipeline.training.data.images import Inputs
 from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes
 

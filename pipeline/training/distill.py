@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pipeline.core.progress import Progress
+from pipeline.data.images import Inputs
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Inputs
 from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pipeline.data.images import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.training.data.images import Inputs
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.recipes.paths import path_outputs
 from pipeline.training.recipes.recipe import Batch

@@ -14,10 +14,10 @@ from pipeline.class_scores import ClassScores
 from pipeline.core.errors import IntegrityError
 from pipeline.core.intervals import wilson_interval
 from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.training.checkpoint import load_tensors, save_tensors
-from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 
 _BATCH = 256
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from pipeline.data.images import Inputs
 from pipeline.model.blocknet import BlockNet
-from pipeline.training.data.images import Inputs
 
 _BATCH = 256
 

@@ -20,9 +20,9 @@ from pipeline.core.atomic_files import replacing
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.outputs import require_file
 from pipeline.core.progress import Progress
+from pipeline.data.images import ImageSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.training.data.images import ImageSpec
 
 _BATCH = 256
 #: What NumPy raises for headers that are no literals, or absurd ones.

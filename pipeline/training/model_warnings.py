@@ -14,8 +14,8 @@ from pipeline.core.toml_file import Section
 from pipeline.settings import Settings, SourceModel
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without torch
+    from pipeline.data.images import Dataset
     from pipeline.model.route import Route
-    from pipeline.training.data.images import Dataset
     from pipeline.training.evaluate import EvaluatedModel
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset
+from pipeline.data.source import load_dataset
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import load_dataset
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.core.progress import Progress
+from pipeline.data.images import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Inputs
 from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset, Inputs
+from pipeline.data.source import data_fingerprint
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -21,8 +23,6 @@ from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSe
 from pipeline.training.augment import Augmentation
 from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Dataset, Inputs
-from pipeline.training.data.source import data_fingerprint
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible, require_batch
 from pipeline.training.journal import Journal, NoJournal

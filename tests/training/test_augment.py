@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.data.images import Normalisation
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
 from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
 from pipeline.training import distill as distill_module
 from pipeline.training.augment import Augmentation, Changes
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Normalisation
 from pipeline.training.distill import distill
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch

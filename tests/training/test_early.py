@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.progress import Silent, Task
+from pipeline.data.images import Dataset
+from pipeline.data.source import load_dataset
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import prefix_routes
@@ -20,8 +22,6 @@ from pipeline.settings import (
     Settings,
     TeacherSettings,
 )
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
 from pipeline.training.fit import Phase, fit
 from pipeline.training.teacher import train_teacher

@@ -11,10 +11,10 @@ import pytest
 from pipeline.bundle.floors import require_floors
 from pipeline.class_scores import ClassScores
 from pipeline.core.errors import ExitCode, IntegrityError
+from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import BundleSettings
-from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.model_warnings import ModelWarning, stage_warnings
 

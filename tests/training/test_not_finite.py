@@ -11,8 +11,8 @@ import torch
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
+from pipeline.data.images import ImageSet, Normalisation
 from pipeline.model.route import Route
-from pipeline.training.data.images import ImageSet, Normalisation
 from pipeline.training.evaluate import evaluate
 from pipeline.training.logits import route_logits
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.data.images import Dataset
+from pipeline.data.source import load_dataset
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -23,8 +25,6 @@ from pipeline.settings import (
 from pipeline.training import distill as distill_module
 from pipeline.training import train as train_module
 from pipeline.training.conditions import Conditions
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.losses import distillation, feature_distance

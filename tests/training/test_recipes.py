@@ -10,6 +10,8 @@ import torch
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.data.images import Dataset
+from pipeline.data.source import load_dataset
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -21,8 +23,6 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
-from pipeline.training.data.images import Dataset
-from pipeline.training.data.source import load_dataset
 from pipeline.training.distill import distill
 from pipeline.training.evaluate import Accuracy, EvaluatedModel
 from pipeline.training.features import TeacherFeatures

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset, ImageSpec
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.keys import (
     NetworkKeys,
@@ -23,7 +24,6 @@ from pipeline.ingest.reference.preprocessor import stated_normalization
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.training.checkpoint import load_into, tensor_kind
-from pipeline.training.data.images import Dataset, ImageSpec
 
 _HALF = (torch.float16, torch.bfloat16)
 

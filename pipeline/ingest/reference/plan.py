@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.data.images import ImageSpec
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.configs import (
     NetworkConfig,
@@ -31,7 +32,6 @@ from pipeline.settings import (
     VitModel,
     VitSettings,
 )
-from pipeline.training.data.images import ImageSpec
 
 INCOMPLETE = "name a checkpoint that the reference implementation's training wrote, whole"
 EXCHANGED = "correct the configurations; were teacher_config and student_config exchanged?"

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import Normalisation
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.settings import NormalizationSettings
-from pipeline.training.data.images import Normalisation
 
 Values = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
 

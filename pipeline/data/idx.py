@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.settings import IdxData
-from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 
 _UNSIGNED_BYTE = 0x08
 _FILES = (

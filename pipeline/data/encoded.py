@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
+from pipeline.data.decode import Encoded, decode, describe_notes
+from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.settings import EncodedData
-from pipeline.training.data.decode import Encoded, decode, describe_notes
-from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 
 
 @dataclass(frozen=True, slots=True)

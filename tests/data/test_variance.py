@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import UsageError
+from pipeline.data.source import load_dataset
 from pipeline.settings import DataSettings, FolderData
-from pipeline.training.data.source import load_dataset
-from tests.training.test_data import idx, write_idx
+from tests.data.test_data import idx, write_idx
 
 
 def noise(*shape: int) -> npt.NDArray[np.uint8]:

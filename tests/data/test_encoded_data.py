@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import UsageError
+from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.settings import EncodedData, FolderData, HuggingFaceData, ParquetData
-from pipeline.training.data.source import data_fingerprint, load_dataset
 
 COUNTS = {"train": 12, "test": 6}
 NAMES = ("bird", "cat", "dog")

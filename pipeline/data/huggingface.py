@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.core.errors import UsageError
+from pipeline.data.columns import encoded_set, label_names
+from pipeline.data.encoded import EncodedSet, decode_dataset, decoder
+from pipeline.data.images import Dataset
 from pipeline.settings import HuggingFaceData
-from pipeline.training.data.columns import encoded_set, label_names
-from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder
-from pipeline.training.data.images import Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa

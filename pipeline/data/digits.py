@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 
+from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.settings import DigitsData
-from pipeline.training.data.images import Dataset, ImageSet, Normalisation
 
 _LEVELS = 16  # a pixel counts the set bits of a 4x4 patch of the original scan
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import ImageSet, Normalisation
+from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.settings import DigitsData, IdxData
-from pipeline.training.data.images import ImageSet, Normalisation
-from pipeline.training.data.source import data_fingerprint, load_dataset
 
 
 def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
+from pipeline.data.columns import encoded_set, label_names
+from pipeline.data.encoded import EncodedSet, decode_dataset, decoder
+from pipeline.data.images import Dataset
 from pipeline.settings import ParquetData
-from pipeline.training.data.columns import encoded_set, label_names
-from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder
-from pipeline.training.data.images import Dataset
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.training.data.decode import Encoded
-from pipeline.training.data.encoded import EncodedSet
+from pipeline.data.decode import Encoded
+from pipeline.data.encoded import EncodedSet
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from pipeline.settings import (
 )
 
 if TYPE_CHECKING:  # naming the data must not import torch
-    from pipeline.training.data.images import Dataset
+    from pipeline.data.images import Dataset
 
 
 def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None) -> Dataset:
@@ -32,8 +32,8 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
     Raises:
         UsageError: the data is missing, damaged, out of reach, too little, or all the same.
     """
-    from pipeline.training.data.images import Normalisation
-    from pipeline.training.data.variance import require_variance
+    from pipeline.data.images import Normalisation
+    from pipeline.data.variance import require_variance
 
     with _readable():
         _require_there(settings)
@@ -47,23 +47,23 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
 def _load(settings: DataSettings, seed: int) -> Dataset:
     match settings:
         case DigitsData():
-            from pipeline.training.data.digits import load_digits
+            from pipeline.data.digits import load_digits
 
             return load_digits(settings, seed)
         case IdxData():
-            from pipeline.training.data.idx import load_idx
+            from pipeline.data.idx import load_idx
 
             return load_idx(settings, seed)
         case FolderData():
-            from pipeline.training.data.folder import load_folder
+            from pipeline.data.folder import load_folder
 
             return load_folder(settings, seed)
         case ParquetData():
-            from pipeline.training.data.parquet import load_parquet
+            from pipeline.data.parquet import load_parquet
 
             return load_parquet(settings, seed)
         case HuggingFaceData():
-            from pipeline.training.data.huggingface import load_huggingface
+            from pipeline.data.huggingface import load_huggingface
 
             return load_huggingface(settings, seed)
 
@@ -82,23 +82,23 @@ def data_fingerprint(settings: DataSettings) -> str:
 def _fingerprint(settings: DataSettings) -> str:
     match settings:
         case DigitsData():
-            from pipeline.training.data.digits import digits_fingerprint
+            from pipeline.data.digits import digits_fingerprint
 
             return digits_fingerprint(settings)
         case IdxData():
-            from pipeline.training.data.idx import idx_fingerprint
+            from pipeline.data.idx import idx_fingerprint
 
             return idx_fingerprint(settings)
         case FolderData():
-            from pipeline.training.data.folder import folder_fingerprint
+            from pipeline.data.folder import folder_fingerprint
 
             return folder_fingerprint(settings)
         case ParquetData():
-            from pipeline.training.data.parquet import parquet_fingerprint
+            from pipeline.data.parquet import parquet_fingerprint
 
             return parquet_fingerprint(settings)
         case HuggingFaceData():
-            from pipeline.training.data.huggingface import huggingface_fingerprint
+            from pipeline.data.huggingface import huggingface_fingerprint
 
             return huggingface_fingerprint(settings)
 

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.core.errors import UsageError
+from pipeline.data.decode import Encoded, decode
+from pipeline.data.source import load_dataset
 from pipeline.settings import EncodedData, FolderData, HuggingFaceData, ParquetData
-from pipeline.training.data.decode import Encoded, decode
-from pipeline.training.data.source import load_dataset
-from tests.training.test_encoded_data import FakeHub
+from tests.data.test_encoded_data import FakeHub
 
 #: How a camera held the other way stores an upright image, by EXIF orientation.
 STORED = {
@@ -131,7 +131,7 @@ def test_parquet_files_and_the_hub_turn_images_too(
     table = pa.table(
         {"image": [{"bytes": data, "path": None} for data in images], "label": [0, 1, 2]}
     )
-    monkeypatch.setattr("tests.training.test_encoded_data.table", lambda part: table)
+    monkeypatch.setattr("tests.data.test_encoded_data.table", lambda part: table)
     monkeypatch.setitem(sys.modules, "datasets", FakeHub().module())
     for part in ("train", "test"):
         pq.write_table(table, tmp_path / f"{part}.parquet")

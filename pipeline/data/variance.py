@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
+from pipeline.data.images import Dataset
 from pipeline.settings import DataSettings, EncodedData
-from pipeline.training.data.images import Dataset
 
 #: Images that are compared at once; most data sets differ among the first ones.
 _CHUNK = 256

@@ -10,7 +10,7 @@ from pipeline.core.toml_file import Section
 from pipeline.settings import DataSettings, DigitsData, EncodedData
 
 if TYPE_CHECKING:  # manifests hold it, and are read without torch
-    from pipeline.training.data.images import Dataset
+    from pipeline.data.images import Dataset
 
 
 class Preprocessing(Section):

@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
+from pipeline.data.decode import Encoded
+from pipeline.data.encoded import EncodedSet, decode_dataset, decoder
+from pipeline.data.images import Dataset
 from pipeline.settings import FolderData
-from pipeline.training.data.decode import Encoded
-from pipeline.training.data.encoded import EncodedSet, decode_dataset, decoder
-from pipeline.training.data.images import Dataset
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _LAYOUT = "lay the images out as train/LABEL/NAME.png and test/LABEL/NAME.png (or .jpg)"

@@ -32,6 +32,7 @@ from pipeline.core.fingerprint import machine_kind, versions
 from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
+from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -44,7 +45,6 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
-from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.distill import distill
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible

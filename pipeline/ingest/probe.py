@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.model.blocknet import BlockNet
-from pipeline.training.wrapping import load_advice
+from pipeline.model.wrapping import load_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3

@@ -15,9 +15,9 @@ from pipeline.core.errors import IntegrityError
 from pipeline.core.intervals import wilson_interval
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.training.checkpoint import load_tensors, save_tensors
 
 _BATCH = 256
 

@@ -19,8 +19,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
+from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.settings import OptimiserSettings
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes

@@ -10,8 +10,8 @@ from torch import Tensor
 from pipeline.core.errors import UsageError
 from pipeline.model.answers import answer_images, network_answers
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.checkpoint import load_into, whole_state
 from pipeline.model.pwl import PwlModel
-from pipeline.training.checkpoint import load_into, whole_state
 
 #: Of the largest answer. Weights in another memory order are summed in another order.
 _RELATIVE = 1e-3

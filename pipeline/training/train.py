@@ -17,11 +17,11 @@ from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, Inputs
 from pipeline.data.source import data_fingerprint
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
 from pipeline.training.augment import Augmentation
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.training.conditions import Conditions
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible, require_batch

@@ -17,12 +17,12 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.toml_file import Section
 from pipeline.data.images import Dataset, ImageSpec, Normalisation
+from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, RouteName, prefix_routes
+from pipeline.model.wrapping import PICKLE_DANGER, is_pickle
 from pipeline.settings import Count, FamilyModel, SourceModel
-from pipeline.training.checkpoint import load_into, load_tensors, save_tensors, whole_state
-from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent, Task
+from pipeline.model.checkpoint import save_tensors
 from pipeline.settings import OptimiserSettings
-from pipeline.training.checkpoint import save_tensors
 from pipeline.training.fit import Phase, fit, reproducible, require_batch
 from pipeline.training.processes import Processes
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_that_cannot_be_written_is_named(
     def full(*_: object, **__: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("pipeline.training.checkpoint.save_file", full)
+    monkeypatch.setattr("pipeline.model.checkpoint.save_file", full)
     with pytest.raises(DeviceError, match=r"run: cannot be written: .*No space left") as caught:
         save_tensors(tmp_path / "run", {}, {})
     assert "make room" in caught.value.remedy

@@ -15,8 +15,8 @@ from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Silent
 from pipeline.ingest.source import trained_model
+from pipeline.model.checkpoint import load_tensors
 from pipeline.settings import Settings
-from pipeline.training.checkpoint import load_tensors
 from pipeline.training.processes import Processes, device_for, joined, said_of
 from pipeline.training.shared_norm import shared_norms
 from tests.fixtures import ROOT, TINY_PROFILE

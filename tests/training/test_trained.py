@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.route import prefix_routes
-from pipeline.training.checkpoint import load_tensors, save_tensors
 from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.trained import load_trained, save_trained
 

@@ -12,7 +12,7 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.toml_file import PATH_RULE
 from pipeline.ingest.reference.configs import NetworkConfig, parse_config
-from pipeline.training.wrapping import PICKLE_DANGER, is_pickle
+from pipeline.model.wrapping import PICKLE_DANGER, is_pickle
 
 if TYPE_CHECKING:  # an unchanged build names a checkpoint without torch
     from torch import Tensor

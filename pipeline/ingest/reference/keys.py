@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.training.wrapping import strip_remedy, wrapping
+from pipeline.model.wrapping import strip_remedy, wrapping
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -21,9 +21,9 @@ from pipeline.ingest.reference.keys import (
 )
 from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
 from pipeline.ingest.reference.preprocessor import stated_normalization
+from pipeline.model.checkpoint import load_into, tensor_kind
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
-from pipeline.training.checkpoint import load_into, tensor_kind
 
 _HALF = (torch.float16, torch.bfloat16)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.core.atomic_files import replacing
 from pipeline.core.errors import DeviceError, IntegrityError
-from pipeline.training.wrapping import strip_remedy, wrapping
+from pipeline.model.wrapping import strip_remedy, wrapping
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

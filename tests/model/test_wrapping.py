@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.training.checkpoint import load_into, whole_state
+from pipeline.model.checkpoint import load_into, whole_state
+from pipeline.model.wrapping import load_advice, wrapping
 from pipeline.training.trained import load_trained
-from pipeline.training.wrapping import load_advice, wrapping
 
 NAMES = ("swapnet.teacher.vit.blocks.0.0.module.bias", "swapnet.student.classifier.weight")
 

@@ -32,6 +32,7 @@ from pipeline.core.fingerprint import machine_kind, versions
 from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
@@ -46,7 +47,6 @@ from pipeline.settings import (
     TeacherSettings,
 )
 from pipeline.training.distill import distill
-from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 from pipeline.training.initial import draw_normal
 from pipeline.training.teacher import train_teacher

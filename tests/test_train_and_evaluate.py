@@ -14,9 +14,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.evaluate import evaluate
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.route import Route
 from pipeline.train import train
-from pipeline.training.evaluate import EvaluatedModel
 from tests.fixtures import TINY_PROFILE
 
 PREFIX_ROUTES = ["SSS", "TSS", "TTS", "TTT"]

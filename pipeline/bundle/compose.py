@@ -31,13 +31,13 @@ from pipeline.bundle.swaps import swaps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.choice import Choice
-    from pipeline.class_scores import ClassScores
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
+    from pipeline.evaluation.class_scores import ClassScores
+    from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
-    from pipeline.training.evaluate import Accuracy
     from pipeline.training.model_warnings import ModelWarning
 
 

@@ -8,7 +8,7 @@ from pipeline.core.errors import IntegrityError
 from pipeline.settings import BundleSettings
 
 if TYPE_CHECKING:
-    from pipeline.training.evaluate import EvaluatedModel
+    from pipeline.evaluation.predictions import EvaluatedModel
 
 
 def require_floors(settings: BundleSettings, evaluated: EvaluatedModel) -> None:

@@ -9,10 +9,10 @@ from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerpr
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.data.source import data_fingerprint
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
-from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 
 #: Float sums depend on it, and a label on a float sum in the end.

@@ -11,9 +11,9 @@ import numpy as np
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
-from pipeline.class_scores import ClassScores
 from pipeline.core.errors import DeviceError
 from pipeline.core.intervals import wilson_interval
+from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions, Runs
 from pipeline.report.document import (

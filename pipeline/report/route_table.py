@@ -11,8 +11,8 @@ from rich.table import Table
 from pipeline.report.terminal import table_console
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.model.route import Route
-    from pipeline.training.evaluate import EvaluatedModel
 
 
 def print_routes(title: str, evaluated: EvaluatedModel, shipped: Collection[Route]) -> None:

@@ -18,8 +18,8 @@ from pipeline.schedule.trial import Costs, Trial, try_order
 from pipeline.settings import OrderName, ScheduleSettings
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.model.pwl import PwlModel
-    from pipeline.training.evaluate import EvaluatedModel
 
 #: Mean gains that differ by less are equal: a tenth of a point.
 _TIE = 1e-3

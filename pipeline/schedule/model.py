@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pipeline.bundle.choice import Choice
 from pipeline.core.progress import Progress
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.ingest.source import ModelSource, model_of
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
-from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.score import BeforeTraining
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.class_scores import ClassScores
 from pipeline.core.intervals import paired_difference
 from pipeline.core.toml_file import Section
+from pipeline.evaluation.class_scores import ClassScores
 from pipeline.settings import Settings, SourceModel
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without torch
     from pipeline.data.images import Dataset
+    from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.model.route import Route
-    from pipeline.training.evaluate import EvaluatedModel
 
 
 class ModelWarning(Section):

@@ -11,10 +11,10 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
-from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.fit import reproducible
 from pipeline.training.journal import Journal
 from pipeline.training.processes import Processes

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pipeline.core.progress import Silent
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId
 from pipeline.schedule.choose import choose
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import ScheduleSettings, Settings
-from pipeline.training.evaluate import EvaluatedModel
 from tests.fixtures import TINY_PROFILE, settings_from
 
 IMAGES = 1000

@@ -12,9 +12,9 @@ import torch
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
 from pipeline.data.images import ImageSet, Normalisation
+from pipeline.evaluation.logits import route_logits
+from pipeline.evaluation.predictions import evaluate
 from pipeline.model.route import Route
-from pipeline.training.evaluate import evaluate
-from pipeline.training.logits import route_logits
 
 ROUTES = [Route.parse("ST"), Route.parse("TT")]
 

@@ -12,6 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
+from pipeline.evaluation.predictions import Accuracy, EvaluatedModel
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
@@ -24,7 +25,6 @@ from pipeline.settings import (
     TeacherSettings,
 )
 from pipeline.training.distill import distill
-from pipeline.training.evaluate import Accuracy, EvaluatedModel
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.pointwise import subsampled

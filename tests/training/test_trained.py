@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.route import prefix_routes
-from pipeline.training.evaluate import EvaluatedModel
 from pipeline.training.trained import load_trained, save_trained
 
 Change = Callable[[dict[str, Any]], None]

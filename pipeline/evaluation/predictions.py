@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.class_scores import ClassScores
 from pipeline.core.errors import IntegrityError
 from pipeline.core.intervals import wilson_interval
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.evaluation.class_scores import ClassScores
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route

@@ -19,13 +19,13 @@ from pipeline.core.release import release
 from pipeline.device.connect import connect
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Payload, deploy, device_folder
-from pipeline.harness.package import Package
 from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
-from pipeline.harness.toolchain import build_for_host
 from pipeline.report.compose import compose_report
 from pipeline.report.document import Context, Report
+from pipeline.toolchain.host import build_for_host
+from pipeline.toolchain.package import Package
 
 
 @dataclass(frozen=True, slots=True)

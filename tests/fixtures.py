@@ -23,10 +23,10 @@ from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.harness.deploy import Deployment
-from pipeline.harness.package import Package
-from pipeline.harness.toolchain import build_for_host
 from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings, for_backend
+from pipeline.toolchain.host import build_for_host
+from pipeline.toolchain.package import Package
 
 ROOT = Path(__file__).parents[1]
 

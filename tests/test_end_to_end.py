@@ -16,9 +16,9 @@ from pipeline import profiling
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.harness.package import Package
 from pipeline.profiling import ProfileOptions
 from pipeline.report.document import Report, load_report
+from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT, TINY_PROFILE
 
 

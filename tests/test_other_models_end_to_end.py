@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.assembly import assemble
 from pipeline.core.progress import Silent
-from pipeline.harness.package import Package
 from pipeline.report.document import Report, load_report
 from pipeline.settings import BackendName, for_backend
+from pipeline.toolchain.package import Package
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.test_end_to_end import run
 

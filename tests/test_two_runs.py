@@ -17,9 +17,9 @@ from pipeline.core.locks import BusyError
 from pipeline.core.progress import Progress, Silent
 from pipeline.device.connect import connect
 from pipeline.harness.campaign import Campaign, CampaignOptions
-from pipeline.harness.package import Package
 from pipeline.harness.session import HarnessSession
 from pipeline.profiling import ProfileOptions, measure
+from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT, TINY_PROFILE
 from tests.holder import holder
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from pipeline.bundle.verify import open_bundle
 from pipeline.check import check
-from pipeline.harness.package import Package
 from pipeline.report.document import Report, load_report
+from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT
 from tests.resealed import fill_with_nan, reseal
 from tests.test_end_to_end import run

@@ -19,8 +19,8 @@ from pipeline.device.base import Device
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
-from pipeline.harness.package import Package, PackageFile
 from pipeline.harness.plan import BUNDLE_FOLDER, CONTROL_FOLDER, plan_text
+from pipeline.toolchain.package import Package, PackageFile
 
 Wanted = dict[PurePosixPath, PackageFile]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.harness.toolchain import configure_command, installed_litert_library, tool
+from pipeline.toolchain.host import configure_command, installed_litert_library, tool
 from tests.fixtures import ROOT, locked
 
 _SOURCES = ROOT / "android_harness" / "tests"

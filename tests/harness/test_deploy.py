@@ -14,9 +14,9 @@ from pipeline.core.progress import Silent
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.harness.deploy import Installation, Payload, deploy
-from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
+from pipeline.toolchain.package import Package
 
 
 @pytest.fixture(params=["local", "adb"])

@@ -11,10 +11,10 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import IntegrityError
 from pipeline.device.local import LocalDevice
-from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.harness.session import HarnessSession
+from pipeline.toolchain.package import Package
 from tests.fixtures import deployment_in
 from tests.resealed import fill_with_nan, reseal
 

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.bundle.verify import Bundle
 from pipeline.device.local import LocalDevice
-from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
+from pipeline.toolchain.package import Package
 from tests.fixtures import deployment_in
 
 

@@ -14,10 +14,10 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
-from pipeline.harness.package import Package
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.schedule.model import scheduled_model
+from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT, deployment_in, settings_from
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (an optional extra)")

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.progress import Progress, Silent
-from pipeline.harness import toolchain
-from pipeline.harness.package import Package
-from pipeline.harness.toolchain import build_for_host, configure_command
+from pipeline.toolchain import host as toolchain
+from pipeline.toolchain.host import build_for_host, configure_command
+from pipeline.toolchain.package import Package
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.locks import using_folder
 from pipeline.core.progress import Progress
-from pipeline.harness.package import DESCRIPTION, Package, PackageDescription, PackagedFile
+from pipeline.toolchain.package import DESCRIPTION, Package, PackageDescription, PackagedFile
 
 _ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a"}
 _SOURCES = Path(__file__).parents[2] / "android_harness"

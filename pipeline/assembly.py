@@ -24,8 +24,8 @@ from pipeline.settings import BackendName, Settings
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
+    from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.settings import BundleSettings
-    from pipeline.training.model_warnings import ModelWarning
 
 _ROOMS = (
     "model",
@@ -143,12 +143,12 @@ def _make(
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
     from pipeline.data.preprocessing import Preprocessing
+    from pipeline.evaluation.model_warnings import model_warnings
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
     from pipeline.schedule.model import scheduled_model
-    from pipeline.training.model_warnings import model_warnings
 
     exporters = export_versions(settings)
     preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)

@@ -34,11 +34,11 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.evaluation.class_scores import ClassScores
+    from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import Lowered
-    from pipeline.training.model_warnings import ModelWarning
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from pipeline.bundle.choice import Choice
 from pipeline.bundle.consistency import contradictions
 from pipeline.core.toml_file import Section, Spelling
 from pipeline.data.preprocessing import Preprocessing
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.training.model_warnings import ModelWarning
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[1] = 1

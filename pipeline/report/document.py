@@ -18,9 +18,9 @@ from pipeline.bundle.choice import Choice
 from pipeline.bundle.manifest import Input
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.toml_file import Section
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.samples import Runs
 from pipeline.report.consistency import contradictions, metrics_not_of_runs
-from pipeline.training.model_warnings import ModelWarning
 
 SCHEMA_VERSION: Literal[1] = 1
 

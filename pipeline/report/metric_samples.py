@@ -17,8 +17,8 @@ from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
 from pipeline.report.integrity import differing_allowed
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.report.document import BundleFacts, ParityResult, StageResult
-    from pipeline.training.model_warnings import ModelWarning
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.samples import Runs, State
 from pipeline.report.document import BundleFacts, Metric, ParityResult, Ratio, StageResult
 from pipeline.report.metric_samples import Samples, samples_of
 from pipeline.report.statistics import Estimate, paired_ratios
-from pipeline.training.model_warnings import ModelWarning
 
 
 def metrics_of(

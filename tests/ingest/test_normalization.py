@@ -14,11 +14,11 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.images import Normalisation
 from pipeline.data.preprocessing import Preprocessing
+from pipeline.evaluation.model_warnings import model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.ingest.source import model_of, open_model
 from pipeline.model.route import prefix_routes
 from pipeline.settings import Settings
-from pipeline.training.model_warnings import model_warnings
 from pipeline.training.trained import Description
 from tests.fixtures import settings_from
 from tests.ingest.test_reference_commands import digits_twin

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.samples import (
     Inferences,
     LatencySample,
@@ -28,7 +29,6 @@ from pipeline.report.document import (
 from pipeline.report.integrity import within_tolerance
 from pipeline.report.metrics import metrics_of
 from pipeline.report.statistics import Estimate
-from pipeline.training.model_warnings import ModelWarning
 
 DEVICE = {
     "kind": "local",

@@ -12,11 +12,11 @@ from pipeline.bundle.floors import require_floors
 from pipeline.core.errors import ExitCode, IntegrityError
 from pipeline.data.images import Dataset, ImageSet, Normalisation
 from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.model_warnings import ModelWarning, stage_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import BundleSettings
-from pipeline.training.model_warnings import ModelWarning, stage_warnings
 
 NAMES = ("no", "yes", "maybe")
 ROUTES = ("SS", "TS", "TT")

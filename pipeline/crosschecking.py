@@ -8,7 +8,7 @@ from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.lowering.cross_check import SecondOpinion
+    from pipeline.lowering.litert.cross_check import SecondOpinion
 
 
 def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
@@ -24,8 +24,8 @@ def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
     """
     import numpy as np
 
-    from pipeline.lowering.cross_check import ask_tensorflow
-    from pipeline.lowering.interpreter import Floats
+    from pipeline.lowering.litert.cross_check import ask_tensorflow
+    from pipeline.lowering.litert.interpreter import Floats
 
     manifest = bundle.manifest
     if judge != "tf":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.lowering.backend import Backend
-from pipeline.lowering.executorch import ExecuTorch
-from pipeline.lowering.litert import LiteRt
+from pipeline.lowering.executorch.backend import ExecuTorch
+from pipeline.lowering.litert.backend import LiteRt
 from pipeline.settings import LoweringSettings
 
 

@@ -16,7 +16,7 @@ from pipeline.report.recall_table import recall_sentence, share
 from pipeline.report.terminal import table_console
 
 if TYPE_CHECKING:
-    from pipeline.lowering.cross_check import SecondOpinion
+    from pipeline.lowering.litert.cross_check import SecondOpinion
 
 
 def bundle_tables(manifest: Manifest) -> RenderableType:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import IntegrityError
 from pipeline.lowering.backend import Backend, Program, TensorSpec
 from pipeline.lowering.capture import capture
-from pipeline.lowering.litert import LiteRt
+from pipeline.lowering.litert.backend import LiteRt
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for

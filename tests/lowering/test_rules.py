@@ -14,7 +14,7 @@ from tests.lowering.operator_table import BOTH, CASES, Case, inputs_of, module_o
 
 
 def rules_of(backend: str) -> Rules:
-    found: Rules = import_module(f"pipeline.lowering.rules.{backend}").RULES
+    found: Rules = import_module(f"pipeline.lowering.{backend}.rules").RULES
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import UsageError
-from pipeline.lowering.interpreter import Floats, TfliteProgram
+from pipeline.lowering.litert.interpreter import Floats, TfliteProgram
 from pipeline.lowering.parity import Parity
 
 

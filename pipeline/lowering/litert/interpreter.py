@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lowering.tflite import Node
+from pipeline.lowering.litert.flatbuffer import Node
 
 Floats = npt.NDArray[np.float32]
 

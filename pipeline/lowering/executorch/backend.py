@@ -12,9 +12,9 @@ from torch import Tensor, fx, nn
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.executorch.rules import RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
 from pipeline.lowering.rewrite import rewritten
-from pipeline.lowering.rules.executorch import RULES
 from pipeline.settings import BackendName
 
 

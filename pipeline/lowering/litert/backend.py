@@ -7,14 +7,14 @@ import os
 import torch
 from torch import Tensor, nn
 
-from pipeline.lowering import tflite
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, refused
 from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
-from pipeline.lowering.interpreter import TfliteProgram
-from pipeline.lowering.keras import keras_to_tflite
+from pipeline.lowering.litert import flatbuffer as tflite
+from pipeline.lowering.litert.interpreter import TfliteProgram
+from pipeline.lowering.litert.keras_export import keras_to_tflite
+from pipeline.lowering.litert.rules import RULES
 from pipeline.lowering.rewrite import rewritten
-from pipeline.lowering.rules.litert import RULES
 from pipeline.model.keras import keras_models
 from pipeline.settings import BackendName
 

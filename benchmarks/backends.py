@@ -18,10 +18,10 @@ from rich.table import Table
 
 from pipeline.core.progress import progress_for_terminal
 from pipeline.profiling import ProfileOptions, measure_together, write_report
-from pipeline.report.document import Metric, Report
 from pipeline.report.integrity import require_right_results
 from pipeline.report.metrics import estimate_of_ratio
-from pipeline.report.terminal import table_console
+from pipeline.report.render.terminal import table_console
+from pipeline.report.schema import Metric, Report
 
 _STATES = ("cold", "cold-cached", "warm")
 #: What is shown, the name in the report, and by how much it is divided.

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from pipeline.core.progress import progress_for_terminal
 from pipeline.profiling import ProfileOptions, measure, write_report
-from pipeline.report.document import Report
 from pipeline.report.integrity import require_right_results
-from pipeline.report.table import print_report
-from pipeline.report.terminal import table_console
+from pipeline.report.render.tables import print_report
+from pipeline.report.render.terminal import table_console
+from pipeline.report.schema import Report
 
 #: What is compared, the name in the report, the bar.
 BARS = (

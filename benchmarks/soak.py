@@ -30,7 +30,7 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import write_text
 from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.harness.plan import plan_text
-from pipeline.report.terminal import table_console
+from pipeline.report.render.terminal import table_console
 from pipeline.toolchain.host import configure_command, installed_litert_library, tool
 
 Sample = dict[str, int]

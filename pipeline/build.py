@@ -42,7 +42,7 @@ def build(
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
     from pipeline.ingest.source import ModelSource
-    from pipeline.report.bundle_table import print_bundle
+    from pipeline.report.render.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backend, load_settings
 
     settings = load_settings(profile)

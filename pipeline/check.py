@@ -30,10 +30,10 @@ def check(
     from pipeline.core.errors import UsageError
     from pipeline.core.outputs import require_file
     from pipeline.core.toml_file import load_toml
-    from pipeline.report.document import load_report_to_judge
     from pipeline.report.gates import GateFile, exit_code, judge
-    from pipeline.report.judgement_text import junit_xml, print_judgements
-    from pipeline.report.judgement_text import markdown as markdown_text
+    from pipeline.report.render.verdicts import junit_xml, print_judgements
+    from pipeline.report.render.verdicts import markdown as markdown_text
+    from pipeline.report.schema import load_report_to_judge
 
     inputs = tuple(path for path in (report, gates, baseline) if path)
     for flag, path in (("--junit", junit), ("--markdown", markdown)):

@@ -40,7 +40,7 @@ def evaluate(
     from pipeline.evaluation.model_warnings import model_warnings
     from pipeline.ingest.source import OpenModel, open_model
     from pipeline.model.route import Route, routes_with
-    from pipeline.report.route_table import print_routes
+    from pipeline.report.render.route_table import print_routes
     from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
 

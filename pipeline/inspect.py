@@ -22,7 +22,7 @@ def inspect(
     """
     from pipeline.bundle.verify import open_bundle
     from pipeline.crosschecking import cross_check as ask
-    from pipeline.report.bundle_table import print_bundle, print_second_opinion
+    from pipeline.report.render.bundle_table import print_bundle, print_second_opinion
 
     opened = open_bundle(bundle)
     manifest = opened.manifest

@@ -51,7 +51,7 @@ def profile(
         write_report,
     )
     from pipeline.report.integrity import require_right_results
-    from pipeline.report.table import print_report
+    from pipeline.report.render.tables import print_report
 
     options = ProfileOptions(
         device=device,

@@ -22,8 +22,8 @@ from pipeline.harness.deploy import Payload, deploy, device_folder
 from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
 from pipeline.harness.state import read_state
-from pipeline.report.compose import compose_report
-from pipeline.report.document import Context, Report
+from pipeline.report.assemble import compose_report
+from pipeline.report.schema import Context, Report
 from pipeline.toolchain.host import build_for_host
 from pipeline.toolchain.package import Package
 
@@ -160,8 +160,8 @@ def report_name(bundle: Path, device: str) -> str:
 
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.json, report.html and curve.svg, each whole or not at all."""
-    from pipeline.report import plots
-    from pipeline.report.page import report_page
+    from pipeline.report.render import plots
+    from pipeline.report.render.html import report_page
 
     curve = plots.curve(report)
     texts = (curve, report_page(report, curve), report.to_json())

@@ -30,7 +30,7 @@ def train(
     from pipeline.evaluation.model_warnings import model_warnings
     from pipeline.ingest.source import trained_model
     from pipeline.lowering.preflight import preflight_of
-    from pipeline.report.route_table import print_routes
+    from pipeline.report.render.route_table import print_routes
     from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal

@@ -17,7 +17,7 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.profiling import ProfileOptions
-from pipeline.report.document import Report, load_report
+from pipeline.report.schema import Report, load_report
 from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT, TINY_PROFILE
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.assembly import assemble
 from pipeline.core.progress import Silent
-from pipeline.report.document import Report, load_report
+from pipeline.report.schema import Report, load_report
 from pipeline.settings import BackendName, for_backend
 from pipeline.toolchain.package import Package
 from tests.fixtures import TINY_PROFILE, settings_from

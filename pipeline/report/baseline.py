@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.report.document import Report
+from pipeline.report.schema import Report
 
 _DEVICE = "measure a baseline on this device"
 _MODEL = "name a report of an earlier build of this model"

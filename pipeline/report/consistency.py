@@ -15,7 +15,7 @@ from pipeline.report.integrity import within_tolerance
 from pipeline.report.metric_samples import samples_of
 
 if TYPE_CHECKING:
-    from pipeline.report.document import Report, StageResult
+    from pipeline.report.schema import Report, StageResult
 
 _ROUNDING = 1e-9
 

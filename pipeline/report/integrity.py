@@ -23,7 +23,7 @@ from pipeline.core.errors import IntegrityError
 from pipeline.harness.samples import NO_LABEL, TtfiSample, is_finite
 
 if TYPE_CHECKING:
-    from pipeline.report.document import ParityResult, Report
+    from pipeline.report.schema import ParityResult, Report
 
 _SHARE_BY_TOLERANCE = 100.0
 _LARGEST_SHARE = 0.1

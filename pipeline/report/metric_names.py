@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.report.consistency import program_names
-from pipeline.report.document import Report
 from pipeline.report.metric_samples import PHASES
+from pipeline.report.schema import Report
 
 #: By stage; the second, of those that replace another one.
 _BY_STAGE = (

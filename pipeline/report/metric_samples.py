@@ -18,7 +18,7 @@ from pipeline.report.integrity import differing_allowed
 
 if TYPE_CHECKING:
     from pipeline.evaluation.model_warnings import ModelWarning
-    from pipeline.report.document import BundleFacts, ParityResult, StageResult
+    from pipeline.report.schema import BundleFacts, ParityResult, StageResult
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
 

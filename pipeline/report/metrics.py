@@ -7,8 +7,8 @@ from typing import get_args
 
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.samples import Runs, State
-from pipeline.report.document import BundleFacts, Metric, ParityResult, Ratio, StageResult
 from pipeline.report.metric_samples import Samples, samples_of
+from pipeline.report.schema import BundleFacts, Metric, ParityResult, Ratio, StageResult
 from pipeline.report.statistics import Estimate, paired_ratios
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.report.document import Report
+    from pipeline.report.schema import Report
 
 #: Share of the processors' time in use when measuring begins, above which timings are suspect.
 _BUSY = 0.25

@@ -12,7 +12,7 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.model.route import Role, Route, UnitId
 
 if TYPE_CHECKING:
-    from pipeline.report.document import Report, StageResult
+    from pipeline.report.schema import Report, StageResult
 
 #: A report of other networks gives itself away by bytes that differ by a larger share.
 _SIMILAR = 0.25
@@ -71,8 +71,8 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
         UsageError: there is no such report, it has no load times, or is one of other networks.
         IntegrityError: it is damaged, or the results that were measured are wrong.
     """
-    from pipeline.report.document import load_report
     from pipeline.report.integrity import wrong_results
+    from pipeline.report.schema import load_report
 
     report = load_report(path)
     if wrong := wrong_results(report):

@@ -16,7 +16,9 @@ from pipeline.harness.samples import (
     StageLoad,
     TtfiSample,
 )
-from pipeline.report.document import (
+from pipeline.report.integrity import within_tolerance
+from pipeline.report.metrics import metrics_of
+from pipeline.report.schema import (
     BundleFacts,
     Context,
     Metric,
@@ -26,8 +28,6 @@ from pipeline.report.document import (
     Validity,
     Verdict,
 )
-from pipeline.report.integrity import within_tolerance
-from pipeline.report.metrics import metrics_of
 from pipeline.report.statistics import Estimate
 
 DEVICE = {

@@ -12,8 +12,8 @@ from pipeline.bundle.manifest import Input
 from pipeline.check import check
 from pipeline.core.errors import ExitCode
 from pipeline.report.baseline import mismatches
-from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
+from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import DEVICE, HARNESS, around, metric, report
 

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import load_toml
-from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Judgement, Verdict, exit_code, judge
-from pipeline.report.judgement_text import junit_xml, markdown
 from pipeline.report.metric_names import expected_metrics
+from pipeline.report.render.verdicts import junit_xml, markdown
+from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import DEVICE, around, measured, metric, report
 

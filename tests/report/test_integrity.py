@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import ExitCode, IntegrityError
-from pipeline.report.document import Report
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
 from pipeline.report.integrity import (
     differing_allowed,
@@ -19,6 +18,7 @@ from pipeline.report.integrity import (
     within_tolerance,
     wrong_results,
 )
+from pipeline.report.schema import Report
 from tests.report.builder import IMAGES, metric, report
 
 ANY = GateFile(gate=(Gate(name="any", metric="time", at_most=2),))

@@ -3,9 +3,9 @@ from __future__ import annotations
 from statistics import median
 
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
-from pipeline.report.document import Metric
 from pipeline.report.metric_samples import latencies_around, time_to_stage_ns
 from pipeline.report.metrics import ratio_of
+from pipeline.report.schema import Metric
 
 
 def load(stage: int, begin: int, ready: int) -> StageLoad:

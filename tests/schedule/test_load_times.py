@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.model.route import Role, UnitId
-from pipeline.report.document import Metric, StageResult
+from pipeline.report.schema import Metric, StageResult
 from pipeline.schedule.load_times import by_bytes, measured, report_content
 from tests.report import builder
 

@@ -16,7 +16,9 @@ from pipeline.core.intervals import wilson_interval
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.samples import Logits, Predictions, Runs
-from pipeline.report.document import (
+from pipeline.report.integrity import within_tolerance, wrong_results
+from pipeline.report.metrics import metrics_of, ratios_of
+from pipeline.report.schema import (
     BundleFacts,
     Context,
     ParityResult,
@@ -25,8 +27,6 @@ from pipeline.report.document import (
     Validity,
     Verdict,
 )
-from pipeline.report.integrity import within_tolerance, wrong_results
-from pipeline.report.metrics import metrics_of, ratios_of
 from pipeline.report.suspicion import suspicions
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
 from pipeline.core.formatting import size
-from pipeline.report.choice_table import choice_table
-from pipeline.report.recall_table import recall_sentence, share
-from pipeline.report.terminal import table_console
+from pipeline.report.render.choice_table import choice_table
+from pipeline.report.render.recall_table import recall_sentence, share
+from pipeline.report.render.terminal import table_console
 
 if TYPE_CHECKING:
     from pipeline.lowering.litert.cross_check import SecondOpinion

@@ -21,8 +21,8 @@ from pipeline.harness.samples import (
     Predictions,
     TtfiSample,
 )
-from pipeline.report.compose import compose_report
-from pipeline.report.document import Context, Report
+from pipeline.report.assemble import compose_report
+from pipeline.report.schema import Context, Report
 from tests.report.builder import DEVICE, HARNESS, start, through
 
 STATE = {

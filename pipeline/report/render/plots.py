@@ -7,9 +7,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pipeline.harness.campaign import ARMS
-from pipeline.report.document import Report
 from pipeline.report.metric_samples import PHASES
-from pipeline.report.table import states_of
+from pipeline.report.render.tables import states_of
+from pipeline.report.schema import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,18 +6,18 @@ import json
 
 from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
-from pipeline.report import plots
-from pipeline.report.choice_table import choice_rows, choice_sentence
-from pipeline.report.document import Report
 from pipeline.report.integrity import parity_of, parity_text, within_tolerance
-from pipeline.report.recall_table import recall_sentence, share
-from pipeline.report.table import (
+from pipeline.report.render import plots
+from pipeline.report.render.choice_table import choice_rows, choice_sentence
+from pipeline.report.render.recall_table import recall_sentence, share
+from pipeline.report.render.tables import (
     RATIO_WORDS,
     STALL_WORDS,
     describe_device,
     megabytes,
     states_of,
 )
+from pipeline.report.schema import Report
 
 
 def report_page(report: Report, curve: str) -> str:
@@ -30,7 +30,7 @@ def report_page(report: Report, curve: str) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("pipeline.report", "."),
+        loader=PackageLoader("pipeline.report.render", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,7 +9,7 @@ import pytest
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.report.document import Report, load_report
+from pipeline.report.schema import Report, load_report
 from tests.fixtures import ROOT
 from tests.report.builder import around, metric, report
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from pipeline.report.terminal import table_console
+from pipeline.report.render.terminal import table_console
 
 if TYPE_CHECKING:
     from pipeline.evaluation.predictions import EvaluatedModel

@@ -12,10 +12,10 @@ from rich.text import Text
 from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
-from pipeline.report.choice_table import choice_table
-from pipeline.report.document import Metric, Report
 from pipeline.report.integrity import parity_of, parity_text
-from pipeline.report.terminal import table_console
+from pipeline.report.render.choice_table import choice_table
+from pipeline.report.render.terminal import table_console
+from pipeline.report.schema import Metric, Report
 
 #: What each ratio of a report compares, in words.
 RATIO_WORDS = {

@@ -10,11 +10,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.report.document import Report
 from pipeline.report.gates import Gate, Judgement, Verdict
+from pipeline.report.render.tables import describe_device
+from pipeline.report.render.terminal import table_console
+from pipeline.report.schema import Report
 from pipeline.report.statistics import Estimate
-from pipeline.report.table import describe_device
-from pipeline.report.terminal import table_console
 
 _STYLES = {
     Verdict.PASS: "green",

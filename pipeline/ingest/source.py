@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.data.images import Dataset, ImageSpec
     from pipeline.ingest.ingested import IngestedModel
     from pipeline.ingest.intake import Ingested
-    from pipeline.model.pwl import PwlModel
+    from pipeline.model.pwl import BeforeTraining, PwlModel
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.score import BeforeTraining, TrainedModel
+    from pipeline.training.score import TrainedModel
     from pipeline.training.train import Fresh
 
 

@@ -25,7 +25,7 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomised
 from pipeline.lowering.worker import try_unit
-from pipeline.model.pwl import PwlModel
+from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
 from pipeline.settings import (
     BackendName,
@@ -35,7 +35,6 @@ from pipeline.settings import (
     SourceModel,
     for_backend,
 )
-from pipeline.training.score import BeforeTraining
 
 #: Random images that units are compared on.
 _IMAGES = 2

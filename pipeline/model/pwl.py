@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from torch import Tensor, nn
@@ -105,3 +105,7 @@ class PwlModel(nn.Module):
         for unit in self.units(route):
             features = self.unit(unit)(features)
         return features
+
+
+#: Told an untrained model and the shape of its images; raises what speaks against training it.
+BeforeTraining = Callable[[PwlModel, tuple[int, int, int]], None]

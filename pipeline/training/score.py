@@ -12,7 +12,7 @@ from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.model.pwl import PwlModel
+from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
 from pipeline.training.fit import reproducible
@@ -21,9 +21,6 @@ from pipeline.training.processes import Processes
 from pipeline.training.train import Fresh, TrainingFiles, train, training_table
 
 _ANY = "any"
-
-#: Told an untrained model and the shape of its images; raises what speaks against training it.
-BeforeTraining = Callable[[PwlModel, tuple[int, int, int]], None]
 
 
 class TrainedModel:

@@ -17,11 +17,11 @@ from rich import box
 from rich.table import Table
 
 from pipeline.core.progress import progress_for_terminal
-from pipeline.profiling import ProfileOptions, measure_together, write_report
 from pipeline.report.integrity import require_right_results
 from pipeline.report.metrics import estimate_of_ratio
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
+from pipeline.workflows.measure_device import ProfileOptions, measure_together, write_report
 
 _STATES = ("cold", "cold-cached", "warm")
 #: What is shown, the name in the report, and by how much it is divided.

@@ -15,11 +15,11 @@ from rich import box
 from rich.table import Table
 
 from pipeline.core.progress import progress_for_terminal
-from pipeline.profiling import ProfileOptions, measure, write_report
 from pipeline.report.integrity import require_right_results
 from pipeline.report.render.tables import print_report
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Report
+from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
 
 #: What is compared, the name in the report, the bar.
 BARS = (

@@ -36,14 +36,14 @@ def build(
     from its last epoch. A profile that names several backends gives a bundle of each, from one
     training run, in OUT-BACKEND.
     """
-    from pipeline.assembly import assemble
     from pipeline.bundle.control import control_folder
     from pipeline.bundle.pack import require_build_output
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
-    from pipeline.ingest.source import ModelSource
     from pipeline.report.render.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backend, load_settings
+    from pipeline.workflows.build_bundle import assemble
+    from pipeline.workflows.load_model import ModelSource
 
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)

@@ -38,11 +38,11 @@ def evaluate(
     from pipeline.core.progress import progress_for_terminal
     from pipeline.evaluation.logits import open_array, require_logits_file, write_logits
     from pipeline.evaluation.model_warnings import model_warnings
-    from pipeline.ingest.source import OpenModel, open_model
     from pipeline.model.route import Route, routes_with
     from pipeline.report.render.route_table import print_routes
-    from pipeline.schedule.model import scheduled_model
     from pipeline.settings import load_settings
+    from pipeline.workflows.load_model import OpenModel, open_model
+    from pipeline.workflows.schedule_model import scheduled_model
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):

@@ -21,8 +21,8 @@ def inspect(
     A damaged bundle ends with exit code 4 and a list of all that is wrong with it.
     """
     from pipeline.bundle.verify import open_bundle
-    from pipeline.crosschecking import cross_check as ask
     from pipeline.report.render.bundle_table import print_bundle, print_second_opinion
+    from pipeline.workflows.cross_check_bundle import cross_check as ask
 
     opened = open_bundle(bundle)
     manifest = opened.manifest

@@ -42,7 +42,9 @@ def profile(
     from pipeline.core.locks import writing_folder
     from pipeline.core.outputs import require_file, require_folder
     from pipeline.core.progress import progress_for_terminal
-    from pipeline.profiling import (
+    from pipeline.report.integrity import require_right_results
+    from pipeline.report.render.tables import print_report
+    from pipeline.workflows.measure_device import (
         REPORT_FILES,
         ProfileOptions,
         measure,
@@ -50,8 +52,6 @@ def profile(
         report_name,
         write_report,
     )
-    from pipeline.report.integrity import require_right_results
-    from pipeline.report.render.tables import print_report
 
     options = ProfileOptions(
         device=device,

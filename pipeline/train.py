@@ -28,14 +28,14 @@ def train(
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import Silent, progress_for_terminal
     from pipeline.evaluation.model_warnings import model_warnings
-    from pipeline.ingest.source import trained_model
     from pipeline.lowering.preflight import preflight_of
     from pipeline.report.render.route_table import print_routes
-    from pipeline.schedule.model import schedule
     from pipeline.settings import load_settings
     from pipeline.training.journal import TensorBoardJournal
     from pipeline.training.processes import joined, said_of
     from pipeline.training.train import training_table
+    from pipeline.workflows.load_model import trained_model
+    from pipeline.workflows.schedule_model import schedule
 
     settings = load_settings(profile)
     training = training_table(settings)

@@ -27,7 +27,11 @@ _BUILDERS = (
     *("lowering/", "tensorflow/"),
     *("ingest/test_hostile_reference.py", "ingest/test_python.py", "ingest/test_reference.py"),
     *("ingest/test_reference_commands.py", "schedule/test_choose.py", "test_end_to_end.py"),
-    *("test_assembly.py", "test_other_models_end_to_end.py", "test_train_and_evaluate.py"),
+    *(
+        "workflows/test_build_bundle.py",
+        "test_other_models_end_to_end.py",
+        "test_train_and_evaluate.py",
+    ),
     *("training/test_early.py", "training/test_families.py", "training/test_journal.py"),
     *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
 )

@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import sha256_of
@@ -23,10 +22,11 @@ from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.harness.deploy import Deployment
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.host import build_for_host
 from pipeline.toolchain.package import Package
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.schedule_model import scheduled_model
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import profiling
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.profiling import ProfileOptions
 from pipeline.report.schema import Report, load_report
 from pipeline.toolchain.package import Package
+from pipeline.workflows import measure_device
+from pipeline.workflows.measure_device import ProfileOptions
 from tests.fixtures import ROOT, TINY_PROFILE
 
 
@@ -256,10 +256,10 @@ def test_bundles_that_would_overwrite_each_other_are_not_measured_together(
 ) -> None:
     newer = built_bundle.manifest.model_copy(update={"id": "0" * 64})
     bundles = {Path("one"): built_bundle, Path("two"): replace(built_bundle, manifest=newer)}
-    monkeypatch.setattr(profiling, "open_bundle", bundles.__getitem__)
-    monkeypatch.setattr(profiling, "open_controls", lambda root, manifest: None)
+    monkeypatch.setattr(measure_device, "open_bundle", bundles.__getitem__)
+    monkeypatch.setattr(measure_device, "open_controls", lambda root, manifest: None)
     with pytest.raises(UsageError, match="overwrite each other on the device"):
-        profiling.measure_together([*bundles], ProfileOptions(device="local"), Silent())
+        measure_device.measure_together([*bundles], ProfileOptions(device="local"), Silent())
 
 
 def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.core.progress import Silent
 from pipeline.report.schema import Report, load_report
 from pipeline.settings import BackendName, for_backend
 from pipeline.toolchain.package import Package
+from pipeline.workflows.build_bundle import assemble
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.test_end_to_end import run
 

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from pipeline import profiling
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.core.locks import BusyError
@@ -18,8 +17,9 @@ from pipeline.core.progress import Progress, Silent
 from pipeline.device.connect import connect
 from pipeline.harness.campaign import Campaign, CampaignOptions
 from pipeline.harness.session import HarnessSession
-from pipeline.profiling import ProfileOptions, measure
 from pipeline.toolchain.package import Package
+from pipeline.workflows import measure_device
+from pipeline.workflows.measure_device import ProfileOptions, measure
 from tests.fixtures import ROOT, TINY_PROFILE
 from tests.holder import holder
 
@@ -66,7 +66,7 @@ def test_the_device_is_locked_while_it_is_measured(
             second.lock()
         raise KeyboardInterrupt  # no more is needed
 
-    monkeypatch.setattr(profiling, "run_campaigns", during)
+    monkeypatch.setattr(measure_device, "run_campaigns", during)
     with pytest.raises(KeyboardInterrupt):
         measure(built_bundle.root, ProfileOptions(spec, harness=harness_package.root), Silent())
     with connect(spec) as second, second.lock():
@@ -93,7 +93,7 @@ def test_what_was_replaced_while_it_was_measured_gives_no_report(
             assert second.run(words, deadline_s=10).returncode == 0
         return campaigns
 
-    monkeypatch.setattr(profiling, "run_campaigns", spoiled)
+    monkeypatch.setattr(measure_device, "run_campaigns", spoiled)
     error = DeviceError if "lock" in victim else IntegrityError
     with pytest.raises(error, match=r"while (they were|it was) "):
         measure(built_bundle.root, ProfileOptions(spec, harness=harness_package.root), Silent())

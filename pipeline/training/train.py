@@ -105,7 +105,7 @@ class TrainingFiles:
             content,
             # All that training depends on, also what is added one day, but for the student's part.
             training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
-            source_fingerprint("model", "training"),
+            source_fingerprint("data", "model", "evaluation", "training"),
             versions("torch", "numpy"),
             machine_kind(),
         )

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.assembly import assemble
 from pipeline.bundle.manifest import Manifest
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
 from pipeline.inspect import inspect
 from pipeline.settings import BundleSettings, Settings
+from pipeline.workflows.build_bundle import assemble
 from tests.fixtures import settings_from
 from tests.ingest.test_normalization import MODEL, PROFILE
 

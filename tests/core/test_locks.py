@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.locks import (
     BusyError,
@@ -21,6 +20,7 @@ from pipeline.core.locks import (
 )
 from pipeline.core.progress import Silent
 from pipeline.settings import Settings
+from pipeline.workflows.build_bundle import assemble
 from tests.holder import holder
 
 ANOTHER = "name another with --out"

@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.assembly import assemble
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import Ingested, own_model
 from pipeline.lowering.capture import capture
 from pipeline.lowering.store import content_key
 from pipeline.model.content import content_of
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings, SourceModel
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import settings_from
-from tests.test_assembly import Titles
+from tests.workflows.test_build_bundle import Titles
 
 #: A network that comes trained, with a table of ten offsets that is no part of its state dict.
 MODEL = """

@@ -16,10 +16,10 @@ from pipeline.data.images import Normalisation
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.ingest.source import model_of, open_model
 from pipeline.model.route import prefix_routes
 from pipeline.settings import Settings
 from pipeline.training.trained import Description
+from pipeline.workflows.load_model import model_of, open_model
 from tests.fixtures import settings_from
 from tests.ingest.test_reference_commands import digits_twin
 

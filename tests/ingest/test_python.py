@@ -14,20 +14,20 @@ from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
-from pipeline.assembly import assemble
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.evaluate import evaluate
 from pipeline.ingest.intake import own_model
-from pipeline.ingest.source import open_model
 from pipeline.model.route import Route
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import SourceModel, for_backend
 from pipeline.train import train
 from pipeline.training.trained import load_trained
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.load_model import open_model
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import ROOT, settings_from
-from tests.test_assembly import Titles
+from tests.workflows.test_build_bundle import Titles
 
 #: Three blocks, other widths in teacher and student, other embedders; what mobile networks do.
 MODEL = """

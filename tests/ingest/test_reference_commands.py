@@ -19,11 +19,11 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.evaluate import evaluate
 from pipeline.ingest.reference.model import read_reference
-from pipeline.ingest.source import ModelSource
 from pipeline.lowering.capture import capture
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import BackendName, LoweringSettings
+from pipeline.workflows.load_model import ModelSource
 from tests.fixtures import settings_from
 from tests.ingest.reference_twin import (
     Twin,
@@ -144,7 +144,7 @@ def test_a_profile_with_a_checkpoint_is_evaluated_and_built_into_a_bundle(
     def make(*_: object) -> None:
         raise UsageError("it is made anew")
 
-    monkeypatch.setattr("pipeline.assembly._make", make)
+    monkeypatch.setattr("pipeline.workflows.build_bundle._make", make)
     assert "it is made anew" in run(*built).stderr
 
 
@@ -180,7 +180,8 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
     settings_from(PROFILE.format(place=folder), tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.ingest.source import ModelSource; from pipeline.core.progress import Silent;"
+        "from pipeline.workflows.load_model import ModelSource;"
+        "from pipeline.core.progress import Silent;"
         f"settings = load_settings(Path({str(tmp_path / 'profile.toml')!r}));"
         "print(ModelSource(settings, Silent()).content());"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"

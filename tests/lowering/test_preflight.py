@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, UsageError
 from pipeline.core.progress import Silent
-from pipeline.ingest.source import trained_model
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
 from pipeline.lowering.preflight import Target, preflight, preflight_of
@@ -23,8 +22,9 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import BackendName, LoweringSettings, Settings
 from pipeline.train import train
+from pipeline.workflows.load_model import trained_model
 from tests.fixtures import settings_from
-from tests.test_assembly import Titles
+from tests.workflows.test_build_bundle import Titles
 
 IMAGE = (2, 4, 4)
 

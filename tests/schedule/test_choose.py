@@ -13,8 +13,8 @@ from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId
 from pipeline.schedule.choose import choose
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import ScheduleSettings, Settings
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
 
 IMAGES = 1000

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
@@ -16,8 +15,9 @@ from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.schedule.model import scheduled_model
 from pipeline.toolchain.package import Package
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import ROOT, deployment_in, settings_from
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (an optional extra)")
@@ -162,7 +162,7 @@ def test_it_agrees_on_programs_of_pytorch_too(litert_bundle: Bundle) -> None:
 
 def test_it_finds_logits_that_are_not_the_program_s(bundle: Bundle) -> None:
     from pipeline.core.errors import IntegrityError
-    from pipeline.crosschecking import cross_check
+    from pipeline.workflows.cross_check_bundle import cross_check
 
     golden = bundle.manifest.golden
     swapped = golden.model_copy(update={"outputs": golden.outputs[::-1]})

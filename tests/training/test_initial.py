@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.ingest.source import trained_model
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.family import build_model
 from pipeline.model.vit import PatchEmbedding
@@ -22,6 +21,7 @@ from pipeline.settings import (
     VitSettings,
 )
 from pipeline.training.initial import draw_normal
+from pipeline.workflows.load_model import trained_model
 from tests.fixtures import TINY_PROFILE, settings_from
 
 SHAPE = (3, 8, 8)

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.ingest.source import trained_model
-from pipeline.schedule.model import schedule
 from pipeline.settings import OptimiserSettings, ScheduleSettings, Settings
 from pipeline.train import train as train_command
 from pipeline.training.conditions import Conditions
 from pipeline.training.fit import Phase, fit
 from pipeline.training.journal import TensorBoardJournal
+from pipeline.workflows.load_model import trained_model
+from pipeline.workflows.schedule_model import schedule
 from tests.fixtures import TINY_PROFILE
 from tests.training.test_fit import (
     IMAGES,

@@ -14,7 +14,6 @@ from pipeline.data.source import load_dataset
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import (
     DigitsData,
     JointDistillation,
@@ -32,6 +31,7 @@ from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
 from pipeline.training.train import TrainingFiles
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
 
 Distillation = JointDistillation | ReferenceDistillation

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Silent
-from pipeline.ingest.source import trained_model
 from pipeline.model.checkpoint import load_tensors
 from pipeline.settings import Settings
 from pipeline.training.processes import Processes, device_for, joined, said_of
 from pipeline.training.shared_norm import shared_norms
+from pipeline.workflows.load_model import trained_model
 from tests.fixtures import ROOT, TINY_PROFILE
 
 pytestmark = pytest.mark.usefixtures("every_processor")

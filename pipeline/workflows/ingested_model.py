@@ -50,7 +50,7 @@ class IngestedModel:
             data_fingerprint(settings.data),
             settings.model,
             content,
-            source_fingerprint("model", "training", "ingest"),
+            source_fingerprint("data", "model", "evaluation", "training", "ingest"),
             versions("torch", "numpy"),
             machine_kind(),
         )

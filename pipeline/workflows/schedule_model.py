@@ -9,12 +9,12 @@ from pathlib import Path
 from pipeline.bundle.choice import Choice
 from pipeline.core.progress import Progress
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.ingest.source import ModelSource, model_of
 from pipeline.model.pwl import BeforeTraining
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.schedule.choose import Subject, choose
 from pipeline.settings import Settings
 from pipeline.training.journal import Journal, NoJournal
+from pipeline.workflows.load_model import ModelSource, model_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.assembly import assemble
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
 from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
-from pipeline.schedule.model import scheduled_model
 from pipeline.settings import Settings
 from pipeline.toolchain.package import Package
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.bundle.test_bundle import digest, flip_bit
 from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
 

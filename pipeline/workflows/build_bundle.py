@@ -17,10 +17,10 @@ from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerpr
 from pipeline.core.locks import replacing_place, using_folder
 from pipeline.core.progress import Progress
 from pipeline.data.source import data_fingerprint
-from pipeline.ingest.source import ModelSource
 from pipeline.lowering.packages import export_versions
 from pipeline.schedule.load_times import report_content
 from pipeline.settings import BackendName, Settings
+from pipeline.workflows.load_model import ModelSource
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
     from pipeline.settings import BundleSettings
 
 _ROOMS = (
+    "settings",
+    "data",
     "model",
+    "evaluation",
     "training",
     "ingest",
     "schedule",
     "lowering",
     "bundle",
-    "settings",
-    "assembly.py",
-    "class_scores.py",
-    "proportion.py",
+    "workflows",
+    "core/intervals.py",
 )
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
@@ -148,7 +149,7 @@ def _make(
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
-    from pipeline.schedule.model import scheduled_model
+    from pipeline.workflows.schedule_model import scheduled_model
 
     exporters = export_versions(settings)
     preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)

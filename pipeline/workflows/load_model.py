@@ -18,13 +18,13 @@ from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.data.images import Dataset, ImageSpec
-    from pipeline.ingest.ingested import IngestedModel
     from pipeline.ingest.intake import Ingested
     from pipeline.model.pwl import BeforeTraining, PwlModel
     from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.score import TrainedModel
     from pipeline.training.train import Fresh
+    from pipeline.workflows.ingested_model import IngestedModel
+    from pipeline.workflows.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,13 @@ def model_of(
     """
     source = source or ModelSource(settings, progress)
     if settings.training is not None:
-        from pipeline.training.score import TrainedModel
+        from pipeline.workflows.trained_model import TrainedModel
 
         return TrainedModel(
             settings, cache, progress, source.initial, before_training=before_training
         )
     from pipeline.data.source import load_dataset
-    from pipeline.ingest.ingested import IngestedModel
+    from pipeline.workflows.ingested_model import IngestedModel
 
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{settings.model.family} model", total=1) as task:
@@ -216,7 +216,7 @@ def trained_model(
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
-    from pipeline.training.score import TrainedModel
+    from pipeline.workflows.trained_model import TrainedModel
 
     make = ModelSource(settings, progress).initial
     return TrainedModel(settings, cache, progress, make, journal, processes, before_training)

@@ -44,8 +44,8 @@ evaluation_images = 40
 FAMILIES = {
     "vgg": ("widths = [8, 12], depths = [2, 1]", "widths = [4, 6], depths = [1, 1]"),
     "vit": (
-        "patch = 4, width = 8, heads = 2, depths = [2, 1]",
-        "patch = 4, width = 4, heads = 1, depths = [1, 1]",
+        "patch = 4, width = 12, heads = 3, depths = [2, 1]",
+        "patch = 4, width = 8, heads = 2, depths = [1, 1]",
     ),
 }
 

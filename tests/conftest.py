@@ -32,7 +32,9 @@ _BUILDERS = (
         "test_other_models_end_to_end.py",
         "test_train_and_evaluate.py",
     ),
-    *("training/test_early.py", "training/test_families.py", "training/test_journal.py"),
+    *("training/test_augment.py", "training/test_early.py", "training/test_families.py"),
+    *("training/test_fit.py", "training/test_journal.py", "training/test_pointwise.py"),
+    *("bundle/test_warnings.py", "ingest/test_content.py", "test_two_runs.py"),
     *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
 )
 

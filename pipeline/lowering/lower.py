@@ -121,19 +121,20 @@ def _lower_all(
         source_fingerprint("lowering"),
     )
     done: dict[str, Lowered] = {}
-    missing: list[tuple[str, Unit]] = []
+    missing: list[tuple[str, str, Unit]] = []
     for unit in units:
         captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
         key = content_key(captured, unit.inputs, *context)
-        if found := store.find(key, features_key(unit.inputs, unit.outputs)):
+        features = features_key(unit.inputs, unit.outputs)
+        if found := store.find(key, features):
             found.parity.require(settings.tolerance, unit.name)
             done[unit.name] = found
         else:
-            missing.append((key, replace(unit, module=captured)))
+            missing.append((key, features, replace(unit, module=captured)))
     if not missing:
         return done
     # The largest first: what the other workers wait for at the end is then small.
-    missing.sort(key=lambda entry: entry[1].parameters, reverse=True)
+    missing.sort(key=lambda entry: entry[2].parameters, reverse=True)
     with progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
 
@@ -142,7 +143,7 @@ def _lower_all(
             done[name] = lowered
             task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
 
-        calls = [(settings, store, key, unit) for key, unit in missing]
+        calls = [(settings, store, *entry) for entry in missing]
         in_processes(lower_unit, calls, workers, received)
     return done
 

@@ -88,53 +88,41 @@ class ProgramStore:
         """
         path = self._path(key)
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            if sha256_of(path) != record["sha256"]:
-                return None
             parity = json.loads(self._parity(key, features).read_text(encoding="utf-8"))
-            return _lowered(path, record, Parity(**parity))
-        except (OSError, ValueError, KeyError, TypeError):
+            return _lowered(path, _record(path), Parity(**parity))
+        except _DAMAGED:
             return None
 
     def program(self, key: str) -> Program | None:
         """The program of that content, whatever it was compared on; None as for `find`."""
         path = self._path(key)
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != record["sha256"]:
-                return None
-            return Program(data, record["operators"], record["delegated"])
-        except (OSError, ValueError, KeyError, TypeError):
+            record = _record(path)
+            return Program(path.read_bytes(), record["operators"], record["delegated"])
+        except _DAMAGED:
             return None
 
-    def keep(
-        self,
-        key: str,
-        features: str,
-        program: Program,
-        edges: tuple[TensorSpec, TensorSpec],
-        parity: Parity,
-    ) -> Lowered:
-        """Stores a program and its records; a later `find` of the same keys returns them."""
+    def keep(self, key: str, program: Program, edges: tuple[TensorSpec, TensorSpec]) -> None:
+        """Stores a program and its record; `program` gives it back, `find` when it is compared."""
         path = self._path(key)
         with replacing(path) as temporary:
             temporary.write_bytes(program.data)
-        lowered = Lowered(
-            path,
-            hashlib.sha256(program.data).hexdigest(),
-            len(program.data),
-            program.operators,
-            program.delegated,
-            *edges,
-            parity,
-        )
-        record = asdict(lowered)
-        del record["path"]
-        compared = json.dumps(record.pop("parity"), sort_keys=True)
+        source, target = edges
+        record = {
+            "sha256": hashlib.sha256(program.data).hexdigest(),
+            "bytes": len(program.data),
+            "operators": program.operators,
+            "delegated": program.delegated,
+            "input": asdict(source),
+            "output": asdict(target),
+        }
         write_text(path.with_suffix(".json"), json.dumps(record, sort_keys=True))
-        write_text(self._parity(key, features), compared)
-        return lowered
+
+    def keep_parity(self, key: str, features: str, parity: Parity) -> Lowered:
+        """Stores what comparing the program of a key found; a later `find` of both returns it."""
+        write_text(self._parity(key, features), json.dumps(asdict(parity), sort_keys=True))
+        path = self._path(key)
+        return _lowered(path, _record(path), parity)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key[:32]}{self._suffix}"
@@ -170,6 +158,18 @@ class ParityStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"stage-{key[:32]}.json"
+
+
+#: What reading a record raises where it, or the file that it is about, is not as it was written.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What is known of a program, whose file is the one that it is known of."""
+    record: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if sha256_of(path) != record["sha256"]:
+        raise ValueError(f"{path} is another file")
+    return record
 
 
 def _lowered(path: Path, record: Mapping[str, Any], parity: Parity) -> Lowered:

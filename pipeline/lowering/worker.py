@@ -15,15 +15,15 @@ from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.registry_walk import walked_once
-from pipeline.lowering.store import Lowered, ProgramStore, features_key
+from pipeline.lowering.store import Lowered, ProgramStore
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings
 
 
 def lower_unit(
-    settings: LoweringSettings, store: ProgramStore, key: str, unit: Unit
+    settings: LoweringSettings, store: ProgramStore, key: str, features: str, unit: Unit
 ) -> tuple[str, Lowered]:
-    """Lowers one unit, compares it with eager PyTorch and stores it under `key`.
+    """Lowers one unit, compares it with eager PyTorch and stores it under `key` and `features`.
 
     What was lowered before and compared on other features is only compared.
 
@@ -34,10 +34,11 @@ def lower_unit(
         NotLoweredError: it cannot be lowered whole.
         IntegrityError: it deviates.
     """
-    program, parity = _lowered(settings, unit, store.program(key))
-    edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
-    features = features_key(unit.inputs, unit.outputs)
-    return unit.name, store.keep(key, features, program, edges, parity)
+    known = store.program(key)
+    program, parity = _lowered(settings, unit, known)
+    if known is None:
+        store.keep(key, program, (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs)))
+    return unit.name, store.keep_parity(key, features, parity)
 
 
 def try_unit(

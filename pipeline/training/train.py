@@ -31,6 +31,8 @@ from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 
+#: Whose code decides what is trained and what it is found to answer.
+ROOMS = ("data", "model", "evaluation", "training", "workflows/trained_model.py")
 #: Abilities of processors, as `machine_kind` names them, that compute in bfloat16.
 _BF16 = {"amx_tile", "avx512_bf16", "bf16"}
 
@@ -105,7 +107,7 @@ class TrainingFiles:
             content,
             # All that training depends on, also what is added one day, but for the student's part.
             training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
-            source_fingerprint("data", "model", "evaluation", "training"),
+            source_fingerprint(*ROOMS),
             versions("torch", "numpy"),
             machine_kind(),
         )

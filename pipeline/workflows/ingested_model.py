@@ -14,9 +14,12 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
 from pipeline.training.fit import reproducible
+from pipeline.training.train import ROOMS
 
 #: Float sums depend on it, and a label on a float sum in the end.
 _THREADS = 2
+
+_WORKFLOWS = ("workflows/ingested_model.py", "workflows/load_model.py")
 
 
 class IngestedModel:
@@ -50,7 +53,7 @@ class IngestedModel:
             data_fingerprint(settings.data),
             settings.model,
             content,
-            source_fingerprint("data", "model", "evaluation", "training", "ingest"),
+            source_fingerprint(*ROOMS, "ingest", *_WORKFLOWS),
             versions("torch", "numpy"),
             machine_kind(),
         )

@@ -41,6 +41,18 @@ class Chance {
   bool on_ = false;
 };
 
+// Fails in one of the ways that engines do.
+inline Status Fail(Chance* chance, Code code) {
+  switch (chance->Below(3)) {
+    case 0:
+      throw std::bad_alloc();
+    case 1:
+      throw std::logic_error("injected");
+    default:
+      return {code, "injected"};
+  }
+}
+
 struct Faults {
   std::atomic<uint64_t> loads{0};
   std::atomic<uint64_t> runs{0};
@@ -55,14 +67,7 @@ class FaultyProgram : public Program {
   Result<Floats> Run(Floats input) override {
     if (chance_->Of(0.002)) {
       ++faults_->runs;
-      switch (chance_->Below(3)) {
-        case 0:
-          throw std::bad_alloc();
-        case 1:
-          throw std::logic_error("injected");
-        default:
-          return Status(Code::kRuntime, "injected");
-      }
+      return Fail(chance_, Code::kRuntime);
     }
     return program_->Run(input);
   }
@@ -97,17 +102,9 @@ class FaultyEngine : public Engine {
   Result<std::unique_ptr<Program>> Spoilt(const Load& load) {
     if (chance_->Of(0.02)) {
       ++faults_->loads;
-      switch (chance_->Below(4)) {
-        case 0:
-          throw std::bad_alloc();
-        case 1:
-          throw std::logic_error("injected");
-        case 2:
-          return Status(Code::kDamaged, "injected");
-        default:
-          (void)load();  // fails at the very end: what was loaded has to go again
-          return Status(Code::kRuntime, "injected");
-      }
+      // Fails at the very end: what was loaded has to go again.
+      if (chance_->Below(4) == 0) (void)load();
+      return Fail(chance_, Code::kDamaged);
     }
     auto program = load();
     if (!program.ok()) return program.status();

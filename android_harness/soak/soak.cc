@@ -6,7 +6,6 @@
 // rename), loading is cancelled, and models and engines are made anew. Prints a JSON line every
 // hundredth part: what was done, and this process's memory, descriptors and threads while nothing
 // is going on. Ends with 1 on the first wrong answer or what hangs for a minute.
-#include <dirent.h>
 #include <malloc.h>
 
 #include <atomic>
@@ -14,6 +13,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/data.h"
 #include "harness/process.h"
 #include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
@@ -56,28 +57,18 @@ void Replace(const std::string& path, const std::string& content) {
   if (std::rename((path + ".new").c_str(), path.c_str()) != 0) Fail("cannot replace " + path);
 }
 
-int EntriesOf(const char* folder) {
-  DIR* const found = opendir(folder);
-  if (found == nullptr) return -1;
-  int count = 0;
-  while (readdir(found) != nullptr) ++count;
-  closedir(found);
-  return count;
+long EntriesOf(const char* folder) {
+  return std::distance(std::filesystem::directory_iterator(folder), {});
 }
 
-// The first golden inputs, and the logits that each stage gives while nothing fails.
+// The golden inputs, and the logits that each stage gives while nothing fails.
 class Reference {
  public:
-  explicit Reference(const Plan& plan) : floats_(plan.floats_in) {
-    const std::string bytes = ReadAll(plan.golden->inputs);
-    inputs_.resize(bytes.size() / sizeof(float));
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      inputs_[i] = reinterpret_cast<const float*>(bytes.data())[i];
-    }
-    logits_.resize(plan.stages.size(), std::vector<std::vector<float>>(count()));
-  }
-  size_t count() const { return inputs_.size() / floats_; }
-  Floats input(size_t index) const { return {inputs_.data() + index * floats_, floats_}; }
+  explicit Reference(const Plan& plan)
+      : inputs_(Require(harness::ReadGoldenInputs(plan), "no golden inputs")),
+        logits_(plan.stages.size(), std::vector<std::vector<float>>(count())) {}
+  size_t count() const { return inputs_.count(); }
+  Floats input(size_t index) const { return inputs_.row(index); }
 
   void Learn(ProgressiveModel* model) {
     for (size_t stage = 0; stage < model->stages(); ++stage) {
@@ -93,8 +84,7 @@ class Reference {
   }
 
  private:
-  const size_t floats_;
-  std::vector<float> inputs_;
+  const harness::Rows inputs_;
   std::vector<std::vector<std::vector<float>>> logits_;
 };
 
@@ -194,7 +184,7 @@ class Soak {
     std::printf(
         "{\"climbs\": %d, \"inferences\": %llu, \"refused\": %llu, \"failed_loads\": %llu, "
         "\"failed_runs\": %llu, \"damaged\": %d, \"rss_kb\": %lld, \"allocated_kb\": %zu, "
-        "\"descriptors\": %d, \"threads\": %d}\n",
+        "\"descriptors\": %ld, \"threads\": %ld}\n",
         climbs, Number(inferences_), Number(refused_), Number(faults_.loads), Number(faults_.runs),
         damaged_, static_cast<long long>(harness::ReadMemory().rss_kb),
         (heap.uordblks + heap.hblkhd) >> 10, EntriesOf("/proc/self/fd"),
@@ -220,7 +210,6 @@ class Soak {
 int Main(int count, char** words) {
   if (count != 6) Fail("usage: pwl_soak PLAN LIBRARY CACHE_FOLDER|- CLIMBS SEED");
   Plan plan = Require(ReadPlan(words[1]), "no plan");
-  if (!plan.golden) Fail("the plan has no golden inputs");
   EngineOptions options;
   options.threads = plan.threads;
   options.library = words[2];

@@ -62,7 +62,7 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       const size_t next = NextStage();
       stepping_ = true;
       const Status thrown = Guarded("loading failed", [&] {
-        Step(&lock);
+        Step(&lock, next);
         return Status();
       });
       if (!lock.owns_lock()) lock.lock();
@@ -83,8 +83,7 @@ size_t ProgressiveModel::Core::NextStage() const {
   return active_->broken ? active_->index : active_->index + 1;
 }
 
-void ProgressiveModel::Core::Step(Lock* lock) {
-  const size_t next = NextStage();
+void ProgressiveModel::Core::Step(Lock* lock, size_t next) {
   if (next > active_->index && !MayLoad(lock, next)) return;
   const uint64_t generation = generation_;
   std::shared_ptr<Stage> before = active_;

@@ -50,7 +50,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   Status EnsureThread();
   void LoadUntilClosed() noexcept;
   size_t NextStage() const;
-  void Step(Lock* lock);
+  void Step(Lock* lock, size_t next);
   bool MayLoad(Lock* lock, size_t next);
   Result<std::shared_ptr<Stage>> Make(size_t next, const std::shared_ptr<Stage>& before,
                                       StageLoad* load);

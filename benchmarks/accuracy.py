@@ -197,7 +197,7 @@ def _taught(dataset: Dataset, seed: int, progress: Progress) -> Mapping[str, Ten
     with reproducible(1), TemporaryDirectory() as folder:
         train_teacher(
             teacher,
-            dataset.normalisation.inputs(dataset.train.images),
+            dataset.normalization.inputs(dataset.train.images),
             torch.from_numpy(dataset.train.labels),
             settings,
             seed=2 * seed,
@@ -217,7 +217,7 @@ def _distilled(
         draw_normal(model.student, 2 * seed + 1)
     settings = arm.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
     progress.say(f"{name}, {student} student, seed {seed}")
-    inputs = dataset.normalisation.inputs(dataset.train.images)
+    inputs = dataset.normalization.inputs(dataset.train.images)
     labels = torch.from_numpy(dataset.train.labels)
     with reproducible(1), TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.perf_counter()

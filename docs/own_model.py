@@ -67,7 +67,7 @@ class InvertedResidual(nn.Module):
 def conv_norm(
     source: int, target: int, kernel: int, stride: int = 1, groups: int = 1, activate: bool = True
 ) -> nn.Sequential:
-    """Convolution, batch normalisation and, by default, ReLU6."""
+    """Convolution, batch normalization and, by default, ReLU6."""
     layers: list[nn.Module] = [
         nn.Conv2d(source, target, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(target),

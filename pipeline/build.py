@@ -63,7 +63,7 @@ def build(
         )
         print_bundle(made.bundle.manifest)
         print(
-            f"{target} is {'built' if made.fresh else 'up to date'}; "
+            f"{target} is {'built' if made.rebuilt else 'up to date'}; "
             f"its control arms are in {control_folder(target)}"
         )
 

@@ -31,7 +31,7 @@ def check(
     from pipeline.core.outputs import require_file
     from pipeline.core.toml_file import load_toml
     from pipeline.report.gates import GateFile, exit_code, judge
-    from pipeline.report.render.verdicts import junit_xml, print_judgements
+    from pipeline.report.render.verdicts import junit_xml, print_gate_results
     from pipeline.report.render.verdicts import markdown as markdown_text
     from pipeline.report.schema import load_report_to_judge
 
@@ -49,15 +49,15 @@ def check(
             "profiles/gates/release.toml",
         )
     judged = load_report_to_judge(report)
-    judgements = judge(limits, judged, load_report_to_judge(baseline) if baseline else None)
-    print_judgements(judgements)
+    results = judge(limits, judged, load_report_to_judge(baseline) if baseline else None)
+    print_gate_results(results)
     for warning in judged.warnings:
         print(f"warning: {warning.text}", file=sys.stderr)
     if junit:
-        write_text(junit, junit_xml(judged, judgements))
+        write_text(junit, junit_xml(judged, results))
     if markdown:
-        write_text(markdown, markdown_text(judged, judgements))
-    raise Exit(int(exit_code(judgements)))
+        write_text(markdown, markdown_text(judged, results))
+    raise Exit(int(exit_code(results)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def evaluate(
     ],
     inputs: Annotated[
         Path | None,
-        Option(help=".npy of float32 NCHW normalised images, or of uint8 NHWC images."),
+        Option(help=".npy of float32 NCHW normalized images, or of uint8 NHWC images."),
     ] = None,
     logits: Annotated[Path | None, Option(help="Write their logits here (.npz).")] = None,
     route: Annotated[

@@ -21,7 +21,7 @@ def inspect(
     A damaged bundle ends with exit code 4 and a list of all that is wrong with it.
     """
     from pipeline.bundle.verify import open_bundle
-    from pipeline.report.render.bundle_table import print_bundle, print_second_opinion
+    from pipeline.report.render.bundle_table import print_bundle, print_cross_check
     from pipeline.workflows.cross_check_bundle import cross_check as ask
 
     opened = open_bundle(bundle)
@@ -29,7 +29,7 @@ def inspect(
     print_bundle(manifest)
     print(f"{bundle}: {sum(1 for _ in manifest.files())} files verified")
     if cross_check is not None:
-        print_second_opinion(ask(opened, cross_check))
+        print_cross_check(ask(opened, cross_check))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ def train(
     from pipeline.lowering.preflight import preflight_of
     from pipeline.report.render.route_table import print_routes
     from pipeline.settings import load_settings
-    from pipeline.training.journal import TensorBoardJournal
-    from pipeline.training.processes import joined, said_of
+    from pipeline.training.processes import describe_processes, joined
     from pipeline.training.train import training_table
+    from pipeline.training.training_log import TensorBoardLog
     from pipeline.workflows.load_model import trained_model
     from pipeline.workflows.schedule_model import schedule
 
@@ -48,16 +48,16 @@ def train(
             return
         if logs:
             locks.enter_context(writing_folder(logs, "name another with --logs"))
-        journal = TensorBoardJournal(logs) if logs else None
+        training_log = TensorBoardLog(logs) if logs else None
         progress = progress_for_terminal()
-        if said := said_of(processes):
+        if said := describe_processes(processes):
             progress.say(said)
         locks.enter_context(using_folder(cache, "name another with --cache", progress))
         preflight = None
         if "lowering" in settings.model_fields_set:  # it is to be lowered one day
             preflight = preflight_of(settings, settings.lowering.backend, cache, progress)
-        model = trained_model(settings, cache, progress, journal, processes, preflight)
-        scheduled = schedule(settings, model, journal=journal)
+        model = trained_model(settings, cache, progress, training_log, processes, preflight)
+        scheduled = schedule(settings, model, training_log=training_log)
         model.done()
     scored = scheduled.evaluated
     print_routes(settings.name, scored, scheduled.shipped)

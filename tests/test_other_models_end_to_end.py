@@ -67,9 +67,9 @@ def test_a_family_labels_on_the_device_as_on_the_host(
     made = assemble(settings, tmp_path / "bundle", cache, Silent())
     manifest = made.bundle.manifest
     units = {"student-0", "student-1", "teacher-0", "teacher-1", "encoder-0"}
-    assert {artefact.id for artefact in manifest.artefacts} == units
-    for artefact in manifest.artefacts:
-        assert artefact.delegated == sum(artefact.operators.values()) > 0
+    assert {artifact.id for artifact in manifest.artifacts} == units
+    for artifact in manifest.artifacts:
+        assert artifact.delegated == sum(artifact.operators.values()) > 0
     assert max(stage.parity.max_rel for stage in manifest.stages) < 1e-5
     report = profiled(tmp_path, harness_package)
     assert report.bundle.family == family

@@ -106,7 +106,7 @@ def test_logits_are_the_models_own_on_every_route(
     assert result.exit_code == 0, result.stderr
     found = arrays(tmp_path / "out.npz")
     assert list(found) == [*PREFIX_ROUTES, "STS"]
-    inputs = tiny_model.dataset.normalisation.apply(images)
+    inputs = tiny_model.dataset.normalization.apply(images)
     for name, logits in found.items():
         assert logits.dtype == np.float32
         with torch.no_grad():
@@ -160,20 +160,20 @@ def test_what_cannot_be_trained_is_told_before_the_teacher_is(
     assert "train teacher" not in result.stderr
 
 
-def test_plain_and_normalised_images_give_the_same_logits_and_it_says_which_they_were(
+def test_plain_and_normalized_images_give_the_same_logits_and_it_says_which_they_were(
     tiny_model: EvaluatedModel, tmp_path: Path
 ) -> None:
     images = tiny_model.dataset.test.images[:5]
-    normalised = tiny_model.dataset.normalisation.apply(images).numpy()
+    normalized = tiny_model.dataset.normalization.apply(images).numpy()
     said = []
-    for name, array in (("plain", images), ("normalised", normalised)):
+    for name, array in (("plain", images), ("normalized", normalized)):
         path = save(tmp_path / f"{name}.npy", array)
         out = tmp_path / f"{name}.npz"
         result = run(evaluate, tiny_model.checkpoint, "--inputs", path, "--logits", out)
         said.append(result.stdout)
-    assert "5 uint8 images, normalised with the model's mean and deviation" in said[0]
-    assert "5 float32 images, taken as normalised already" in said[1]
-    plain, normal = arrays(tmp_path / "plain.npz"), arrays(tmp_path / "normalised.npz")
+    assert "5 uint8 images, normalized with the model's mean and deviation" in said[0]
+    assert "5 float32 images, taken as normalized already" in said[1]
+    plain, normal = arrays(tmp_path / "plain.npz"), arrays(tmp_path / "normalized.npz")
     for name in PREFIX_ROUTES:
         assert np.allclose(plain[name], normal[name], atol=1e-5)
 

@@ -32,7 +32,7 @@ def checked(report: Path, *words: object) -> int:
 
 
 def give_nan(root: Path) -> None:
-    fill_with_nan(root / open_bundle(root).manifest.artefact("teacher-2").path)
+    fill_with_nan(root / open_bundle(root).manifest.artifact("teacher-2").path)
 
 
 def expect_other_logits(root: Path) -> None:
@@ -56,7 +56,7 @@ def expect_other_labels(root: Path) -> None:
 WRONG = {
     "stage-3: logits of golden inputs hold NaN": give_nan,
     "stage-1 deviates from eager PyTorch": expect_other_logits,
-    "stage-2: 2 of 40 images are labelled otherwise": expect_other_labels,
+    "stage-2: 2 of 40 images are labeled otherwise": expect_other_labels,
 }
 
 

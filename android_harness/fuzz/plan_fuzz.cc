@@ -31,19 +31,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const pwl::Plan& plan = *result;
   Require(!plan.backend.empty() && !plan.stages.empty());
   Require(plan.threads >= 1 && plan.threads <= 64);
-  for (const pwl::Artefact& artefact : plan.artefacts) Require(IsBelowRoot(artefact.path));
+  for (const pwl::Artifact& artifact : plan.artifacts) Require(IsBelowRoot(artifact.path));
   for (const auto& stage : plan.stages) {
     size_t flow = plan.floats_in;
     for (const size_t unit : stage) {
-      Require(unit < plan.artefacts.size());
-      Require(plan.artefacts[unit].floats_in == flow);
-      flow = plan.artefacts[unit].floats_out;
+      Require(unit < plan.artifacts.size());
+      Require(plan.artifacts[unit].floats_in == flow);
+      flow = plan.artifacts[unit].floats_out;
     }
     Require(flow == plan.classes);
   }
   for (const pwl::Control& control : plan.controls) {
-    Require(control.stage < plan.stages.size() && IsBelowRoot(control.artefact.path));
-    Require(plan.FindControl(control.artefact.id) == &control);
+    Require(control.stage < plan.stages.size() && IsBelowRoot(control.artifact.path));
+    Require(plan.FindControl(control.artifact.id) == &control);
   }
   if (plan.golden) Require(plan.golden->outputs.size() == plan.stages.size());
   if (plan.evaluation) {

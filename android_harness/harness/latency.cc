@@ -42,14 +42,14 @@ Status RunLatency(const Options& options, const Plan& plan) {
       MakeEngine(plan.backend, EngineOptionsOf(options, plan));
   if (!engine.ok()) return engine.status();
   std::vector<std::shared_ptr<Program>> programs;
-  const auto load = [&](const Artefact& artefact) -> Status {
+  const auto load = [&](const Artifact& artifact) -> Status {
     LoadTimes times;
-    auto program = LoadArtefact(artefact, plan.verify, engine->get(), &times);
+    auto program = LoadArtifact(artifact, plan.verify, engine->get(), &times);
     if (program.ok()) programs.push_back(std::move(*program));
     return program.status();
   };
-  for (const Artefact& artefact : plan.artefacts) {
-    if (Status status = load(artefact); !status.ok()) return status;
+  for (const Artifact& artifact : plan.artifacts) {
+    if (Status status = load(artifact); !status.ok()) return status;
   }
   std::vector<Contender> contenders;
   for (size_t k = 0; k < plan.stages.size(); ++k) {
@@ -58,8 +58,8 @@ Status RunLatency(const Options& options, const Plan& plan) {
     contenders.push_back(std::move(contender));
   }
   for (const Control& control : plan.controls) {
-    if (Status status = load(control.artefact); !status.ok()) return status;
-    contenders.push_back({control.artefact.id, {programs.back().get()}, {}});
+    if (Status status = load(control.artifact); !status.ok()) return status;
+    contenders.push_back({control.artifact.id, {programs.back().get()}, {}});
   }
   for (int round = -kWarmUp; round < options.inferences; ++round) {
     for (size_t i = 0; i < contenders.size(); ++i) {

@@ -22,18 +22,18 @@ namespace {
 
 // Checks the programs, brings them into the start state, and starts anew as the measured process.
 Status Launch(const Options& options, const Plan& plan) {
-  const Result<std::vector<Artefact>> programs = ProgramsOf(options, plan);
+  const Result<std::vector<Artifact>> programs = ProgramsOf(options, plan);
   if (!programs.ok()) return programs.status();
   std::vector<std::string> files;
-  for (const Artefact& program : *programs) {
-    if (Status status = CheckArtefact(program, Verify::kSha256, nullptr); !status.ok()) {
+  for (const Artifact& program : *programs) {
+    if (Status status = CheckArtifact(program, Verify::kSha256, nullptr); !status.ok()) {
       return status;
     }
     files.push_back(program.path);
   }
   if (options.state == "cold-cached") {
     // Here rather than in the measured process: a cache is hashed once after it was built.
-    for (const Artefact& program : *programs) (void)options.cache.Check(program.sha256);
+    for (const Artifact& program : *programs) (void)options.cache.Check(program.sha256);
     for (std::string& file : CachesOf(options, *programs)) files.push_back(std::move(file));
   }
   return EnterStartState(options.state, files);

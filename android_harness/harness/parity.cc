@@ -45,13 +45,13 @@ Status RunParity(const Options& options, const Plan& plan) {
   if (Status status = VisitStages(plan, engine->get(), compute); !status.ok()) return status;
   for (const Control& control : plan.controls) {
     LoadTimes times;
-    auto program = LoadArtefact(control.artefact, plan.verify, engine->get(), &times);
+    auto program = LoadArtifact(control.artifact, plan.verify, engine->get(), &times);
     if (!program.ok()) return program.status();
     for (size_t i = 0; i < inputs->count(); ++i) {
       const Result<Floats> output = (*program)->Run(inputs->row(i));
       if (!output.ok()) return output.status();
       logits.assign(output->data, output->data + output->size);
-      print(control.artefact.id, control.stage, i);
+      print(control.artifact.id, control.stage, i);
     }
   }
   if (lost.empty()) return {};

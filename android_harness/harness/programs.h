@@ -13,10 +13,10 @@
 namespace pwl::harness {
 
 // All of them for `progress`, or those before an arm's first answer for `ttfi`.
-Result<std::vector<Artefact>> ProgramsOf(const Options& options, const Plan& plan);
+Result<std::vector<Artifact>> ProgramsOf(const Options& options, const Plan& plan);
 
 // Where the weight caches of programs lie.
-std::vector<std::string> CachesOf(const Options& options, const std::vector<Artefact>& programs);
+std::vector<std::string> CachesOf(const Options& options, const std::vector<Artifact>& programs);
 
 // What the weight caches of a measured start take on disk; 0 without them.
 int64_t CacheBytes(const Options& options, const Plan& plan);

@@ -64,7 +64,7 @@ Result<Arm> Load(const Options& options) {
   }
   const Control* control = plan->FindControl(name);
   if (control == nullptr) return Status(Code::kUsage, "the plan has no control called " + name);
-  auto program = LoadArtefact(control->artefact, plan->verify, arm.engine.get(), &arm.times);
+  auto program = LoadArtifact(control->artifact, plan->verify, arm.engine.get(), &arm.times);
   if (!program.ok()) return program.status();
   arm.monolith = std::move(*program);
   return arm;

@@ -91,8 +91,8 @@ class FaultyEngine : public Engine {
                                             LoadTimes* times) override {
     return Spoilt([&] { return engine_->LoadFrom(source, spec, times); });
   }
-  std::string BulkOf(const std::string& path, const std::string& sha256) const override {
-    return engine_->BulkOf(path, sha256);
+  std::string WeightsFile(const std::string& path, const std::string& sha256) const override {
+    return engine_->WeightsFile(path, sha256);
   }
   std::string Name() const override { return engine_->Name(); }
   std::string Version() const override { return engine_->Version(); }

@@ -148,16 +148,16 @@ class Soak {
   }
 
   void DamageAndMend() {
-    const Artefact& artefact =
-        plan_.artefacts[chance_.Below(static_cast<uint32_t>(plan_.artefacts.size()))];
-    const std::string whole = ReadAll(artefact.path);
+    const Artifact& artifact =
+        plan_.artifacts[chance_.Below(static_cast<uint32_t>(plan_.artifacts.size()))];
+    const std::string whole = ReadAll(artifact.path);
     std::string damaged = whole;
     const size_t at = chance_.Below(static_cast<uint32_t>(damaged.size()));
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    Replace(artefact.path, damaged);
+    Replace(artifact.path, damaged);
     (void)model_->LoadInBackground(model_->stages() - 1);
     Wait();
-    Replace(artefact.path, whole);
+    Replace(artifact.path, whole);
     ++damaged_;
   }
 

@@ -234,7 +234,7 @@ class ExecuTorchEngine final : public Engine {
     return program;
   }
 
-  std::string BulkOf(const std::string& path, const std::string& sha256) const override {
+  std::string WeightsFile(const std::string& path, const std::string& sha256) const override {
     return cache_.FileOrProgram(path, sha256);
   }
 

@@ -257,7 +257,7 @@ class LiteRtEngine final : public Engine {
     return std::unique_ptr<Program>(std::move(program));
   }
 
-  std::string BulkOf(const std::string& path, const std::string& sha256) const override {
+  std::string WeightsFile(const std::string& path, const std::string& sha256) const override {
     return cache_.FileOrProgram(path, sha256);
   }
 

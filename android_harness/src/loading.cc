@@ -19,19 +19,19 @@
 namespace pwl {
 namespace {
 
-Status Named(const Artefact& artefact, const Status& status) {
-  return {status.code(), artefact.id + ": " + status.message()};
+Status Named(const Artifact& artifact, const Status& status) {
+  return {status.code(), artifact.id + ": " + status.message()};
 }
 
-Status CheckSha256(const Artefact& artefact, const ProgramSource& source, VerifiedFiles* verified) {
-  if (verified != nullptr && verified->Knows(source, artefact.sha256)) return {};
+Status CheckSha256(const Artifact& artifact, const ProgramSource& source, VerifiedFiles* verified) {
+  if (verified != nullptr && verified->Knows(source, artifact.sha256)) return {};
   const Result<std::string> digest = Sha256Of(source);
   if (!digest.ok()) return digest.status();
-  if (*digest != artefact.sha256) {
+  if (*digest != artifact.sha256) {
     return {Code::kDamaged,
-            "sha256 is " + digest->substr(0, 12) + ", should be " + artefact.sha256.substr(0, 12)};
+            "sha256 is " + digest->substr(0, 12) + ", should be " + artifact.sha256.substr(0, 12)};
   }
-  if (verified != nullptr) verified->Remember(source, artefact.sha256);
+  if (verified != nullptr) verified->Remember(source, artifact.sha256);
   return {};
 }
 
@@ -63,43 +63,43 @@ void Prefetch(const std::string& path) noexcept {
   });
 }
 
-Result<ProgramSource> OpenArtefact(const Artefact& artefact, const Checks& checks,
+Result<ProgramSource> OpenArtifact(const Artifact& artifact, const Checks& checks,
                                    LoadTimes* times) {
   LoadTimes unused;
   if (times == nullptr) times = &unused;
   const int64_t begin = NowNs();
-  Result<ProgramSource> source = ProgramSource::Open(artefact.path);
-  if (!source.ok()) return Named(artefact, source.status());
-  if (source->size() != artefact.bytes) {
-    return Named(artefact, {Code::kDamaged, std::to_string(source->size()) + " bytes, should be " +
-                                                std::to_string(artefact.bytes)});
+  Result<ProgramSource> source = ProgramSource::Open(artifact.path);
+  if (!source.ok()) return Named(artifact, source.status());
+  if (source->size() != artifact.bytes) {
+    return Named(artifact, {Code::kDamaged, std::to_string(source->size()) + " bytes, should be " +
+                                                std::to_string(artifact.bytes)});
   }
   const int64_t located = NowNs();
   times->locate_ns += located - begin;
   if (checks.verify == Verify::kSha256) {
-    const Status status = CheckSha256(artefact, *source, checks.verified);
+    const Status status = CheckSha256(artifact, *source, checks.verified);
     times->verify_ns += NowNs() - located;
-    if (!status.ok()) return Named(artefact, status);
+    if (!status.ok()) return Named(artifact, status);
   }
   return source;
 }
 
-Status CheckArtefact(const Artefact& artefact, const Checks& checks, LoadTimes* times) {
-  return OpenArtefact(artefact, checks, times).status();
+Status CheckArtifact(const Artifact& artifact, const Checks& checks, LoadTimes* times) {
+  return OpenArtifact(artifact, checks, times).status();
 }
 
-Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, const Checks& checks,
+Result<std::shared_ptr<Program>> LoadArtifact(const Artifact& artifact, const Checks& checks,
                                               Engine* engine, LoadTimes* times) noexcept {
   return Guarded("loading failed", [&]() -> Result<std::shared_ptr<Program>> {
-    const Result<ProgramSource> source = OpenArtefact(artefact, checks, times);
+    const Result<ProgramSource> source = OpenArtifact(artifact, checks, times);
     if (!source.ok()) return source.status();
-    const ProgramSpec spec{artefact.sha256, artefact.floats_in, artefact.floats_out};
+    const ProgramSpec spec{artifact.sha256, artifact.floats_in, artifact.floats_out};
     Result<std::unique_ptr<Program>> program =
         Guarded("the engine failed", [&] { return engine->LoadFrom(*source, spec, times); });
-    if (!program.ok()) return Named(artefact, program.status());
+    if (!program.ok()) return Named(artifact, program.status());
     if (Status status = spec.Fits((*program)->floats_in(), (*program)->floats_out());
         !status.ok()) {
-      return Named(artefact, status);
+      return Named(artifact, status);
     }
     return std::shared_ptr<Program>(std::move(*program));
   });

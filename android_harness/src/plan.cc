@@ -105,12 +105,12 @@ class Parser {
 
   Status Directive(const Words& words) {
     const std::string_view name = words[0];
-    if (name == "artefact") return ReadArtefact(words);
+    if (name == "artifact") return ReadArtifact(words);
     if (name == "stage") return ReadStage(words);
     if (name == "control") return ReadControl(words);
     if (name == "golden") return ReadGolden(words);
     if (name == "evaluation") return ReadEvaluation(words);
-    if (name == "normalise") return ReadNormalise(words);
+    if (name == "normalize") return ReadNormalize(words);
     if (name == "exporter") {
       if (words.size() != 3) return Wrong("exporter NAME VERSION is expected");
       plan_.exporter = std::string(words[1]) + " " + std::string(words[2]);
@@ -148,29 +148,29 @@ class Parser {
   }
 
   // PATH BYTES SHA256 from words[at].
-  bool ReadFile(const Words& words, size_t at, Artefact* artefact) const {
+  bool ReadFile(const Words& words, size_t at, Artifact* artifact) const {
     if (!IsInside(words[at]) || !IsSha256(words[at + 2])) return false;
-    artefact->path = root_ + "/" + std::string(words[at]);
-    artefact->sha256 = words[at + 2];
-    return ParseNumber(words[at + 1], 0, UINT64_MAX, &artefact->bytes);
+    artifact->path = root_ + "/" + std::string(words[at]);
+    artifact->sha256 = words[at + 2];
+    return ParseNumber(words[at + 1], 0, UINT64_MAX, &artifact->bytes);
   }
 
-  Status ReadArtefact(const Words& words) {
-    Artefact artefact;
+  Status ReadArtifact(const Words& words) {
+    Artifact artifact;
     uint64_t in = 0;
     uint64_t out = 0;
-    if (words.size() != 7 || !ReadFile(words, 2, &artefact) ||
+    if (words.size() != 7 || !ReadFile(words, 2, &artifact) ||
         !ParseNumber(words[5], 1, kMostFloats, &in) ||
         !ParseNumber(words[6], 1, kMostFloats, &out)) {
-      return Wrong("artefact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT is expected");
+      return Wrong("artifact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT is expected");
     }
-    artefact.id = words[1];
-    artefact.floats_in = in;
-    artefact.floats_out = out;
-    if (!index_.emplace(artefact.id, plan_.artefacts.size()).second) {
-      return Wrong("artefact " + artefact.id + " occurs twice");
+    artifact.id = words[1];
+    artifact.floats_in = in;
+    artifact.floats_out = out;
+    if (!index_.emplace(artifact.id, plan_.artifacts.size()).second) {
+      return Wrong("artifact " + artifact.id + " occurs twice");
     }
-    plan_.artefacts.push_back(std::move(artefact));
+    plan_.artifacts.push_back(std::move(artifact));
     return {};
   }
 
@@ -183,10 +183,10 @@ class Parser {
     std::vector<size_t> units;
     for (size_t i = 2; i < words.size(); ++i) {
       const auto found = index_.find(std::string(words[i]));
-      if (found == index_.end()) return Wrong("no artefact is called " + std::string(words[i]));
-      const Artefact& unit = plan_.artefacts[found->second];
-      if (!units.empty() && plan_.artefacts[units.back()].floats_out != unit.floats_in) {
-        return Wrong(unit.id + " does not fit behind " + plan_.artefacts[units.back()].id);
+      if (found == index_.end()) return Wrong("no artifact is called " + std::string(words[i]));
+      const Artifact& unit = plan_.artifacts[found->second];
+      if (!units.empty() && plan_.artifacts[units.back()].floats_out != unit.floats_in) {
+        return Wrong(unit.id + " does not fit behind " + plan_.artifacts[units.back()].id);
       }
       units.push_back(found->second);
     }
@@ -197,13 +197,13 @@ class Parser {
   Status ReadControl(const Words& words) {
     Control control;
     uint64_t stage = 0;
-    if (words.size() != 6 || !ReadFile(words, 2, &control.artefact) ||
+    if (words.size() != 6 || !ReadFile(words, 2, &control.artifact) ||
         !ParseNumber(words[5], 0, UINT32_MAX, &stage)) {
       return Wrong("control NAME PATH BYTES SHA256 STAGE is expected");
     }
-    control.artefact.id = words[1];
-    if (!controls_.insert(control.artefact.id).second) {
-      return Wrong("control " + control.artefact.id + " occurs twice");
+    control.artifact.id = words[1];
+    if (!controls_.insert(control.artifact.id).second) {
+      return Wrong("control " + control.artifact.id + " occurs twice");
     }
     control.stage = stage;
     plan_.controls.push_back(std::move(control));
@@ -243,12 +243,12 @@ class Parser {
     return {};
   }
 
-  Status ReadNormalise(const Words& words) {
+  Status ReadNormalize(const Words& words) {
     float mean = 0;
     float std = 0;
     if (!plan_.evaluation || words.size() != 3 || !ParseFloat(words[1], &mean) ||
         !ParseFloat(words[2], &std) || !(std > 0)) {
-      return Wrong("normalise MEAN STD is expected, behind `evaluation`");
+      return Wrong("normalize MEAN STD is expected, behind `evaluation`");
     }
     plan_.evaluation->mean.push_back(mean);
     plan_.evaluation->std.push_back(std);
@@ -266,32 +266,32 @@ class Parser {
     if (plan_.stages.empty()) return missing("stage");
     for (size_t k = 0; k < plan_.stages.size(); ++k) {
       const std::vector<size_t>& units = plan_.stages[k];
-      if (plan_.artefacts[units.front()].floats_in != plan_.floats_in ||
-          plan_.artefacts[units.back()].floats_out != plan_.classes) {
+      if (plan_.artifacts[units.front()].floats_in != plan_.floats_in ||
+          plan_.artifacts[units.back()].floats_out != plan_.classes) {
         return {Code::kInvalidPlan,
                 "stage " + std::to_string(k) + " does not lead from the input to the classes"};
       }
     }
     for (Control& control : plan_.controls) {
       if (control.stage >= plan_.stages.size()) {
-        return {Code::kInvalidPlan, "control " + control.artefact.id + " names no stage"};
+        return {Code::kInvalidPlan, "control " + control.artifact.id + " names no stage"};
       }
-      control.artefact.floats_in = plan_.floats_in;
-      control.artefact.floats_out = plan_.classes;
+      control.artifact.floats_in = plan_.floats_in;
+      control.artifact.floats_out = plan_.classes;
     }
     if (plan_.golden && plan_.golden->outputs.size() != plan_.stages.size()) {
       return {Code::kInvalidPlan, "golden needs one file of outputs per stage"};
     }
     if (plan_.evaluation && (plan_.evaluation->mean.size() != plan_.evaluation->channels ||
                              plan_.floats_in % plan_.evaluation->channels != 0)) {
-      return {Code::kInvalidPlan, "evaluation needs one `normalise` per channel"};
+      return {Code::kInvalidPlan, "evaluation needs one `normalize` per channel"};
     }
     return {};
   }
 
   const std::string root_;
   Plan plan_;
-  std::unordered_map<std::string, size_t> index_;  // of the artefacts, by their ids
+  std::unordered_map<std::string, size_t> index_;  // of the artifacts, by their ids
   std::unordered_set<std::string> controls_;       // ids
   int line_ = 0;
 };
@@ -300,7 +300,7 @@ class Parser {
 
 const Control* Plan::FindControl(std::string_view name) const {
   for (const Control& control : controls) {
-    if (control.artefact.id == name) return &control;
+    if (control.artifact.id == name) return &control;
   }
   return nullptr;
 }

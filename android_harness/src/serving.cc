@@ -99,7 +99,7 @@ Status ProgressiveModel::Core::Run(const Stage& stage, Floats input, std::vector
     if (!output.ok()) {
       *failed = unit.get();
       return {output.status().code(),
-              plan_.artefacts[unit->artefact].id + ": " + output.status().message()};
+              plan_.artifacts[unit->artifact].id + ": " + output.status().message()};
     }
     flow = *output;
   }

@@ -8,10 +8,10 @@ namespace {
 
 using Chain = std::vector<std::shared_ptr<LoadedUnit>>;
 
-// Takes a sound program of that artefact out of `chain`, or gives null.
-std::shared_ptr<LoadedUnit> Take(size_t artefact, Chain* chain) {
+// Takes a sound program of that artifact out of `chain`, or gives null.
+std::shared_ptr<LoadedUnit> Take(size_t artifact, Chain* chain) {
   for (std::shared_ptr<LoadedUnit>& unit : *chain) {
-    if (unit != nullptr && unit->artefact == artefact && !unit->failed) return std::move(unit);
+    if (unit != nullptr && unit->artifact == artifact && !unit->failed) return std::move(unit);
   }
   return nullptr;
 }
@@ -25,13 +25,13 @@ Result<std::shared_ptr<Stage>> StageFactory::Make(size_t index, const Stage* bef
   auto stage = std::make_shared<Stage>();
   stage->index = index;
   Chain there = before == nullptr ? Chain() : before->chain;
-  for (const size_t artefact : plan_->stages[index]) {
-    std::shared_ptr<LoadedUnit> unit = Take(artefact, &there);
+  for (const size_t artifact : plan_->stages[index]) {
+    std::shared_ptr<LoadedUnit> unit = Take(artifact, &there);
     if (unit == nullptr) {
-      const Artefact& wanted = plan_->artefacts[artefact];
-      auto loaded = LoadArtefact(wanted, checks_, engine_, &load->times);
+      const Artifact& wanted = plan_->artifacts[artifact];
+      auto loaded = LoadArtifact(wanted, checks_, engine_, &load->times);
       if (!loaded.ok()) return loaded.status();
-      unit = std::make_shared<LoadedUnit>(artefact, std::move(*loaded));
+      unit = std::make_shared<LoadedUnit>(artifact, std::move(*loaded));
       load->bytes += wanted.bytes;
     }
     stage->chain.push_back(std::move(unit));
@@ -45,8 +45,8 @@ std::shared_ptr<Stage> StageFactory::RestFor(size_t index, const Stage& stage) c
   rest->index = index;
   rest->broken = true;
   Chain there = stage.chain;
-  for (const size_t artefact : plan_->stages[index]) {
-    if (std::shared_ptr<LoadedUnit> unit = Take(artefact, &there)) {
+  for (const size_t artifact : plan_->stages[index]) {
+    if (std::shared_ptr<LoadedUnit> unit = Take(artifact, &there)) {
       rest->chain.push_back(std::move(unit));
     }
   }
@@ -60,10 +60,10 @@ std::vector<std::string> StageFactory::FilesToRead(size_t index) const {
     if (!LooksResident(path)) files.push_back(path);
   };
   for (const size_t unit : plan_->stages[index]) {
-    const Artefact& artefact = plan_->artefacts[unit];
-    const std::string bulk = engine_->BulkOf(artefact.path, artefact.sha256);
+    const Artifact& artifact = plan_->artifacts[unit];
+    const std::string bulk = engine_->WeightsFile(artifact.path, artifact.sha256);
     add(bulk);
-    if (bulk != artefact.path && artefact.bytes <= kReadWhole) add(artefact.path);
+    if (bulk != artifact.path && artifact.bytes <= kReadWhole) add(artifact.path);
   }
   return files;
 }

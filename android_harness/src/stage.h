@@ -20,9 +20,9 @@ namespace pwl {
 // A program in memory. One that failed once is never called again: engines may crash then.
 struct LoadedUnit {
   LoadedUnit(size_t index, std::shared_ptr<Program> loaded)
-      : artefact(index), program(std::move(loaded)) {}
+      : artifact(index), program(std::move(loaded)) {}
 
-  const size_t artefact;  // index into Plan::artefacts
+  const size_t artifact;  // index into Plan::artifacts
   const std::shared_ptr<Program> program;
   std::atomic<bool> failed{false};
 };

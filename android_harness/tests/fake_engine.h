@@ -77,7 +77,7 @@ class FakeEngine : public Engine {
     const float added = std::stof(path.substr(path.rfind('-') + 1));
     return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, path, added));
   }
-  std::string BulkOf(const std::string& path, const std::string&) const override {
+  std::string WeightsFile(const std::string& path, const std::string&) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     considered_.insert(path);
     return path;

@@ -38,14 +38,14 @@ std::string Text(const std::string& path) {
 // Makes a file look as if it had been written some time ago, which its stamp asks for.
 void Settle() { usleep(150000); }
 
-Artefact Described(const std::string& path, const std::string& text) {
-  Artefact artefact;
-  artefact.id = "unit";
-  artefact.path = path;
-  artefact.bytes = text.size();
-  artefact.sha256 = DigestOf(text);
-  artefact.floats_in = artefact.floats_out = 1;
-  return artefact;
+Artifact Described(const std::string& path, const std::string& text) {
+  Artifact artifact;
+  artifact.id = "unit";
+  artifact.path = path;
+  artifact.bytes = text.size();
+  artifact.sha256 = DigestOf(text);
+  artifact.floats_in = artifact.floats_out = 1;
+  return artifact;
 }
 
 TEST(ProgramSource, OpensWhatIsAFileAndNothingElse) {
@@ -80,7 +80,7 @@ TEST(ProgramSource, SeesThatItsFileIsChangedInPlace) {
   EXPECT_EQ(source->Read(0, buffer, 6).code(), Code::kDamaged);
 }
 
-TEST(LoadingAnArtefact, LoadsTheVeryFileThatItChecked) {
+TEST(LoadingAnArtifact, LoadsTheVeryFileThatItChecked) {
   // An engine that has another file put in its place just before it reads.
   class Swapper : public FakeEngine {
    public:
@@ -98,10 +98,10 @@ TEST(LoadingAnArtefact, LoadsTheVeryFileThatItChecked) {
   const TemporaryFolder folder;
   Swapper engine;
   LoadTimes times;
-  const Artefact artefact = Described(folder.Write("unit-1", "program"), "program");
-  (void)LoadArtefact(artefact, Verify::kSha256, &engine, &times);
-  EXPECT_EQ(engine.read, artefact.sha256);
-  EXPECT_EQ(engine.wanted, artefact.sha256);
+  const Artifact artifact = Described(folder.Write("unit-1", "program"), "program");
+  (void)LoadArtifact(artifact, Verify::kSha256, &engine, &times);
+  EXPECT_EQ(engine.read, artifact.sha256);
+  EXPECT_EQ(engine.wanted, artifact.sha256);
 }
 
 TEST(VerifiedFiles, AreNotHashedAgainUntilTheyChange) {
@@ -109,15 +109,15 @@ TEST(VerifiedFiles, AreNotHashedAgainUntilTheyChange) {
   const std::string path = folder.Write("unit-1", "program");
   const std::string stamps = folder.path() + "/verified";
   Settle();
-  const Artefact artefact = Described(path, "program");
+  const Artifact artifact = Described(path, "program");
   {
     VerifiedFiles verified(stamps);
-    EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artefact.sha256));
-    EXPECT_TRUE(CheckArtefact(artefact, {Verify::kSha256, &verified}, nullptr).ok());
+    EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artifact.sha256));
+    EXPECT_TRUE(CheckArtifact(artifact, {Verify::kSha256, &verified}, nullptr).ok());
     ASSERT_TRUE(verified.Save().ok());
   }
   VerifiedFiles verified(stamps);
-  EXPECT_TRUE(verified.Knows(*ProgramSource::Open(path), artefact.sha256));
+  EXPECT_TRUE(verified.Knows(*ProgramSource::Open(path), artifact.sha256));
   EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), DigestOf("other")));
   // The same size, and the time of modification put back as it was.
   struct stat before{};
@@ -125,8 +125,8 @@ TEST(VerifiedFiles, AreNotHashedAgainUntilTheyChange) {
   std::ofstream(path) << "Program";
   const timespec times[] = {before.st_atim, before.st_mtim};
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
-  EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artefact.sha256));
-  EXPECT_EQ(CheckArtefact(artefact, {Verify::kSha256, &verified}, nullptr).code(), Code::kDamaged);
+  EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artifact.sha256));
+  EXPECT_EQ(CheckArtifact(artifact, {Verify::kSha256, &verified}, nullptr).code(), Code::kDamaged);
 }
 
 TEST(VerifiedFiles, DoNotCountWhenTheyWereWrittenJustNow) {

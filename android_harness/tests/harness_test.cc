@@ -99,7 +99,7 @@ Plan PlanWithImages(const TemporaryFolder& folder) {
   return plan;
 }
 
-TEST(Data, NormalisesEachChannelByItsOwnNumbers) {
+TEST(Data, NormalizesEachChannelByItsOwnNumbers) {
   const TemporaryFolder folder;
   const Plan plan = PlanWithImages(folder);
   folder.Write("images", std::string("\x00\xff\xff\x00\x00\x00\x00\x00", 8));

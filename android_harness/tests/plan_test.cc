@@ -22,19 +22,19 @@ std::string GoodPlan() {
          "verify size\n"
          "input 12\n"
          "classes 3\n"
-         "artefact s0 units/s0.pte 10 " +
+         "artifact s0 units/s0.pte 10 " +
          kSha +
          " 12 8\n"
-         "artefact s1 units/s1.pte 20 " +
+         "artifact s1 units/s1.pte 20 " +
          kSha +
          " 8 3\n"
-         "artefact t0 units/t0.pte 30 " +
+         "artifact t0 units/t0.pte 30 " +
          kSha +
          " 12 16\n"
-         "artefact e0 units/e0.pte 5 " +
+         "artifact e0 units/e0.pte 5 " +
          kSha +
          " 16 8\n"
-         "artefact t1 units/t1.pte 40 " +
+         "artifact t1 units/t1.pte 40 " +
          kSha +
          " 16 3\n"
          "stage 0 s0 s1\n"
@@ -45,9 +45,9 @@ std::string GoodPlan() {
          " 2\n"
          "golden 4 golden/in.f32 golden/0.f32 golden/1.f32 golden/2.f32\n"
          "evaluation 100 3 eval/images.u8 eval/labels.u16\n"
-         "normalise 0.5 0.25\n"
-         "normalise 0.5 0.25\n"
-         "normalise 0.4 1e-1\n"
+         "normalize 0.5 0.25\n"
+         "normalize 0.5 0.25\n"
+         "normalize 0.4 1e-1\n"
          "end\n";
 }
 
@@ -73,14 +73,14 @@ TEST(Plan, SaysWhatIsInItsText) {
   EXPECT_EQ(plan->minimum_runtime, "1.5.0");
   EXPECT_EQ(plan->threads, 2);
   EXPECT_EQ(plan->verify, Verify::kSize);
-  ASSERT_EQ(plan->artefacts.size(), 5u);
-  EXPECT_EQ(plan->artefacts[3].path, "/root/units/e0.pte");
-  EXPECT_EQ(plan->artefacts[3].bytes, 5u);
-  EXPECT_EQ(plan->artefacts[3].floats_in, 16u);
+  ASSERT_EQ(plan->artifacts.size(), 5u);
+  EXPECT_EQ(plan->artifacts[3].path, "/root/units/e0.pte");
+  EXPECT_EQ(plan->artifacts[3].bytes, 5u);
+  EXPECT_EQ(plan->artifacts[3].floats_in, 16u);
   ASSERT_EQ(plan->stages.size(), 3u);
   EXPECT_EQ(plan->stages[1], (std::vector<size_t>{2, 3, 1}));
   ASSERT_NE(plan->FindControl("teacher"), nullptr);
-  EXPECT_EQ(plan->FindControl("teacher")->artefact.floats_in, 12u);
+  EXPECT_EQ(plan->FindControl("teacher")->artifact.floats_in, 12u);
   EXPECT_EQ(plan->FindControl("student"), nullptr);
   EXPECT_EQ(plan->golden->outputs[2], "/root/golden/2.f32");
   EXPECT_EQ(plan->evaluation->mean.size(), 3u);
@@ -108,7 +108,7 @@ TEST(Plan, WithAnUnknownDirectiveNamesItsLine) {
 
 TEST(Plan, CannotReachOutsideItsFolder) {
   for (const char* path : {"../s0.pte", "/etc/passwd", "a/../../b", "a//b", "./a", "a/."}) {
-    ExpectRefused(Replaced("units/s0.pte", path), "artefact ID PATH");
+    ExpectRefused(Replaced("units/s0.pte", path), "artifact ID PATH");
   }
 }
 
@@ -126,14 +126,14 @@ TEST(Plan, RefusesNumbersThatAreNone) {
 TEST(Plan, RefusesChainsThatDoNotFit) {
   ExpectRefused(Replaced("stage 1 t0 e0 s1", "stage 1 t0 s1"), "s1 does not fit behind t0");
   ExpectRefused(Replaced("stage 2 t0 t1", "stage 2 t1"), "stage 2 does not lead");
-  ExpectRefused(Replaced("stage 2 t0 t1", "stage 2 t0 t9"), "no artefact is called t9");
+  ExpectRefused(Replaced("stage 2 t0 t1", "stage 2 t0 t9"), "no artifact is called t9");
   ExpectRefused(Replaced("stage 1 t0", "stage 5 t0"), "stage 1 ID");
 }
 
 TEST(Plan, RefusesWhatDoesNotAddUp) {
-  ExpectRefused(Replaced("artefact s1", "artefact s0"), "s0 occurs twice");
+  ExpectRefused(Replaced("artifact s1", "artifact s0"), "s0 occurs twice");
   ExpectRefused(Replaced("golden/2.f32", "golden/2.f32 golden/3.f32"), "one file of outputs");
-  ExpectRefused(Replaced("normalise 0.4 1e-1\n", ""), "one `normalise` per channel");
+  ExpectRefused(Replaced("normalize 0.4 1e-1\n", ""), "one `normalize` per channel");
   ExpectRefused(Replaced(kSha + " 2\n", kSha + " 3\n"), "control teacher names no stage");
   ExpectRefused(Replaced("backend executorch\n", ""), "no `backend`");
   ExpectRefused(Replaced("runtime 1.5.0", "runtime 1..0"), "runtime is a version");
@@ -156,7 +156,7 @@ TEST(Plan, IsReadFromAFileWithPathsBesideIt) {
   const TemporaryFolder folder;
   const Result<Plan> plan = ReadPlan(folder.Write("plan", GoodPlan()));
   ASSERT_TRUE(plan.ok());
-  EXPECT_EQ(plan->artefacts[0].path, folder.path() + "/units/s0.pte");
+  EXPECT_EQ(plan->artifacts[0].path, folder.path() + "/units/s0.pte");
 }
 
 TEST(Plan, ThatIsMissingOrAFolderOrHugeIsAnError) {

@@ -298,7 +298,7 @@ TEST_F(LoadingContract, LetsAnObserverCallAnythingButWait) {
 
 TEST_F(LoadingContract, LoadsAUnitThatOccursTwiceInAStageTwice) {
   plan_.stages = {{0, 0}, {0, 0, 3}};  // s0 adds 1
-  plan_.artefacts[0].floats_in = plan_.artefacts[0].floats_out = 1;
+  plan_.artifacts[0].floats_in = plan_.artifacts[0].floats_out = 1;
   auto model = Start();
   EXPECT_EQ(engine_.loads(), 2);
   model->LoadInBackground();

@@ -29,13 +29,13 @@ class ProgressiveModelTest : public testing::Test {
     plan_.floats_in = plan_.classes = 1;
     for (const char* name :
          {"s0-1", "s1-10", "s2-100", "t0-2", "t1-20", "t2-200", "e0-1000", "e1-1000"}) {
-      Artefact artefact;
-      artefact.id = name;
-      artefact.path = folder_.Write(name, "program");
-      artefact.bytes = 7;
-      artefact.sha256 = "0" + std::string(63, '0');
-      artefact.floats_in = artefact.floats_out = 1;
-      plan_.artefacts.push_back(artefact);
+      Artifact artifact;
+      artifact.id = name;
+      artifact.path = folder_.Write(name, "program");
+      artifact.bytes = 7;
+      artifact.sha256 = "0" + std::string(63, '0');
+      artifact.floats_in = artifact.floats_out = 1;
+      plan_.artifacts.push_back(artifact);
     }
     plan_.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
     options_.verify = Verify::kSize;
@@ -76,8 +76,8 @@ class ProgressiveModelTest : public testing::Test {
   };
 
   const std::string& PathOf(const std::string& id) const {
-    for (const Artefact& artefact : plan_.artefacts) {
-      if (artefact.id == id) return artefact.path;
+    for (const Artifact& artifact : plan_.artifacts) {
+      if (artifact.id == id) return artifact.path;
     }
     throw std::runtime_error(id);
   }

@@ -156,7 +156,7 @@ TEST_F(ProgressiveModelTest, RefusesABlockWithAnotherSha256WhenAskedToCheck) {
 }
 
 TEST_F(ProgressiveModelTest, RefusesABlockThatDoesNotFitItsPlace) {
-  plan_.artefacts[3].floats_out = 5;
+  plan_.artifacts[3].floats_out = 5;
   auto model = Start();
   model->LoadInBackground();
   EXPECT_EQ(model->WaitForLoading().code(), Code::kIncompatible);

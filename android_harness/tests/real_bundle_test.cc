@@ -58,7 +58,7 @@ TEST(Version, IsComparedNumberByNumber) {
 TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {
   const auto engine = EngineOf(plan_);
   LoadTimes times;
-  const Artefact& first = plan_.artefacts[plan_.stages[0][0]];
+  const Artifact& first = plan_.artifacts[plan_.stages[0][0]];
   auto program = engine->Load(first.path, first.sha256, &times);
   ASSERT_TRUE(program.ok()) << program.status().message();
   std::vector<float> expected;
@@ -76,7 +76,7 @@ TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {
 TEST_F(RealBundle, HandsFeaturesOnWithoutACopyWhereItSaysSo) {
   const auto engine = EngineOf(plan_);
   LoadTimes times;
-  const Artefact& first = plan_.artefacts[plan_.stages[0][0]];
+  const Artifact& first = plan_.artifacts[plan_.stages[0][0]];
   auto program = engine->Load(first.path, first.sha256, &times);
   ASSERT_TRUE(program.ok()) << program.status().message();
   const auto output = (*program)->Run({input_.data(), input_.size()});
@@ -90,7 +90,7 @@ TEST_F(RealBundle, HandsFeaturesOnWithoutACopyWhereItSaysSo) {
 TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
   const auto engine = EngineOf(plan_);
   LoadTimes times;
-  auto program = engine->Load(plan_.artefacts[plan_.stages[0][0]].path, "", &times);
+  auto program = engine->Load(plan_.artifacts[plan_.stages[0][0]].path, "", &times);
   ASSERT_TRUE(program.ok());
   EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
 }
@@ -101,9 +101,9 @@ TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
   const auto load = [&](size_t times) {
     std::vector<std::vector<char>> between;  // so that every program has an address of its own
     for (size_t i = 0; i < times; ++i) {
-      for (const Artefact& artefact : plan_.artefacts) {
+      for (const Artifact& artifact : plan_.artifacts) {
         LoadTimes unused;
-        ASSERT_TRUE(engine->Load(artefact.path, artefact.sha256, &unused).ok());
+        ASSERT_TRUE(engine->Load(artifact.path, artifact.sha256, &unused).ok());
         for (size_t size = 64; size < 1024; size += 48) between.emplace_back(size);
       }
     }
@@ -114,14 +114,14 @@ TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
   const struct mallinfo2 after = mallinfo2();
   // What is forgotten takes a node of a list and more; what malloc keeps at hand varies.
   constexpr size_t kForgotten = 32;
-  EXPECT_LT(after.uordblks, before.uordblks + 200 * plan_.artefacts.size() * kForgotten);
+  EXPECT_LT(after.uordblks, before.uordblks + 200 * plan_.artifacts.size() * kForgotten);
   EXPECT_LE(after.hblkhd, before.hblkhd);
 }
 
 TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
   const auto engine = EngineOf(plan_);
   const TemporaryFolder folder;
-  const std::string whole = ReadAll(plan_.artefacts[plan_.stages[0][0]].path);
+  const std::string whole = ReadAll(plan_.artifacts[plan_.stages[0][0]].path);
   for (size_t i = 0; i < 40; ++i) {
     LoadTimes times;
     const std::string path = folder.Write("cut", whole.substr(0, whole.size() * i / 40));
@@ -132,15 +132,15 @@ TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
 TEST_F(RealBundle, LetsNoFlippedBitThroughToTheEngine) {
   const auto engine = EngineOf(plan_);
   const TemporaryFolder folder;
-  Artefact artefact = plan_.artefacts[plan_.stages[0][0]];
-  const std::string whole = ReadAll(artefact.path);
+  Artifact artifact = plan_.artifacts[plan_.stages[0][0]];
+  const std::string whole = ReadAll(artifact.path);
   for (size_t i = 0; i < 200; ++i) {
     std::string damaged = whole;
     const size_t at = i * 7919 % damaged.size();
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << i % 8));
-    artefact.path = folder.Write("flipped", damaged);
+    artifact.path = folder.Write("flipped", damaged);
     LoadTimes times;
-    const auto program = LoadArtefact(artefact, Verify::kSha256, engine.get(), &times);
+    const auto program = LoadArtifact(artifact, Verify::kSha256, engine.get(), &times);
     EXPECT_EQ(program.status().code(), Code::kDamaged) << at;
     EXPECT_EQ(times.map_ns, 0);
     EXPECT_GT(times.verify_ns, 0);

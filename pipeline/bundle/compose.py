@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.bundle.control import ControlArm, Controls
 from pipeline.bundle.manifest import (
-    Artefact,
+    Artifact,
     BackendInfo,
     Deviation,
     Edge,
@@ -19,9 +19,9 @@ from pipeline.bundle.manifest import (
     FileEntry,
     Golden,
     Input,
+    InputNormalization,
     Manifest,
     ModelInfo,
-    Normalisation,
     Provenance,
     Score,
     Stage,
@@ -30,7 +30,7 @@ from pipeline.bundle.pack import Content, entry_for
 from pipeline.bundle.swaps import swaps
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
-    from pipeline.bundle.choice import Choice
+    from pipeline.bundle.schedule import Schedule
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.evaluation.class_scores import ClassScores
@@ -38,11 +38,11 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
-    from pipeline.lowering.store import Lowered
+    from pipeline.lowering.store import LoweredArtifact
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class HostResults:
     """What eager PyTorch says about each stage.
 
     Attributes:
@@ -63,8 +63,8 @@ def compose_bundle(
     family: str,
     lowered: LoweredModel,
     golden: GoldenSet,
-    measured: Measured,
-    choice: Choice,
+    measured: HostResults,
+    choice: Schedule,
     dataset: Dataset,
     preprocessing: Preprocessing,
     backend: BackendInfo,
@@ -80,7 +80,7 @@ def compose_bundle(
         golden: what they were compared with.
         measured: accuracy and predictions; its evaluation set is the head of the test set.
         choice: how the stages were chosen.
-        dataset: where images, labels and normalisation come from.
+        dataset: where images, labels and normalization come from.
         preprocessing: what was done to these images.
         backend: what reads the programs.
         suffix: file name suffix of the programs.
@@ -92,11 +92,11 @@ def compose_bundle(
         files[path] = content
         return entry_for(path, content)
 
-    artefacts = []
+    artifacts = []
     for unit, program in sorted(lowered.units.items(), key=lambda item: (item[0].index, item[0])):
         files[f"units/{unit}{suffix}"] = program.path
-        artefacts.append(
-            Artefact(
+        artifacts.append(
+            Artifact(
                 id=str(unit),
                 role=unit.role.value,
                 block=unit.index,
@@ -111,7 +111,7 @@ def compose_bundle(
                 parity=Deviation(**asdict(program.parity)),
             )
         )
-    sizes = {artefact.id: artefact.bytes for artefact in artefacts}
+    sizes = {artifact.id: artifact.bytes for artifact in artifacts}
     swapped = swaps([[str(unit) for unit in stage.units] for stage in lowered.stages])
     stages = [
         Stage(
@@ -146,9 +146,9 @@ def compose_bundle(
             shape=first.input.shape,
             layout="NHWC",
             preprocessing=preprocessing,
-            normalisation=Normalisation(**asdict(dataset.normalisation)),
+            normalization=InputNormalization(**asdict(dataset.normalization)),
         ),
-        artefacts=tuple(artefacts),
+        artifacts=tuple(artifacts),
         stages=tuple(stages),
         schedule=choice,
         golden=Golden(
@@ -174,7 +174,7 @@ def compose_bundle(
 
 
 def compose_controls(
-    manifest: Manifest, controls: Mapping[str, Lowered], suffix: str
+    manifest: Manifest, controls: Mapping[str, LoweredArtifact], suffix: str
 ) -> tuple[Controls, dict[str, Content]]:
     """The control arms of a bundle and their files by path."""
     stages = {"student": 0, "teacher": len(manifest.stages) - 1}
@@ -193,7 +193,7 @@ def compose_controls(
     return Controls(bundle=manifest.id, arms=arms), files
 
 
-def _edge(program: Lowered, which: str) -> Edge:
+def _edge(program: LoweredArtifact, which: str) -> Edge:
     spec = program.input if which == "input" else program.output
     return Edge.model_validate(asdict(spec))
 

@@ -15,7 +15,7 @@ from pipeline.core.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from pipeline.bundle.control import Controls
-    from pipeline.bundle.manifest import Artefact, Deviation, Edge, FileEntry, Manifest, Score
+    from pipeline.bundle.manifest import Artifact, Deviation, Edge, FileEntry, Manifest, Score
 
 #: Bytes of what golden and evaluation files are arrays of.
 _FLOAT, _PIXEL, _LABEL = 4, 1, 2
@@ -27,16 +27,16 @@ _ROUNDING = 1e-6
 def contradictions(manifest: Manifest) -> Iterator[str]:
     """Everything in a manifest that does not agree with the rest of it, a line each."""
     yield from _twice("path", (entry.path for entry in manifest.files()))
-    yield from _twice("artefact id", (artefact.id for artefact in manifest.artefacts))
+    yield from _twice("artifact id", (artifact.id for artifact in manifest.artifacts))
     yield from _twice("route", (stage.route for stage in manifest.stages))
     yield from _sizes(manifest)
     yield from _edges(manifest)
     yield from _model(manifest)
     yield from _schedule(manifest)
-    for artefact in manifest.artefacts:
-        yield from _parity(artefact.id, artefact.parity, manifest)
-        if artefact.delegated > sum(artefact.operators.values()):
-            yield f"{artefact.id}: more operators are delegated than there are"
+    for artifact in manifest.artifacts:
+        yield from _parity(artifact.id, artifact.parity, manifest)
+        if artifact.delegated > sum(artifact.operators.values()):
+            yield f"{artifact.id}: more operators are delegated than there are"
     yield from _stages(manifest)
 
 
@@ -87,16 +87,16 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
 def _edges(manifest: Manifest) -> Iterator[str]:
     """The edges of the programs by themselves, and the normalization of the first one's images."""
     edges: list[tuple[str, Edge]] = [("input", manifest.input)]
-    for artefact in manifest.artefacts:
+    for artifact in manifest.artifacts:
         edges += [
-            (f"{artefact.id} input", artefact.input),
-            (f"{artefact.id} output", artefact.output),
+            (f"{artifact.id} input", artifact.input),
+            (f"{artifact.id} output", artifact.output),
         ]
     for name, edge in edges:
         if len(edge.shape) != _DIMENSIONS[edge.layout] or edge.shape[0] != 1:
             yield f"{name}: {edge.layout} of one item cannot have the shape {list(edge.shape)}"
-    normalisation, channels = manifest.input.normalisation, manifest.input.shape[-1]
-    for name, values in (("mean", normalisation.mean), ("std", normalisation.std)):
+    normalization, channels = manifest.input.normalization, manifest.input.shape[-1]
+    for name, values in (("mean", normalization.mean), ("std", normalization.std)):
         if len(values) != channels:
             yield f"input: {channels} channels, but {len(values)} values of {name}"
 
@@ -106,15 +106,15 @@ def _model(manifest: Manifest) -> Iterator[str]:
         ("teacher", manifest.model.teacher_parameters),
         ("student", manifest.model.student_parameters),
     ):
-        found = sum(a.parameters for a in manifest.artefacts if a.role == role)
+        found = sum(a.parameters for a in manifest.artifacts if a.role == role)
         if found != stated:
-            yield f"the {role} has {stated} parameters, but its artefacts have {found}"
+            yield f"the {role} has {stated} parameters, but its artifacts have {found}"
     used = {name for stage in manifest.stages for name in stage.units}
-    for artefact in manifest.artefacts:
-        if artefact.id not in used:
-            yield f"no stage uses {artefact.id}"
-        if artefact.block >= manifest.model.blocks:
-            yield f"{artefact.id}: there is no block {artefact.block}"
+    for artifact in manifest.artifacts:
+        if artifact.id not in used:
+            yield f"no stage uses {artifact.id}"
+        if artifact.block >= manifest.model.blocks:
+            yield f"{artifact.id}: there is no block {artifact.block}"
 
 
 def _schedule(manifest: Manifest) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _parity(name: str, parity: Deviation, manifest: Manifest) -> Iterator[str]:
 def _stages(manifest: Manifest) -> Iterator[str]:
     if not manifest.stages:
         yield "no stages"
-    known = {artefact.id: artefact for artefact in manifest.artefacts}
+    known = {artifact.id: artifact for artifact in manifest.artifacts}
     for position, stage in enumerate(manifest.stages):
         title = f"stage {position}"
         if stage.index != position:
@@ -150,7 +150,7 @@ def _stages(manifest: Manifest) -> Iterator[str]:
         if len(stage.route) != manifest.model.blocks:
             yield f"{title}: route {stage.route} has not {manifest.model.blocks} blocks"
         if unknown := [name for name in stage.units if name not in known]:
-            yield f"{title} uses {', '.join(unknown)}, which no artefact is called"
+            yield f"{title} uses {', '.join(unknown)}, which no artifact is called"
             return
         chain = [known[name] for name in stage.units]
         yield from _flow(title, chain, manifest)
@@ -161,36 +161,36 @@ def _stages(manifest: Manifest) -> Iterator[str]:
     yield from _loading(manifest, known)
 
 
-def _flow(title: str, chain: list[Artefact], manifest: Manifest) -> Iterator[str]:
+def _flow(title: str, chain: list[Artifact], manifest: Manifest) -> Iterator[str]:
     """Whether each program reads what the one before it writes."""
     flow: Edge = manifest.input
-    for artefact in chain:
-        read = artefact.input
+    for artifact in chain:
+        read = artifact.input
         if (read.shape, read.layout) != (flow.shape, flow.layout):
             yield (
-                f"{title}: {artefact.id} reads {read.layout} {read.shape} but is given "
+                f"{title}: {artifact.id} reads {read.layout} {read.shape} but is given "
                 f"{flow.layout} {flow.shape}"
             )
-        flow = artefact.output
+        flow = artifact.output
     if (flow.shape, flow.layout) != ((1, len(manifest.model.labels)), "NC"):
         yield f"{title} ends with {flow.layout} {flow.shape}, not with a logit per label"
 
 
-def _route_of(chain: list[Artefact]) -> str | None:
+def _route_of(chain: list[Artifact]) -> str | None:
     """The route that a chain of programs is; None if it is none."""
     route = ""
-    before: Artefact | None = None
-    for artefact in chain:
-        if artefact.role in ("student", "teacher"):
-            if artefact.block != len(route):
+    before: Artifact | None = None
+    for artifact in chain:
+        if artifact.role in ("student", "teacher"):
+            if artifact.block != len(route):
                 return None
-            route += artefact.role[0].upper()
-        elif before is None or (before.role, artefact.role, before.block) not in (
-            ("teacher", "encoder", artefact.block),
-            ("student", "decoder", artefact.block),
+            route += artifact.role[0].upper()
+        elif before is None or (before.role, artifact.role, before.block) not in (
+            ("teacher", "encoder", artifact.block),
+            ("student", "decoder", artifact.block),
         ):
             return None
-        before = artefact
+        before = artifact
     return route
 
 
@@ -214,7 +214,7 @@ def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
             yield f"{title}: {name} is {said:g}, but {score.correct} of {score.images} give {is_:g}"
 
 
-def _loading(manifest: Manifest, known: dict[str, Artefact]) -> Iterator[str]:
+def _loading(manifest: Manifest, known: dict[str, Artifact]) -> Iterator[str]:
     """What each stage loads and lets go, and how many bytes that is."""
     found = swaps([stage.units for stage in manifest.stages])
     for stage, swap in zip(manifest.stages, found, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pipeline.bundle.manifest import Deviation, FileEntry, Name, Sha256
+from pipeline.bundle.manifest import SCHEMA_VERSION, Deviation, FileEntry, Name, Sha256
 from pipeline.core.atomic_files import real_path
 from pipeline.core.toml_file import Section
 
@@ -29,7 +29,7 @@ class ControlArm(FileEntry):
 class Controls(Section):
     """The control arms of one bundle. `bundle` is the id of its manifest."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     bundle: Sha256
     arms: tuple[ControlArm, ...]
 

@@ -13,15 +13,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.bundle.choice import Choice
 from pipeline.bundle.consistency import contradictions
+from pipeline.bundle.schedule import Schedule
 from pipeline.core.toml_file import Section, Spelling
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
 
 #: Raised when a reader of the version before could not use the file any more.
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 Sha256 = Annotated[str, Spelling(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
 Name = Annotated[
@@ -64,7 +64,7 @@ class Deviation(Section):
     inputs: Annotated[int, Field(ge=1)]
 
 
-class Artefact(FileEntry):
+class Artifact(FileEntry):
     """A program.
 
     Attributes:
@@ -118,7 +118,7 @@ class Stage(Section):
     Attributes:
         index: 0 is what the app starts with.
         route: the variant of each block, S or T.
-        units: ids of the artefacts in execution order.
+        units: ids of the artifacts in execution order.
         loads: those that the stage before did not use.
         unloads: those of the stage before that this one does not use.
         load_bytes: size of what it loads.
@@ -136,7 +136,7 @@ class Stage(Section):
     parity: Deviation
 
 
-class Normalisation(Section):
+class InputNormalization(Section):
     """``(pixel / 255 - mean) / std`` per channel, computed in float32 in this order."""
 
     mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
@@ -147,12 +147,12 @@ class Input(Edge):
     """What the first program reads, and how an image becomes it.
 
     Attributes:
-        preprocessing: the steps before the normalisation.
-        normalisation: the last step.
+        preprocessing: the steps before the normalization.
+        normalization: the last step.
     """
 
     preprocessing: Preprocessing
-    normalisation: Normalisation
+    normalization: InputNormalization
 
 
 class Golden(Section):
@@ -231,15 +231,15 @@ class Manifest(Section):
     `warnings` is what a person should look at before the model ships.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     id: Sha256
     name: Name
     model: ModelInfo
     backend: BackendInfo
     input: Input
-    artefacts: tuple[Artefact, ...]
+    artifacts: tuple[Artifact, ...]
     stages: tuple[Stage, ...]
-    schedule: Choice
+    schedule: Schedule
     golden: Golden
     evaluation: Evaluation
     warnings: tuple[ModelWarning, ...]
@@ -263,18 +263,18 @@ class Manifest(Section):
 
     def files(self) -> Iterator[FileEntry]:
         """Every file that the manifest names."""
-        yield from self.artefacts
+        yield from self.artifacts
         yield self.golden.inputs
         yield from self.golden.outputs
         yield self.evaluation.images
         yield self.evaluation.labels
         yield self.evaluation.predictions
 
-    def artefact(self, name: str) -> Artefact:
-        """The artefact with that id; `KeyError` when there is none."""
-        for artefact in self.artefacts:
-            if artefact.id == name:
-                return artefact
+    def artifact(self, name: str) -> Artifact:
+        """The artifact with that id; `KeyError` when there is none."""
+        for artifact in self.artifacts:
+            if artifact.id == name:
+                return artifact
         raise KeyError(name)
 
     @model_validator(mode="after")

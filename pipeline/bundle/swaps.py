@@ -1,4 +1,4 @@
-"""Which artefacts each stage loads and lets go. Free of torch."""
+"""Which artifacts each stage loads and lets go. Free of torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """What changes from one stage to the next, as artefact ids in execution order."""
+    """What changes from one stage to the next, as artifact ids in execution order."""
 
     units: tuple[str, ...]
     loads: tuple[str, ...]
@@ -16,9 +16,9 @@ class Swap:
 
 
 def swaps(chains: Sequence[Sequence[str]]) -> list[Swap]:
-    """The swaps through some chains of artefacts, the first from nothing.
+    """The swaps through some chains of artifacts, the first from nothing.
 
-    An artefact that a later stage uses again after a pause is loaded again.
+    An artifact that a later stage uses again after a pause is loaded again.
     """
     found: list[Swap] = []
     before: tuple[str, ...] = ()

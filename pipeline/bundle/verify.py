@@ -17,6 +17,7 @@ from pipeline.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest
 from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, sums_text
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
 
 S = TypeVar("S", bound=Section)
@@ -84,12 +85,7 @@ def _read(root: Path, head: str, kind: type[S]) -> S:
         raise IntegrityError(f"{path}: cannot be read: {error}", "build again") from None
     try:
         data = json.loads(text)
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise UsageError(
-                f"{path} has schema version {version}; this release reads up to {SCHEMA_VERSION}",
-                "update this tool, or build the bundle with this release",
-            )
+        require_schema_version(data, SCHEMA_VERSION, path, "build it again with this release")
         return kind.model_validate(data)
     except ValidationError as error:
         lines = [

@@ -196,18 +196,18 @@ def _status(stop: KeyboardInterrupt) -> int:
 
 def _tell(error: BaseException) -> int:
     """Says on stderr why the program ends; gives the exit status."""
-    told = error if isinstance(error, PipelineError) else _in_words(error)
-    if told is None:
+    shown = error if isinstance(error, PipelineError) else _in_words(error)
+    if shown is None:
         from pipeline.core.release import description
 
         traceback.print_exception(error)
         where = description().replace("\n", ", ")
-        told = DeviceError(
+        shown = DeviceError(
             f"a fault of the pipeline itself ({type(error).__name__}), {where}",
             "please report the lines above, with the command and its files",
         )
-    print(f"error: {told}", file=sys.stderr)
-    return int(told.code)
+    print(f"error: {shown}", file=sys.stderr)
+    return int(shown.code)
 
 
 def _in_words(error: BaseException) -> PipelineError | None:

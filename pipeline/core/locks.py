@@ -216,10 +216,10 @@ def _in_words(place: Place) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _told(error, place) from error
+        raise _as_pipeline_error(error, place) from error
 
 
-def _told(error: OSError, place: Place) -> PipelineError:
+def _as_pipeline_error(error: OSError, place: Place) -> PipelineError:
     if error.errno in _FULL:
         return DeviceError(f"{place.path}: {error.strerror}", f"make room, or {place.another}")
     if error.errno in _NO_LOCKS:

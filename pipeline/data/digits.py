@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 real 8x8 scans with 17 grey levels, installed with the library."""
+"""scikit-learn's digits: 1,797 real 8x8 scans with 17 gray levels, installed with the library."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 
-from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.settings import DigitsData
 
 _LEVELS = 16  # a pixel counts the set bits of a 4x4 patch of the original scan
@@ -24,7 +25,7 @@ def load_digits(settings: DigitsData, seed: int) -> Dataset:
     train = everything.first(count)
     test = ImageSet(everything.images[count:], everything.labels[count:])
     names = tuple(str(name) for name in raw.target_names)
-    return Dataset(train, test, names, Normalisation.of(train.images))
+    return Dataset(train, test, names, Normalization.of(train.images))
 
 
 def digits_fingerprint(settings: DigitsData) -> str:

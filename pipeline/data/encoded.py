@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
 from pipeline.data.decode import Encoded, decode, describe_notes
-from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.settings import EncodedData
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedSet:
-    """Labelled images that are fetched one by one, when they are decoded.
+    """Labeled images that are fetched one by one, when they are decoded.
 
     Attributes:
         labels: int64 ``[n]``.
@@ -93,7 +94,7 @@ def decode_dataset(
         found,
         apart,
         names,
-        Normalisation.of(found.images),
+        Normalization.of(found.images),
         notes=describe_notes(notes, noted),
     )
 

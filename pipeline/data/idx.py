@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.settings import IdxData
 
 _UNSIGNED_BYTE = 0x08
@@ -51,7 +52,7 @@ def load_idx(settings: IdxData, seed: int) -> Dataset:
         )
     train = train.shuffled(seed).first(settings.train_images).resized(settings.image_size)
     test = test.shuffled(seed + 1).first(settings.test_images).resized(settings.image_size)
-    return Dataset(train, test, names, Normalisation.of(train.images))
+    return Dataset(train, test, names, Normalization.of(train.images))
 
 
 def idx_fingerprint(settings: IdxData) -> str:

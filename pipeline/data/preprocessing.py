@@ -23,7 +23,7 @@ class Preprocessing(Section):
             data does not say.
         background: transparent images are composited on this color, ``#rrggbb``; None where the
             data has no transparency.
-        color_order: of the channels in memory; ``grey``: one channel, of RGB the ITU-R 601-2 luma
+        color_order: of the channels in memory; ``gray``: one channel, of RGB the ITU-R 601-2 luma
             (299 R + 587 G + 114 B) / 1000; ``as-is``: any other.
         crop: nothing is cut off.
         resize: ``stretch``: to height and width, whatever the image's own shape; ``none``: images
@@ -40,7 +40,7 @@ class Preprocessing(Section):
     orientation: Literal["upright", "as-is"]
     color_space: Literal["sRGB", "as-is"]
     background: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")] | None
-    color_order: Literal["RGB", "grey", "as-is"]
+    color_order: Literal["RGB", "gray", "as-is"]
     crop: Literal["none"]
     resize: Literal["stretch", "none"]
     filter: Literal["bilinear-antialiased"] | None
@@ -59,7 +59,7 @@ class Preprocessing(Section):
             isinstance(settings, DigitsData) and settings.image_size == 8
         )
         kept = 0 if dataset.held_out is None else len(dataset.held_out)
-        orders: dict[int, Literal["RGB", "grey"]] = {1: "grey", 3: "RGB"}
+        orders: dict[int, Literal["RGB", "gray"]] = {1: "gray", 3: "RGB"}
         return cls(
             orientation="upright" if encoded else "as-is",
             color_space="sRGB" if encoded else "as-is",

@@ -32,7 +32,7 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
     Raises:
         UsageError: the data is missing, damaged, out of reach, too little, or all the same.
     """
-    from pipeline.data.images import Normalisation
+    from pipeline.data.normalization import Normalization
     from pipeline.data.variance import require_variance
 
     with _readable():
@@ -40,7 +40,7 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
         dataset = _load(settings, seed)
     dataset = require_variance(dataset, settings)
     if stated := settings.normalization:
-        dataset = dataset.normalized(Normalisation(stated.mean, stated.std), by="profile")
+        dataset = dataset.normalized(Normalization(stated.mean, stated.std), by="profile")
     return dataset.holding_out(held_out, seed)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
 from pipeline.core.errors import DeviceError, UsageError
-from pipeline.device.closing import Closing
 
 #: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
 Progress = Callable[[int, int], None]
@@ -86,8 +86,15 @@ def checked_argv(argv: Sequence[str]) -> tuple[str, ...]:
     return tuple(argv)
 
 
-class DeviceLock(Closing):
+class DeviceLock(AbstractContextManager["DeviceLock"]):
     """The right of one run to use a device's `Device.workdir`; given back by `close`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives it back; a second time does nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     @abstractmethod
     def require(self) -> None:

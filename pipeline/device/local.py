@@ -6,7 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import DeviceError, UsageError
@@ -18,7 +18,6 @@ from pipeline.device.base import (
     Progress,
     checked_argv,
 )
-from pipeline.device.closing import Closing
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
 from pipeline.device.process import run_process
 from pipeline.device.remedies import remedy_for
@@ -26,7 +25,7 @@ from pipeline.device.remedies import remedy_for
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 
 
-class LocalDevice(Closing):
+class LocalDevice(AbstractContextManager["LocalDevice"]):
     """Runs programs as subprocesses and copies files; see `pipeline.device.base.Device`.
 
     Args:
@@ -103,6 +102,9 @@ class LocalDevice(Closing):
 
     def close(self) -> None:
         pass
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class LocalLock(DeviceLock):

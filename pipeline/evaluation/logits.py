@@ -34,7 +34,7 @@ class Inputs:
     """Images as a model takes them.
 
     Attributes:
-        tensor: float32 ``[n, channels, height, width]``, normalised.
+        tensor: float32 ``[n, channels, height, width]``, normalized.
         origin: what the file held and what was done to it, for a person.
     """
 
@@ -92,7 +92,7 @@ def require_logits_file(out: Path, images: Path) -> None:
 def route_logits(
     model: PwlModel, inputs: Tensor, routes: Sequence[Route], progress: Progress
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Logits ``[n, classes]`` of normalised images ``[n, channels, height, width]`` by route.
+    """Logits ``[n, classes]`` of normalized images ``[n, channels, height, width]`` by route.
 
     Raises:
         UsageError: a route has another number of blocks than the model.
@@ -116,8 +116,8 @@ def route_logits(
 def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
     """The images of a .npy file, of either kind that a model's user has at hand.
 
-    float32 ``[n, channels, height, width]`` is taken as normalised already; uint8
-    ``[n, height, width, channels]`` is normalised as the model's training images were.
+    float32 ``[n, channels, height, width]`` is taken as normalized already; uint8
+    ``[n, height, width, channels]`` is normalized as the model's training images were.
 
     Raises:
         UsageError: the file is missing, no .npy file, pickled, empty, not finite, or of another
@@ -127,12 +127,12 @@ def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
     kind = spec.kind_of(array)
     if kind is None:
         raise UsageError(f"{path}: holds {array.dtype} {list(array.shape)}", str(spec))
-    if kind == "plain" and spec.normalisation is not None:
-        tensor = spec.normalisation.apply(np.array(array))
-        done = "uint8 images, normalised with the model's mean and deviation"
+    if kind == "plain" and spec.normalization is not None:
+        tensor = spec.normalization.apply(np.array(array))
+        done = "uint8 images, normalized with the model's mean and deviation"
     else:
         tensor = torch.from_numpy(np.array(array, order="C"))
-        done = "float32 images, taken as normalised already"
+        done = "float32 images, taken as normalized already"
     if not tensor.isfinite().all():
         raise UsageError(f"{path}: some values are not finite", "look for NaN where it was made")
     return Inputs(tensor, f"{path}: {len(array)} {done}")

@@ -87,7 +87,7 @@ def _assumed(settings: Settings, dataset: Dataset) -> str | None:
         return None  # it is trained here, with this very normalization
     return (
         f"{model.source} came trained, and neither it nor the profile states how its images were "
-        f"normalized: {dataset.normalisation} of this data's training images was taken, which may "
+        f"normalized: {dataset.normalization} of this data's training images was taken, which may "
         "cost accuracy; set mean and std in [data] to those that it was trained with"
     )
 

@@ -13,7 +13,8 @@ import torch
 from pipeline.core.errors import IntegrityError
 from pipeline.core.intervals import wilson_interval
 from pipeline.core.progress import Progress
-from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
@@ -88,12 +89,12 @@ class EvaluatedModel:
             keep: what is found is kept beside this file, one file a route.
             progress: told every route.
         """
-        normalisation = dataset.normalisation
-        predictions = evaluate(model, dataset.test, normalisation, routes, keep, progress)
+        normalization = dataset.normalization
+        predictions = evaluate(model, dataset.test, normalization, routes, keep, progress)
         choosing = predictions
         if dataset.held_out is not None:
             apart = keep.with_stem(f"{keep.stem}-held-out")
-            choosing = evaluate(model, dataset.held_out, normalisation, routes, apart, progress)
+            choosing = evaluate(model, dataset.held_out, normalization, routes, apart, progress)
         return cls(model, dataset, routes, predictions, choosing)
 
     def along(self, routes: Sequence[Route]) -> EvaluatedModel:
@@ -121,7 +122,7 @@ class EvaluatedModel:
 def evaluate(
     model: PwlModel,
     images: ImageSet,
-    normalisation: Normalisation,
+    normalization: Normalization,
     routes: Sequence[Route],
     keep: Path,
     progress: Progress,
@@ -131,7 +132,7 @@ def evaluate(
     Args:
         model: in eval mode.
         images: with their labels.
-        normalisation: how they become inputs.
+        normalization: how they become inputs.
         routes: along which the model is evaluated.
         keep: what is found is kept beside this file, one file a route, and read the next time.
         progress: told every route.
@@ -147,7 +148,7 @@ def evaluate(
     }
     missing = [route for route in routes if route not in found]
     if missing:
-        inputs = normalisation.inputs(images.images)
+        inputs = normalization.inputs(images.images)
         starts = range(0, len(images), _BATCH)
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:

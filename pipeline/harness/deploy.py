@@ -156,7 +156,7 @@ class _Placed:
     @property
     def cache_files(self) -> list[PurePosixPath]:
         """Named as pwl/weight_cache.h does it; beside each lie its sha256 and its lock."""
-        programs = [*self.payload.bundle.manifest.artefacts, *self.payload.controls.arms]
+        programs = [*self.payload.bundle.manifest.artifacts, *self.payload.controls.arms]
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
 

@@ -42,9 +42,9 @@ def _lines(manifest: Manifest, controls: Controls | None, verify: str) -> Iterat
     yield f"verify {verify}"
     yield f"input {math.prod(manifest.input.shape)}"
     yield f"classes {len(manifest.model.labels)}"
-    for artefact in manifest.artefacts:
-        sizes = f"{math.prod(artefact.input.shape)} {math.prod(artefact.output.shape)}"
-        yield f"artefact {artefact.id} {_file(BUNDLE_FOLDER, artefact)} {sizes}"
+    for artifact in manifest.artifacts:
+        sizes = f"{math.prod(artifact.input.shape)} {math.prod(artifact.output.shape)}"
+        yield f"artifact {artifact.id} {_file(BUNDLE_FOLDER, artifact)} {sizes}"
     for stage in manifest.stages:
         yield f"stage {stage.index} {' '.join(stage.units)}"
     for arm in controls.arms if controls else ():
@@ -52,13 +52,13 @@ def _lines(manifest: Manifest, controls: Controls | None, verify: str) -> Iterat
     golden = manifest.golden
     paths = " ".join(f"{BUNDLE_FOLDER}/{entry.path}" for entry in (golden.inputs, *golden.outputs))
     yield f"golden {golden.images} {paths}"
-    evaluation, normalisation = manifest.evaluation, manifest.input.normalisation
+    evaluation, normalization = manifest.evaluation, manifest.input.normalization
     yield (
         f"evaluation {evaluation.count} {manifest.input.shape[-1]} "
         f"{BUNDLE_FOLDER}/{evaluation.images.path} {BUNDLE_FOLDER}/{evaluation.labels.path}"
     )
-    for mean, std in zip(normalisation.mean, normalisation.std, strict=True):
-        yield f"normalise {mean!r} {std!r}"
+    for mean, std in zip(normalization.mean, normalization.std, strict=True):
+        yield f"normalize {mean!r} {std!r}"
 
 
 def _file(folder: str, entry: FileEntry) -> str:

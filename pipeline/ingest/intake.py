@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
-from pipeline.data.images import Normalisation
+from pipeline.data.normalization import Normalization
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.probe import (
@@ -27,7 +27,7 @@ from pipeline.ingest.probe import (
     require_traceable,
     run_module,
     run_network,
-    theirs,
+    user_code,
 )
 from pipeline.ingest.python import OwnModel
 from pipeline.model.answers import answer_images, answers_of
@@ -61,7 +61,7 @@ class Ingested:
     content: Content
     unstable: tuple[str, ...] = ()
     repeated: bool = True
-    normalization: Normalisation | None = None
+    normalization: Normalization | None = None
 
 
 def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
@@ -97,9 +97,9 @@ def own_model(source: SourceModel, seed: int, training: TrainingSettings | None)
 
 def _call(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
     with _seeded(seed):
-        with theirs(source.source, "the function"):
+        with user_code(source.source, "the function"):
             given = FunctionSource.parse(source.place).load()()
-        return _Intake(source.source, training).take(given)
+        return _Ingestion(source.source, training).ingest(given)
 
 
 @contextmanager
@@ -117,14 +117,14 @@ def _seeded(seed: int) -> Iterator[None]:
             np.random.set_state(numpys)
 
 
-class _Intake:
+class _Ingestion:
     """One model on its way in."""
 
     def __init__(self, source: str, training: TrainingSettings | None) -> None:
         self._source = source
         self._training = training
 
-    def take(self, given: object) -> Ingested:
+    def ingest(self, given: object) -> Ingested:
         if not isinstance(given, OwnModel):
             raise UsageError(
                 f"{self._source} gave {type(given).__name__}",
@@ -145,15 +145,15 @@ class _Intake:
         require_plain_state(self._source, parts)
         converters.eval()
         images = probe_images(self._image_shape(given.image_shape))
-        taught = self._run("teacher", teacher, given.teacher, images)
-        learned = self._run("student", student, given.student, images)
-        if len(taught[-1][0]) != len(learned[-1][0]):
+        teacher_outputs = self._run("teacher", teacher, given.teacher, images)
+        student_outputs = self._run("student", student, given.student, images)
+        if len(teacher_outputs[-1][0]) != len(student_outputs[-1][0]):
             raise UsageError(
-                f"{self._source}: the teacher gives {len(taught[-1][0])} logits and the student "
-                f"{len(learned[-1][0])}",
+                f"{self._source}: the teacher gives {len(teacher_outputs[-1][0])} logits and the "
+                f"student {len(student_outputs[-1][0])}",
                 "give both one logit per label",
             )
-        pairs = list(enumerate(zip(taught[:-2], learned[:-2], strict=True)))
+        pairs = list(enumerate(zip(teacher_outputs[:-2], student_outputs[:-2], strict=True)))
         model = PwlModel(
             teacher,
             student,
@@ -163,10 +163,10 @@ class _Intake:
         if self._training is not None:
             self._require_trainable(model, self._training, images)
         normalization = normalization_of(self._source, given.normalization, len(images[0]))
-        with theirs(self._source, "running its blocks"):
+        with user_code(self._source, "running its blocks"):
             answers = answers_of(model, answer_images(given.image_shape))
         content = content_of(dict(model.named_children())).with_tensors(answers)
-        classes = len(taught[-1][0])
+        classes = len(teacher_outputs[-1][0])
         return Ingested(model, given.image_shape, classes, content, normalization=normalization)
 
     def _network(self, name: str, network: object) -> BlockNet:
@@ -244,7 +244,7 @@ class _Intake:
         if isinstance(own, nn.Module) and type(own).forward is not nn.Module.forward:
             own.eval()
             try:
-                with theirs(self._source, f"the {name}'s own forward"), torch.no_grad():
+                with user_code(self._source, f"the {name}'s own forward"), torch.no_grad():
                     whole = own(images.clone())
             except UsageError as error:
                 if isinstance(error.__cause__, NotImplementedError):
@@ -296,7 +296,7 @@ class _Intake:
     def _require_trainable(
         self, model: PwlModel, training: TrainingSettings, images: Tensor
     ) -> None:
-        with theirs(self._source, "copying its modules (copy.deepcopy)"):
+        with user_code(self._source, "copying its modules (copy.deepcopy)"):
             model = deepcopy(model)  # what looking at it in training mode changes is thrown away
         learners = {"student": model.student}
         if training.teacher is not None:

@@ -7,7 +7,7 @@
     from pipeline.ingest.keras import KerasBlocks
     def blocks(images, labels): ... return KerasBlocks(teacher, student, encoders)
 
-The function is given the training images, float32 ``[n, height, width, channels]``, normalised as
+The function is given the training images, float32 ``[n, height, width, channels]``, normalized as
 the bundle will say, and their labels, int64 ``[n]``; it may train on them or load what it has.
 """
 
@@ -58,7 +58,7 @@ def keras_model(settings: SourceModel, dataset: Dataset) -> PwlModel:
     import keras
 
     function = FunctionSource.parse(settings.place).load()
-    inputs = dataset.normalisation.apply(dataset.train.images).permute(0, 2, 3, 1)
+    inputs = dataset.normalization.apply(dataset.train.images).permute(0, 2, 3, 1)
     given = function(inputs.contiguous().numpy(), dataset.train.labels)
     if not isinstance(given, KerasBlocks):
         raise UsageError(
@@ -123,5 +123,5 @@ def _fits(source: str, name: str, block: Any, features: tuple[int, ...]) -> None
     if wanted != features:
         raise UsageError(
             f"{source}: {name} takes {wanted} but is given {features}",
-            "make neighbouring blocks and encoders agree on height, width and channels",
+            "make neighboring blocks and encoders agree on height, width and channels",
         )

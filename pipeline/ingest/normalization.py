@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pipeline.core.errors import UsageError
-from pipeline.data.images import Dataset, Normalisation
-from pipeline.ingest.python import Normalization
+from pipeline.data.images import Dataset
+from pipeline.data.normalization import Normalization
 from pipeline.settings import NormalizationSettings, SourceModel
 
 _REMEDY = (
@@ -17,7 +17,7 @@ _REMEDY = (
 )
 
 
-def normalization_of(source: str, given: object, channels: int) -> Normalisation | None:
+def normalization_of(source: str, given: object, channels: int) -> Normalization | None:
     """What a user's function states.
 
     Args:
@@ -48,11 +48,11 @@ def normalization_of(source: str, given: object, channels: int) -> Normalisation
             "channels",
             _REMEDY,
         )
-    return Normalisation(table.mean, table.std)
+    return Normalization(table.mean, table.std)
 
 
 def normalized(
-    dataset: Dataset, stated: Normalisation, source: SourceModel, by: Literal["profile", "model"]
+    dataset: Dataset, stated: Normalization, source: SourceModel, by: Literal["profile", "model"]
 ) -> Dataset:
     """The data with a normalization that somebody states.
 
@@ -67,11 +67,11 @@ def normalized(
     """
     if dataset.stated_by is None:
         return dataset.normalized(stated, by)
-    if dataset.normalisation.agrees_with(stated):
+    if dataset.normalization.agrees_with(stated):
         return dataset
     place = "[model] normalization" if by == "profile" else source.source
     raise UsageError(
-        f"two normalizations are stated:\n  the profile: {dataset.normalisation}\n"
+        f"two normalizations are stated:\n  the profile: {dataset.normalization}\n"
         f"  {place}: {stated}",
         "keep the one that the model was trained with: correct the other, or leave it out",
     )

@@ -20,12 +20,12 @@ from pipeline.model.wrapping import load_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3
-_IMAGES = 2  # images differ from one another, and batch normalisation can train on them
+_IMAGES = 2  # images differ from one another, and batch normalization can train on them
 _FRAMES = 4
 
 
 @contextmanager
-def theirs(source: str, what: str) -> Iterator[None]:
+def user_code(source: str, what: str) -> Iterator[None]:
     """Around code of a user's: what it raises becomes a `UsageError` that says where."""
     try:
         yield
@@ -39,7 +39,7 @@ def theirs(source: str, what: str) -> Iterator[None]:
 
 
 def probe_images(shape: tuple[int, int, int]) -> Tensor:
-    """Random images, float32 ``[2, channels, height, width]``, as normalised images lie in memory.
+    """Random images, float32 ``[2, channels, height, width]``, as normalized images lie in memory.
 
     The same every time, and the random numbers of the caller stay as they are.
     """
@@ -98,7 +98,7 @@ def run_module(
     """
     given = features.clone()
     version = given._version
-    with theirs(source, f"{name}, given {list(features.shape)},"):
+    with user_code(source, f"{name}, given {list(features.shape)},"):
         outputs = module(given)
     found = _require_tensor(source, name, outputs, len(features))
     if not own_input and (given._version != version or not torch.equal(given, features)):
@@ -108,7 +108,7 @@ def run_module(
             "write y = x + z in place of x += z, and begin with nn.ReLU(inplace=False)",
         )
     if not module.training:
-        with theirs(source, name):
+        with user_code(source, name):
             alone = module(features[:1].clone())
         single = _require_tensor(source, name, alone, 1)
         tolerance = _RELATIVE * float(found.abs().max())

@@ -20,6 +20,10 @@ from typing import Protocol
 
 from torch import nn
 
+from pipeline.data.normalization import Normalization
+
+__all__ = ["Network", "Normalization", "OwnModel"]
+
 
 class Network(Protocol):
     """What a network has to offer: three attributes, run one after the other.
@@ -38,18 +42,6 @@ class Network(Protocol):
 
     @property
     def classifier(self) -> nn.Module: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Normalization:
-    """How a pixel becomes an input: ``(pixel / 255 - mean) / std``.
-
-    Attributes:
-        mean, std: one value a channel, in units of the scale from 0 to 1 (0.485, not 123.675).
-    """
-
-    mean: Sequence[float]
-    std: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

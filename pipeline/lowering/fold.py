@@ -173,8 +173,8 @@ def _require_same_each_time(body: fx.GraphModule, name: str) -> None:
 def _is_still(node: fx.Node) -> bool:
     """Whether an operator that may draw random numbers was told not to."""
     names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]
-    told = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    switches = [told[name] for name in ("train", "training", "dropout_p") if name in told]
+    arguments = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    switches = [arguments[name] for name in ("train", "training", "dropout_p") if name in arguments]
     return bool(switches) and not any(switches)
 
 

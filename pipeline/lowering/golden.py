@@ -18,7 +18,7 @@ class GoldenSet:
     """Made once for a bundle, and handed on: nothing downstream counts or computes it again.
 
     Attributes:
-        inputs: normalised images, float32 ``[n, channels, height, width]``.
+        inputs: normalized images, float32 ``[n, channels, height, width]``.
         logits: of eager PyTorch, float32 ``[n, classes]``, by route, in the order of the stages.
         tolerance: largest deviation, relative as in `Parity.max_rel`, that a program may show.
     """

@@ -13,7 +13,13 @@ from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
-from pipeline.lowering.store import Lowered, ParityStore, ProgramStore, content_key, features_key
+from pipeline.lowering.store import (
+    LoweredArtifact,
+    ParityStore,
+    ProgramStore,
+    content_key,
+    features_key,
+)
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit
 from pipeline.model.pwl import PwlModel
@@ -47,9 +53,9 @@ class LoweredModel:
         stages: in the order of the routes.
     """
 
-    units: Mapping[UnitId, Lowered]
+    units: Mapping[UnitId, LoweredArtifact]
     parameters: Mapping[UnitId, int]
-    controls: Mapping[str, Lowered]
+    controls: Mapping[str, LoweredArtifact]
     stages: Sequence[LoweredStage]
 
 
@@ -111,7 +117,7 @@ def _lower_all(
     cache: Path,
     workers: int,
     progress: Progress,
-) -> dict[str, Lowered]:
+) -> dict[str, LoweredArtifact]:
     """The program of every unit by name, from the store or freshly made."""
     backend = backend_for(settings)
     store = ProgramStore(cache, backend.suffix)
@@ -120,7 +126,7 @@ def _lower_all(
         settings.precision,
         source_fingerprint("lowering"),
     )
-    done: dict[str, Lowered] = {}
+    done: dict[str, LoweredArtifact] = {}
     missing: list[tuple[str, str, Unit]] = []
     for unit in units:
         captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
@@ -138,7 +144,7 @@ def _lower_all(
     with progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
 
-        def received(result: tuple[str, Lowered]) -> None:
+        def received(result: tuple[str, LoweredArtifact]) -> None:
             name, lowered = result
             done[name] = lowered
             task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
@@ -150,7 +156,7 @@ def _lower_all(
 
 def _compare_stages(
     golden: GoldenSet,
-    chains: Sequence[Sequence[Lowered]],
+    chains: Sequence[Sequence[LoweredArtifact]],
     settings: LoweringSettings,
     cache: Path,
     workers: int,

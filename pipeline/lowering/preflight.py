@@ -23,7 +23,7 @@ from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.units import Unit, monolith, units_of
-from pipeline.lowering.untrained import randomised
+from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
@@ -125,7 +125,7 @@ def preflight(
         IntegrityError: all can, but some deviate from eager PyTorch.
     """
     routes = _routes(model.blocks, orders)
-    units, wholes = _units(randomised(model), routes, image_shape)
+    units, wholes = _units(randomized(model), routes, image_shape)
     trials = _Trials(_Passed(cache), jobs or processors(), progress)
     trials.run(targets, units)
     # A whole network is refused for what its units are refused for, and for little else.
@@ -222,14 +222,15 @@ def _units(
 def _listed(errors: Sequence[tuple[str, PipelineError]]) -> PipelineError:
     """One error for all."""
     deviate_only = all(isinstance(error, IntegrityError) for _, error in errors)
-    told = [line for backend, error in errors for line in _told(backend, error)]
-    said = "".join(f"\n  {line}" for line in dict.fromkeys(line for line, _ in told))
-    remedies = dict.fromkeys(remedy for _, remedy in told if remedy)
-    what = f"the model cannot be lowered, so nothing was trained:{said}"
+    pairs = [pair for backend, error in errors for pair in _causes(backend, error)]
+    lines = "".join(f"\n  {line}" for line in dict.fromkeys(line for line, _ in pairs))
+    remedies = dict.fromkeys(remedy for _, remedy in pairs if remedy)
+    what = f"the model cannot be lowered, so nothing was trained:{lines}"
     return (IntegrityError if deviate_only else UsageError)(what, "; ".join(remedies))
 
 
-def _told(backend: str, error: PipelineError) -> Iterator[tuple[str, str]]:
+def _causes(backend: str, error: PipelineError) -> Iterator[tuple[str, str]]:
+    """What is wrong, a line each, with its remedy."""
     if isinstance(error, NotLoweredError):
         for refusal in error.refusals:
             yield f"{backend}: {refusal}", refusal.remedy

@@ -1,6 +1,6 @@
 """Rewrites operators that a backend does not take in terms of those that it does.
 
-A rule sees one call of the user's, never its neighbours or its weights' values, and computes the
+A rule sees one call of the user's, never its neighbors or its weights' values, and computes the
 same for every input. What a lowered unit is compared with is always the user's own module.
 """
 

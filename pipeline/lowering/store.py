@@ -20,7 +20,7 @@ from pipeline.model.content import content_of, tensor_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Lowered:
+class LoweredArtifact:
     """A program that has been lowered and compared.
 
     Attributes:
@@ -81,7 +81,7 @@ class ProgramStore:
         self._folder = folder
         self._suffix = suffix
 
-    def find(self, key: str, features: str) -> Lowered | None:
+    def find(self, key: str, features: str) -> LoweredArtifact | None:
         """The program of that content, compared on those features.
 
         None when there is none, when its file is damaged, or when it was compared on others.
@@ -118,7 +118,7 @@ class ProgramStore:
         }
         write_text(path.with_suffix(".json"), json.dumps(record, sort_keys=True))
 
-    def keep_parity(self, key: str, features: str, parity: Parity) -> Lowered:
+    def keep_parity(self, key: str, features: str, parity: Parity) -> LoweredArtifact:
         """Stores what comparing the program of a key found; a later `find` of both returns it."""
         write_text(self._parity(key, features), json.dumps(asdict(parity), sort_keys=True))
         path = self._path(key)
@@ -137,7 +137,7 @@ class ParityStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def key(self, chain: Sequence[Lowered], images: Tensor, logits: Tensor) -> str:
+    def key(self, chain: Sequence[LoweredArtifact], images: Tensor, logits: Tensor) -> str:
         """Names a comparison: these programs, on these images, against these logits."""
         tensors = [
             hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
@@ -172,9 +172,9 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _lowered(path: Path, record: Mapping[str, Any], parity: Parity) -> Lowered:
+def _lowered(path: Path, record: Mapping[str, Any], parity: Parity) -> LoweredArtifact:
     source, target = record["input"], record["output"]
-    return Lowered(
+    return LoweredArtifact(
         path,
         record["sha256"],
         record["bytes"],

@@ -51,7 +51,7 @@ def units_of(
     Args:
         model: in eval mode.
         routes: the stages.
-        images: normalised golden images ``[n, channels, height, width]``.
+        images: normalized golden images ``[n, channels, height, width]``.
     """
     found: dict[UnitId, Unit] = {}
     logits: list[Tensor] = []

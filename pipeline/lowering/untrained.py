@@ -14,8 +14,8 @@ _SEED = 17
 
 
 @torch.no_grad()
-def randomised(model: PwlModel) -> PwlModel:
-    """A copy in eval mode in which no tensor is as it is initialised by a constant.
+def randomized(model: PwlModel) -> PwlModel:
+    """A copy in eval mode in which no tensor is as it is initialized by a constant.
 
     Layer scales of 1e-6, biases of 0, running means of 0 and variances of 1 would let a program
     that leaves them out, or swaps them, agree by luck. What varies already, such as the weights of
@@ -30,7 +30,7 @@ def randomised(model: PwlModel) -> PwlModel:
         if _constant(parameter):
             parameter.copy_(_around(parameter, generator))
     for part in changed.modules():
-        # Any batch or instance normalisation; without statistics of its own, there are none.
+        # Any batch or instance normalization; without statistics of its own, there are none.
         if isinstance(part, nn.modules.batchnorm._NormBase):
             for statistic in (part.running_mean, part.running_var):
                 if statistic is not None and _constant(statistic):

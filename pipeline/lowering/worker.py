@@ -15,14 +15,14 @@ from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.registry_walk import walked_once
-from pipeline.lowering.store import Lowered, ProgramStore
+from pipeline.lowering.store import LoweredArtifact, ProgramStore
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings
 
 
 def lower_unit(
     settings: LoweringSettings, store: ProgramStore, key: str, features: str, unit: Unit
-) -> tuple[str, Lowered]:
+) -> tuple[str, LoweredArtifact]:
     """Lowers one unit, compares it with eager PyTorch and stores it under `key` and `features`.
 
     What was lowered before and compared on other features is only compared.
@@ -76,7 +76,7 @@ def compare_stage(
     settings: LoweringSettings,
     index: int,
     name: str,
-    chain: Sequence[Lowered],
+    chain: Sequence[LoweredArtifact],
     images: Tensor,
     logits: Tensor,
 ) -> tuple[int, Parity]:

@@ -19,9 +19,9 @@ _IMAGES = 8
 
 
 def answer_images(shape: tuple[int, int, int]) -> Tensor:
-    """Images, float32 ``[8, channels, height, width]``, as normalised ones may be; always the same.
+    """Images, float32 ``[8, channels, height, width]``, as normalized ones may be; always the same.
 
-    From plain grey to noise. The random numbers of the caller stay as they are.
+    From plain gray to noise. The random numbers of the caller stay as they are.
     """
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(_IMAGES, *shape, generator=generator)

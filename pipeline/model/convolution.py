@@ -1,4 +1,4 @@
-"""What the convolutional families share: a normalised convolution and a pooling classifier."""
+"""What the convolutional families share: a normalized convolution and a pooling classifier."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class ConvNorm(nn.Module):
-    """Convolution, batch normalisation and, by default, ReLU; "same" padding.
+    """Convolution, batch normalization and, by default, ReLU; "same" padding.
 
     Args:
         source, target: channels of the input and the output.
-        bias: of the convolution. Batch normalisation makes it superfluous; VGG has it all the same.
+        bias: of the convolution. Batch normalization makes it superfluous; VGG has it all the same.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from pipeline.settings import FamilyModel, ResNetSettings, VggSettings, VitSetti
 def build_model(
     settings: FamilyModel, image_shape: tuple[int, int, int], classes: int, seed: int
 ) -> PwlModel:
-    """A freshly initialised model.
+    """A freshly initialized model.
 
     Args:
         settings: the ``[model]`` table of a profile.

@@ -28,7 +28,7 @@ class BasicLayer(nn.Module):
 
 
 def resnet(settings: ResNetSettings, channels: int, classes: int) -> BlockNet:
-    """A network for images with `channels` channels and `classes` labels, freshly initialised."""
+    """A network for images with `channels` channels and `classes` labels, freshly initialized."""
     blocks: list[nn.Module] = []
     source = settings.stem
     for width, depth, stride in zip(

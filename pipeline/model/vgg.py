@@ -1,4 +1,4 @@
-"""The VGG family with batch normalisation (Simonyan and Zisserman, arXiv 1409.1556)."""
+"""The VGG family with batch normalization (Simonyan and Zisserman, arXiv 1409.1556)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.settings import VggSettings
 
 
 def vgg(settings: VggSettings, image_shape: tuple[int, int, int], classes: int) -> BlockNet:
-    """A freshly initialised network: per block some 3x3 convolutions and a maximum pooling.
+    """A freshly initialized network: per block some 3x3 convolutions and a maximum pooling.
 
     There is no embedder: the first block takes the images.
 

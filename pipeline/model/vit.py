@@ -1,7 +1,7 @@
 """The ViT family: pre-norm encoder layers on image patches (Dosovitskiy et al., arXiv 2010.11929).
 
 As in the reference implementation of arXiv 2509.22319, the classifier reads token 0 of the last
-block without a final layer normalisation.
+block without a final layer normalization.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Attention and a two-layer perceptron, each behind a normalisation and beside a shortcut."""
+    """Attention and a two-layer perceptron, each behind a normalization and beside a shortcut."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class ClassTokenLinear(nn.Module):
 
 
 def vit(settings: VitSettings, image_shape: tuple[int, int, int], classes: int) -> BlockNet:
-    """A freshly initialised network, whose features are tokens ``[n, patches + 1, width]``.
+    """A freshly initialized network, whose features are tokens ``[n, patches + 1, width]``.
 
     Args:
         settings: widths, heads, depths, patch size.
@@ -143,11 +143,11 @@ def vit(settings: VitSettings, image_shape: tuple[int, int, int], classes: int) 
         for depth in settings.depths
     ]
     network = BlockNet(embedder, blocks, ClassTokenLinear(settings.width, classes))
-    network.apply(_initialise)
+    network.apply(_initialize)
     return network
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight.flatten(1))
         if module.bias is not None:

@@ -82,7 +82,7 @@ def _facts(manifest: Manifest, controls: Controls) -> BundleFacts:
         exporter=manifest.backend.exporter,
         precision=manifest.backend.precision,
         threads=manifest.backend.threads,
-        bytes=sum(entry.bytes for entry in manifest.artefacts),
+        bytes=sum(entry.bytes for entry in manifest.artifacts),
         control_bytes={arm.name: arm.bytes for arm in controls.arms},
     )
 

@@ -75,7 +75,7 @@ def _counts(stage: StageResult) -> Iterator[str]:
     if abs(stage.correct - stage.host_correct) > stage.differing:
         yield (
             f"{stage.correct} images are correct here and {stage.host_correct} on the host, but "
-            f"only {stage.differing} are labelled otherwise"
+            f"only {stage.differing} are labeled otherwise"
         )
 
 

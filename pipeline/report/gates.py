@@ -106,7 +106,7 @@ class GateFile(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GateResult:
     """A gate's verdict on one metric.
 
     Attributes:
@@ -124,7 +124,7 @@ class Judgement:
     why: str
 
 
-def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Judgement]:
+def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[GateResult]:
     """Applies every gate to a report.
 
     Args:
@@ -146,21 +146,21 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Judg
     return found
 
 
-def exit_code(judgements: Sequence[Judgement]) -> ExitCode:
+def exit_code(results: Sequence[GateResult]) -> ExitCode:
     """What all verdicts together say; wrong results weigh more than slow ones."""
-    wrong = [j for j in judgements if j.verdict is Verdict.REGRESSION]
+    wrong = [j for j in results if j.verdict is Verdict.REGRESSION]
     if any(j.gate.integrity for j in wrong):
         return ExitCode.INTEGRITY
     if wrong:
         return ExitCode.REGRESSION
-    if any(j.verdict is Verdict.ERROR for j in judgements):
+    if any(j.verdict is Verdict.ERROR for j in results):
         return ExitCode.DEVICE
-    if any(j.verdict is Verdict.INCONCLUSIVE for j in judgements):
+    if any(j.verdict is Verdict.INCONCLUSIVE for j in results):
         return ExitCode.INCONCLUSIVE
     return ExitCode.OK
 
 
-def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[Judgement]:
+def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[GateResult]:
     """Whether the reports can be judged at all."""
     yield from _trust(gates, report, "report")
     if baseline is None:
@@ -171,7 +171,7 @@ def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterat
         yield _error(gate, "baseline", why)
 
 
-def _trust(gates: GateFile, report: Report, which: str) -> Iterator[Judgement]:
+def _trust(gates: GateFile, report: Report, which: str) -> Iterator[GateResult]:
     """Whether a report's results are right and its timings its own, whatever its verdict says."""
     verdict = report.validity.verdict
     reasons = [*dict.fromkeys((*report.validity.reasons, *suspicions(report)))]
@@ -181,14 +181,14 @@ def _trust(gates: GateFile, report: Report, which: str) -> Iterator[Judgement]:
             name=f"the {which}'s results are right", metric="validity", at_least=0, integrity=True
         )
         why = f"the {which} is invalid: {'; '.join(dict.fromkeys(wrong + reasons))}"
-        yield Judgement(gate, "validity", Verdict.REGRESSION, None, why)
+        yield GateResult(gate, "validity", Verdict.REGRESSION, None, why)
     elif (reasons or verdict == "suspect") and not gates.allow_suspect:
         gate = Gate(name=f"the {which} can be judged", metric="validity", at_least=0)
         yield _error(gate, "validity", f"the {which} is suspect: {'; '.join(reasons)}")
 
 
-def _error(gate: Gate, name: str, why: str) -> Judgement:
-    return Judgement(gate, name, Verdict.ERROR, None, why)
+def _error(gate: Gate, name: str, why: str) -> GateResult:
+    return GateResult(gate, name, Verdict.ERROR, None, why)
 
 
 def _unknown(name: str, report: Report) -> str:
@@ -196,7 +196,7 @@ def _unknown(name: str, report: Report) -> str:
     return f"the report has no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Judgement:
+def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> GateResult:
     if name not in report.metrics:
         return _missing(gate, name, report)
     metric = report.metrics[name]
@@ -216,12 +216,12 @@ def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Ju
     return _limit(gate, name, value)
 
 
-def _missing(gate: Gate, name: str, report: Report) -> Judgement:
+def _missing(gate: Gate, name: str, report: Report) -> GateResult:
     """A metric that the report should have: NaN has none, and is never judged by what is left."""
     kind, _, program = name.partition(".")
     result = parity_of(report, program)
     if kind.startswith("parity_") and result is not None and result.max_rel is None:
-        return Judgement(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
+        return GateResult(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
     why = (
         f"the report lacks {name}, although it is about that stage, arm or start state: "
         "measure again with this release"
@@ -233,7 +233,7 @@ def _shifted(value: Estimate, less: float) -> Estimate:
     return Estimate(value.median - less, value.low - less, value.high - less, value.count)
 
 
-def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | None) -> Judgement:
+def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | None) -> GateResult:
     """A ratio or difference across two sessions: significant, and large enough to matter."""
     if baseline is None:
         return _error(gate, name, "no --baseline was given")
@@ -257,7 +257,7 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
     judged = _limit(gate, name, value)
     if judged.verdict is Verdict.INCONCLUSIVE and _beyond(gate, value, metric, before):
         why = f"{judged.why}; Mann-Whitney U finds it beyond the limit (p < 0.05)"
-        return Judgement(gate, name, Verdict.REGRESSION, value, why)
+        return GateResult(gate, name, Verdict.REGRESSION, value, why)
     return judged
 
 
@@ -271,7 +271,7 @@ def _beyond(gate: Gate, value: Estimate, metric: Metric, before: Metric) -> bool
     return False
 
 
-def _limit(gate: Gate, name: str, value: Estimate) -> Judgement:
+def _limit(gate: Gate, name: str, value: Estimate) -> GateResult:
     verdicts: list[Verdict] = []
     limits: list[str] = []
     if gate.at_most is not None:
@@ -282,7 +282,7 @@ def _limit(gate: Gate, name: str, value: Estimate) -> Judgement:
         verdicts.append(_side(value.low >= gate.at_least, value.high < gate.at_least))
     order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS)
     verdict = next(v for v in order if v in verdicts)
-    return Judgement(gate, name, verdict, value, " and ".join(limits))
+    return GateResult(gate, name, verdict, value, " and ".join(limits))
 
 
 def _side(within: bool, beyond: bool) -> Verdict:

@@ -5,7 +5,7 @@ A report is wrong, however fast, when
 - logits hold NaN or infinity, of a golden input, an evaluation image or a measured start;
 - logits on the golden inputs deviate from eager PyTorch by more than the manifest's tolerance;
 - a measured start answers otherwise than the same program did when its parity was taken;
-- more images are labelled otherwise than by eager PyTorch than ties between two labels can explain.
+- more images are labeled otherwise than by eager PyTorch than ties between two labels can explain.
 
 The last: a label may change only where the two largest logits lie within twice the tolerance of
 each other. How many images lie so close depends on the model; a hundred times the tolerance, as a
@@ -60,7 +60,7 @@ def wrong_results(report: Report) -> list[str]:
 
     Empty for a report that can be judged.
     """
-    return [*_parity(report), *_unlabelled(report), *_differing(report), *_starts(report)]
+    return [*_parity(report), *_unlabeled(report), *_differing(report), *_starts(report)]
 
 
 def require_right_results(report: Report, folder: Path) -> None:
@@ -97,7 +97,7 @@ def _parity(report: Report) -> Iterator[str]:
             )
 
 
-def _unlabelled(report: Report) -> Iterator[str]:
+def _unlabeled(report: Report) -> Iterator[str]:
     for line in report.runs.predictions:
         if lost := line.predictions.count(NO_LABEL):
             yield (
@@ -111,7 +111,7 @@ def _differing(report: Report) -> Iterator[str]:
         allowed = differing_allowed(stage.images, tolerance_of(report))
         if stage.differing > allowed or stage.differing == stage.images:
             yield (
-                f"stage-{stage.index}: {stage.differing} of {stage.images} images are labelled "
+                f"stage-{stage.index}: {stage.differing} of {stage.images} images are labeled "
                 f"otherwise than by eager PyTorch (allowed: {allowed})"
             )
 

@@ -14,15 +14,16 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.bundle.choice import Choice
 from pipeline.bundle.manifest import Input
+from pipeline.bundle.schedule import Schedule
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.samples import Runs
 from pipeline.report.consistency import contradictions, metrics_not_of_runs
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 Verdict = Literal["valid", "suspect", "invalid"]
 Count = Annotated[int, Field(ge=0)]
@@ -186,7 +187,7 @@ class Report(Section):
         warnings: what speaks against the model, as the manifest says.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     bundle: BundleFacts
     context: Context
     validity: Validity
@@ -195,7 +196,7 @@ class Report(Section):
     metrics: dict[str, Metric]
     ratios: dict[str, Ratio]
     runs: Runs
-    schedule: Choice | None = None
+    schedule: Schedule | None = None
     input: Input | None = None
     labels: tuple[str, ...] = ()
     warnings: tuple[ModelWarning, ...] = ()
@@ -233,12 +234,7 @@ def load_report(path: Path) -> Report:
         raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {version}; this release reads up to {SCHEMA_VERSION}",
-            "update this tool",
-        )
+    require_schema_version(data, SCHEMA_VERSION, path, "measure again with this release")
     try:
         return Report.model_validate(data)
     except ValidationError as error:

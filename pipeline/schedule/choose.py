@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pipeline.bundle.choice import Candidate, Choice
+from pipeline.bundle.schedule import Candidate, Schedule
 from pipeline.model.route import Route, UnitId
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
@@ -25,47 +25,49 @@ if TYPE_CHECKING:
 _TIE = 1e-3
 
 
-class Subject(Protocol):
+class Trainer(Protocol):
     """A model whose stages are to be chosen."""
 
     @property
-    def blueprint(self) -> PwlModel:
+    def model(self) -> PwlModel:
         """Its units; where it is trained here, with fresh weights."""
         ...
 
-    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
+    def train_and_evaluate(
+        self, train_for: Sequence[Route] | None, routes: Sequence[Route]
+    ) -> EvaluatedModel:
         """The model, evaluated along some routes.
 
         Args:
-            serves: the routes that it is trained for, where it is trained here; None: any.
+            train_for: the routes that it is trained for, where it is trained here; None: any.
             routes: along which it is evaluated.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenSchedule:
     """The routes that ship, and why."""
 
     routes: tuple[Route, ...]
-    serves: tuple[Route, ...]
-    choice: Choice
+    train_for: tuple[Route, ...]
+    choice: Schedule
 
 
-def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
+def choose(settings: ScheduleSettings, trainer: Trainer) -> ChosenSchedule:
     """The order and the stages that a profile's ``[schedule]`` table leads to.
 
     Raises:
         UsageError: the report with load times does not fit the model, or there is none.
     """
-    plan = subject.blueprint
+    plan = trainer.model
     costs = Costs(plan.units, _load_times(settings, plan.sizes()))
     everything = settings.stages == "all"
     trials: list[Trial] = []
     for name in settings.orders:
-        order = _order(name, subject, costs)
+        order = _order(name, trainer, costs)
         routes = routes_of(order)
-        found = subject.serving(routes, routes)
+        found = trainer.train_and_evaluate(routes, routes)
         trials.append(try_order(name, order, _correct(found), costs, everything=everything))
     until = max(trial.cost for trial in trials)
     best = trials[0]
@@ -74,7 +76,7 @@ def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
         if more > _TIE or (abs(more) <= _TIE and len(trial.routes) < len(best.routes)):
             best = trial
     data = found.dataset
-    choice = Choice(
+    choice = Schedule(
         order=best.name,
         images=len(data.choosing),
         held_out=data.held_out is not None,
@@ -91,7 +93,7 @@ def choose(settings: ScheduleSettings, subject: Subject) -> Chosen:
         ),
         steps=best.steps,
     )
-    return Chosen(best.routes, routes_of(best.order), choice)
+    return ChosenSchedule(best.routes, routes_of(best.order), choice)
 
 
 def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> LoadTimes:
@@ -100,24 +102,24 @@ def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> Load
     return measured(settings.load_times, sizes)
 
 
-def _order(name: OrderName, subject: Subject, costs: Costs) -> Order:
-    blocks = subject.blueprint.blocks
+def _order(name: OrderName, trainer: Trainer, costs: Costs) -> Order:
+    blocks = trainer.model.blocks
     match name:
         case "prefix":
             return prefix(blocks)
         case "suffix":
             return suffix(blocks)
         case "greedy":
-            return greedy(blocks, _Scout(subject, costs).gain_per_cost)
+            return greedy(blocks, _RouteSearch(trainer, costs).gain_per_cost)
         case "contiguous":
-            return contiguous(blocks, _Scout(subject, costs).worth)
+            return contiguous(blocks, _RouteSearch(trainer, costs).worth)
 
 
-class _Scout:
+class _RouteSearch:
     """A model that serves any route, to look for an order with."""
 
-    def __init__(self, subject: Subject, costs: Costs) -> None:
-        self._subject = subject
+    def __init__(self, trainer: Trainer, costs: Costs) -> None:
+        self._trainer = trainer
         self._costs = costs
         self._top1: dict[Route, float] = {}
 
@@ -137,7 +139,7 @@ class _Scout:
 
     def _accuracy(self, route: Route) -> float:
         if route not in self._top1:
-            found = self._subject.serving(None, [route])
+            found = self._trainer.train_and_evaluate(None, [route])
             self._top1[route] = float(_correct(found)[route].mean())
         return self._top1[route]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.bundle.choice import Step
+from pipeline.bundle.schedule import Step
 from pipeline.model.route import Route, UnitId
 from pipeline.schedule.gain import Correct, Gain
 from pipeline.schedule.load_times import LoadTimes

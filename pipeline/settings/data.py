@@ -104,11 +104,11 @@ class EncodedData(ImageData):
     """What the sources of PNG and JPEG images share.
 
     Images are turned upright as their EXIF orientation says, brought from their ICC profile's color
-    space to sRGB, and of animated ones the first frame is taken. 16 bits of grey are refused.
+    space to sRGB, and of animated ones the first frame is taken. 16 bits of gray are refused.
 
     Attributes:
         image_size: every image is resized to this many pixels square; needed where sizes differ.
-        channels: 3 for colour, 1 for grey; images are converted.
+        channels: 3 for color, 1 for gray; images are converted.
         background: what shows where an image is transparent: "white", "black", "#rrggbb" or
             [red, green, blue] from 0 to 255.
         train_images, test_images: use no more than so many, drawn by the profile's seed.

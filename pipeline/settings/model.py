@@ -94,7 +94,7 @@ class VitSettings(Section):
         mlp_width: of each perceptron's hidden layer, by default four times `width`.
         depths: encoder layers in each block.
         qkv_bias: whether queries, keys and values have biases.
-        norm_epsilon: of the layer normalisations; Hugging Face's ViTConfig has the same default.
+        norm_epsilon: of the layer normalizations; Hugging Face's ViTConfig has the same default.
     """
 
     patch: Count

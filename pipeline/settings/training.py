@@ -10,7 +10,7 @@ from pipeline.core.toml_file import Section
 from pipeline.settings.quantities import Count, Rate, Share, Weight
 
 
-class OptimiserSettings(Section):
+class OptimizerSettings(Section):
     """SGD with momentum.
 
     Attributes:
@@ -23,7 +23,7 @@ class OptimiserSettings(Section):
         weight_decay: strength of the pull of all weights towards zero.
         schedule: how the learning rate goes: up and down again, or down along a cosine.
         gradient_norm: all gradients together are shortened to this Euclidean norm, and left as they
-            are by 0. A ViT needs it, for without a final normalisation its logits and gradients
+            are by 0. A ViT needs it, for without a final normalization its logits and gradients
             drive each other up.
         nesterov: look ahead along the momentum, or use it plainly, as the paper does.
         drop_last: whether images that do not fill the last batch of an epoch are left out of it;
@@ -69,7 +69,7 @@ class OptimiserSettings(Section):
         return min(1e-5, self.learning_rate / 20)
 
 
-class TeacherSettings(OptimiserSettings):
+class TeacherSettings(OptimizerSettings):
     """How the teacher is trained, on the labels alone.
 
     Attributes:
@@ -79,7 +79,7 @@ class TeacherSettings(OptimiserSettings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-class JointDistillation(OptimiserSettings):
+class JointDistillation(OptimizerSettings):
     """Student path and all prefix paths in one batch per student block (the default recipe).
 
     Attributes:
@@ -100,7 +100,7 @@ class JointDistillation(OptimiserSettings):
         return True
 
 
-class ReferenceDistillation(OptimiserSettings):
+class ReferenceDistillation(OptimizerSettings):
     """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network a step.
 
     The defaults are those of its official code.
@@ -149,7 +149,7 @@ class AugmentationSettings(Section):
         flip: left and right change places in every other image.
         crop: images are moved by up to this many pixels on either axis.
         border: what a moved image brings in: black, or its own edge reflected.
-        rotation: images are turned about their centre by up to this many degrees either way; what
+        rotation: images are turned about their center by up to this many degrees either way; what
             that brings in is black.
     """
 

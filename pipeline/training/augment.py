@@ -1,6 +1,6 @@
 """Augmentation: every training image rotated, moved and mirrored at random, a batch at a time.
 
-What comes into an image from outside is black, the pixel value zero, as inputs are normalised; a
+What comes into an image from outside is black, the pixel value zero, as inputs are normalized; a
 crop may reflect the image's own edge instead.
 """
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.data.images import Normalisation
+from pipeline.data.normalization import Normalization
 from pipeline.settings import AugmentationSettings
 
 
@@ -42,11 +42,11 @@ class Changes:
 
 
 class Augmentation:
-    """Random changes of normalised images that leave their labels true.
+    """Random changes of normalized images that leave their labels true.
 
     Args:
         settings: the ``[training.augmentation]`` table.
-        black: what a black pixel is after normalisation, one number a channel.
+        black: what a black pixel is after normalization, one number a channel.
     """
 
     def __init__(self, settings: AugmentationSettings, black: Tensor) -> None:
@@ -54,10 +54,10 @@ class Augmentation:
         self._black = black.view(1, -1, 1, 1)
 
     @classmethod
-    def of(cls, settings: AugmentationSettings, normalisation: Normalisation) -> Augmentation:
-        """The augmentation of images that were normalised so."""
-        pixel = np.zeros((1, 1, 1, len(normalisation.mean)), np.uint8)
-        return cls(settings, normalisation.apply(pixel).flatten())
+    def of(cls, settings: AugmentationSettings, normalization: Normalization) -> Augmentation:
+        """The augmentation of images that were normalized so."""
+        pixel = np.zeros((1, 1, 1, len(normalization.mean)), np.uint8)
+        return cls(settings, normalization.apply(pixel).flatten())
 
     def draw(self, images: int, generator: torch.Generator) -> Changes:
         """Changes for `images` images; how much the generator gives depends on nothing else."""
@@ -75,7 +75,7 @@ class Augmentation:
     def apply(self, images: Tensor, changes: Changes) -> Tensor:
         """New images ``[n, channels, height, width]``, channels last in memory as before.
 
-        Rotation about the centre is bilinear; moving and mirroring only carry pixels elsewhere.
+        Rotation about the center is bilinear; moving and mirroring only carry pixels elsewhere.
         """
         black = self._black.to(images.device)
         if changes.angles is not None:

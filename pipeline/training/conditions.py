@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.data.images import Inputs
+from pipeline.data.normalization import Inputs
 from pipeline.training.augment import Augmentation
-from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes
+from pipeline.training.training_log import NoTrainingLog, TrainingLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Conditions:
         precision: what convolutions and matrix products are computed in; all else is float32.
         device: where networks compute.
         processes: those that share every batch.
-        journal: where losses, learning rates and accuracies are written down.
+        training_log: where losses, learning rates and accuracies are written down.
     """
 
     augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     processes: Processes = field(default_factory=Processes)
-    journal: Journal = field(default_factory=NoJournal)
+    training_log: TrainingLog = field(default_factory=NoTrainingLog)
 
     def draw(
         self, inputs: Inputs, labels: Tensor, indices: Tensor, generator: torch.Generator
@@ -54,7 +54,7 @@ class Conditions:
         """The examples that a batch of indices means, on the device: this process's share of them.
 
         Args:
-            inputs: all normalised training images.
+            inputs: all normalized training images.
             labels: all labels.
             indices: int64 ``[batch]``.
             generator: of the step; nothing else is random.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.progress import Progress
-from pipeline.data.images import Inputs
+from pipeline.data.normalization import Inputs
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import JointDistillation, ReferenceDistillation
@@ -38,7 +38,7 @@ def distill(
 
     Args:
         model: with a trained teacher.
-        inputs: normalised images.
+        inputs: normalized images.
         labels: int64 ``[n]``.
         routes: that the model will serve; None: any.
         settings: the ``[training.distillation]`` table.
@@ -58,9 +58,9 @@ def distill(
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         drawn = conditions.draw(inputs, labels, indices, generator)
-        taught = features.of(drawn.images) if augmented else features.batch(drawn.indices)
+        teacher_outputs = features.of(drawn.images) if augmented else features.batch(drawn.indices)
         with conditions.arithmetic():
-            return recipe.loss(model, Batch(drawn.images, drawn.labels, taught), generator)
+            return recipe.loss(model, Batch(drawn.images, drawn.labels, teacher_outputs), generator)
 
     title = f"distil ({settings.recipe})"
     early = EarlyImages(inputs, labels, conditions.device)
@@ -78,7 +78,7 @@ def distill(
 def _page(
     settings: JointDistillation | ReferenceDistillation, routes: Sequence[Route] | None
 ) -> str:
-    """A name in the journal that no other training of the same profile has."""
+    """A name in the training_log that no other training of the same profile has."""
     if not settings.depends_on_routes:
         return "distillation"
     if routes is None:

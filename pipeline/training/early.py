@@ -1,4 +1,4 @@
-"""Early metrics: how many of a few training images are labelled right while training goes on.
+"""Early metrics: how many of a few training images are labeled right while training goes on.
 
 The test set has no part in them. The images are always the same ones, seen as they are (never
 augmented), and the networks run in eval mode, as they would when they ship.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.images import Inputs
+from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -27,7 +27,7 @@ class EarlyImages:
     """The few images, taken evenly from all that there are.
 
     Args:
-        inputs: all normalised training images.
+        inputs: all normalized training images.
         labels: all labels, int64 ``[n]``.
         device: where the networks are.
     """

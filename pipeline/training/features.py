@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.data.images import Inputs
+from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
 
 _BATCH = 256
@@ -18,7 +18,7 @@ class TeacherFeatures:
 
     Args:
         teacher: used in eval mode and never trained.
-        inputs: normalised images.
+        inputs: normalized images.
         cache_mb: keep all features if they take no more than this, else compute batch by batch;
             0 keeps none.
     """

@@ -1,7 +1,7 @@
 """The training loop: seeded batches, SGD, a schedule, live losses, and a checkpoint every epoch.
 
 A run that was interrupted goes on from its last epoch and ends with the same weights as one that
-was not: batches depend on seed and epoch only, and the optimiser's state is part of the checkpoint.
+was not: batches depend on seed and epoch only, and the optimizer's state is part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
-from pipeline.settings import OptimiserSettings
+from pipeline.settings import OptimizerSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
 from pipeline.training.shared_norm import shared_norms
 
-#: Gives the weighted terms of the loss for a batch, by name; their sum is minimised.
+#: Gives the weighted terms of the loss for a batch, by name; their sum is minimized.
 Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
 #: Gives shares of right answers, by name, of `Phase.module` in eval mode.
 Watch = Callable[[], Mapping[str, float]]
@@ -38,7 +38,7 @@ class Phase:
 
     Attributes:
         title: what a person calls it.
-        name: of its page in the journal.
+        name: of its page in the training_log.
         module: all that is trained and its buffers; its state is what a checkpoint holds.
         rates: groups of parameters with their scale of the learning rate.
         images: number of training images.
@@ -75,13 +75,13 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict)
 
 
-def batches_of(settings: OptimiserSettings, images: int) -> int:
-    """The number of batches, and so of steps, in an epoch; see `OptimiserSettings.drop_last`."""
+def batches_of(settings: OptimizerSettings, images: int) -> int:
+    """The number of batches, and so of steps, in an epoch; see `OptimizerSettings.drop_last`."""
     whole, left = divmod(images, settings.batch_size)
     return whole if settings.drop_last or not left else whole + 1
 
 
-def require_batch(settings: OptimiserSettings, images: int, processes: Processes) -> None:
+def require_batch(settings: OptimizerSettings, images: int, processes: Processes) -> None:
     """Checks that training can make its batches.
 
     Raises:
@@ -105,7 +105,7 @@ def require_batch(settings: OptimiserSettings, images: int, processes: Processes
 
 def fit(
     phase: Phase,
-    settings: OptimiserSettings,
+    settings: OptimizerSettings,
     step: Step,
     progress: Progress,
     conditions: Conditions | None = None,
@@ -114,10 +114,10 @@ def fit(
 
     Args:
         phase: what is trained.
-        settings: epochs, batch size, optimiser, schedule.
+        settings: epochs, batch size, optimizer, schedule.
         step: the loss terms for a batch of image indices ``[batch]``.
         progress: told the mean of every loss term, and what `phase.watch` sees.
-        conditions: of the run; its journal holds the same, and the learning rate.
+        conditions: of the run; its training_log holds the same, and the learning rate.
 
     Raises:
         UsageError: the loss is not finite any more, the data does not fill one batch, or a batch
@@ -128,7 +128,7 @@ def fit(
     processes = conditions.processes
     require_batch(settings, phase.images, processes)
     batches = batches_of(settings, phase.images)
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [
             {"params": list(parameters), "lr": settings.learning_rate * scale}
             for parameters, scale in phase.rates
@@ -138,13 +138,13 @@ def fit(
         nesterov=settings.nesterov,
     )
     trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
-    scheduler = _scheduler(optimiser, settings, [scale for _, scale in phase.rates], batches)
+    scheduler = _scheduler(optimizer, settings, [scale for _, scale in phase.rates], batches)
     going_on = processes.agree(phase.checkpoint.exists(), conditions.device)
-    first = _resume(phase, optimiser, scheduler) if going_on else 0
+    first = _resume(phase, optimizer, scheduler) if going_on else 0
     early = {batches * quarter // 4 for quarter in (1, 2, 3)} - {0, batches}
     with (
         progress.task(phase.title, total=settings.epochs * batches) as task,
-        conditions.journal.page(phase.name, first * batches) as page,
+        conditions.training_log.phase(phase.name, first * batches) as page,
         shared_norms(phase.module, processes),
         subsampled(phase.module),
     ):
@@ -167,13 +167,13 @@ def fit(
                         f"{phase.title}: the loss is {total} in epoch {epoch + 1}",
                         "lower learning_rate in the profile, or set gradient_norm",
                     )
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 processes.average([p.grad for p in trained if p.grad is not None])
                 if settings.gradient_norm:
                     nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
-                optimiser.step()
-                rate = optimiser.param_groups[0]["lr"]
+                optimizer.step()
+                rate = optimizer.param_groups[0]["lr"]
                 scheduler.step()
                 losses.add(dict(zip(terms, values.tolist(), strict=True)))
                 task.advance(1)
@@ -186,8 +186,8 @@ def fit(
                     numbers |= {"learning rate": rate, **accuracy}
                     page.write(numbers, epoch * batches + batch + 1)
             if processes.first and epoch + 1 < settings.epochs:
-                _save(phase, optimiser, scheduler, epoch + 1)
-    optimiser.zero_grad(set_to_none=True)
+                _save(phase, optimizer, scheduler, epoch + 1)
+    optimizer.zero_grad(set_to_none=True)
     phase.module.eval()
     if processes.first:
         phase.checkpoint.unlink(missing_ok=True)
@@ -196,7 +196,7 @@ def fit(
 def _terms(
     phase: Phase, step: Step, indices: Tensor, generator: torch.Generator
 ) -> Mapping[str, Tensor]:
-    """The loss terms of a batch; a batch of one image may be one too few to normalise."""
+    """The loss terms of a batch; a batch of one image may be one too few to normalize."""
     try:
         return step(indices, generator)
     except ValueError as error:
@@ -204,7 +204,7 @@ def _terms(
             raise
         raise UsageError(
             f"{phase.title}: the last batch of an epoch is a single image, which batch "
-            "normalisation cannot take statistics of",
+            "normalization cannot take statistics of",
             "set drop_last = true in the profile, or another batch_size",
         ) from None
 
@@ -241,16 +241,16 @@ def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
 
 
 def _scheduler(
-    optimiser: torch.optim.Optimizer,
-    settings: OptimiserSettings,
+    optimizer: torch.optim.Optimizer,
+    settings: OptimizerSettings,
     scales: Sequence[float],
     batches: int,
 ) -> LRScheduler:
     steps = settings.epochs * batches
     if settings.schedule == "cosine":
-        return CosineAnnealingLR(optimiser, steps, eta_min=settings.cosine_floor)
+        return CosineAnnealingLR(optimizer, steps, eta_min=settings.cosine_floor)
     return OneCycleLR(
-        optimiser,
+        optimizer,
         max_lr=[settings.learning_rate * scale for scale in scales],
         total_steps=steps + 1,  # the step after the last batch must exist too
         # A fifth of five would be a rise of no step at all, over which torch divides by zero.
@@ -262,9 +262,9 @@ def _scheduler(
 
 
 def _save(
-    phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
+    phase: Phase, optimizer: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
 ) -> None:
-    state = optimiser.state_dict()
+    state = optimizer.state_dict()
     tensors = {f"module.{name}": tensor for name, tensor in whole_state(phase.module).items()}
     for index, values in state["state"].items():
         tensors[f"momentum.{index}"] = values["momentum_buffer"]
@@ -276,7 +276,7 @@ def _save(
     save_tensors(phase.checkpoint, tensors, facts)
 
 
-def _resume(phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRScheduler) -> int:
+def _resume(phase: Phase, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> int:
     """Restores the state after the last whole epoch and returns how many are done."""
     tensors, facts = load_tensors(phase.checkpoint)
     module = {name.removeprefix("module."): t for name, t in tensors.items() if "module." in name}
@@ -286,7 +286,7 @@ def _resume(phase: Phase, optimiser: torch.optim.Optimizer, scheduler: LRSchedul
         for name, tensor in tensors.items()
         if name.startswith("momentum.")
     }
-    optimiser.load_state_dict({"state": momentum, "param_groups": facts["groups"]})
+    optimizer.load_state_dict({"state": momentum, "param_groups": facts["groups"]})
     scheduler.load_state_dict(facts["scheduler"])
     epochs: int = facts["epochs"]
     return epochs

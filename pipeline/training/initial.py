@@ -47,7 +47,7 @@ def draw_normal(network: BlockNet, seed: int) -> None:
 
     So do the convolutions, linear layers, class tokens and positions of the official code of
     arXiv 2509.22319 begin, whose networks are Hugging Face models with `initializer_range` 0.02.
-    Normalisations keep their weights of 1 and biases of 0.
+    Normalizations keep their weights of 1 and biases of 0.
 
     Args:
         network: of one of the families.

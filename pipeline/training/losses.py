@@ -14,9 +14,9 @@ def softened_divergence(logits: Tensor, target: Tensor, temperature: float) -> T
         target: the teacher's logits, ``[n, classes]``.
         temperature: T.
     """
-    learned = F.log_softmax(logits.float() / temperature, dim=1)
+    student_outputs = F.log_softmax(logits.float() / temperature, dim=1)
     wanted = F.softmax(target.float() / temperature, dim=1)
-    return temperature**2 * F.kl_div(learned, wanted, reduction="batchmean")
+    return temperature**2 * F.kl_div(student_outputs, wanted, reduction="batchmean")
 
 
 def distillation(

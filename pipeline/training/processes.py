@@ -68,27 +68,27 @@ class Processes:
         for gradient, part in zip(gradients, torch.split(means, sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def tell(self, words: Sequence[str]) -> None:
-        """Says some words to all others, who have to ask what they are `told`."""
+    def broadcast(self, words: Sequence[str]) -> None:
+        """Sends some words from the first process to all others, which have to `receive` them."""
         if self.count > 1:
             distributed.broadcast_object_list([list(words)], src=0)
 
-    def told(self) -> list[str]:
-        """The words that the first process says next."""
-        heard: list[list[str]] = [[]]
-        distributed.broadcast_object_list(heard, src=0)
-        return heard[0]
+    def receive(self) -> list[str]:
+        """The words that the first process broadcasts next."""
+        received: list[list[str]] = [[]]
+        distributed.broadcast_object_list(received, src=0)
+        return received[0]
 
     def agree(self, answer: bool, device: torch.device) -> bool:
         """The first process's answer, which all go by."""
         if self.count == 1:
             return answer
-        told = torch.tensor(int(answer), device=device)
-        distributed.broadcast(told, src=0)
-        return bool(told)
+        shared = torch.tensor(int(answer), device=device)
+        distributed.broadcast(shared, src=0)
+        return bool(shared)
 
 
-def said_of(processes: Processes) -> str | None:
+def describe_processes(processes: Processes) -> str | None:
     """What a person should know who started several processes, or believes to have done so."""
     if processes.count > 1:
         return f"training in {processes.count} processes"

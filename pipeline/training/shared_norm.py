@@ -1,6 +1,6 @@
-"""Batch normalisation over the batch of all processes together.
+"""Batch normalization over the batch of all processes together.
 
-Networks that normalise with the statistics of their own share only would learn something else than
+Networks that normalize with the statistics of their own share only would learn something else than
 one process does. PyTorch's SyncBatchNorm does the same, on GPUs alone.
 """
 
@@ -21,12 +21,12 @@ _Norm = nn.modules.batchnorm._BatchNorm
 
 @contextmanager
 def shared_norms(module: nn.Module, processes: Processes) -> Iterator[None]:
-    """Has every batch normalisation within a module count the shares of all processes.
+    """Has every batch normalization within a module count the shares of all processes.
 
     Parameters, buffers and their names stay the same ones, and afterwards so do the modules.
 
     Raises:
-        UsageError: one of them normalises in a way that cannot be shared.
+        UsageError: one of them normalizes in a way that cannot be shared.
     """
     places = [
         (parent, name, child)
@@ -53,7 +53,7 @@ def _refused(norm: _Norm, why: str) -> UsageError:
 
 
 class _SharedNorm(nn.Module):
-    """Stands in for a batch normalisation and has its parameters and buffers for its own."""
+    """Stands in for a batch normalization and has its parameters and buffers for its own."""
 
     weight: Tensor
     bias: Tensor

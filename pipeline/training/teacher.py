@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.core.progress import Progress
-from pipeline.data.images import Inputs
+from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Conditions
@@ -33,7 +33,7 @@ def train_teacher(
 
     Args:
         teacher: the network.
-        inputs: normalised images.
+        inputs: normalized images.
         labels: int64 ``[n]``.
         settings: the ``[training.teacher]`` table.
         seed: decides the order of the batches.

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
 from pipeline.core.progress import Progress
-from pipeline.data.images import Dataset, Inputs
+from pipeline.data.images import Dataset
+from pipeline.data.normalization import Inputs
 from pipeline.data.source import data_fingerprint
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
@@ -25,14 +26,14 @@ from pipeline.training.augment import Augmentation
 from pipeline.training.conditions import Conditions
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible, require_batch
-from pipeline.training.journal import Journal, NoJournal
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
+from pipeline.training.training_log import NoTrainingLog, TrainingLog
 
 #: Whose code decides what is trained and what it is found to answer.
-ROOMS = ("data", "model", "evaluation", "training", "workflows/trained_model.py")
+ROOMS = ("data", "model", "evaluation", "training", "workflows/cached_trainer.py")
 #: Abilities of processors, as `machine_kind` names them, that compute in bfloat16.
 _BF16 = {"amx_tile", "avx512_bf16", "bf16"}
 
@@ -52,11 +53,11 @@ def training_table(settings: Settings) -> TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class UntrainedModel:
     """A model to be trained.
 
     Attributes:
-        model: initialised; its teacher may be trained already.
+        model: initialized; its teacher may be trained already.
         dataset: what it is trained on, normalized as the model's source states.
         content: changes with what the model was made from beside the profile.
     """
@@ -85,7 +86,7 @@ class TrainingFiles:
         Args:
             settings: the profile.
             cache: their folder.
-            content: what `Fresh` says of the model.
+            content: what `UntrainedModel` says of the model.
 
         Raises:
             UsageError: the data is missing, or the model is not trained here.
@@ -117,12 +118,12 @@ class TrainingFiles:
             cache / f"model-{key[:16]}.safetensors",
         )
 
-    def serving(self, settings: Settings, serves: Sequence[Route] | None) -> TrainingFiles:
+    def trained_for(self, settings: Settings, routes: Sequence[Route] | None) -> TrainingFiles:
         """The files of the model that is trained for some routes, or for any."""
         training = training_table(settings)
         if not training.distillation.depends_on_routes:
             return self
-        words = "any" if serves is None else [str(route) for route in serves]
+        words = "any" if routes is None else [str(route) for route in routes]
         key = fingerprint(self.model.stem, words)
         return replace(self, model=self.model.with_stem(f"model-{key[:16]}"))
 
@@ -137,9 +138,9 @@ def train(
     dataset: Dataset,
     model: PwlModel,
     files: TrainingFiles,
-    serves: Sequence[Route] | None,
+    train_for: Sequence[Route] | None,
     progress: Progress,
-    journal: Journal | None = None,
+    training_log: TrainingLog | None = None,
     processes: Processes | None = None,
 ) -> None:
     """Trains the model of a profile in place, or fills it from the cache; it ends in eval mode.
@@ -149,11 +150,11 @@ def train(
     Args:
         settings: the profile.
         dataset: what its ``[data]`` table names.
-        model: initialised.
+        model: initialized.
         files: where trained weights are kept; their folder is made when it is missing.
-        serves: the routes to train for; None: any.
+        train_for: the routes to train for; None: any.
         progress: told losses.
-        journal: where they are written down, if anywhere.
+        training_log: where they are written down, if anywhere.
         processes: those that train it together; the first one alone keeps files.
 
     Raises:
@@ -164,7 +165,7 @@ def train(
     for phase in (training.teacher, training.distillation):
         if phase is not None:
             require_batch(phase, len(dataset.train), processes)
-    conditions = _conditions(training, dataset, journal or NoJournal(), processes)
+    conditions = _conditions(training, dataset, training_log or NoTrainingLog(), processes)
 
     def teach(table: TeacherSettings, inputs: Inputs, labels: Tensor) -> None:
         train_teacher(
@@ -179,7 +180,7 @@ def train(
         )
 
     def teach_student() -> None:
-        inputs = dataset.normalisation.inputs(dataset.train.images)
+        inputs = dataset.normalization.inputs(dataset.train.images)
         labels = torch.from_numpy(dataset.train.labels)
         on_processor = conditions.device.type == "cpu"
         if training.precision == "bf16" and on_processor and not _BF16 & {*machine_kind().split()}:
@@ -193,7 +194,7 @@ def train(
             model,
             inputs,
             labels,
-            serves,
+            train_for,
             training.distillation,
             feature_cache_mb=training.feature_cache_mb,
             seed=2 * settings.seed + 1,
@@ -219,8 +220,8 @@ def train(
         save_tensors(files.teacher, whole_state(model.teacher), {})
 
     def keep() -> None:
-        # Otherwise the same file serves any order: what it was made for first says nothing.
-        routes = serves if training.distillation.depends_on_routes else None
+        # Otherwise the same file train_for any order: what it was made for first says nothing.
+        routes = train_for if training.distillation.depends_on_routes else None
         save_trained(files.model, model, Description.of(settings.model, dataset, routes))
 
     with reproducible(training.threads):
@@ -230,7 +231,7 @@ def train(
 
 
 def _conditions(
-    training: TrainingSettings, dataset: Dataset, journal: Journal, processes: Processes
+    training: TrainingSettings, dataset: Dataset, training_log: TrainingLog, processes: Processes
 ) -> Conditions:
     augmentation = None
     if not training.augmentation.changes_nothing:
@@ -241,9 +242,9 @@ def _conditions(
                 "pixels out of sight",
                 f"make it {min(size) - 1} or less",
             )
-        augmentation = Augmentation.of(training.augmentation, dataset.normalisation)
+        augmentation = Augmentation.of(training.augmentation, dataset.normalization)
     device = device_for(training.device)
-    return Conditions(augmentation, training.precision, device, processes, journal)
+    return Conditions(augmentation, training.precision, device, processes, training_log)
 
 
 def _cached(

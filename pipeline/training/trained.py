@@ -16,7 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.toml_file import Section
-from pipeline.data.images import Dataset, ImageSpec, Normalisation
+from pipeline.data.images import Dataset, ImageSpec
+from pipeline.data.normalization import Normalization
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
@@ -38,7 +39,7 @@ class Description(Section):
         model: the ``[model]`` table of the profile.
         image_shape: channels, height, width of one image.
         labels: the names of the classes, in the order of the logits.
-        mean, std: one a channel, of pixels between 0 and 1; see `Normalisation`.
+        mean, std: one a channel, of pixels between 0 and 1; see `Normalization`.
         routes: that it was trained for; None: for any.
     """
 
@@ -68,21 +69,21 @@ class Description(Section):
             model=model,
             image_shape=dataset.image_shape,
             labels=dataset.names,
-            mean=dataset.normalisation.mean,
-            std=dataset.normalisation.std,
+            mean=dataset.normalization.mean,
+            std=dataset.normalization.std,
             routes=None if routes is None else tuple(str(route) for route in routes),
         )
 
     @property
-    def normalisation(self) -> Normalisation:
+    def normalization(self) -> Normalization:
         """How pixels become inputs of this model."""
-        return Normalisation(self.mean, self.std)
+        return Normalization(self.mean, self.std)
 
     @property
     def spec(self) -> ImageSpec:
         """The images that this model takes."""
         channels, height, width = self.image_shape
-        return ImageSpec(channels, (height, width), self.normalisation)
+        return ImageSpec(channels, (height, width), self.normalization)
 
 
 @dataclass(frozen=True, slots=True)

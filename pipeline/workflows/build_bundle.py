@@ -50,12 +50,12 @@ class Build:
     Attributes:
         bundle: what ships.
         controls: what it is measured against.
-        fresh: False when everything was there already.
+        rebuilt: False when everything was there already.
     """
 
     bundle: Bundle
     controls: Controls
-    fresh: bool
+    rebuilt: bool
 
 
 def assemble(
@@ -109,7 +109,7 @@ def assemble(
     ):
         manifest, controls = _make(settings, source, backends, out, cache, progress, jobs)
         write_text(record, json.dumps({"bundle": manifest.id}))
-    return Build(Bundle(out, manifest), controls, fresh=True)
+    return Build(Bundle(out, manifest), controls, rebuilt=True)
 
 
 def _unchanged(record: Path, out: Path) -> Build | None:
@@ -119,7 +119,7 @@ def _unchanged(record: Path, out: Path) -> Build | None:
         bundle = open_bundle(out)
         if bundle.manifest.id != wanted:
             return None
-        return Build(bundle, open_controls(control_folder(out), bundle.manifest), fresh=False)
+        return Build(bundle, open_controls(control_folder(out), bundle.manifest), rebuilt=False)
     except (OSError, ValueError, KeyError, PipelineError):
         return None
 
@@ -139,7 +139,7 @@ def _make(
     jobs: int | None,
 ) -> tuple[Manifest, Controls]:
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
-    from pipeline.bundle.compose import Measured, compose_bundle, compose_controls
+    from pipeline.bundle.compose import HostResults, compose_bundle, compose_controls
     from pipeline.bundle.floors import require_floors
     from pipeline.bundle.manifest import BackendInfo, Provenance
     from pipeline.bundle.pack import pack_build
@@ -163,7 +163,7 @@ def _make(
     golden = GoldenSet.of(
         evaluated.model,
         evaluated.routes,
-        dataset.normalisation.apply(dataset.test.images[: settings.bundle.golden_images]),
+        dataset.normalization.apply(dataset.test.images[: settings.bundle.golden_images]),
         settings.lowering.tolerance,
     )
     lowered = lower_model(
@@ -182,7 +182,7 @@ def _make(
         settings.model.family,
         lowered,
         golden,
-        Measured(
+        HostResults(
             accuracy=evaluated.accuracy,
             classes=evaluated.class_scores,
             predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],

@@ -8,10 +8,10 @@ from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.lowering.litert.cross_check import SecondOpinion
+    from pipeline.lowering.litert.cross_check import CrossCheck
 
 
-def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
+def cross_check(bundle: Bundle, judge: str) -> CrossCheck:
     """Has another library run every unit and stage of a bundle on its golden inputs.
 
     Args:
@@ -24,7 +24,7 @@ def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
     """
     import numpy as np
 
-    from pipeline.lowering.litert.cross_check import ask_tensorflow
+    from pipeline.lowering.litert.cross_check import cross_check_with_tensorflow
     from pipeline.lowering.litert.interpreter import Floats
 
     manifest = bundle.manifest
@@ -41,8 +41,8 @@ def cross_check(bundle: Bundle, judge: str) -> SecondOpinion:
     def floats(path: str, *shape: int) -> Floats:
         return np.fromfile(bundle.root / path, dtype="<f4").reshape(shape)
 
-    opinion = ask_tensorflow(
-        {unit.id: (bundle.root / unit.path).read_bytes() for unit in manifest.artefacts},
+    opinion = cross_check_with_tensorflow(
+        {unit.id: (bundle.root / unit.path).read_bytes() for unit in manifest.artifacts},
         {stage.route: stage.units for stage in manifest.stages},
         floats(golden.inputs.path, golden.images, *manifest.input.shape[1:]),
         {

@@ -20,11 +20,11 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.data.images import Dataset, ImageSpec
     from pipeline.ingest.intake import Ingested
     from pipeline.model.pwl import BeforeTraining, PwlModel
-    from pipeline.training.journal import Journal
     from pipeline.training.processes import Processes
-    from pipeline.training.train import Fresh
-    from pipeline.workflows.ingested_model import IngestedModel
-    from pipeline.workflows.trained_model import TrainedModel
+    from pipeline.training.train import UntrainedModel
+    from pipeline.training.training_log import TrainingLog
+    from pipeline.workflows.cached_trainer import CachedTrainer
+    from pipeline.workflows.pretrained_model import PretrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +73,23 @@ class ModelSource:
         dataset = self._stated_by_profile(source, self._dataset)
         return fingerprint(text, keras_content(self._keras_model(source, dataset)))
 
-    def initial(self, dataset: Dataset) -> Fresh:
+    def initial(self, dataset: Dataset) -> UntrainedModel:
         """The model, checked against the data of the profile.
 
         Raises:
             UsageError: there is no such source, or it does not fit the data.
         """
         from pipeline.training.initial import initial_model
-        from pipeline.training.train import Fresh
+        from pipeline.training.train import UntrainedModel
 
         settings = self._settings
         if not isinstance(settings.model, SourceModel):
             shape, classes = dataset.image_shape, len(dataset.names)
             made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
-            return Fresh(made, dataset)
+            return UntrainedModel(made, dataset)
         model, normalized = self._sourced(settings.model, dataset)
-        used = str(normalized.normalisation) if normalized.stated_by else ""
-        return Fresh(model, normalized, fingerprint(self.content(), used))
+        used = str(normalized.normalization) if normalized.stated_by else ""
+        return UntrainedModel(model, normalized, fingerprint(self.content(), used))
 
     def _sourced(self, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, Dataset]:
         """The model of a source, in eval mode, and the data normalized as somebody states."""
@@ -106,7 +106,7 @@ class ModelSource:
                 from pipeline.ingest.reference.model import reference_model
 
                 found = reference_model(source.place, dataset, self._progress)
-                model, stated = found.model, found.spec.normalisation
+                model, stated = found.model, found.spec.normalization
             case _:
                 raise ValueError(source.kind)
         if stated is not None:
@@ -115,12 +115,12 @@ class ModelSource:
 
     def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
         """The data, normalized as the ``[model]`` table says if it does."""
-        from pipeline.data.images import Normalisation
+        from pipeline.data.normalization import Normalization
         from pipeline.ingest.normalization import normalized
 
         if source.normalization is None:
             return dataset
-        stated = Normalisation(source.normalization.mean, source.normalization.std)
+        stated = Normalization(source.normalization.mean, source.normalization.std)
         return normalized(dataset, stated, source, by="profile")
 
     @cached_property
@@ -165,7 +165,7 @@ def model_of(
     progress: Progress,
     source: ModelSource | None = None,
     before_training: BeforeTraining | None = None,
-) -> TrainedModel | IngestedModel:
+) -> CachedTrainer | PretrainedModel:
     """The model of a profile, to be evaluated along any routes.
 
     Args:
@@ -180,46 +180,48 @@ def model_of(
     """
     source = source or ModelSource(settings, progress)
     if settings.training is not None:
-        from pipeline.workflows.trained_model import TrainedModel
+        from pipeline.workflows.cached_trainer import CachedTrainer
 
-        return TrainedModel(
+        return CachedTrainer(
             settings, cache, progress, source.initial, before_training=before_training
         )
     from pipeline.data.source import load_dataset
-    from pipeline.workflows.ingested_model import IngestedModel
+    from pipeline.workflows.pretrained_model import PretrainedModel
 
     dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
     with progress.task(f"{settings.model.family} model", total=1) as task:
-        fresh = source.initial(dataset)
+        untrained = source.initial(dataset)
         task.advance(1)
-    return IngestedModel(fresh.model, fresh.content, settings, fresh.dataset, cache, progress)
+    return PretrainedModel(
+        untrained.model, untrained.content, settings, untrained.dataset, cache, progress
+    )
 
 
 def trained_model(
     settings: Settings,
     cache: Path,
     progress: Progress,
-    journal: Journal | None = None,
+    training_log: TrainingLog | None = None,
     processes: Processes | None = None,
     before_training: BeforeTraining | None = None,
-) -> TrainedModel:
+) -> CachedTrainer:
     """The model of a profile that is trained here.
 
     Args:
         settings: the profile.
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
-        journal: where training writes its losses, if anywhere.
+        training_log: where training writes its losses, if anywhere.
         processes: those that train it together.
         before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
-    from pipeline.workflows.trained_model import TrainedModel
+    from pipeline.workflows.cached_trainer import CachedTrainer
 
     make = ModelSource(settings, progress).initial
-    return TrainedModel(settings, cache, progress, make, journal, processes, before_training)
+    return CachedTrainer(settings, cache, progress, make, training_log, processes, before_training)
 
 
 def open_model(text: str, progress: Progress) -> OpenModel:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bundle.choice import Choice
+from pipeline.bundle.schedule import Schedule
 from pipeline.core.progress import Progress
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import BeforeTraining
 from pipeline.model.route import Route, prefix_routes, routes_with
-from pipeline.schedule.choose import Subject, choose
+from pipeline.schedule.choose import Trainer, choose
 from pipeline.settings import Settings
-from pipeline.training.journal import Journal, NoJournal
+from pipeline.training.training_log import NoTrainingLog, TrainingLog
 from pipeline.workflows.load_model import ModelSource, model_of
 
 
@@ -29,7 +29,7 @@ class ScheduledModel:
 
     evaluated: EvaluatedModel
     shipped: tuple[Route, ...]
-    choice: Choice
+    choice: Schedule
 
 
 def scheduled_model(
@@ -59,9 +59,9 @@ def scheduled_model(
 
 def schedule(
     settings: Settings,
-    model: Subject,
+    model: Trainer,
     others: Sequence[Route] = (),
-    journal: Journal | None = None,
+    training_log: TrainingLog | None = None,
 ) -> ScheduledModel:
     """As `scheduled_model`, for a model that is there already.
 
@@ -69,13 +69,13 @@ def schedule(
         settings: the profile.
         model: of the profile.
         others: routes to evaluate beside those that ship.
-        journal: where the accuracy of every route is written down, if anywhere.
+        training_log: where the accuracy of every route is written down, if anywhere.
     """
-    routes_with(prefix_routes(model.blueprint.blocks), others)  # refuses those of another length
+    routes_with(prefix_routes(model.model.blocks), others)  # refuses those of another length
     chosen = choose(settings.schedule, model)
-    routes = list(dict.fromkeys([*chosen.serves, *others]))
-    evaluated = model.serving(chosen.serves, routes)
-    with (journal or NoJournal()).page("routes", -1) as page:
+    routes = list(dict.fromkeys([*chosen.train_for, *others]))
+    evaluated = model.train_and_evaluate(chosen.train_for, routes)
+    with (training_log or NoTrainingLog()).phase("routes", -1) as page:
         found = zip(routes, evaluated.accuracy, strict=True)
         page.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
     return ScheduledModel(evaluated, chosen.routes, chosen.choice)

@@ -56,13 +56,13 @@ struct Settings {
   }
 };
 
-// Made on first use: a library that is initialised earlier may already ask.
+// Made on first use: a library that is initialized earlier may already ask.
 const Settings& GetSettings() {
   static const Settings settings;
   return settings;
 }
 
-__attribute__((constructor)) void Initialise() { GetSettings(); }
+__attribute__((constructor)) void Initialize() { GetSettings(); }
 
 // Says yes to each question "PK<public key>", as the dialog on a phone would.
 void AnswerQuestions(int framework) {

@@ -47,7 +47,7 @@ def test_stages_lead_from_the_student_to_the_teacher(built_bundle: Bundle) -> No
 
 def test_every_program_and_stage_was_compared(built_bundle: Bundle) -> None:
     manifest = built_bundle.manifest
-    parities = [artefact.parity for artefact in manifest.artefacts]
+    parities = [artifact.parity for artifact in manifest.artifacts]
     parities += [stage.parity for stage in manifest.stages]
     for parity in parities:
         assert 0 < parity.max_rel < 1e-4
@@ -135,7 +135,7 @@ UNIT = "units/teacher-1.pte"
         (edit_manifest(lambda m: m.update(name="other")), "its content has the id"),
         (edit_manifest(lambda m: m["stages"].pop()), "is not valid"),
         (edit_manifest(lambda m: m.update(surprise=1)), "surprise"),
-        (edit_manifest(lambda m: m["artefacts"][0].update(path="../../etc/x")), "path"),
+        (edit_manifest(lambda m: m["artifacts"][0].update(path="../../etc/x")), "path"),
         (lambda root: (root / "manifest.json").write_text("{"), "is not JSON"),
         (lambda root: (root / "manifest.json").write_text("[]"), "is not valid"),
         (lambda root: (root / "manifest.json").write_bytes(b"\xff\xfe"), "cannot be read"),
@@ -179,10 +179,24 @@ def test_a_folder_without_a_bundle_is_wrong_usage(tmp_path: Path) -> None:
             open_bundle(root)
 
 
-def test_a_bundle_of_a_newer_release_is_wrong_usage(bundle_copy: Path) -> None:
-    edit_manifest(lambda m: m.update(schema_version=99))(bundle_copy)
-    with pytest.raises(UsageError, match="schema version 99"):
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(1, "build it again with this release"), (99, "update this tool, or build it again")],
+)
+def test_a_bundle_of_another_release_is_wrong_usage(
+    version: int, remedy: str, bundle_copy: Path
+) -> None:
+    edit_manifest(lambda m: m.update(schema_version=version))(bundle_copy)
+    with pytest.raises(UsageError, match=f"schema version {version}; .* version 2") as raised:
         open_bundle(bundle_copy)
+    assert raised.value.remedy.startswith(remedy)
+
+
+def test_control_arms_of_another_release_are_wrong_usage(bundle_copy: Path) -> None:
+    path = control_folder(bundle_copy) / "control.json"
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
+    with pytest.raises(UsageError, match=r"control\.json has schema version 1"):
+        open_controls(control_folder(bundle_copy), open_bundle(bundle_copy).manifest)
 
 
 def test_control_arms_of_another_bundle_are_refused(bundle_copy: Path) -> None:
@@ -204,11 +218,11 @@ def test_damaged_control_arms_are_refused(bundle_copy: Path) -> None:
     ("change", "said"),
     [
         (lambda m: m["stages"][1]["units"].reverse(), "reads"),
-        (lambda m: m["stages"][1].update(units=["nobody"]), "no artefact is called"),
+        (lambda m: m["stages"][1].update(units=["nobody"]), "no artifact is called"),
         (lambda m: m["stages"][1].update(index=7), "calls itself 7"),
         (lambda m: m["stages"][1].update(route="TS"), "has not 3 blocks"),
         (lambda m: m["stages"][2].update(loads=[]), "loads and unloads"),
-        (lambda m: m["artefacts"][1].update(id=m["artefacts"][0]["id"]), "occurs twice"),
+        (lambda m: m["artifacts"][1].update(id=m["artifacts"][0]["id"]), "occurs twice"),
         (lambda m: m["model"]["labels"].append("eleventh"), "ends with"),
     ],
 )

@@ -51,7 +51,7 @@ def entries(data: dict[str, Any]) -> list[dict[str, Any]]:
         return list(data["arms"])
     golden, evaluation = data["golden"], data["evaluation"]
     parts = [evaluation[name] for name in ("images", "labels", "predictions")]
-    return [*data["artefacts"], golden["inputs"], *golden["outputs"], *parts]
+    return [*data["artifacts"], golden["inputs"], *golden["outputs"], *parts]
 
 
 def refusal(root: Path) -> str:
@@ -69,8 +69,8 @@ def test_a_bundle_that_is_sealed_again_verifies(bundle_copy: Path) -> None:
     open_bundle(bundle_copy)
 
 
-def artefact(data: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(entry for entry in data["artefacts"] if entry["id"] == name)
+def artifact(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(entry for entry in data["artifacts"] if entry["id"] == name)
 
 
 def more_golden(data: dict[str, Any]) -> None:
@@ -89,19 +89,19 @@ STATEMENTS: list[tuple[Change, str]] = [
     (lambda m: m["evaluation"]["correct"].__setitem__(0, 99), "stage 0: 99 of 40 evaluation"),
     (lambda m: m["model"].update(teacher_parameters=1), "the teacher has 1 parameters"),
     (lambda m: m["model"].update(student_parameters=1), "the student has 1 parameters"),
-    (lambda m: artefact(m, "teacher-1").update(block=2), "not those of route TTS"),
-    (lambda m: artefact(m, "teacher-1").update(role="student"), "not those of route TTS"),
-    (lambda m: artefact(m, "encoder-0").update(block=1), "not those of route TSS"),
-    (lambda m: artefact(m, "teacher-1").update(block=9), "teacher-1: there is no block 9"),
-    (lambda m: artefact(m, "teacher-1").update(delegated=10**6), "more operators are delegated"),
-    (lambda m: artefact(m, "teacher-1").update(bytes=5), "stage 2: loads"),
-    (lambda m: artefact(m, "teacher-1")["parity"].update(inputs=4), "teacher-1: compared on 4"),
-    (lambda m: artefact(m, "teacher-1")["parity"].update(max_rel=0.5), "teacher-1: deviates by"),
-    (lambda m: artefact(m, "teacher-1")["parity"].update(max_rel=float("nan")), "parity.max_rel"),
-    (lambda m: artefact(m, "teacher-1")["input"].update(layout="NTC"), "reads NTC"),
-    (lambda m: artefact(m, "teacher-1")["output"].update(shape=[2, 4, 4, 12]), "of one item"),
-    (lambda m: artefact(m, "teacher-1")["output"].update(shape=[1, 4, 4, 13]), "but is given"),
-    (lambda m: m["input"]["normalisation"]["mean"].append(0.0), "1 channels, but 2 values of mean"),
+    (lambda m: artifact(m, "teacher-1").update(block=2), "not those of route TTS"),
+    (lambda m: artifact(m, "teacher-1").update(role="student"), "not those of route TTS"),
+    (lambda m: artifact(m, "encoder-0").update(block=1), "not those of route TSS"),
+    (lambda m: artifact(m, "teacher-1").update(block=9), "teacher-1: there is no block 9"),
+    (lambda m: artifact(m, "teacher-1").update(delegated=10**6), "more operators are delegated"),
+    (lambda m: artifact(m, "teacher-1").update(bytes=5), "stage 2: loads"),
+    (lambda m: artifact(m, "teacher-1")["parity"].update(inputs=4), "teacher-1: compared on 4"),
+    (lambda m: artifact(m, "teacher-1")["parity"].update(max_rel=0.5), "teacher-1: deviates by"),
+    (lambda m: artifact(m, "teacher-1")["parity"].update(max_rel=float("nan")), "parity.max_rel"),
+    (lambda m: artifact(m, "teacher-1")["input"].update(layout="NTC"), "reads NTC"),
+    (lambda m: artifact(m, "teacher-1")["output"].update(shape=[2, 4, 4, 12]), "of one item"),
+    (lambda m: artifact(m, "teacher-1")["output"].update(shape=[1, 4, 4, 13]), "but is given"),
+    (lambda m: m["input"]["normalization"]["mean"].append(0.0), "1 channels, but 2 values of mean"),
     (lambda m: m["stages"][1].update(load_bytes=7), "stage 1: loads 7 bytes, but its units have"),
     (lambda m: m["stages"][1]["loads"].append("teacher-0"), "stage 1: loads and unloads do not"),
     (lambda m: m["stages"][1]["units"].append("teacher-0"), "stage 1: teacher-0 reads"),
@@ -116,12 +116,12 @@ STATEMENTS: list[tuple[Change, str]] = [
     (lambda m: m["schedule"].update(order="suffix"), "suffix, which is none of its candidates"),
     (lambda m: m["schedule"]["steps"][0].update(low=0.99, high=1.0), "outside of its interval"),
     (
-        lambda m: m["artefacts"].append(
-            artefact(m, "teacher-1") | {"id": "spare", "path": "units/spare.pte"}
+        lambda m: m["artifacts"].append(
+            artifact(m, "teacher-1") | {"id": "spare", "path": "units/spare.pte"}
         ),
         "no stage uses spare",
     ),
-    (lambda m: m["artefacts"].append(artefact(m, "teacher-1")), "'teacher-1' occurs twice"),
+    (lambda m: m["artifacts"].append(artifact(m, "teacher-1")), "'teacher-1' occurs twice"),
 ]
 
 
@@ -135,7 +135,7 @@ def test_what_a_manifest_states_is_compared_with_the_rest_of_it(
 
 def test_the_size_of_a_file_is_compared_although_its_sha256_is_right(bundle_copy: Path) -> None:
     def claim(data: dict[str, Any]) -> None:
-        artefact(data, "teacher-1")["bytes"] += 1
+        artifact(data, "teacher-1")["bytes"] += 1
         data["stages"][2]["load_bytes"] += 1
 
     reseal(bundle_copy, "manifest.json", claim)

@@ -64,7 +64,7 @@ def test_a_build_that_has_nothing_to_do_says_it_again(
 ) -> None:
     progress = Said()
     built = assemble(untrained, folder / "bundle", folder / "cache", progress)
-    assert not built.fresh
+    assert not built.rebuilt
     assert progress.lines == said
 
 
@@ -75,7 +75,7 @@ def test_inspect_shows_warnings_recall_and_the_whole_preprocessing(
     shown = " ".join(result.stdout.split())
     assert result.exit_code == 0
     assert all(line in shown for line in said)
-    assert "images: channels grey, 8x8 already, / 255" in shown
+    assert "images: channels gray, 8x8 already, / 255" in shown
     assert "computed from 1,747 training images" in shown
     assert "final stage, recall: 0 " in shown
 
@@ -95,7 +95,7 @@ def test_the_manifest_says_how_an_app_prepares_an_image(said: list[str], folder:
         "orientation": "as-is",
         "color_space": "as-is",
         "background": None,
-        "color_order": "grey",
+        "color_order": "gray",
         "crop": "none",
         "resize": "none",
         "filter": None,
@@ -105,7 +105,7 @@ def test_the_manifest_says_how_an_app_prepares_an_image(said: list[str], folder:
         "normalized_by": "training-images",
         "training_images": 1747,
     }
-    assert len(found.normalisation.mean) == 1
+    assert len(found.normalization.mean) == 1
 
 
 def test_every_stage_has_a_recall_for_every_label(said: list[str], folder: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import UsageError
-from pipeline.data.images import ImageSet, Normalisation
+from pipeline.data.images import ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.settings import DigitsData, IdxData
 
@@ -140,10 +141,10 @@ def test_the_fingerprint_follows_the_bytes(folder: Path) -> None:
     assert before != data_fingerprint(idx(folder))
 
 
-def test_normalised_images_have_mean_0_and_deviation_1_per_channel() -> None:
+def test_normalized_images_have_mean_0_and_deviation_1_per_channel() -> None:
     images = np.random.default_rng(0).integers(0, 256, (64, 5, 5, 3), dtype=np.uint8)
     images[..., 1] //= 4
-    inputs = Normalisation.of(images).apply(images)
+    inputs = Normalization.of(images).apply(images)
     assert inputs.shape == (64, 3, 5, 5)
     assert torch.allclose(inputs.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4)
     assert torch.allclose(inputs.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4)
@@ -151,13 +152,13 @@ def test_normalised_images_have_mean_0_and_deviation_1_per_channel() -> None:
 
 def test_a_constant_channel_is_no_division_by_zero() -> None:
     images = np.full((4, 5, 5, 1), 7, dtype=np.uint8)
-    assert Normalisation.of(images).apply(images).isfinite().all()
+    assert Normalization.of(images).apply(images).isfinite().all()
 
 
 def test_inputs_made_by_and_by_are_the_same_to_the_bit() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)
-    normalisation = Normalisation.of(images)
-    whole, inputs = normalisation.apply(images), normalisation.inputs(images)
+    normalization = Normalization.of(images)
+    whole, inputs = normalization.apply(images), normalization.inputs(images)
     assert len(inputs) == 20
     for which in (slice(3, 9), torch.tensor([7, 0, 7])):
         assert torch.equal(inputs[which], whole[which])
@@ -169,14 +170,14 @@ def test_large_data_needs_little_memory_beside_itself() -> None:
     labels = np.zeros(3000, dtype=np.int64)
     tracemalloc.start()
     try:
-        normalisation = Normalisation.of(images)
+        normalization = Normalization.of(images)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < images.nbytes
     mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
-    assert normalisation.mean == pytest.approx(mean, abs=1e-6)
-    assert normalisation.std == pytest.approx(std, abs=1e-6)
+    assert normalization.mean == pytest.approx(mean, abs=1e-6)
+    assert normalization.std == pytest.approx(std, abs=1e-6)
     resized = ImageSet(images, labels).resized(5).images
     alone = ImageSet(images[2900:], labels[2900:]).resized(5).images
     assert np.array_equal(resized[2900:], alone)

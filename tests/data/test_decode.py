@@ -145,7 +145,7 @@ def test_parquet_files_and_the_hub_turn_images_too(
 
 
 def clear(mode: str) -> tuple[Image.Image, dict[str, Any]]:
-    """A small image, opaque and red or grey 10 at its first pixel, transparent elsewhere."""
+    """A small image, opaque and red or gray 10 at its first pixel, transparent elsewhere."""
     if mode in ("RGBA", "LA"):
         values = np.zeros((4, 4, 4), np.uint8)
         values[0, 0] = (10, 10, 10, 255)
@@ -180,7 +180,7 @@ def test_half_transparent_pixels_are_mixed_with_the_background() -> None:
 
 
 @pytest.mark.parametrize(("depth", "row"), [(4, b"\x3f\xff"), (2, b"\x7f")])
-def test_a_transparent_grey_of_few_bits_is_found(depth: int, row: bytes) -> None:
+def test_a_transparent_gray_of_few_bits_is_found(depth: int, row: bytes) -> None:
     key = struct.pack(">H", row[0] >> (8 - depth))
     found = pixels(png(depth, 0, [row], 4, key=key, behind=b""), background="black")
     assert found[0, :, 0].tolist() == [0, 255, 255, 255]

@@ -112,7 +112,7 @@ def test_a_bound_takes_the_first_of_the_shuffled_images(settings: Any) -> None:
 def test_images_get_the_size_and_the_channels_of_the_profile(settings: Any) -> None:
     dataset = load_dataset(changed(settings, image_size=9, channels=1), seed=0)
     assert dataset.image_shape == (1, 9, 9)
-    assert len(dataset.normalisation.mean) == 1
+    assert len(dataset.normalization.mean) == 1
 
 
 def test_the_fingerprint_follows_the_bytes_not_the_bounds(settings: Any, tmp_path: Path) -> None:
@@ -154,14 +154,14 @@ def test_a_file_that_may_not_be_read_is_named(
         data_fingerprint(settings)
 
 
-def test_jpegs_grey_palette_and_transparent_images_are_converted(tmp_path: Path) -> None:
+def test_jpegs_gray_palette_and_transparent_images_are_converted(tmp_path: Path) -> None:
     settings = folder(tmp_path)
     cat = tmp_path / "train" / "cat"
-    grey = Image.fromarray(np.full((6, 6), 77, np.uint8))
-    grey.save(cat / "1.png")
-    grey.save(cat / "jpeg.JPG", "JPEG", quality=100)
-    grey.convert("P").save(cat / "palette.png")
-    grey.convert("RGBA").save(cat / "transparent.png")
+    gray = Image.fromarray(np.full((6, 6), 77, np.uint8))
+    gray.save(cat / "1.png")
+    gray.save(cat / "jpeg.JPG", "JPEG", quality=100)
+    gray.convert("P").save(cat / "palette.png")
+    gray.convert("RGBA").save(cat / "transparent.png")
     images = load_dataset(settings, seed=0).train.images
     assert sum((image == 77).all() for image in images) == 4
 

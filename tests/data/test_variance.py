@@ -72,4 +72,4 @@ def test_a_constant_channel_is_noted_and_not_scaled(tmp_path: Path) -> None:
     assert found.notes == (
         "channel 2 of 3 is 9 everywhere in the training images: it says nothing, and is not scaled",
     )
-    assert found.normalisation.std[2] == 1
+    assert found.normalization.std[2] == 1

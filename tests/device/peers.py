@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 BANNER = b"device::ro.product.model=Fake;features=shell_v2,cmd,stat_v2\0"
 MESSAGE = struct.Struct("<6I")
 
-Behaviour = Callable[[socket.socket], None]
+Behavior = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def peer(behaviour: Behaviour) -> Iterator[str]:
-    """Serves every connection with ``behaviour``, then closes it; yields the spec to connect to."""
+def peer(behavior: Behavior) -> Iterator[str]:
+    """Serves every connection with ``behavior``, then closes it; yields the spec to connect to."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
 
@@ -26,7 +26,7 @@ def peer(behaviour: Behaviour) -> Iterator[str]:
                 connection, _ = listener.accept()
                 connections.append(connection)
                 with contextlib.suppress(OSError), connection:
-                    behaviour(connection)
+                    behavior(connection)
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -18,17 +18,17 @@ from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError, Tr
 from pipeline.device.connect import connect
 
 from .conftest import no_hang
-from .peers import BANNER, Behaviour, FakeAdbd, message, peer, until_closed
+from .peers import BANNER, Behavior, FakeAdbd, message, peer, until_closed
 
 
-def say(data: bytes) -> Behaviour:
+def say(data: bytes) -> Behavior:
     """Sends the same bytes to everybody, then listens only."""
 
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         connection.sendall(data)
         until_closed(connection)
 
-    return behaviour
+    return behavior
 
 
 def reset(connection: socket.socket) -> None:
@@ -44,7 +44,7 @@ def trickle(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
-NOT_ADB: dict[str, tuple[Behaviour, str]] = {
+NOT_ADB: dict[str, tuple[Behavior, str]] = {
     "closes at once": (lambda connection: None, "ended the connection before it was accepted"),
     "resets": (reset, "ended the connection before it was accepted"),
     "silent": (until_closed, "does not answer as an ADB device"),
@@ -83,9 +83,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-@pytest.mark.parametrize(("behaviour", "message"), NOT_ADB.values(), ids=NOT_ADB.keys())
-def test_connecting_fails_with_the_reason_and_a_remedy(behaviour: Behaviour, message: str) -> None:
-    with peer(behaviour) as spec, no_hang(20), pytest.raises(DeviceError, match=message) as caught:
+@pytest.mark.parametrize(("behavior", "message"), NOT_ADB.values(), ids=NOT_ADB.keys())
+def test_connecting_fails_with_the_reason_and_a_remedy(behavior: Behavior, message: str) -> None:
+    with peer(behavior) as spec, no_hang(20), pytest.raises(DeviceError, match=message) as caught:
         connect(spec, timeout_s=0.5, consent_timeout_s=0.5)
     assert caught.value.code is ExitCode.DEVICE
     assert spec.removeprefix("adb:") in caught.value.what
@@ -101,7 +101,7 @@ def test_a_closed_port_is_named_with_the_remedy() -> None:
 
 
 def test_an_owner_who_says_no_is_reported() -> None:
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.receive()
         adbd.send(b"AUTH", 1, 0, bytes(20))
@@ -110,7 +110,7 @@ def test_an_owner_who_says_no_is_reported() -> None:
         adbd.receive()  # the public key: the owner is asked
 
     expected = pytest.raises(DeviceError, match=r"not authorised .* its owner did not allow it")
-    with peer(behaviour) as spec, no_hang(20), expected:
+    with peer(behavior) as spec, no_hang(20), expected:
         connect(spec)
 
 
@@ -122,16 +122,16 @@ def test_old_android_is_told_what_is_needed() -> None:
 
 
 @contextlib.contextmanager
-def device_that(behaviour: Behaviour) -> Iterator[Device]:
+def device_that(behavior: Behavior) -> Iterator[Device]:
     """A device that accepts the connection; what it does then must end before the time is up."""
-    with peer(behaviour) as spec, no_hang(20), connect(spec, timeout_s=0.5) as device:
+    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.5) as device:
         yield device
 
 
-def after_greeting(*messages: tuple[bytes, bytes], close: bool = False) -> Behaviour:
+def after_greeting(*messages: tuple[bytes, bytes], close: bool = False) -> Behavior:
     """Accepts the connection and one stream, then sends these commands with their data on it."""
 
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.greet()
         number = adbd.accept_stream()
@@ -140,14 +140,14 @@ def after_greeting(*messages: tuple[bytes, bytes], close: bool = False) -> Behav
         if not close:
             until_closed(connection)
 
-    return behaviour
+    return behavior
 
 
 def frame(kind: int, data: bytes) -> bytes:
     return struct.pack("<BI", kind, len(data)) + data
 
 
-BAD_SHELLS: dict[str, tuple[Behaviour, str]] = {
+BAD_SHELLS: dict[str, tuple[Behavior, str]] = {
     "closes the stream": (after_greeting((b"CLSE", b"")), "without an exit status"),
     "closes the connection": (after_greeting(close=True), "is lost"),
     "prints no number": (after_greeting((b"WRTE", frame(1, b"Welcome!\n"))), "instead of a number"),
@@ -156,9 +156,9 @@ BAD_SHELLS: dict[str, tuple[Behaviour, str]] = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "message"), BAD_SHELLS.values(), ids=BAD_SHELLS.keys())
-def test_a_shell_that_misbehaves_is_an_error(behaviour: Behaviour, message: str) -> None:
-    with device_that(behaviour) as device, pytest.raises(DeviceError, match=message):
+@pytest.mark.parametrize(("behavior", "message"), BAD_SHELLS.values(), ids=BAD_SHELLS.keys())
+def test_a_shell_that_misbehaves_is_an_error(behavior: Behavior, message: str) -> None:
+    with device_that(behavior) as device, pytest.raises(DeviceError, match=message):
         device.run(["true"], deadline_s=0.5, output_limit=10_000)
 
 
@@ -185,7 +185,7 @@ def test_shell_output_may_come_in_any_pieces() -> None:
 def test_a_shell_that_is_slow_to_say_its_number_is_killed_nevertheless() -> None:
     killed = threading.Event()
 
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.greet()
         number = adbd.accept_stream()
@@ -203,7 +203,7 @@ def test_a_shell_that_is_slow_to_say_its_number_is_killed_nevertheless() -> None
     past_the_deadline = threading.Event()
     threading.Timer(0.3, past_the_deadline.set).start()
     expected = pytest.raises(DeviceTimeoutError, match="it was killed")
-    with device_that(behaviour) as device, expected:
+    with device_that(behavior) as device, expected:
         device.run(["true"], deadline_s=0.1)
     assert killed.is_set()
 
@@ -223,7 +223,7 @@ def test_the_deadline_holds_against_a_flood() -> None:
 
 
 def test_messages_for_other_streams_are_dropped() -> None:
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.greet()
         number = adbd.accept_stream()
@@ -232,7 +232,7 @@ def test_messages_for_other_streams_are_dropped() -> None:
         adbd.send(b"WRTE", 1, number, frame(1, b"77\n") + frame(3, b"\0"))
         until_closed(connection)
 
-    with device_that(behaviour) as device:
+    with device_that(behavior) as device:
         assert device.run(["true"], deadline_s=10).returncode == 0
 
 
@@ -243,10 +243,10 @@ def test_a_device_without_proc_does_not_say_what_it_is() -> None:
         device.properties()
 
 
-def sync_after_shells(shell_outputs: list[bytes], sync_answer: bytes) -> Behaviour:
+def sync_after_shells(shell_outputs: list[bytes], sync_answer: bytes) -> Behavior:
     """Answers the shell commands of a transfer, then the transfer itself."""
 
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.greet()
         for output in shell_outputs:
@@ -256,7 +256,7 @@ def sync_after_shells(shell_outputs: list[bytes], sync_answer: bytes) -> Behavio
         adbd.send(b"WRTE", 1, number, sync_answer)
         until_closed(connection)
 
-    return behaviour
+    return behavior
 
 
 BAD_SYNCS = {
@@ -312,14 +312,14 @@ def test_a_pull_of_other_bytes_than_the_device_hashed_is_refused(tmp_path: Path)
 
 
 def test_silence_in_the_middle_of_a_message_loses_the_connection() -> None:
-    def behaviour(connection: socket.socket) -> None:
+    def behavior(connection: socket.socket) -> None:
         adbd = FakeAdbd(connection)
         adbd.greet()
         number = adbd.accept_stream()
         connection.sendall(message(b"WRTE", 1, number, frame(1, b"77\n"))[:-2])
         until_closed(connection)
 
-    with device_that(behaviour) as device, pytest.raises(DeviceGoneError, match="nothing came"):
+    with device_that(behavior) as device, pytest.raises(DeviceGoneError, match="nothing came"):
         device.run(["true"], deadline_s=300)
 
 

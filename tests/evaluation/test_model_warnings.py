@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.bundle.floors import require_floors
 from pipeline.core.errors import ExitCode, IntegrityError
-from pipeline.data.images import Dataset, ImageSet, Normalisation
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.model_warnings import ModelWarning, stage_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
@@ -123,7 +124,7 @@ def test_who_always_answers_the_same_is_at_chance_however_unequal_the_classes() 
 def evaluated(truth: npt.NDArray[np.int64], final: npt.NDArray[np.uint16]) -> EvaluatedModel:
     """A model whose student is always right."""
     images = ImageSet(np.zeros((len(truth), 1, 1, 1), np.uint8), truth)
-    dataset = Dataset(images, images, NAMES, Normalisation((0.5,), (0.5,)))
+    dataset = Dataset(images, images, NAMES, Normalization((0.5,), (0.5,)))
     rows = np.stack([truth.astype(np.uint16), final])
     routes = [Route.parse("SS"), Route.parse("TT")]
     return EvaluatedModel(PwlModel.__new__(PwlModel), dataset, routes, rows, rows)

@@ -46,7 +46,7 @@ def plan_of(installation: Installation) -> PurePosixPath:
 
 
 def suffix(bundle: Bundle) -> str:
-    return Path(bundle.manifest.artefacts[0].path).suffix
+    return Path(bundle.manifest.artifacts[0].path).suffix
 
 
 def names(device: Device) -> set[str]:
@@ -113,7 +113,7 @@ def test_bundles_of_both_backends_run_in_either_order(
     caches = device.run(
         ["find", str(device.workdir / "caches"), "-name", "*.xnnpack"], deadline_s=30
     )
-    programs = sum(len(payload.bundle.manifest.artefacts) + 1 for payload in payloads)
+    programs = sum(len(payload.bundle.manifest.artifacts) + 1 for payload in payloads)
     assert len(caches.stdout.splitlines()) == programs
 
 
@@ -272,6 +272,6 @@ def test_the_plan_says_what_the_manifest_says(either_bundle: Bundle, controls: C
     assert "stage 1 teacher-0 encoder-0 student-1 student-2" in lines
     assert "input 64" in lines
     assert "classes 10" in lines
-    artefact = either_bundle.manifest.artefact("encoder-0")
-    expected = f"artefact encoder-0 bundle/{artefact.path} {artefact.bytes} {artefact.sha256}"
+    artifact = either_bundle.manifest.artifact("encoder-0")
+    expected = f"artifact encoder-0 bundle/{artifact.path} {artifact.bytes} {artifact.sha256}"
     assert f"{expected} 512 256" in lines

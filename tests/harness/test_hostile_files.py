@@ -43,7 +43,7 @@ def start(
 @pytest.fixture
 def unit(root: Path, either_bundle: Bundle) -> Path:
     """The deployed program of teacher-1."""
-    return root / "bundle" / either_bundle.manifest.artefact("teacher-1").path
+    return root / "bundle" / either_bundle.manifest.artifact("teacher-1").path
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_a_whole_program_of_other_sizes_is_refused_though_the_plan_names_it(
     other = unit.with_stem("teacher-2")
     plan = root / "plan"
     lines = plan.read_text().splitlines()
-    described = next(line.split() for line in lines if line.startswith("artefact teacher-2"))
-    wrong = next(line.split() for line in lines if line.startswith("artefact teacher-1"))
+    described = next(line.split() for line in lines if line.startswith("artifact teacher-2"))
+    wrong = next(line.split() for line in lines if line.startswith("artifact teacher-1"))
     changed = " ".join([*wrong[:3], *described[3:5], *wrong[5:]])
     plan.write_text(plan.read_text().replace(" ".join(wrong), changed))
     unit.write_bytes(other.read_bytes())

@@ -26,7 +26,7 @@ def session(either_bundle: Bundle, harness_package: Package, tmp_path: Path) -> 
     shutil.copytree(either_bundle.root, root)
     shutil.copytree(control_folder(either_bundle.root), control_folder(root))
     (tmp_path / "control").symlink_to(control_folder(root))
-    fill_with_nan(root / either_bundle.manifest.artefact("teacher-2").path)
+    fill_with_nan(root / either_bundle.manifest.artifact("teacher-2").path)
     manifest = reseal(root).manifest
     controls = open_controls(control_folder(root), manifest)
     (tmp_path / "plan").write_text(plan_text(manifest, controls))

@@ -165,7 +165,7 @@ def test_output_of_another_program_is_refused(text: str) -> None:
 
 
 def test_a_harness_of_another_version_is_refused() -> None:
-    newer = {**INFO, "colour": "blue"}
+    newer = {**INFO, "color": "blue"}
     with pytest.raises(DeviceError, match="another version"):
         session(lambda nonce: (line("info", **newer) + end(nonce), "", 0)).info()
 

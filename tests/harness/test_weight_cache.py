@@ -46,7 +46,7 @@ def test_a_cache_is_named_after_the_program_and_the_runtime(
     session = install(either_bundle, tmp_path, harness_package)
     session.fill_caches(["pwl"])
     runtime = harness_package.runtime_id(either_bundle.manifest.backend.name)
-    expected = {f"{unit.sha256}-{runtime}.xnnpack" for unit in either_bundle.manifest.artefacts}
+    expected = {f"{unit.sha256}-{runtime}.xnnpack" for unit in either_bundle.manifest.artifacts}
     assert {path.name for path in (tmp_path / "caches").glob("*.xnnpack")} == expected
 
 
@@ -87,8 +87,8 @@ def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
     install(litert_bundle, tmp_path, harness_package).fill_caches(["pwl"])
     updated = distilled_again["litert"]
     runtime = harness_package.runtime_id("litert")
-    for old in litert_bundle.manifest.artefacts:
-        new = updated.manifest.artefact(old.id)
+    for old in litert_bundle.manifest.artifacts:
+        new = updated.manifest.artifact(old.id)
         for end in ("xnnpack", "xnnpack.sha256"):
             cache = tmp_path / "caches" / f"{old.sha256}-{runtime}.{end}"
             cache.rename(cache.with_name(f"{new.sha256}-{runtime}.{end}"))

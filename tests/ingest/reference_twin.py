@@ -1,4 +1,4 @@
-"""A stand-in for the official reference implementation, which is not here and has no licence.
+"""A stand-in for the official reference implementation, which is not here and has no license.
 
 Written from the description of its checkpoints alone. The layers of ResNet and ViT are those of
 Hugging Face's transformers, which that implementation builds on too, so that names and arithmetic
@@ -64,7 +64,7 @@ class Wrapped(nn.Module):
 
 
 class Pooler(Wrapped):
-    """Returns token 0, and leaves its normalisation unused."""
+    """Returns token 0, and leaves its normalization unused."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens[:, 0]
@@ -292,7 +292,7 @@ def twin(teacher: PreTrainedConfig, student: PreTrainedConfig, seed: int = 0) ->
         widths = list(zip(_widths(teacher), _widths(student), strict=True))
         swapnet = SwapNet(make(teacher), make(student), widths)
         for name, tensor in swapnet.state_dict().items():
-            _randomise(name, tensor)
+            _randomize(name, tensor)
     return Twin(swapnet.eval(), teacher, student)
 
 
@@ -302,7 +302,7 @@ def _widths(config: Any) -> list[int]:
     return list(config.hidden_sizes)
 
 
-def _randomise(name: str, tensor: Tensor) -> None:
+def _randomize(name: str, tensor: Tensor) -> None:
     if name.endswith("num_batches_tracked"):
         tensor.fill_(int(torch.randint(1, 1000, ())))
     elif name.endswith("running_var"):

@@ -120,11 +120,11 @@ def write(folder: Path, kept: str, factor: float = 1.0) -> SourceModel:
     return SourceModel(source=f"python:{folder}/mine.py:model")
 
 
-def set_table(folder: Path, favoured: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_table(folder: Path, favored: int, monkeypatch: pytest.MonkeyPatch) -> None:
     table = np.zeros(10)
-    table[favoured] = 50
+    table[favored] = 50
     np.save(folder / "table.npy", table)
-    monkeypatch.setenv("TABLE", str(favoured))
+    monkeypatch.setenv("TABLE", str(favored))
 
 
 @pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
@@ -132,8 +132,8 @@ def test_a_table_names_the_model_wherever_it_is_kept(
     kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = []
-    for favoured in (0, 0, 7):
-        set_table(tmp_path, favoured, monkeypatch)
+    for favored in (0, 0, 7):
+        set_table(tmp_path, favored, monkeypatch)
         # The factor hides it from the answers to any image.
         source = write(tmp_path, kept, factor=0.0)
         keys.append(own_model(source, 0, None).content.key)
@@ -145,8 +145,8 @@ def test_what_is_read_while_a_block_runs_shows_in_its_answers(
     kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = []
-    for favoured in (1, 1, 7):
-        set_table(tmp_path, favoured, monkeypatch)
+    for favored in (1, 1, 7):
+        set_table(tmp_path, favored, monkeypatch)
         keys.append(own_model(write(tmp_path, kept), 0, None).content.key)
     assert keys[0] == keys[1] != keys[2]
 
@@ -157,14 +157,14 @@ def test_a_table_is_in_what_is_lowered_and_in_what_a_worker_process_is_given(
     kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, features = [], torch.randn(2, 4, 8, 8)
-    for favoured in (0, 7):
-        set_table(tmp_path, favoured, monkeypatch)
+    for favored in (0, 7):
+        set_table(tmp_path, favored, monkeypatch)
         head = own_model(write(tmp_path, kept), 0, None).model.teacher.classifier
         captured = capture(head, features[:1], "head")
         sent = pickle.loads(pickle.dumps(captured))
         for module in (head, captured, sent):
             for item in features.split(1):
-                assert (module(item).argmax(dim=1) == favoured).all()
+                assert (module(item).argmax(dim=1) == favored).all()
         keys.append(content_key(captured, features))
     assert keys[0] != keys[1]
 
@@ -182,12 +182,12 @@ def test_another_table_is_evaluated_anew_and_an_equal_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    for favoured in (0, 7, 7):
-        set_table(tmp_path, favoured, monkeypatch)
+    for favored in (0, 7, 7):
+        set_table(tmp_path, favored, monkeypatch)
         progress = Titles()
         settings = profile(tmp_path, KEPT["buffer"])
         found = scheduled_model(settings, tmp_path / "cache", progress).evaluated
-        assert (found.predictions == favoured).all()
+        assert (found.predictions == favored).all()
         seen.append("evaluate" in progress.seen)
     assert seen == [True, True, False]
 
@@ -196,11 +196,11 @@ def test_a_build_asks_the_function_before_it_says_that_nothing_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh, predicted = [], []
-    for favoured in (0, 7, 7):
-        set_table(tmp_path, favoured, monkeypatch)
+    for favored in (0, 7, 7):
+        set_table(tmp_path, favored, monkeypatch)
         settings = profile(tmp_path, KEPT["attribute"])
         made = assemble(settings, tmp_path / "out", tmp_path / "cache", Silent(), jobs=1)
-        fresh.append(made.fresh)
+        fresh.append(made.rebuilt)
         path = made.bundle.root / made.bundle.manifest.evaluation.predictions.path
         predicted.append(set(np.fromfile(path, "<u2").tolist()))
     assert fresh == [True, True, False]

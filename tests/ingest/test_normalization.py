@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.data.images import Normalisation
+from pipeline.data.normalization import Normalization
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
@@ -69,7 +69,7 @@ def own(tmp_path: Path) -> Own:
 
 def evaluated(settings: Settings, folder: Path) -> EvaluatedModel:
     routes = prefix_routes(2)
-    return model_of(settings, folder / "cache", Silent()).serving(routes, routes)
+    return model_of(settings, folder / "cache", Silent()).train_and_evaluate(routes, routes)
 
 
 def warned(settings: Settings, found: EvaluatedModel) -> list[str]:
@@ -93,7 +93,7 @@ def test_what_is_stated_is_used_and_said(
 ) -> None:
     settings = own(stated, data, model)
     found = evaluated(settings, tmp_path)
-    assert found.dataset.normalisation == Normalisation((0.25,), (0.5,))
+    assert found.dataset.normalization == Normalization((0.25,), (0.5,))
     assert Preprocessing.of(settings.data, found.dataset).normalized_by == by
     assert warned(settings, found) == []
 
@@ -159,7 +159,7 @@ def test_images_without_a_profile_are_normalized_as_the_model_states(
 ) -> None:
     own("Normalization([0.25], [0.5])")
     opened = open_model(f"python:{tmp_path / 'net.py'}:model", Silent())
-    assert opened.spec.normalisation == Normalisation((0.25,), (0.5,))
+    assert opened.spec.normalization == Normalization((0.25,), (0.5,))
     assert opened.spec.kind_of(np.zeros((1, 8, 8, 1), np.uint8)) == "plain"
 
 
@@ -191,7 +191,7 @@ def test_a_reference_checkpoint_may_state_it(preprocessor: Any, tmp_path: Path) 
     settings = reference(tmp_path, **preprocessor)
     dataset = evaluated(settings, tmp_path).dataset
     assert dataset.stated_by == "model"
-    assert dataset.normalisation.agrees_with(Normalisation((0.25,), (0.5,)))
+    assert dataset.normalization.agrees_with(Normalization((0.25,), (0.5,)))
 
 
 def test_a_reference_checkpoint_that_does_not_is_warned_of(tmp_path: Path) -> None:
@@ -206,6 +206,6 @@ def test_a_reference_checkpoint_and_the_profile_have_to_agree(tmp_path: Path) ->
 
 
 def test_a_wrong_preprocessor_config_is_named(tmp_path: Path) -> None:
-    settings = reference(tmp_path, image_mean="grey")
+    settings = reference(tmp_path, image_mean="gray")
     with pytest.raises(UsageError, match=r"preprocessor_config.json: image_mean: "):
         evaluated(settings, tmp_path)

@@ -242,7 +242,7 @@ def test_plain_images_need_a_profile(tmp_path: Path) -> None:
         *("--inputs", tmp_path / "x.npy", "--logits", tmp_path / "y.npz"),
     )
     assert result.exit_code == 2
-    assert "this model takes float32 [n, 1, 8, 8] (normalised)" in result.stderr
+    assert "this model takes float32 [n, 1, 8, 8] (normalized)" in result.stderr
 
 
 def test_a_route_without_its_decoder_is_refused(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_bundle_of_ones_own_model_agrees_with_pytorch(bundle: Bundle) -> None:
     assert manifest.model.family == "python"
     assert [stage.route for stage in manifest.stages] == ["SSS", "TSS", "TTS", "TTT"]
     assert all(0 < stage.parity.max_rel < 1e-5 for stage in manifest.stages)
-    assert {unit.id for unit in manifest.artefacts if unit.role == "encoder"} == {"encoder-0"}
+    assert {unit.id for unit in manifest.artifacts if unit.role == "encoder"} == {"encoder-0"}
 
 
 def test_it_is_lowered_in_worker_processes_that_cannot_import_it(tmp_path: Path) -> None:

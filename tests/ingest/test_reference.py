@@ -163,7 +163,7 @@ def test_a_vit_s_arithmetic_is_that_of_its_configuration(
 
 
 @pytest.mark.parametrize("family", ["resnet", "vgg"])
-def test_grey_images_of_any_size_are_taken(family: str, tmp_path: Path) -> None:
+def test_gray_images_of_any_size_are_taken(family: str, tmp_path: Path) -> None:
     channels = "in_channels" if family == "vgg" else "num_channels"
     made = pair(family, narrow=True, **{channels: 1})
     folder = made.save(tmp_path / "checkpoint-7")

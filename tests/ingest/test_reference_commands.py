@@ -64,7 +64,7 @@ def run(command: Any, *words: object) -> Result:
 
 
 def digits_twin(names: list[str] = DIGITS, **changes: Any) -> Twin:
-    """A small model for the digits' grey images."""
+    """A small model for the digits' gray images."""
     small = {"num_channels": 1, **labels(names), **changes}
     return twin(
         resnet_config(hidden_sizes=[6, 8], depths=[2, 1], embedding_size=5, **small),
@@ -104,7 +104,7 @@ def test_evaluate_refuses_images_that_poolings_would_swallow(tmp_path: Path) -> 
     assert "height and width 32 or more" in result.stderr
 
 
-def test_evaluate_of_plain_images_is_refused_where_their_normalisation_is_not_known(
+def test_evaluate_of_plain_images_is_refused_where_their_normalization_is_not_known(
     tmp_path: Path,
 ) -> None:
     folder = pair("resnet", narrow=True).save(tmp_path / "checkpoint-7")
@@ -112,7 +112,7 @@ def test_evaluate_of_plain_images_is_refused_where_their_normalisation_is_not_kn
     words = ("--inputs", tmp_path / "x.npy", "--logits", tmp_path / "out.npz")
     result = run(evaluate, f"reference:{folder}", *words)
     assert result.exit_code == 2
-    assert "float32 [n, 3, height, width] (normalised)" in result.stderr
+    assert "float32 [n, 3, height, width] (normalized)" in result.stderr
 
 
 def test_a_profile_with_a_checkpoint_is_evaluated_and_built_into_a_bundle(
@@ -156,7 +156,7 @@ def test_a_profile_with_a_checkpoint_is_evaluated_and_built_into_a_bundle(
         (digits_twin(num_channels=3), "the data's images are [1, 8, 8]"),
         (
             twin(*[vit_config(num_channels=1, blocks=2, **labels(DIGITS))] * 2),
-            "this model takes float32 [n, 1, 16, 16] (normalised); the data's images are [1, 8, 8]",
+            "this model takes float32 [n, 1, 16, 16] (normalized); the data's images are [1, 8, 8]",
         ),
     ],
 )

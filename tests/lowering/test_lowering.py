@@ -27,7 +27,7 @@ SETTINGS = LoweringSettings()
 
 
 def trained_norms(module: nn.Module) -> nn.Module:
-    """Gives batch normalisations statistics that are not the neutral ones."""
+    """Gives batch normalizations statistics that are not the neutral ones."""
     torch.manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):

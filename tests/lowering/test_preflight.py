@@ -16,7 +16,7 @@ from pipeline.core.progress import Silent
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
 from pipeline.lowering.preflight import Target, preflight, preflight_of
-from pipeline.lowering.untrained import randomised
+from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -121,7 +121,7 @@ def test_only_what_changed_is_lowered_again(tmp_path: Path, lowered: list[str]) 
     assert lowered == ["teacher-1", "teacher-monolith"]
 
 
-class Chosen(nn.Module):
+class ChosenSchedule(nn.Module):
     """An activation by its name in a table."""
 
     def __init__(self, name: str) -> None:
@@ -137,9 +137,9 @@ def test_another_operator_is_lowered_wherever_a_module_keeps_its_choice(
     tmp_path: Path, lowered: list[str]
 ) -> None:
     student = network(nn.ReLU())
-    fly(PwlModel.pair(network(Chosen("relu")), student, IMAGE), tmp_path, "executorch")
+    fly(PwlModel.pair(network(ChosenSchedule("relu")), student, IMAGE), tmp_path, "executorch")
     lowered.clear()
-    fly(PwlModel.pair(network(Chosen("sign")), student, IMAGE), tmp_path, "executorch")
+    fly(PwlModel.pair(network(ChosenSchedule("sign")), student, IMAGE), tmp_path, "executorch")
     assert "teacher-0" in lowered
 
 
@@ -256,7 +256,7 @@ def test_it_comes_before_training_and_not_when_all_is_trained(tmp_path: Path) ->
             progress,
             before_training=lambda model, shape: calls.append((list(progress.seen), shape)),
         )
-        model.serving(None, [Route.parse("S")])
+        model.train_and_evaluate(None, [Route.parse("S")])
     assert calls == [([], (1, 8, 8))]
     assert "train teacher" in progress.seen
 
@@ -270,7 +270,7 @@ def test_no_parameter_or_statistic_stays_as_a_constant_made_it() -> None:
     scale = nn.Module()
     scale.gamma = nn.Parameter(torch.full((4,), 1e-6))
     teacher = BlockNet(norm, [nn.Identity()], scale)
-    changed = randomised(
+    changed = randomized(
         PwlModel(teacher, BlockNet(nn.Identity(), [nn.Identity()], nn.Identity()), [], [])
     )
     tensors = {**dict(changed.named_parameters()), **dict(changed.named_buffers())}
@@ -285,7 +285,7 @@ def test_no_parameter_or_statistic_stays_as_a_constant_made_it() -> None:
 
 def test_what_varies_already_stays() -> None:
     model = plain()
-    changed = randomised(model)
+    changed = randomized(model)
     before = model.teacher.blocks[0][0].weight
     assert torch.equal(changed.teacher.blocks[0][0].weight, before)
 

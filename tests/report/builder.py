@@ -76,7 +76,7 @@ def metric(samples: Sequence[float], unit: str = "ms") -> Metric:
 def around(value: float, spread: float = 0.01, count: int = 15) -> list[float]:
     """Samples around a value, `spread` being the largest relative deviation."""
     middle = (count - 1) / 2
-    # Not in order: neighbours in time are not neighbours in size.
+    # Not in order: neighbors in time are not neighbors in size.
     order = [(index * 7) % count for index in range(count)]
     return [value * (1 + spread * (index - middle) / middle) for index in order]
 

@@ -136,7 +136,7 @@ def test_all_labels_differing_make_it_invalid(
     campaign.predictions[0] = line.model_copy(update={"predictions": predictions})
     report = compose()
     assert report.validity.verdict == "invalid"
-    assert "40 of 40 images are labelled otherwise" in report.validity.reasons[0]
+    assert "40 of 40 images are labeled otherwise" in report.validity.reasons[0]
 
 
 def test_wrong_results_weigh_more_than_a_busy_device(

@@ -24,9 +24,9 @@ SLOWER = {"name": "slower", "at_most": 1.1, "over": "baseline"}
 def decide(ours: Report, before: Report, name: str = "time", **gate: Any) -> tuple[str, ExitCode]:
     """What is wrong with a baseline, and how a check would end."""
     gates = GateFile(gate=(Gate.model_validate({**SLOWER, "metric": name, **gate}),))
-    judgements = judge(gates, ours, before)
-    whys = [j.why for j in judgements if j.verdict is Verdict.ERROR]
-    return "; ".join(whys), exit_code(judgements)
+    judgments = judge(gates, ours, before)
+    whys = [j.why for j in judgments if j.verdict is Verdict.ERROR]
+    return "; ".join(whys), exit_code(judgments)
 
 
 OTHERS = {
@@ -131,9 +131,9 @@ def test_an_optional_gate_is_judged_only_with_a_baseline() -> None:
 
 def test_gates_that_are_all_optional_judge_nothing_and_do_not_pass() -> None:
     gate = Gate.model_validate({**SLOWER, "metric": "time", "optional": True})
-    judgements = judge(GateFile(gate=(gate,)), report(TIME), None)
-    assert "give a --baseline" in judgements[0].why
-    assert exit_code(judgements) is ExitCode.DEVICE
+    judgments = judge(GateFile(gate=(gate,)), report(TIME), None)
+    assert "give a --baseline" in judgments[0].why
+    assert exit_code(judgments) is ExitCode.DEVICE
 
 
 def test_a_baseline_that_no_gate_looks_at_is_wrong_usage(tmp_path: Path) -> None:

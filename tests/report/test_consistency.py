@@ -69,7 +69,7 @@ DAMAGES = {
     "stages: Tuple should have at least 1 item": put("stages", value=[]),
     "top1 is 0.99": put("stages", 0, "top1", value=0.99),
     "correct is 1001 of 1000": put("stages", 0, "correct", value=1001),
-    "only 0 are labelled otherwise": put("stages", 0, "host_correct", value=950),
+    "only 0 are labeled otherwise": put("stages", 0, "host_correct", value=950),
     "metrics.accuracy.0: samples are [0.9]": put("stages", 0, "correct", value=899),
     # Parity.
     "not one entry for each of stage-0, stage-1, student, teacher": drop("parity", 1),

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import load_toml
-from pipeline.report.gates import Gate, GateFile, Judgement, Verdict, exit_code, judge
+from pipeline.report.gates import Gate, GateFile, GateResult, Verdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.render.verdicts import junit_xml, markdown
 from pipeline.report.schema import Report
@@ -20,11 +20,11 @@ TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": met
 
 def decide(
     gate: dict[str, Any], ours: Report | None = None, baseline: Report | None = None
-) -> Judgement:
+) -> GateResult:
     gates = GateFile(gate=(Gate.model_validate({"name": "gate", **gate}),))
-    judgements = judge(gates, ours or report(TEN), baseline)
-    assert len(judgements) == 1, judgements
-    return judgements[0]
+    results = judge(gates, ours or report(TEN), baseline)
+    assert len(results) == 1, results
+    return results[0]
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_ratios_are_taken_round_by_round() -> None:
     # Both drift by a factor of three over the run; their ratio does not.
     drift = [1 + 2 * index / 14 for index in range(15)]
     ours = report({"a": metric([10 * d for d in drift]), "b": metric([40 * d for d in drift])})
-    judgement = decide({"metric": "a", "over": "b", "at_most": 0.26, "at_least": 0.24}, ours)
-    assert judgement.verdict is Verdict.PASS
-    assert judgement.value is not None
-    assert judgement.value.median == pytest.approx(0.25)
+    result = decide({"metric": "a", "over": "b", "at_most": 0.26, "at_least": 0.24}, ours)
+    assert result.verdict is Verdict.PASS
+    assert result.value is not None
+    assert result.value.median == pytest.approx(0.25)
 
 
 def test_differences_are_taken_between_exact_metrics() -> None:
@@ -64,9 +64,9 @@ def test_differences_are_taken_between_exact_metrics() -> None:
 
 
 def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None:
-    judgement = decide({"metric": "tine", "at_most": 1})
-    assert judgement.verdict is Verdict.ERROR
-    assert "did you mean time?" in judgement.why
+    result = decide({"metric": "tine", "at_most": 1})
+    assert result.verdict is Verdict.ERROR
+    assert "did you mean time?" in result.why
     assert decide({"metric": "time", "over": "no", "at_most": 1}).verdict is Verdict.ERROR
 
 
@@ -101,9 +101,9 @@ def test_a_baseline_is_compared_across_sessions(
 
 
 def test_a_gate_over_a_baseline_without_one_is_an_error() -> None:
-    judgement = decide(BASELINE)
-    assert judgement.verdict is Verdict.ERROR
-    assert "--baseline" in judgement.why
+    result = decide(BASELINE)
+    assert result.verdict is Verdict.ERROR
+    assert "--baseline" in result.why
 
 
 def test_a_baseline_of_another_device_is_an_error() -> None:
@@ -117,34 +117,34 @@ def test_a_baseline_of_another_device_is_an_error() -> None:
 def test_a_suspect_report_is_not_judged_unless_that_is_allowed() -> None:
     ours = report(TEN, verdict="suspect", reasons=["the device was hot"])
     gate = Gate(name="gate", metric="time", at_most=11)
-    judgements = judge(GateFile(gate=(gate,)), ours, None)
-    assert judgements[0].verdict is Verdict.ERROR
-    assert "the device was hot" in judgements[0].why
+    results = judge(GateFile(gate=(gate,)), ours, None)
+    assert results[0].verdict is Verdict.ERROR
+    assert "the device was hot" in results[0].why
     assert len(judge(GateFile(gate=(gate,), allow_suspect=True), ours, None)) == 1
 
 
-def judgement(verdict: Verdict, *, integrity: bool = False) -> Judgement:
+def result(verdict: Verdict, *, integrity: bool = False) -> GateResult:
     gate = Gate(name="gate", metric="time", at_most=1, integrity=integrity)
-    return Judgement(gate, "time", verdict, None, "because")
+    return GateResult(gate, "time", verdict, None, "because")
 
 
 @pytest.mark.parametrize(
-    ("judgements", "code"),
+    ("results", "code"),
     [
-        ([judgement(Verdict.PASS)], ExitCode.OK),
-        ([judgement(Verdict.PASS), judgement(Verdict.INCONCLUSIVE)], ExitCode.INCONCLUSIVE),
-        ([judgement(Verdict.INCONCLUSIVE), judgement(Verdict.ERROR)], ExitCode.DEVICE),
-        ([judgement(Verdict.ERROR), judgement(Verdict.REGRESSION)], ExitCode.REGRESSION),
+        ([result(Verdict.PASS)], ExitCode.OK),
+        ([result(Verdict.PASS), result(Verdict.INCONCLUSIVE)], ExitCode.INCONCLUSIVE),
+        ([result(Verdict.INCONCLUSIVE), result(Verdict.ERROR)], ExitCode.DEVICE),
+        ([result(Verdict.ERROR), result(Verdict.REGRESSION)], ExitCode.REGRESSION),
         (
-            [judgement(Verdict.REGRESSION), judgement(Verdict.REGRESSION, integrity=True)],
+            [result(Verdict.REGRESSION), result(Verdict.REGRESSION, integrity=True)],
             ExitCode.INTEGRITY,
         ),
     ],
 )
 def test_the_exit_code_is_that_of_the_gravest_verdict(
-    judgements: list[Judgement], code: ExitCode
+    results: list[GateResult], code: ExitCode
 ) -> None:
-    assert exit_code(judgements) is code
+    assert exit_code(results) is code
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def published(name: str) -> GateFile:
 def test_a_sound_model_of_any_accuracy_passes(name: str, correct: int) -> None:
     # One tie more or less than on the host.
     for ours in (measured(correct, correct), measured(correct, correct + 1, differing=1)):
-        judgements = judge(published(name), ours, None)
-        assert exit_code(judgements) is ExitCode.OK, judgements
+        results = judge(published(name), ours, None)
+        assert exit_code(results) is ExitCode.OK, results
 
 
 def test_every_gate_but_those_of_the_demo_is_relative() -> None:
@@ -226,32 +226,32 @@ def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name:
     assert all(j.verdict is Verdict.PASS for j in judge(gates, WHOLE, None) if j.metric == name)
     metrics = {key: value for key, value in WHOLE.metrics.items() if key != name}
     left = WHOLE.model_copy(update={"metrics": metrics})
-    judgements = judge(gates, left, None)
-    (lost,) = (j for j in judgements if j.metric == name)
+    results = judge(gates, left, None)
+    (lost,) = (j for j in results if j.metric == name)
     assert lost.verdict is Verdict.ERROR
     assert f"the report lacks {name}" in lost.why
-    assert exit_code(judgements) is ExitCode.DEVICE
+    assert exit_code(results) is ExitCode.DEVICE
 
 
 def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() -> None:
     context = WHOLE.context.model_copy(update={"options": {"states": ["cold-cached", "warm"]}})
     gates = GateFile(gate=(Gate(name="all", metric="ttfi_ms.pwl.*", at_most=1),))
-    judgements = judge(gates, WHOLE.model_copy(update={"context": context}), None)
-    verdicts = {j.metric: j.verdict for j in judgements}
+    results = judge(gates, WHOLE.model_copy(update={"context": context}), None)
+    verdicts = {j.metric: j.verdict for j in results}
     assert verdicts["ttfi_ms.pwl.cold-cached"] is Verdict.ERROR
 
 
 def test_a_ratio_over_a_metric_that_is_zero_in_some_round_is_an_error() -> None:
     ours = report({"a": metric([1.0, 1.0]), "b": metric([0.0, 1.0])})
-    judgement = decide({"metric": "a", "over": "b", "at_most": 5}, ours)
-    assert judgement.verdict is Verdict.ERROR
-    assert "or the latter is 0" in judgement.why
+    result = decide({"metric": "a", "over": "b", "at_most": 5}, ours)
+    assert result.verdict is Verdict.ERROR
+    assert "or the latter is 0" in result.why
 
 
 def test_the_samples_decide_and_not_what_is_said_of_them() -> None:
     said = metric(around(10.0)).model_copy(update={"low": 10.0, "high": 10.0})
-    judgement = decide({"metric": "time", "at_most": 10.001}, report({"time": said}))
-    assert judgement.verdict is Verdict.INCONCLUSIVE
+    result = decide({"metric": "time", "at_most": 10.001}, report({"time": said}))
+    assert result.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-inf"])
@@ -262,7 +262,7 @@ def test_a_limit_that_is_no_number_is_refused(limit: str, tmp_path: Path) -> Non
         load_toml(path, GateFile)
 
 
-ALL = [judgement(verdict) for verdict in Verdict]
+ALL = [result(verdict) for verdict in Verdict]
 
 
 BUSY = {"before": {"busy_share": 0.9}}
@@ -279,16 +279,16 @@ def test_what_speaks_against_the_timings_is_seen_whatever_the_verdict_says(
     ours = report(TEN)
     ours = ours.model_copy(update={"context": ours.context.model_copy(update=context)})
     gate = Gate(name="time", metric="time", at_most=99)
-    judgements = judge(GateFile(gate=(gate,)), ours, None)
-    assert said in judgements[0].why
-    assert exit_code(judgements) is ExitCode.DEVICE
+    results = judge(GateFile(gate=(gate,)), ours, None)
+    assert said in results[0].why
+    assert exit_code(results) is ExitCode.DEVICE
     assert exit_code(judge(GateFile(gate=(gate,), allow_suspect=True), ours, None)) is ExitCode.OK
 
 
 def test_a_verdict_is_not_believed_that_its_own_reasons_deny() -> None:
     ours = report(TEN, verdict="valid", reasons=["no cold starts"])
-    judgements = judge(GateFile(gate=(Gate(name="time", metric="time", at_most=99),)), ours, None)
-    assert "no cold starts" in judgements[0].why
+    results = judge(GateFile(gate=(Gate(name="time", metric="time", at_most=99),)), ours, None)
+    assert "no cold starts" in results[0].why
 
 
 def test_junit_tells_failures_errors_and_skips_apart() -> None:

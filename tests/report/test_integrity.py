@@ -39,7 +39,7 @@ def differing(images: int) -> Report:
     return changed(report(TIME), change)
 
 
-def unlabelled(document: dict[str, Any]) -> None:
+def unlabeled(document: dict[str, Any]) -> None:
     document["runs"]["predictions"][0]["predictions"][7] = -1
 
 
@@ -60,9 +60,9 @@ WRONG = {
     "logits of golden inputs hold NaN": report(TIME, max_rel={"stage-1": None}),
     "teacher: logits of golden inputs hold NaN": report(TIME, max_rel={"teacher": None}),
     "stage-0 deviates from eager PyTorch by 2.00e-04": report(TIME, max_rel={"stage-0": 2e-4}),
-    "stage-1: 11 of 1000 images are labelled otherwise": differing(11),
-    "stage-1: 1000 of 1000 images are labelled otherwise": differing(IMAGES),
-    "stage-0: logits of 1 of 1000 evaluation images": changed(report(TIME), unlabelled),
+    "stage-1: 11 of 1000 images are labeled otherwise": differing(11),
+    "stage-1: 1000 of 1000 images are labeled otherwise": differing(IMAGES),
+    "stage-0: logits of 1 of 1000 evaluation images": changed(report(TIME), unlabeled),
     "pwl: logits of 1 of 1 warm starts hold NaN": changed(report(TIME), start_answering(None, 1)),
     "pwl: 1 of 1 warm starts answered otherwise than stage-0": changed(
         report(TIME), start_answering(1.01, -2.0)
@@ -75,23 +75,23 @@ def test_wrong_results_are_told_and_end_with_four_whatever_the_gates(said: str) 
     ours = WRONG[said]
     assert ours.validity.verdict == "valid"  # its own word is not taken
     assert any(said in line for line in wrong_results(ours))
-    judgements = judge(ANY, ours, None)
-    assert said in judgements[0].why
-    assert exit_code(judgements) is ExitCode.INTEGRITY
+    judgments = judge(ANY, ours, None)
+    assert said in judgments[0].why
+    assert exit_code(judgments) is ExitCode.INTEGRITY
 
 
 @pytest.mark.parametrize("said", WRONG)
 def test_a_baseline_with_wrong_results_ends_with_four_too(said: str) -> None:
-    judgements = judge(ANY, report(TIME), WRONG[said])
-    assert "the baseline is invalid" in judgements[0].why
-    assert exit_code(judgements) is ExitCode.INTEGRITY
+    judgments = judge(ANY, report(TIME), WRONG[said])
+    assert "the baseline is invalid" in judgments[0].why
+    assert exit_code(judgments) is ExitCode.INTEGRITY
 
 
 def test_a_report_that_calls_itself_invalid_ends_with_four() -> None:
     ours = report(TIME, verdict="invalid", reasons=["the moon was full"])
-    judgements = judge(GateFile(gate=ANY.gate, allow_suspect=True), ours, None)
-    assert "the moon was full" in judgements[0].why
-    assert exit_code(judgements) is ExitCode.INTEGRITY
+    judgments = judge(GateFile(gate=ANY.gate, allow_suspect=True), ours, None)
+    assert "the moon was full" in judgments[0].why
+    assert exit_code(judgments) is ExitCode.INTEGRITY
 
 
 def test_a_few_labels_that_ties_explain_are_allowed() -> None:
@@ -136,10 +136,10 @@ def test_a_gate_on_the_parity_of_a_program_that_gives_nan_fails() -> None:
     metrics = {f"parity_max_rel.{name}": metric([1e-6]) for name in names}
     ours = report(metrics, max_rel={"stage-1": None})
     gate = Gate(name="parity", metric="parity_max_rel.*", at_most=1e-4, integrity=True)
-    judgements = {j.metric: j for j in judge(GateFile(gate=(gate,)), ours, None)}
-    assert judgements["parity_max_rel.stage-1"].verdict is Verdict.REGRESSION
-    assert "NaN" in judgements["parity_max_rel.stage-1"].why
-    assert judgements["parity_max_rel.stage-0"].verdict is Verdict.PASS
+    judgments = {j.metric: j for j in judge(GateFile(gate=(gate,)), ours, None)}
+    assert judgments["parity_max_rel.stage-1"].verdict is Verdict.REGRESSION
+    assert "NaN" in judgments["parity_max_rel.stage-1"].why
+    assert judgments["parity_max_rel.stage-0"].verdict is Verdict.PASS
 
 
 def test_only_an_invalid_report_is_refused_after_it_was_written() -> None:

@@ -35,7 +35,9 @@ def test_a_report_that_an_editor_gave_a_byte_order_mark_is_read(tmp_path: Path) 
         ("{}", IntegrityError),
         ("[]", IntegrityError),
         ("[" * 100_000, IntegrityError),
+        ('{"schema_version": 1, "artefacts": []}', UsageError),
         ('{"schema_version": 99}', UsageError),
+        ('{"schema_version": true}', IntegrityError),
     ],
 )
 def test_what_is_no_report_is_refused(text: str, error: type[Exception], tmp_path: Path) -> None:

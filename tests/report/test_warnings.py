@@ -42,18 +42,18 @@ def test_check_prints_them_on_stderr(tmp_path: Path) -> None:
 
 def test_summaries_for_ci_hold_them() -> None:
     judged = warned()
-    judgements = judge(GATES, judged, None)
-    assert TEXT in markdown(judged, judgements)
-    assert "system-err" in junit_xml(judged, judgements)
-    assert "no better than always answering" in junit_xml(judged, judgements)
+    judgments = judge(GATES, judged, None)
+    assert TEXT in markdown(judged, judgments)
+    assert "system-err" in junit_xml(judged, judgments)
+    assert "no better than always answering" in junit_xml(judged, judgments)
 
 
 def test_a_gate_may_refuse_a_model_that_is_warned_of() -> None:
     gates = GateFile(gate=(Gate(name="sound", metric="model_warnings", at_most=0),))
-    (judgement,) = judge(gates, warned(), None)
-    assert judgement.verdict == "regression"
-    assert judgement.value is not None
-    assert judgement.value.median == 1  # notes on images do not count
+    (judgment,) = judge(gates, warned(), None)
+    assert judgment.verdict == "regression"
+    assert judgment.value is not None
+    assert judgment.value.median == 1  # notes on images do not count
 
 
 @pytest.mark.parametrize(

@@ -32,23 +32,25 @@ class Model:
     """Says what it is told to, and remembers what it was asked.
 
     Args:
-        blueprint: its units.
+        units: its units.
         right: how many images each route gets right, by what the model is trained for.
     """
 
-    def __init__(self, blueprint: PwlModel, right: Mapping[str, Mapping[str, int]]) -> None:
-        self.blueprint = blueprint
+    def __init__(self, units: PwlModel, right: Mapping[str, Mapping[str, int]]) -> None:
+        self.model = units
         self.right = right
         self.asked: list[str] = []
 
-    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
-        trained_for = "any" if serves is None else str(serves[1])
+    def train_and_evaluate(
+        self, train_for: Sequence[Route] | None, routes: Sequence[Route]
+    ) -> EvaluatedModel:
+        trained_for = "any" if train_for is None else str(train_for[1])
         self.asked.append(trained_for)
         labels = np.ones(IMAGES, np.int64)
         counts = [self.right[trained_for][str(route)] for route in routes]
         rows = np.stack([np.arange(IMAGES) < count for count in counts]).astype(np.uint16)
         dataset: Any = SimpleNamespace(choosing=Images(labels), held_out=None)
-        return EvaluatedModel(self.blueprint, dataset, routes, rows, rows)
+        return EvaluatedModel(self.model, dataset, routes, rows, rows)
 
 
 PREFIX = {"SSS": 800, "TSS": 810, "TTS": 820, "TTT": 950}
@@ -56,43 +58,43 @@ SUFFIX = {"SSS": 800, "SST": 850, "STT": 900, "TTT": 950}
 
 
 @pytest.fixture
-def blueprint(tiny_model: EvaluatedModel) -> PwlModel:
+def units(tiny_model: EvaluatedModel) -> PwlModel:
     return tiny_model.model
 
 
-def test_without_a_wish_the_paper_s_order_is_taken(blueprint: PwlModel) -> None:
-    model = Model(blueprint, {"TSS": PREFIX})
+def test_without_a_wish_the_paper_s_order_is_taken(units: PwlModel) -> None:
+    model = Model(units, {"TSS": PREFIX})
     chosen = choose(ScheduleSettings(), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "TSS", "TTS", "TTT"]
     assert chosen.choice.order == "prefix"
     assert set(model.asked) == {"TSS"}
 
 
-def test_the_order_with_most_accuracy_while_it_loads_is_chosen(blueprint: PwlModel) -> None:
-    model = Model(blueprint, {"TSS": PREFIX, "SST": SUFFIX})
+def test_the_order_with_most_accuracy_while_it_loads_is_chosen(units: PwlModel) -> None:
+    model = Model(units, {"TSS": PREFIX, "SST": SUFFIX})
     chosen = choose(ScheduleSettings(orders=("prefix", "suffix")), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "SST", "STT", "TTT"]
     assert chosen.choice.order == "suffix"
     prefix, suffix = chosen.choice.candidates
     assert suffix.mean_gain > prefix.mean_gain
-    assert [str(route) for route in chosen.serves] == ["SSS", "SST", "STT", "TTT"]
+    assert [str(route) for route in chosen.train_for] == ["SSS", "SST", "STT", "TTT"]
 
 
-def test_a_worse_student_is_no_gain(blueprint: PwlModel) -> None:
+def test_a_worse_student_is_no_gain(units: PwlModel) -> None:
     # Trained for itself: each step of it gains more, and it is worse at every moment.
     worse = {"SSS": 600, "SST": 700, "STT": 800, "TTT": 950}
-    model = Model(blueprint, {"TSS": PREFIX, "SST": worse})
+    model = Model(units, {"TSS": PREFIX, "SST": worse})
     choice = choose(ScheduleSettings(orders=("prefix", "suffix")), model).choice
     assert choice.order == "prefix"
     prefix, suffix = choice.candidates
     assert suffix.mean_gain < 0 < prefix.mean_gain
 
 
-def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(blueprint: PwlModel) -> None:
+def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(units: PwlModel) -> None:
     # Four images more for the short time before the first block arrives, the last to do so.
     winding = {"SSS": 900, "SST": 900, "STT": 904, "TTT": 904}
     straight = {"SSS": 900, "TSS": 900, "TTS": 900, "TTT": 904}
-    model = Model(blueprint, {"SST": winding, "TSS": straight})
+    model = Model(units, {"SST": winding, "TSS": straight})
     chosen = choose(ScheduleSettings(orders=("suffix", "prefix")), model)
     assert [candidate.stages for candidate in chosen.choice.candidates] == [3, 2]
     assert chosen.choice.order == "prefix"
@@ -100,29 +102,29 @@ def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(blueprint: PwlModel
 
 @pytest.mark.parametrize(("more", "order"), [(12, "suffix"), (1, "prefix")])
 def test_a_difference_below_a_tenth_of_a_point_is_none(
-    more: int, order: str, blueprint: PwlModel
+    more: int, order: str, units: PwlModel
 ) -> None:
     flat = dict.fromkeys(PREFIX, 900)
     raised = dict.fromkeys(SUFFIX, 900) | {"SST": 900 + more}  # for a part of the time
-    model = Model(blueprint, {"TSS": flat, "SST": raised})
+    model = Model(units, {"TSS": flat, "SST": raised})
     settings = ScheduleSettings(orders=("prefix", "suffix"), stages="all")
     assert choose(settings, model).choice.order == order
 
 
-def test_the_model_serves_the_stages_that_are_merged_too(blueprint: PwlModel) -> None:
-    model = Model(blueprint, {"TSS": {"SSS": 800, "TSS": 800, "TTS": 900, "TTT": 950}})
+def test_the_model_serves_the_stages_that_are_merged_too(units: PwlModel) -> None:
+    model = Model(units, {"TSS": {"SSS": 800, "TSS": 800, "TTS": 900, "TTT": 950}})
     chosen = choose(ScheduleSettings(), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "TTS", "TTT"]
-    assert [str(route) for route in chosen.serves] == ["SSS", "TSS", "TTS", "TTT"]
+    assert [str(route) for route in chosen.train_for] == ["SSS", "TSS", "TTS", "TTT"]
 
 
 def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its_order(
-    blueprint: PwlModel,
+    units: PwlModel,
 ) -> None:
     words = ("SSS", "TSS", "STS", "SST", "TTS", "TST", "STT", "TTT")
     anything = dict.fromkeys(words, 100) | {"STS": 900, "STT": 950, "TTT": 960}
     own = {"SSS": 800, "STS": 850, "STT": 900, "TTT": 950}
-    model = Model(blueprint, {"any": anything, "STS": own})
+    model = Model(units, {"any": anything, "STS": own})
     chosen = choose(ScheduleSettings(orders=("greedy",)), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "STS", "STT", "TTT"]
     assert chosen.choice.candidates[0].blocks == (1, 2, 0)
@@ -143,14 +145,14 @@ def test_contiguous_does_not_gain_by_loading_for_longer() -> None:
 
 
 def test_greedy_prefers_the_smaller_of_two_losses_however_dear_the_other(
-    blueprint: PwlModel,
+    units: PwlModel,
 ) -> None:
     # The last block is the dearest to load, and loses most, though least for each byte.
     words = ("SSS", "TSS", "STS", "SST", "TTS", "TST", "STT", "TTT")
     anything = dict.fromkeys(words, 100) | {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
     anything["SST"] = 889
     own = {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
-    model = Model(blueprint, {"any": anything, "TSS": own})
+    model = Model(units, {"any": anything, "TSS": own})
     chosen = choose(ScheduleSettings(orders=("greedy",)), model)
     assert chosen.choice.candidates[0].blocks == (0, 1, 2)
 
@@ -170,7 +172,7 @@ def test_a_profile_with_other_orders_is_trained_scheduled_and_evaluated(
     assert set(scheduled.shipped) <= set(found.routes)
     assert Route.parse("STS") in found.routes
     assert len(found.accuracy) == len(found.routes)
-    # joint trains once for each order and once to look; the published recipe serves any order
+    # joint trains once for each order and once to look; the published recipe train_for any order
     models = len(list((tmp_path / "cache" / "training").glob("model-*")))
     orders = len({candidate.blocks for candidate in choice.candidates})
     assert models == (1 if recipe == "reference" else 1 + orders)

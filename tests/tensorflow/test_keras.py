@@ -86,13 +86,13 @@ def test_the_bundle_says_what_made_it(bundle: Bundle) -> None:
     assert manifest.model.family == "keras"
     assert manifest.backend.exporter.startswith("tensorflow-cpu 2.")
     assert [stage.route for stage in manifest.stages] == ["SS", "TS", "TT"]
-    assert all(unit.delegated == sum(unit.operators.values()) for unit in manifest.artefacts)
-    # Two convolutions, a batch normalisation (its four vectors too) and a classifier.
-    assert manifest.artefact("teacher-0").parameters == 9 * 6 + 6 + 4 * 6
+    assert all(unit.delegated == sum(unit.operators.values()) for unit in manifest.artifacts)
+    # Two convolutions, a batch normalization (its four vectors too) and a classifier.
+    assert manifest.artifact("teacher-0").parameters == 9 * 6 + 6 + 4 * 6
 
 
 def test_every_program_agrees_with_keras(bundle: Bundle) -> None:
-    for unit in bundle.manifest.artefacts:
+    for unit in bundle.manifest.artifacts:
         assert unit.parity.max_rel < 1e-5
     for stage in bundle.manifest.stages:
         assert 0 < stage.parity.max_rel < 1e-5
@@ -113,7 +113,7 @@ def test_a_second_build_changes_nothing_and_an_edited_file_does(tmp_path: Path) 
     first = build(tmp_path)
     settings = settings_from(profile(tmp_path).read_text(), tmp_path)
     again = assemble(settings, tmp_path / "out", tmp_path / "cache", Silent(), jobs=1)
-    assert not again.fresh
+    assert not again.rebuilt
     edited = build(tmp_path, BLOCKS.replace("+ 0.3", "+ 0.5"))
     assert edited.manifest.id != first.manifest.id
 
@@ -152,7 +152,7 @@ def test_tensorflow_s_own_interpreter_agrees(bundle: Bundle) -> None:
     done = inspect(bundle.root)
     assert done.returncode == 0, done.stderr
     assert "tf.lite of TensorFlow 2." in done.stdout
-    for unit in bundle.manifest.artefacts:
+    for unit in bundle.manifest.artifacts:
         assert unit.id in done.stdout
 
 

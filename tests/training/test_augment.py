@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.data.images import Normalisation
+from pipeline.data.normalization import Normalization
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
 from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
@@ -25,14 +25,14 @@ from pipeline.training.train import TrainingFiles
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.training.test_fit import InterruptedRunError, InterruptsAfter, equal
 
-NORMALISATION = Normalisation((0.5, 0.25), (0.5, 0.125))
+NORMALIZATION = Normalization((0.5, 0.25), (0.5, 0.125))
 BLACK = torch.tensor([-1.0, -2.0])
 PIXELS = np.random.default_rng(0).integers(1, 256, (6, 5, 7, 2), np.uint8)
-IMAGES = NORMALISATION.apply(PIXELS)
+IMAGES = NORMALIZATION.apply(PIXELS)
 
 
 def augmentation(**settings: object) -> Augmentation:
-    return Augmentation.of(AugmentationSettings.model_validate(settings), NORMALISATION)
+    return Augmentation.of(AugmentationSettings.model_validate(settings), NORMALIZATION)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -60,7 +60,7 @@ def test_a_moved_image_comes_in_whole_pixels_and_what_is_new_is_black(
     moves = torch.tensor([[row, column]] * len(IMAGES))
     found = augmentation(crop=2).apply(IMAGES, Changes(moves=moves))
     framed = np.pad(PIXELS, ((0, 0), (2, 2), (2, 2), (0, 0)))[:, row : row + 5, column : column + 7]
-    assert torch.equal(found, NORMALISATION.apply(framed))
+    assert torch.equal(found, NORMALIZATION.apply(framed))
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 2), (4, 1), (3, 4)])
@@ -69,7 +69,7 @@ def test_a_moved_image_may_reflect_its_own_edge(row: int, column: int) -> None:
     found = augmentation(crop=2, border="reflect").apply(IMAGES, Changes(moves=moves))
     framed = np.pad(PIXELS, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     cut = framed[:, row : row + 5, column : column + 7]
-    assert torch.equal(found, NORMALISATION.apply(cut))
+    assert torch.equal(found, NORMALIZATION.apply(cut))
 
 
 def test_every_image_is_moved_on_its_own_and_no_further_than_asked() -> None:
@@ -114,7 +114,7 @@ def test_all_changes_together_leave_shape_and_memory_format() -> None:
     assert not torch.equal(found, IMAGES)
 
 
-def test_what_happens_to_an_image_does_not_depend_on_its_neighbours() -> None:
+def test_what_happens_to_an_image_does_not_depend_on_its_neighbors() -> None:
     everything = augmentation(flip=True, crop=1, rotation=20)
     changes = everything.draw(6, generator())
     whole = everything.apply(IMAGES, changes)
@@ -155,7 +155,7 @@ def test_the_students_teacher_sees_the_augmented_images(
         ) -> Mapping[str, Tensor]:
             with torch.no_grad():
                 said = model.teacher(batch.images)
-            assert torch.allclose(batch.taught[-1], said, atol=1e-5)
+            assert torch.allclose(batch.teacher_outputs[-1], said, atol=1e-5)
             seen.extend(batch.images)
             return super().loss(model, batch, generator)
 

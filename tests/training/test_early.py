@@ -18,7 +18,7 @@ from pipeline.model.route import prefix_routes
 from pipeline.settings import (
     DigitsData,
     JointDistillation,
-    OptimiserSettings,
+    OptimizerSettings,
     Settings,
     TeacherSettings,
 )
@@ -61,7 +61,7 @@ def train(module: nn.Module, folder: Path, *, watched: bool, epochs: int = 2) ->
     )
     if watched:
         phase = replace(phase, watch=watch)
-    settings = OptimiserSettings(epochs=epochs, batch_size=4, learning_rate=0.2)
+    settings = OptimizerSettings(epochs=epochs, batch_size=4, learning_rate=0.2)
     fit(phase, settings, step, notes)
     return notes.notes
 
@@ -95,7 +95,7 @@ def data() -> Dataset:
 
 def run(data: Dataset, model: PwlModel, folder: Path) -> tuple[list[str], list[str]]:
     """Trains both networks; what was told of each."""
-    inputs = data.normalisation.apply(data.train.images)
+    inputs = data.normalization.apply(data.train.images)
     labels = torch.from_numpy(data.train.labels)
     of_teacher, of_student = Notes(), Notes()
     settings = TeacherSettings(epochs=12, batch_size=32)
@@ -112,7 +112,7 @@ def test_the_last_shares_told_are_those_of_the_trained_networks(
 ) -> None:
     model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
     of_teacher, of_student = run(data, model, tmp_path)
-    inputs = data.normalisation.apply(data.train.images)
+    inputs = data.normalization.apply(data.train.images)
     seen = torch.arange(37) * len(inputs) // 37  # an eighth of 297, all over the set
     labels = torch.from_numpy(data.train.labels)[seen]
     shown: list[str] = []

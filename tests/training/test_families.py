@@ -54,8 +54,8 @@ def test_every_recipe_trains_every_family_along_every_prefix_route(
     model = build_model(family, IMAGE, classes=2, seed=0)
     common = {"checkpoint": tmp_path / "checkpoint", "progress": Silent()}
     with reproducible(threads=1):
-        taught = TeacherSettings(epochs=10, batch_size=16, gradient_norm=1.0)
-        train_teacher(model.teacher, inputs, labels, taught, seed=0, **common)
+        teacher_settings = TeacherSettings(epochs=10, batch_size=16, gradient_norm=1.0)
+        train_teacher(model.teacher, inputs, labels, teacher_settings, seed=0, **common)
         routes = prefix_routes(model.blocks)
         distill(model, inputs, labels, routes, settings, feature_cache_mb=10, seed=1, **common)
     for route in prefix_routes(2):

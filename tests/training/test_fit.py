@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent, Task
 from pipeline.model.checkpoint import save_tensors
-from pipeline.settings import OptimiserSettings
+from pipeline.settings import OptimizerSettings
 from pipeline.training.fit import Phase, fit, reproducible, require_batch
 from pipeline.training.processes import Processes
 
@@ -31,7 +31,7 @@ def network() -> nn.Module:
 def train(
     module: nn.Module, checkpoint: Path, progress: Silent | None = None, **settings: object
 ) -> None:
-    options = OptimiserSettings.model_validate({"epochs": 6, "batch_size": 8, **settings})
+    options = OptimizerSettings.model_validate({"epochs": 6, "batch_size": 8, **settings})
 
     def step(indices: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         noise = torch.randn(len(indices), 4, generator=generator) * 0.01
@@ -115,7 +115,7 @@ def steps_of(
         seen.append([weight.item() for weight in weights])
         return {"loss": weights[0] + weights[1]}
 
-    settings = OptimiserSettings(
+    settings = OptimizerSettings(
         **{"epochs": epochs, "batch_size": 2, "learning_rate": 0.1, "schedule": schedule},
         **{"momentum": 1e-12, "weight_decay": 0, "nesterov": False, **others},
     )
@@ -142,7 +142,7 @@ def test_a_cosine_falls_to_its_floor_in_every_group_over_all_steps(
 
 
 def test_the_floor_of_a_slow_cosine_is_a_twentieth_of_its_rate() -> None:
-    settings = OptimiserSettings(epochs=1, learning_rate=1e-4, schedule="cosine")
+    settings = OptimizerSettings(epochs=1, learning_rate=1e-4, schedule="cosine")
     assert settings.cosine_floor == pytest.approx(5e-6)
 
 
@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight(loss: float, tmp_path: Path
     weight = nn.Parameter(torch.tensor(1.0))
     module = nn.ParameterList([weight])
     phase = Phase("test", "test", module, [([weight], 1.0)], 4, 0, tmp_path / "checkpoint")
-    settings = OptimiserSettings(epochs=2, batch_size=4)
+    settings = OptimizerSettings(epochs=2, batch_size=4)
     with pytest.raises(UsageError, match="the loss is"):
         fit(phase, settings, lambda *_: {"loss": weight * loss}, Silent())
     assert weight.item() == 1.0
@@ -233,7 +233,7 @@ def batches_seen(folder: Path, images: int, **settings: object) -> list[list[int
         seen.append(indices.tolist())
         return {"loss": weight**2}
 
-    options = OptimiserSettings.model_validate({"epochs": 2, "batch_size": 4, **settings})
+    options = OptimizerSettings.model_validate({"epochs": 2, "batch_size": 4, **settings})
     module = nn.ParameterList([weight])
     fit(
         Phase("test", "test", module, [([weight], 1.0)], images, 0, folder), options, step, Silent()
@@ -278,14 +278,14 @@ def test_an_interrupted_run_with_partial_batches_ends_with_the_same_weights(
     assert equal(whole, broken)
 
 
-def test_a_last_batch_of_one_image_that_cannot_be_normalised_is_told(tmp_path: Path) -> None:
+def test_a_last_batch_of_one_image_that_cannot_be_normalized_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="last batch of an epoch is a single image") as caught:
         train(network(), tmp_path / "checkpoint", batch_size=31, drop_last=False)
     assert "drop_last = true" in caught.value.remedy
 
 
 def test_a_last_batch_that_processes_cannot_divide_is_refused() -> None:
-    settings = OptimiserSettings(epochs=1, batch_size=4, drop_last=False)
+    settings = OptimizerSettings(epochs=1, batch_size=4, drop_last=False)
     with pytest.raises(UsageError, match=r"has 3 images .* cannot be divided among 2") as caught:
         require_batch(settings, 11, Processes(0, 2))
     assert "drop_last = true" in caught.value.remedy
@@ -309,9 +309,9 @@ def test_reproducible_leaves_torch_as_it_was() -> None:
 
 def test_the_end_of_a_cosine_is_refused_where_there_is_none() -> None:
     with pytest.raises(ValueError, match="min_learning_rate is where a cosine ends"):
-        OptimiserSettings(epochs=1, min_learning_rate=1e-5)
+        OptimizerSettings(epochs=1, min_learning_rate=1e-5)
     with pytest.raises(ValueError, match=r"min_learning_rate 1.0 is above learning_rate 0.05"):
-        OptimiserSettings(epochs=1, min_learning_rate=1.0, schedule="cosine")
+        OptimizerSettings(epochs=1, min_learning_rate=1.0, schedule="cosine")
 
 
 def test_a_bound_on_the_gradients_bounds_the_first_step(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_profile_decides_for_teacher_and_student(tmp_path: Path) -> None:
     def spreads(profile: str) -> tuple[bool, bool]:
         """Whether teacher and student begin with the family's own weights."""
         settings = settings_from(profile, tmp_path)
-        model = trained_model(settings, tmp_path, Silent()).blueprint
+        model = trained_model(settings, tmp_path, Silent()).model
         assert isinstance(settings.model, ResNetModel)
         own = build_model(settings.model, (1, 8, 8), 10, settings.seed)
         return (

@@ -35,13 +35,13 @@ JOINT = JointDistillation(recipe="joint", epochs=1, **{name: SETTINGS[name] for 
 
 
 def batch_of(model: PwlModel, images: Tensor) -> Batch:
-    taught: list[Tensor] = []
+    teacher_outputs: list[Tensor] = []
     features = images
     with torch.no_grad():
         for index in range(model.blocks):
             features = model.teacher.part(index)(features)
-            taught.append(features)
-    return Batch(images, torch.from_numpy(LABELS), taught)
+            teacher_outputs.append(features)
+    return Batch(images, torch.from_numpy(LABELS), teacher_outputs)
 
 
 def computed(
@@ -87,7 +87,7 @@ def test_without_routes_to_serve_as_many_are_drawn_as_prefix_routes_are_mixed(
     assert computed(model, images, None, seed) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_each_student_block_normalises_all_paths_together(images: Tensor) -> None:
+def test_each_student_block_normalizes_all_paths_together(images: Tensor) -> None:
     def network() -> BlockNet:
         blocks = [nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 6)) for _ in range(BLOCKS)]
         return BlockNet(nn.Identity(), blocks, nn.Linear(6, 4))
@@ -102,7 +102,7 @@ def test_each_student_block_normalises_all_paths_together(images: Tensor) -> Non
     # The second student block sees what its own first block and the teacher's gave, all at once.
     norm = model.student.get_submodule("blocks.1.0")
     assert isinstance(norm, nn.BatchNorm1d)
-    mixture = torch.cat([first, batch.taught[0]]).mean(dim=0)
+    mixture = torch.cat([first, batch.teacher_outputs[0]]).mean(dim=0)
     assert norm.num_batches_tracked == 1
     assert norm.running_mean is not None
     assert torch.allclose(norm.running_mean, 0.1 * mixture, atol=1e-6)

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.settings import OptimiserSettings, ScheduleSettings, Settings
+from pipeline.settings import OptimizerSettings, ScheduleSettings, Settings
 from pipeline.train import train as train_command
 from pipeline.training.conditions import Conditions
 from pipeline.training.fit import Phase, fit
-from pipeline.training.journal import TensorBoardJournal
+from pipeline.training.training_log import TensorBoardLog
 from pipeline.workflows.load_model import trained_model
 from pipeline.workflows.schedule_model import schedule
 from tests.fixtures import TINY_PROFILE
@@ -51,9 +51,9 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def trained(settings: Settings, cache: Path, logs: Path) -> EvaluatedModel:
-    journal = TensorBoardJournal(logs)
-    model = trained_model(settings, cache, Silent(), journal)
-    return schedule(settings, model, journal=journal).evaluated
+    training_log = TensorBoardLog(logs)
+    model = trained_model(settings, cache, Silent(), training_log)
+    return schedule(settings, model, training_log=training_log).evaluated
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +129,8 @@ def run(folder: Path, name: str, progress: Silent) -> dict[str, list[tuple[int, 
     def step(indices: object, generator: object) -> dict[str, object]:
         return {"loss": nn.functional.cross_entropy(module(IMAGES[indices]), LABELS[indices])}
 
-    settings = OptimiserSettings(epochs=5, batch_size=8)
-    conditions = Conditions(journal=TensorBoardJournal(folder / "logs"))
+    settings = OptimizerSettings(epochs=5, batch_size=8)
+    conditions = Conditions(training_log=TensorBoardLog(folder / "logs"))
     try:
         fit(phase, settings, step, progress, conditions)
     except InterruptedRunError:
@@ -192,4 +192,4 @@ def test_without_tensorboard_it_says_what_is_missing_before_it_trains(
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file/logs: cannot be made"):
-        TensorBoardJournal(tmp_path / "file" / "logs")
+        TensorBoardLog(tmp_path / "file" / "logs")

@@ -11,7 +11,8 @@ import torch
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
-from pipeline.data.images import ImageSet, Normalisation
+from pipeline.data.images import ImageSet
+from pipeline.data.normalization import Normalization
 from pipeline.evaluation.logits import route_logits
 from pipeline.evaluation.predictions import evaluate
 from pipeline.model.route import Route
@@ -34,7 +35,7 @@ def broken(value: float) -> Any:
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_evaluating_it_names_the_route_and_keeps_nothing(value: float, tmp_path: Path) -> None:
     images = ImageSet(np.zeros((4, 2, 2, 1), np.uint8), np.zeros(4, np.int64))
-    same = Normalisation(mean=(0.0,), std=(1.0,))
+    same = Normalization(mean=(0.0,), std=(1.0,))
     keep = tmp_path / "seen.safetensors"
     with pytest.raises(IntegrityError, match="route TT gives NaN or infinity for 1 of 4 images"):
         evaluate(broken(value), images, same, ROUTES, keep, Silent())

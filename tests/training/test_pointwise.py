@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.progress import Silent
-from pipeline.settings import OptimiserSettings
+from pipeline.settings import OptimizerSettings
 from pipeline.training.fit import Phase, fit
 from pipeline.training.pointwise import subsampled
 
@@ -78,7 +78,7 @@ def train(folder: Path) -> None:
         return found
 
     phase = Phase("test", "test", module, [(list(module.parameters()), 1.0)], 4, 0, folder / "c")
-    fit(phase, OptimiserSettings(epochs=40, batch_size=4), step, Silent())
+    fit(phase, OptimizerSettings(epochs=40, batch_size=4), step, Silent())
 
 
 def test_shortcuts_of_few_channels_train_on_any_processor(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def trained(
     data: Dataset, tiny_settings: Settings, recipe: Distillation, precision: str, folder: Path
 ) -> PwlModel:
     model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
-    inputs = data.normalisation.apply(data.train.images)
+    inputs = data.normalization.apply(data.train.images)
     labels = torch.from_numpy(data.train.labels)
     conditions = Conditions(precision=precision)
     common = {"checkpoint": folder / "checkpoint", "progress": Silent(), "conditions": conditions}
@@ -69,7 +69,7 @@ def trained(
 def test_bfloat16_trains_float32_weights_as_well_as_float32_does(
     recipe: Distillation, data: Dataset, tiny_settings: Settings, tmp_path: Path
 ) -> None:
-    inputs = data.normalisation.apply(data.test.images)
+    inputs = data.normalization.apply(data.test.images)
     labels = torch.from_numpy(data.test.labels)
     right: dict[str, list[float]] = {}
     for precision in ("fp32", "bf16"):
@@ -109,7 +109,7 @@ def test_networks_compute_in_bfloat16_while_teacher_features_and_losses_are_floa
             nonlocal seen
             with torch.autocast("cpu", enabled=False), torch.no_grad():
                 exact = model.teacher(batch.images)
-            assert torch.allclose(batch.taught[-1], exact, atol=1e-5)
+            assert torch.allclose(batch.teacher_outputs[-1], exact, atol=1e-5)
             computed.clear()
             terms = self.recipe.loss(model, batch, generator)
             assert computed == {torch.bfloat16}
@@ -120,7 +120,7 @@ def test_networks_compute_in_bfloat16_while_teacher_features_and_losses_are_floa
     monkeypatch.setattr(distill_module, "recipe_for", Spy)
     distill(
         model,
-        data.normalisation.apply(data.train.images),
+        data.normalization.apply(data.train.images),
         torch.from_numpy(data.train.labels),
         prefix_routes(3),
         recipe.model_copy(update={"epochs": 1, "batch_size": 256}),

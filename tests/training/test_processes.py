@@ -16,7 +16,7 @@ from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Silent
 from pipeline.model.checkpoint import load_tensors
 from pipeline.settings import Settings
-from pipeline.training.processes import Processes, device_for, joined, said_of
+from pipeline.training.processes import Processes, describe_processes, device_for, joined
 from pipeline.training.shared_norm import shared_norms
 from pipeline.workflows.load_model import trained_model
 from tests.fixtures import ROOT, TINY_PROFILE
@@ -147,10 +147,10 @@ def test_a_process_with_another_model_than_the_first_one_is_refused(
 def test_one_process_where_several_were_meant_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """accelerate launch --cpu starts one, whatever --num_processes says."""
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
-    assert said_of(Processes()) is None
-    assert said_of(Processes(0, 2)) == "training in 2 processes"
+    assert describe_processes(Processes()) is None
+    assert describe_processes(Processes(0, 2)) == "training in 2 processes"
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    assert "accelerate started one process only" in (said_of(Processes()) or "")
+    assert "accelerate started one process only" in (describe_processes(Processes()) or "")
 
 
 def test_shares_cover_a_batch_once_and_in_order() -> None:

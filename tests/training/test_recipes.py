@@ -47,7 +47,7 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def taught(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PwlModel:
+def distilled(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PwlModel:
     """A model with a trained teacher and a fresh student of other widths."""
     settings = ResNetModel(
         family="resnet",
@@ -55,7 +55,7 @@ def taught(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> PwlMod
         student=ResNetSettings(stem=6, widths=(6, 8, 12), depths=(1, 1, 1)),
     )
     model = build_model(settings, dataset.image_shape, len(dataset.names), seed=0)
-    inputs = dataset.normalisation.apply(dataset.train.images)
+    inputs = dataset.normalization.apply(dataset.train.images)
     train_teacher(
         model.teacher,
         inputs,
@@ -79,15 +79,15 @@ def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]
 @pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teacher_alone(
     settings: JointDistillation | ReferenceDistillation,
-    taught: PwlModel,
+    distilled: PwlModel,
     dataset: Dataset,
     tmp_path: Path,
 ) -> None:
-    model = copy.deepcopy(taught)
+    model = copy.deepcopy(distilled)
     before = accuracies(model, dataset, tmp_path / "before")
     distill(
         model,
-        dataset.normalisation.apply(dataset.train.images),
+        dataset.normalization.apply(dataset.train.images),
         torch.from_numpy(dataset.train.labels),
         prefix_routes(model.blocks),
         settings,
@@ -100,75 +100,75 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
     assert max(before[:-1]) < 0.4
     assert min(after) > 0.8
     assert after[-1] == before[-1]
-    for name, tensor in taught.teacher.state_dict().items():
+    for name, tensor in distilled.teacher.state_dict().items():
         assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("settings", RECIPES, ids=NAMES)
 def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
-    settings: JointDistillation | ReferenceDistillation, taught: PwlModel, dataset: Dataset
+    settings: JointDistillation | ReferenceDistillation, distilled: PwlModel, dataset: Dataset
 ) -> None:
     recipe = recipe_for(settings, prefix_routes(3))
-    taught.zero_grad()
-    taught.teacher.requires_grad_(False)
-    trainable = recipe.trainable(taught)
+    distilled.zero_grad()
+    distilled.teacher.requires_grad_(False)
+    trainable = recipe.trainable(distilled)
     trainable.module.train()
-    inputs = dataset.normalisation.apply(dataset.train.images[:64])
+    inputs = dataset.normalization.apply(dataset.train.images[:64])
     labels = torch.from_numpy(dataset.train.labels[:64])
-    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
     batch = Batch(inputs, labels, features.batch(torch.arange(64)))
-    with subsampled(taught):  # as `fit` does: else this processor may write past its memory
-        terms = recipe.loss(taught, batch, torch.Generator().manual_seed(0))
+    with subsampled(distilled):  # as `fit` does: else this processor may write past its memory
+        terms = recipe.loss(distilled, batch, torch.Generator().manual_seed(0))
         torch.stack(list(terms.values())).sum().backward()
     covered = [parameter for group, _ in trainable.rates for parameter in group]
     assert {id(p) for p in covered} == {id(p) for p in trainable.module.parameters()}
     assert all(parameter.grad is not None for parameter in covered)
-    assert all(parameter.grad is None for parameter in taught.teacher.parameters())
+    assert all(parameter.grad is None for parameter in distilled.teacher.parameters())
     trainable.module.eval()
-    taught.zero_grad()
+    distilled.zero_grad()
 
 
 def test_the_reference_recipe_has_the_five_terms_of_the_paper(
-    taught: PwlModel, dataset: Dataset
+    distilled: PwlModel, dataset: Dataset
 ) -> None:
     settings = ReferenceDistillation(recipe="reference", epochs=1)
-    inputs = dataset.normalisation.apply(dataset.train.images[:8])
+    inputs = dataset.normalization.apply(dataset.train.images[:8])
     labels = torch.from_numpy(dataset.train.labels[:8])
-    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
     batch = Batch(inputs, labels, features.batch(torch.arange(8)))
     terms = recipe_for(settings, prefix_routes(3)).loss(
-        taught, batch, torch.Generator().manual_seed(0)
+        distilled, batch, torch.Generator().manual_seed(0)
     )
     # cross entropy and divergence of the student are one weighted term
     assert list(terms) == ["student", "sync", "recon", "cross"]
     doubled = settings.model_copy(update={"sync_weight": 2.0})
     again = recipe_for(doubled, prefix_routes(3)).loss(
-        taught, batch, torch.Generator().manual_seed(0)
+        distilled, batch, torch.Generator().manual_seed(0)
     )
     assert torch.allclose(again["sync"], 2 * terms["sync"])
     assert torch.allclose(again["recon"], terms["recon"])
 
 
-def test_paths_run_together_answer_as_each_alone(taught: PwlModel, dataset: Dataset) -> None:
-    inputs = dataset.normalisation.apply(dataset.train.images[:8])
-    features = TeacherFeatures(taught.teacher, inputs, cache_mb=100)
+def test_paths_run_together_answer_as_each_alone(distilled: PwlModel, dataset: Dataset) -> None:
+    inputs = dataset.normalization.apply(dataset.train.images[:8])
+    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
     batch = Batch(inputs, torch.zeros(8).long(), features.batch(torch.arange(8)))
     routes = [Route.parse("".join(word)) for word in itertools.product("ST", repeat=3)][:-1]
     with torch.no_grad():
-        together = path_outputs(taught, routes, batch)
+        together = path_outputs(distilled, routes, batch)
         assert list(together) == routes
         for route in routes:
-            assert torch.allclose(together[route], taught(inputs, route), atol=1e-5), route
+            assert torch.allclose(together[route], distilled(inputs, route), atol=1e-5), route
 
 
 def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
-    taught: PwlModel, dataset: Dataset, tmp_path: Path
+    distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
-    model = copy.deepcopy(taught)
+    model = copy.deepcopy(distilled)
     suffix = [Route.parse(word) for word in ("SSS", "SST", "STT", "TTT")]
     distill(
         model,
-        dataset.normalisation.apply(dataset.train.images),
+        dataset.normalization.apply(dataset.train.images),
         torch.from_numpy(dataset.train.labels),
         suffix,
         JointDistillation(recipe="joint", epochs=6),
@@ -179,7 +179,7 @@ def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
     )
     found = EvaluatedModel.of(model, dataset, suffix, tmp_path / "found", Silent())
     assert min(accuracy.top1 for accuracy in found.accuracy) > 0.8
-    for name, tensor in taught.teacher.state_dict().items():
+    for name, tensor in distilled.teacher.state_dict().items():
         assert torch.equal(tensor, model.teacher.state_dict()[name]), name
 
 
@@ -191,12 +191,12 @@ def test_mixed_routes_are_drawn_from_all_but_the_pure_ones() -> None:
 
 @pytest.mark.parametrize("cache_mb", [0, 1000])
 def test_teacher_features_are_the_same_kept_or_computed(
-    cache_mb: int, taught: PwlModel, dataset: Dataset
+    cache_mb: int, distilled: PwlModel, dataset: Dataset
 ) -> None:
-    inputs = dataset.normalisation.apply(dataset.train.images[:32])
-    features = TeacherFeatures(taught.teacher, inputs, cache_mb).batch(torch.tensor([3, 17]))
+    inputs = dataset.normalization.apply(dataset.train.images[:32])
+    features = TeacherFeatures(distilled.teacher, inputs, cache_mb).batch(torch.tensor([3, 17]))
     with torch.no_grad():
-        expected = taught.teacher(inputs[[3, 17]])
+        expected = distilled.teacher(inputs[[3, 17]])
     assert len(features) == 3
     assert torch.allclose(features[-1], expected, atol=1e-5)
 
@@ -236,52 +236,54 @@ def test_accuracy_has_the_wilson_interval() -> None:
 
 
 def test_what_was_evaluated_is_kept_route_by_route(
-    taught: PwlModel, dataset: Dataset, tmp_path: Path
+    distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
     keep = tmp_path / "evaluation.safetensors"
     teacher, student = Route.parse("TTT"), Route.parse("SSS")
-    first = EvaluatedModel.of(taught, dataset, [teacher], keep, Silent())
+    first = EvaluatedModel.of(distilled, dataset, [teacher], keep, Silent())
     (file,) = tmp_path.iterdir()
     before = file.read_bytes()
-    both = EvaluatedModel.of(taught, dataset, [student, teacher], keep, Silent())
+    both = EvaluatedModel.of(distilled, dataset, [student, teacher], keep, Silent())
     assert both.predictions.shape == (2, len(dataset.test))
     assert np.array_equal(first.predictions[0], both.predictions[1])
     assert file.read_bytes() == before
     file.write_bytes(b"damaged")
-    again = EvaluatedModel.of(taught, dataset, [student, teacher], keep, Silent())
+    again = EvaluatedModel.of(distilled, dataset, [student, teacher], keep, Silent())
     assert np.array_equal(again.predictions, both.predictions)
 
 
 def test_images_that_choose_are_evaluated_beside_the_test_images(
-    taught: PwlModel, dataset: Dataset, tmp_path: Path
+    distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
     apart = dataset.holding_out(200, seed=1)
     assert len(apart.train) == len(dataset.train) - 200
-    found = EvaluatedModel.of(taught, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
+    found = EvaluatedModel.of(distilled, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
     assert found.choosing.shape == (1, 200)
     assert found.predictions.shape == (1, len(dataset.test))
-    plain = EvaluatedModel.of(taught, dataset, [Route.parse("TTT")], tmp_path / "plain", Silent())
+    plain = EvaluatedModel.of(
+        distilled, dataset, [Route.parse("TTT")], tmp_path / "plain", Silent()
+    )
     assert plain.choosing is plain.predictions
 
 
 def test_as_many_images_to_choose_by_as_to_test_with_are_not_taken_for_these(
-    taught: PwlModel, dataset: Dataset, tmp_path: Path
+    distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
     apart = dataset.holding_out(len(dataset.test), seed=1)
     assert apart.held_out is not None
-    found = EvaluatedModel.of(taught, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
+    found = EvaluatedModel.of(distilled, apart, [Route.parse("TTT")], tmp_path / "found", Silent())
     with torch.no_grad():
-        inputs = dataset.normalisation.apply(apart.held_out.images)
-        expected = taught.teacher(inputs).argmax(dim=1)
+        inputs = dataset.normalization.apply(apart.held_out.images)
+        expected = distilled.teacher(inputs).argmax(dim=1)
     assert np.array_equal(found.choosing[0], expected)
 
 
 def test_a_part_of_the_routes_has_the_predictions_of_these_routes(
-    taught: PwlModel, dataset: Dataset, tmp_path: Path
+    distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
     apart = dataset.holding_out(200, seed=1)
     routes = prefix_routes(3)
-    whole = EvaluatedModel.of(taught, apart, routes, tmp_path / "found", Silent())
+    whole = EvaluatedModel.of(distilled, apart, routes, tmp_path / "found", Silent())
     part = whole.along([routes[3], routes[1]])
     assert list(part.routes) == [routes[3], routes[1]]
     assert np.array_equal(part.predictions, whole.predictions[[3, 1]])

@@ -96,10 +96,10 @@ def softmax(logits: Array) -> Array:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def divergence(learned: Array, target: Array) -> float:
+def divergence(student_outputs: Array, target: Array) -> float:
     """T² KL(teacher || network), the mean over images."""
     temperature = SETTINGS["temperature"]
-    wanted, given = softmax(target / temperature), softmax(learned / temperature)
+    wanted, given = softmax(target / temperature), softmax(student_outputs / temperature)
     return float(temperature**2 * (wanted * (np.log(wanted) - np.log(given))).sum(axis=1).mean())
 
 
@@ -154,13 +154,13 @@ def computed(
     routes: Sequence[Route] | None = prefix_routes(BLOCKS),
 ) -> Mapping[str, Tensor]:
     recipe = recipe_for(ReferenceDistillation.model_validate({**SETTINGS, "cross": cross}), routes)
-    taught: list[Tensor] = []
+    teacher_outputs: list[Tensor] = []
     features = images
     with torch.no_grad():
         for index in range(BLOCKS):
             features = model.teacher.part(index)(features)
-            taught.append(features)
-    batch = Batch(images, torch.from_numpy(LABELS), taught)
+            teacher_outputs.append(features)
+    batch = Batch(images, torch.from_numpy(LABELS), teacher_outputs)
     return recipe.loss(model, batch, torch.Generator().manual_seed(seed))
 
 

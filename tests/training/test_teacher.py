@@ -11,19 +11,19 @@ from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.settings import Settings, TeacherSettings
 from pipeline.training.conditions import Conditions
-from pipeline.training.journal import Page
 from pipeline.training.teacher import train_teacher
+from pipeline.training.training_log import Page
 
 
 class Losses:
-    """A journal that keeps losses and learning rates."""
+    """A training_log that keeps losses and learning rates."""
 
     def __init__(self) -> None:
         self.found: list[float] = []
         self.rates: list[float] = []
 
     @contextmanager
-    def page(self, name: str, first: int) -> Iterator[Page]:
+    def phase(self, name: str, first: int) -> Iterator[Page]:
         yield self
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:
@@ -51,7 +51,7 @@ def test_the_teacher_learns_from_labels_that_are_as_smooth_as_the_settings_say(
         seed=0,
         checkpoint=tmp_path / "checkpoint",
         progress=Silent(),
-        conditions=Conditions(journal=losses),
+        conditions=Conditions(training_log=losses),
     )
     assert losses.found == pytest.approx([-(wanted * chances.log()).sum(dim=1).mean().item()])
     assert losses.rates == pytest.approx([0.05])  # that of this step

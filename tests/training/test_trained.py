@@ -34,7 +34,7 @@ def test_a_checkpoint_alone_gives_the_model_back(tiny_model: EvaluatedModel) -> 
     loaded = load_trained(tiny_model.checkpoint)
     assert not loaded.model.training
     images = tiny_model.dataset.test.images[:16]
-    inputs = loaded.description.normalisation.apply(images)
+    inputs = loaded.description.normalization.apply(images)
     for route in prefix_routes(3):
         expected = tiny_model.model(inputs, route)
         assert torch.allclose(loaded.model(inputs, route), expected, atol=1e-5)
@@ -44,7 +44,7 @@ def test_it_says_what_the_model_takes_and_answers(tiny_model: EvaluatedModel) ->
     description = load_trained(tiny_model.checkpoint).description
     assert description.image_shape == (1, 8, 8)
     assert description.labels == tuple("0123456789")
-    assert description.normalisation == tiny_model.dataset.normalisation
+    assert description.normalization == tiny_model.dataset.normalization
 
 
 def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(

@@ -47,7 +47,7 @@ def test_an_unchanged_build_makes_nothing(
 ) -> None:
     progress = Titles()
     made = assemble(tiny_settings, built_bundle.root, tiny_cache, progress)
-    assert not made.fresh
+    assert not made.rebuilt
     assert progress.seen == []
 
 
@@ -61,7 +61,7 @@ def test_a_build_makes_good_what_happened_to_its_output(
         shutil.rmtree(bundle_copy)
     progress = Titles()
     made = assemble(tiny_settings, bundle_copy, tiny_cache, progress)
-    assert made.fresh
+    assert made.rebuilt
     assert progress.seen == []  # trained weights and programs were still there
     assert digest(bundle_copy) == digest(built_bundle.root)
 
@@ -96,9 +96,9 @@ def test_a_bundle_of_another_distillation_has_the_same_teacher(
     for role, same in (("teacher", True), ("student", False)):
         programs = [
             {
-                artefact.id: artefact.sha256
-                for artefact in manifest.artefacts
-                if artefact.role == role
+                artifact.id: artifact.sha256
+                for artifact in manifest.artifacts
+                if artifact.role == role
             }
             for manifest in (before, again)
         ]

@@ -84,7 +84,7 @@ class Engine {
   }
 
   // The file that Load would read most of: the program, or its weight cache where there is one.
-  virtual std::string BulkOf(const std::string& path, const std::string& sha256) const = 0;
+  virtual std::string WeightsFile(const std::string& path, const std::string& sha256) const = 0;
 
   // Name and version for reports, such as "executorch 1.5.1".
   virtual std::string Name() const = 0;

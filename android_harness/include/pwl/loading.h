@@ -1,4 +1,4 @@
-// Loading one artefact: what is checked before and after the engine sees it.
+// Loading one artifact: what is checked before and after the engine sees it.
 #ifndef PWL_LOADING_H_
 #define PWL_LOADING_H_
 
@@ -33,21 +33,21 @@ struct Checks {
 };
 
 // Opens a file that has the size, and by `checks` the sha256, that the plan says. Messages begin
-// with the artefact's id. `times`, unless null, is told how long it took.
+// with the artifact's id. `times`, unless null, is told how long it took.
 //
 // The sha256 matters for more than right answers: ExecuTorch's own checks let some damaged programs
 // through to XNNPACK, which crashes on them.
-Result<ProgramSource> OpenArtefact(const Artefact& artefact, const Checks& checks,
+Result<ProgramSource> OpenArtifact(const Artifact& artifact, const Checks& checks,
                                    LoadTimes* times);
 
 // The same for a file that is not needed now.
-Status CheckArtefact(const Artefact& artefact, const Checks& checks, LoadTimes* times);
+Status CheckArtifact(const Artifact& artifact, const Checks& checks, LoadTimes* times);
 
-// Loads an artefact that has the size, and by `checks` the sha256, that the plan says, and whose
+// Loads an artifact that has the size, and by `checks` the sha256, that the plan says, and whose
 // program reads and writes as many floats as the plan says: the very file that was checked, even if
-// another one has its name by now. Messages begin with the artefact's id. Throws nothing, whatever
+// another one has its name by now. Messages begin with the artifact's id. Throws nothing, whatever
 // the engine throws.
-Result<std::shared_ptr<Program>> LoadArtefact(const Artefact& artefact, const Checks& checks,
+Result<std::shared_ptr<Program>> LoadArtifact(const Artifact& artifact, const Checks& checks,
                                               Engine* engine, LoadTimes* times) noexcept;
 
 }  // namespace pwl

@@ -9,16 +9,16 @@
 //   verify size | sha256                                   before a program is loaded; see Verify
 //   input FLOATS                                           floats that the first program reads
 //   classes COUNT                                          floats that the last program writes
-//   artefact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT
-//   stage INDEX ID...                                      artefact ids in execution order
+//   artifact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT
+//   stage INDEX ID...                                      artifact ids in execution order
 //   control NAME PATH BYTES SHA256 STAGE                   a monolith, and whose logits it gives
 //   golden COUNT INPUTS OUTPUTS...                         float32 files; one OUTPUTS per stage
 //   evaluation COUNT CHANNELS IMAGES LABELS                uint8 and uint16 files
-//   normalise MEAN STD                                     per channel: (pixel/255 - mean)/std
+//   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
 //   end
 //
 // PATH is relative to the folder of the plan. `exporter`, `runtime`, `golden`, `evaluation`,
-// `normalise` and `control` may be missing. `end` proves that nothing was cut off.
+// `normalize` and `control` may be missing. `end` proves that nothing was cut off.
 #ifndef PWL_PLAN_H_
 #define PWL_PLAN_H_
 
@@ -40,7 +40,7 @@ enum class Verify {
 };
 
 // A program file and its place in a chain.
-struct Artefact {
+struct Artifact {
   std::string id;
   std::string path;
   uint64_t bytes = 0;
@@ -51,7 +51,7 @@ struct Artefact {
 
 // A monolith beside the stages, for comparison.
 struct Control {
-  Artefact artefact;
+  Artifact artifact;
   size_t stage = 0;
 };
 
@@ -80,8 +80,8 @@ struct Plan {
   Verify verify = Verify::kSha256;
   size_t floats_in = 0;
   size_t classes = 0;
-  std::vector<Artefact> artefacts;
-  // Per stage the indices into `artefacts`, in execution order; each chain fits together.
+  std::vector<Artifact> artifacts;
+  // Per stage the indices into `artifacts`, in execution order; each chain fits together.
   std::vector<std::vector<size_t>> stages;
   std::vector<Control> controls;
   std::optional<Golden> golden;

@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import DeviceError
@@ -22,7 +23,6 @@ from pipeline.device.base import (
     Progress,
     TransferError,
 )
-from pipeline.device.closing import Closing
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size, partial_name, read_blocks, store
 from pipeline.device.remedies import remedy_for
@@ -68,7 +68,7 @@ RECORDED = (
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a"}
 
 
-class AdbDevice(Closing):
+class AdbDevice(AbstractContextManager["AdbDevice"]):
     """A device behind an ADB connection; see `pipeline.device.base.Device`.
 
     After an interrupt (Ctrl-C) in the middle of a message it connects anew by itself; a connection
@@ -205,6 +205,9 @@ class AdbDevice(Closing):
         self._current.close()
 
     # ---- helpers
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _link(self) -> Link:
         if self._current.interrupted:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import AbstractContextManager
 from typing import Self
 
 from adb_shell.constants import CLSE, OKAY, OPEN, WRTE
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.adb.link import Link
-from pipeline.device.closing import Closing
 
 
-class Stream(Closing):
+class Stream(AbstractContextManager["Stream"]):
     """Bytes to and from a service. ADB allows one unconfirmed message in each direction.
 
     A link carries one open stream at a time: what still arrives for an earlier one is dropped.
@@ -94,3 +94,6 @@ class Stream(Closing):
             self.ended = True
             with contextlib.suppress(DeviceError):  # a link that is gone has no streams either
                 self._link.send(CLSE, self._number, self._peer)
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

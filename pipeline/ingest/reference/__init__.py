@@ -5,5 +5,5 @@
 
 `checkpoint` finds and reads the files, `configs` types the networks' settings, `keys` knows what
 every tensor is called, `plan` says which model they amount to, `model` builds and fills it. The
-format was learnt from descriptions: that implementation has no licence, no code of it is here.
+format was learnt from descriptions: that implementation has no license, no code of it is here.
 """

@@ -37,7 +37,7 @@ _LAYER = {
 }
 
 _LEAVES = ("weight", "bias")
-_VGG_STEPS = 3  # convolution, normalisation and ReLU, one after the other
+_VGG_STEPS = 3  # convolution, normalization and ReLU, one after the other
 
 #: This project's names of the parts of a layer, and theirs.
 _RESNET_LAYER = {
@@ -191,7 +191,7 @@ class NetworkKeys:
     def pooler(self) -> tuple[str, ...]:
         """The keys of the weights that the reference implementation never applies.
 
-        The last block of a ViT ends in a pooler, which holds a layer normalisation but returns
+        The last block of a ViT ends in a pooler, which holds a layer normalization but returns
         token 0 as it is: applying it would give other logits. It may have any names there; where
         there is none, these are the ones to expect.
         """

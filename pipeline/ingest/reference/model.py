@@ -88,7 +88,7 @@ def read_reference(place: str, progress: Progress) -> ReferenceModel:
             ["dead weights, which the reference implementation never applies:", *dead]
         )
         progress.say(said)
-    spec = replace(plan.spec, normalisation=stated_normalization(checkpoint))
+    spec = replace(plan.spec, normalization=stated_normalization(checkpoint))
     return ReferenceModel(model.eval(), spec, plan.labels, dead)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import UsageError
-from pipeline.data.images import Normalisation
+from pipeline.data.normalization import Normalization
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.settings import NormalizationSettings
 
@@ -45,7 +45,7 @@ class PreprocessorConfig(BaseModel):
         )
 
 
-def stated_normalization(checkpoint: ReferenceCheckpoint) -> Normalisation | None:
+def stated_normalization(checkpoint: ReferenceCheckpoint) -> Normalization | None:
     """The normalization that a checkpoint states, if it does.
 
     Raises:
@@ -65,4 +65,4 @@ def stated_normalization(checkpoint: ReferenceCheckpoint) -> Normalisation | Non
             f"{path}: {place}: {str(problem['msg']).removeprefix('Value error, ')}",
             "correct it, or move it away and set mean and std in [data]",
         ) from None
-    return None if stated is None else Normalisation(stated.mean, stated.std)
+    return None if stated is None else Normalization(stated.mean, stated.std)

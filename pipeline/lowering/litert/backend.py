@@ -19,7 +19,7 @@ from pipeline.model.keras import keras_models
 from pipeline.settings import BackendName
 
 _TRANSPOSED = (
-    "every inference would pay for an order of axes that no neighbour wants: write it so that its "
+    "every inference would pay for an order of axes that no neighbor wants: write it so that its "
     "edges stay channels last, such as a head that takes the mean over height and width"
 )
 

@@ -20,7 +20,7 @@ from pipeline.lowering.parity import Parity
 
 
 @dataclass(frozen=True, slots=True)
-class SecondOpinion:
+class CrossCheck:
     """What tf.lite makes of a bundle.
 
     Attributes:
@@ -43,12 +43,12 @@ class SecondOpinion:
             parity.require(tolerance, f"{name} in tf.lite")
 
 
-def ask_tensorflow(
+def cross_check_with_tensorflow(
     programs: Mapping[str, bytes],
     stages: Mapping[str, Sequence[str]],
     inputs: Floats,
     logits: Mapping[str, Floats],
-) -> SecondOpinion:
+) -> CrossCheck:
     """Runs every stage of a LiteRT bundle by tf.lite.
 
     Args:
@@ -76,7 +76,7 @@ def ask_tensorflow(
                 units[name] = _parity(outputs, ours[name].run(features))
             features = outputs
         chains[route] = _parity(features, logits[route])
-    return SecondOpinion(tensorflow, units, chains)
+    return CrossCheck(tensorflow, units, chains)
 
 
 def _interpreter() -> tuple[str, Callable[..., Any]]:

@@ -13,7 +13,7 @@ from pipeline.lowering.rewrite import Call
 
 
 def nearest(call: Call) -> Tensor | None:
-    """Nearest neighbours: a transposed convolution for whole factors, and else two selections."""
+    """Nearest neighbors: a transposed convolution for whole factors, and else two selections."""
     if len(call.shape) != 4:
         return None
     new, old = call.target_shape[2:], call.shape[2:]
@@ -26,7 +26,7 @@ def nearest(call: Call) -> Tensor | None:
 
 
 def nearest_selected(call: Call) -> Tensor | None:
-    """Nearest neighbours by a selection of rows and one of columns.
+    """Nearest neighbors by a selection of rows and one of columns.
 
     LiteRT's converter takes transposed convolutions of many groups apart into one for each.
     """

@@ -136,7 +136,7 @@ def _padded(call: Call, mode: str) -> Tensor | None:
 
 
 def _picked(features: Tensor, axis: int, order: Sequence[int]) -> Tensor:
-    """The entries of an axis in some order, neighbours together in one slice."""
+    """The entries of an axis in some order, neighbors together in one slice."""
     runs: list[list[int]] = []
     for position in order:
         if runs and runs[-1][1] == position:

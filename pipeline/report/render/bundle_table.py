@@ -11,22 +11,22 @@ from rich.text import Text
 
 from pipeline.bundle.manifest import Manifest
 from pipeline.core.formatting import size
-from pipeline.report.render.choice_table import choice_table
 from pipeline.report.render.recall_table import recall_sentence, share
+from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.terminal import table_console
 
 if TYPE_CHECKING:
-    from pipeline.lowering.litert.cross_check import SecondOpinion
+    from pipeline.lowering.litert.cross_check import CrossCheck
 
 
 def bundle_tables(manifest: Manifest) -> RenderableType:
-    """What the bundle is, its stages, why these, and its artefacts."""
+    """What the bundle is, its stages, why these, and its artifacts."""
     return Group(
         _head(manifest),
         _stages(manifest),
         _recall(manifest),
-        choice_table(manifest.schedule),
-        _artefacts(manifest),
+        schedule_table(manifest.schedule),
+        _artifacts(manifest),
     )
 
 
@@ -51,7 +51,7 @@ def _head(manifest: Manifest) -> Text:
 
 
 def _normalization(manifest: Manifest) -> str:
-    stated, origin = manifest.input.normalisation, manifest.input.preprocessing.origin
+    stated, origin = manifest.input.normalization, manifest.input.preprocessing.origin
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
     return f"(x - mean) / std, mean {mean}, std {std}, {origin}"
 
@@ -83,8 +83,8 @@ def _stages(manifest: Manifest) -> Table:
     return table
 
 
-def _artefacts(manifest: Manifest) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="artefacts", title_justify="left", pad_edge=False)
+def _artifacts(manifest: Manifest) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="artifacts", title_justify="left", pad_edge=False)
     table.add_column("id")
     for name in ("bytes", "parameters"):
         table.add_column(name, justify="right")
@@ -92,21 +92,21 @@ def _artefacts(manifest: Manifest) -> Table:
     table.add_column("delegated", justify="right")
     table.add_column("max rel error", justify="right")
     table.add_column("sha256")
-    for artefact in manifest.artefacts:
-        shapes = ("x".join(map(str, e.shape[1:])) for e in (artefact.input, artefact.output))
+    for artifact in manifest.artifacts:
+        shapes = ("x".join(map(str, e.shape[1:])) for e in (artifact.input, artifact.output))
         table.add_row(
-            artefact.id,
-            size(artefact.bytes),
-            f"{artefact.parameters:,}",
+            artifact.id,
+            size(artifact.bytes),
+            f"{artifact.parameters:,}",
             " -> ".join(shapes),
-            f"{artefact.delegated}/{sum(artefact.operators.values())}",
-            f"{artefact.parity.max_rel:.1e}",
-            artefact.sha256[:12],
+            f"{artifact.delegated}/{sum(artifact.operators.values())}",
+            f"{artifact.parity.max_rel:.1e}",
+            artifact.sha256[:12],
         )
     return table
 
 
-def print_second_opinion(opinion: SecondOpinion) -> None:
+def print_cross_check(opinion: CrossCheck) -> None:
     """Prints how far another library is from LiteRT unit by unit, and from PyTorch by stage."""
     title = f"tf.lite of TensorFlow {opinion.version}"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)

@@ -8,8 +8,8 @@ from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
 from pipeline.report.integrity import parity_of, parity_text, within_tolerance
 from pipeline.report.render import plots
-from pipeline.report.render.choice_table import choice_rows, choice_sentence
 from pipeline.report.render.recall_table import recall_sentence, share
+from pipeline.report.render.schedule_table import schedule_rows, schedule_sentence
 from pipeline.report.render.tables import (
     RATIO_WORDS,
     STALL_WORDS,
@@ -45,8 +45,8 @@ def report_page(report: Report, curve: str) -> str:
         stages=_stages(report, states),
         recall=_recall(report),
         images=_images(report),
-        choice=choice_rows(report.schedule) if report.schedule else [],
-        chosen=choice_sentence(report.schedule) if report.schedule else "",
+        choice=schedule_rows(report.schedule) if report.schedule else [],
+        chosen=schedule_sentence(report.schedule) if report.schedule else "",
         ratios=_ratios(report),
         parity=_parity(report),
         plots={
@@ -131,7 +131,7 @@ def _images(report: Report) -> str:
     """What an app has to do with an image, in words."""
     if report.input is None:
         return ""
-    preprocessing, stated = report.input.preprocessing, report.input.normalisation
+    preprocessing, stated = report.input.preprocessing, report.input.normalization
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
     return f"{preprocessing}, minus mean {mean}, / std {std} ({preprocessing.origin})"
 

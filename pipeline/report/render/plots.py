@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"pwl": "#1f6feb", "student": "#2da44e", "teacher": "#d1690e"}
-_PHASE_COLOURS = ("#8c959f", "#54aeff", "#e16f24", "#bf8700", "#4ac26b", "#0969da", "#8250df")
+COLORS = {"pwl": "#1f6feb", "student": "#2da44e", "teacher": "#d1690e"}
+_PHASE_COLORS = ("#8c959f", "#54aeff", "#e16f24", "#bf8700", "#4ac26b", "#0969da", "#8250df")
 _ARM_NAMES = {"pwl": "progressive", "student": "student only", "teacher": "teacher only"}
 
 
@@ -37,23 +37,23 @@ def curve(report: Report) -> str:
         for arm, value in (("student", accuracy[0]), ("teacher", accuracy[-1])):
             at = alone[arm]
             axis.plot(
-                [at, at, end], [floor, value, value], color=COLOURS[arm], label=_ARM_NAMES[arm]
+                [at, at, end], [floor, value, value], color=COLORS[arm], label=_ARM_NAMES[arm]
             )
         axis.plot(
             [reached[0], *reached, end],
             [floor, *accuracy, accuracy[-1]],
             drawstyle="steps-post",
-            color=COLOURS["pwl"],
+            color=COLORS["pwl"],
             linewidth=2.2,
             label=_ARM_NAMES["pwl"],
         )
-        axis.plot(reached, accuracy, "o", color=COLOURS["pwl"], markersize=5)
+        axis.plot(reached, accuracy, "o", color=COLORS["pwl"], markersize=5)
         axis.fill_between(
             [*reached, end],
             [*low, low[-1]],
             [*high, high[-1]],
             step="post",
-            color=COLOURS["pwl"],
+            color=COLORS["pwl"],
             alpha=0.12,
             linewidth=0,
             label="95 % interval",
@@ -81,10 +81,10 @@ def phases(report: Report) -> str:
     for axis, state in zip(axes, states, strict=True):
         for row, arm in enumerate(reversed(ARMS)):
             left = 0.0
-            for phase, colour in zip(PHASES, _PHASE_COLOURS, strict=True):
+            for phase, color in zip(PHASES, _PHASE_COLORS, strict=True):
                 width = report.metrics[f"phase_ms.{arm}.{state}.{phase}"].median
                 label = phase if row == 0 else None
-                axis.barh(row, width, left=left, color=colour, height=0.6, label=label)
+                axis.barh(row, width, left=left, color=color, height=0.6, label=label)
                 left += width
             total = report.metrics[f"ttfi_ms.{arm}.{state}"].median
             axis.annotate(
@@ -101,10 +101,10 @@ def phases(report: Report) -> str:
 def memory(report: Report) -> str:
     """Resident memory at every stage, beside the peaks of the arms."""
     figure, (axis,) = _figure(1, 2.6)
-    told = [report.metrics.get(f"stage_rss_mb.{stage.index}") for stage in report.stages]
-    values = [metric.median if metric else 0.0 for metric in told]  # 0: the device does not say
+    measured = [report.metrics.get(f"stage_rss_mb.{stage.index}") for stage in report.stages]
+    values = [metric.median if metric else 0.0 for metric in measured]  # 0: the device does not say
     labels = [f"{stage.index}\n{stage.route}" for stage in report.stages]
-    bars = axis.bar(labels, values, color=COLOURS["pwl"], width=0.55)
+    bars = axis.bar(labels, values, color=COLORS["pwl"], width=0.55)
     axis.bar_label(bars, fmt="%.1f", fontsize=8)
     state = states_of(report)[-1]
     for arm in ARMS:
@@ -112,7 +112,7 @@ def memory(report: Report) -> str:
         if metric is None:
             continue
         peak = metric.median
-        axis.axhline(peak, color=COLOURS[arm], linestyle="--", linewidth=1)
+        axis.axhline(peak, color=COLORS[arm], linestyle="--", linewidth=1)
         axis.annotate(
             f"peak, {_ARM_NAMES[arm]}: {peak:.1f}",
             (1.01, peak),
@@ -120,7 +120,7 @@ def memory(report: Report) -> str:
             va="center",
             annotation_clip=False,
             fontsize=8,
-            color=COLOURS[arm],
+            color=COLORS[arm],
         )
     axis.set(xlabel="stage", ylabel="resident MB")
     axis.margins(y=0.2)
@@ -139,7 +139,7 @@ def timeline(report: Report) -> str:
     took = [ns / 1e6 for ns in run.inferences.duration_ns]
     axis.scatter(begin, took, c=run.inferences.stage, cmap="viridis", s=7)
     axis.set(xlabel="ms since the app wanted an answer", ylabel="latency, ms", ylim=(0, None))
-    axis.set_title("colour: stage; shaded: a block loads in the background", fontsize=9)
+    axis.set_title("color: stage; shaded: a block loads in the background", fontsize=9)
     return _svg(figure)
 
 

@@ -13,7 +13,7 @@ from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
 from pipeline.report.integrity import parity_of, parity_text
-from pipeline.report.render.choice_table import choice_table
+from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
 
@@ -44,7 +44,7 @@ def report_tables(report: Report) -> RenderableType:
     """Starts, stages and why these, ratios and validity."""
     parts: list[RenderableType] = [_head(report), _starts(report), _stages(report)]
     if report.schedule is not None:
-        parts.append(choice_table(report.schedule))
+        parts.append(schedule_table(report.schedule))
     return Group(*parts, _ratios(report), _trust(report), _warnings(report))
 
 

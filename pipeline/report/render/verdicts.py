@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.report.gates import Gate, Judgement, Verdict
+from pipeline.report.gates import Gate, GateResult, Verdict
 from pipeline.report.render.tables import describe_device
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Report
@@ -30,32 +30,32 @@ _MARKS = {
 }
 
 
-def print_judgements(judgements: Sequence[Judgement]) -> None:
+def print_gate_results(results: Sequence[GateResult]) -> None:
     """Prints a table of all verdicts on stdout, never wider than 100 columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("gate", overflow="fold")
     table.add_column("verdict")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("limit, or what is wrong", overflow="fold")
-    for judgement in judgements:
+    for result in results:
         table.add_row(
-            _title(judgement),
-            Text(judgement.verdict, style=_STYLES[judgement.verdict]),
-            _value(judgement.value),
-            judgement.why,
+            _title(result),
+            Text(result.verdict, style=_STYLES[result.verdict]),
+            _value(result.value),
+            result.why,
         )
     console = table_console()
     console.print(table)
-    console.print(_summary(judgements))
+    console.print(_summary(results))
 
 
-def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
+def junit_xml(report: Report, results: Sequence[GateResult]) -> str:
     """JUnit XML: a regression is a failure, an error an error, inconclusive a skipped test."""
-    counts = Counter(judgement.verdict for judgement in judgements)
+    counts = Counter(result.verdict for result in results)
     suite = ElementTree.Element(
         "testsuite",
         name=f"{report.bundle.name} on {report.context.device['serial']}",
-        tests=str(len(judgements)),
+        tests=str(len(results)),
         failures=str(counts[Verdict.REGRESSION]),
         errors=str(counts[Verdict.ERROR]),
         skipped=str(counts[Verdict.INCONCLUSIVE]),
@@ -66,12 +66,12 @@ def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
         Verdict.ERROR: "error",
         Verdict.INCONCLUSIVE: "skipped",
     }
-    for judgement in judgements:
+    for result in results:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"pwl.{report.bundle.name}", name=_title(judgement)
+            suite, "testcase", classname=f"pwl.{report.bundle.name}", name=_title(result)
         )
-        message = f"{_value(judgement.value)}; {judgement.why}".removeprefix("; ")
-        if kind := kinds.get(judgement.verdict):
+        message = f"{_value(result.value)}; {result.why}".removeprefix("; ")
+        if kind := kinds.get(result.verdict):
             ElementTree.SubElement(case, kind, message=message)
         else:
             ElementTree.SubElement(case, "system-out").text = message
@@ -83,11 +83,11 @@ def junit_xml(report: Report, judgements: Sequence[Judgement]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def markdown(report: Report, judgements: Sequence[Judgement]) -> str:
+def markdown(report: Report, results: Sequence[GateResult]) -> str:
     """A summary for a pull request."""
     warnings = [f"⚠️ {warning.text}\n" for warning in report.warnings]
     lines = [
-        f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(judgements)}",
+        f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(results)}",
         "",
         f"{report.context.device['serial']}: {describe_device(report)}; {report.context.created}",
         "",
@@ -95,20 +95,20 @@ def markdown(report: Report, judgements: Sequence[Judgement]) -> str:
         "| gate | verdict | value | limit, or what is wrong |",
         "|---|---|---:|---|",
     ]
-    for judgement in judgements:
+    for result in results:
         cells = [
-            _title(judgement),
-            f"{_MARKS[judgement.verdict]} {judgement.verdict}",
-            _value(judgement.value),
-            judgement.why,
+            _title(result),
+            f"{_MARKS[result.verdict]} {result.verdict}",
+            _value(result.value),
+            result.why,
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _title(judgement: Judgement) -> str:
-    gate: Gate = judgement.gate
-    return f"{gate.name} ({judgement.metric})" if "*" in gate.metric else gate.name
+def _title(result: GateResult) -> str:
+    gate: Gate = result.gate
+    return f"{gate.name} ({result.metric})" if "*" in gate.metric else gate.name
 
 
 def _value(value: Estimate | None) -> str:
@@ -119,6 +119,6 @@ def _value(value: Estimate | None) -> str:
     return f"{value.median:.4g} [{value.low:.4g}, {value.high:.4g}]"
 
 
-def _summary(judgements: Sequence[Judgement]) -> str:
-    counts = Counter(judgement.verdict for judgement in judgements)
+def _summary(results: Sequence[GateResult]) -> str:
+    counts = Counter(result.verdict for result in results)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])

@@ -1,7 +1,7 @@
 """The joint recipe: the student path and every path that will ship in one batch.
 
 Each student block runs once, on the features of all paths that lead through it together. Batch
-normalisation then normalises with the mixture that its running averages will hold at inference.
+normalization then normalizes with the mixture that its running averages will hold at inference.
 Paths share what they have in common; nothing is learnt by the teacher, and what it makes of its own
 features is given, not computed. The model serves the routes that it was trained for and no others.
 """
@@ -57,7 +57,11 @@ class JointRecipe:
             routes = [route for route in self._routes if not route.all_teacher]
         losses = {
             route: distillation(
-                logits, batch.labels, batch.taught[-1], settings.alpha, settings.temperature
+                logits,
+                batch.labels,
+                batch.teacher_outputs[-1],
+                settings.alpha,
+                settings.temperature,
             )
             for route, logits in path_outputs(model, routes, batch).items()
         }

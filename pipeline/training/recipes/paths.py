@@ -32,7 +32,7 @@ def path_outputs(model: PwlModel, routes: Sequence[Route], batch: Batch) -> dict
             pure = (Variant.TEACHER,) * (block + 1)
             if pure in paths:
                 del paths[pure]
-                ahead[pure] = batch.taught[block]
+                ahead[pure] = batch.teacher_outputs[block]
             if paths:
                 inputs = [_entering(model, features[path[:-1]], path) for path in paths]
                 outputs = model.unit(UnitId(role, block))(torch.cat(inputs))

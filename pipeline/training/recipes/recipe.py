@@ -20,12 +20,12 @@ class Batch:
     Attributes:
         images: as the networks take them, ``[batch, channels, height, width]``.
         labels: int64 ``[batch]``.
-        taught: the output of every teacher part for them; the last is the logits.
+        teacher_outputs: the output of every teacher part for them; the last is the logits.
     """
 
     images: Tensor
     labels: Tensor
-    taught: Sequence[Tensor]
+    teacher_outputs: Sequence[Tensor]
 
 
 @dataclass(frozen=True, slots=True)

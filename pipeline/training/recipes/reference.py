@@ -1,6 +1,6 @@
 """The published recipe (arXiv 2509.22319): five loss terms, one random mixed network each step.
 
-The student's own two terms, synchronisation of features across the converters, reconstruction
+The student's own two terms, synchronization of features across the converters, reconstruction
 through encoder and decoder, and the divergence of a random mixed network from the teacher. It
 serves routes in any order; with ``cross = "all"`` every route of one order learns the labels and
 from the teacher in each step.
@@ -37,8 +37,8 @@ class ReferenceRecipe:
         converters = nn.ModuleDict({"encoders": model.encoders, "decoders": model.decoders})
         module = nn.ModuleDict({"student": model.student, "converters": converters})
         rates = [(list(model.student.parameters()), 1.0)]
-        if learned := list(converters.parameters()):
-            rates.append((learned, self._settings.converter_rate_scale))
+        if weights := list(converters.parameters()):
+            rates.append((weights, self._settings.converter_rate_scale))
         return Trainable(module, rates)
 
     def loss(
@@ -48,20 +48,22 @@ class ReferenceRecipe:
         generator: torch.Generator,
     ) -> Mapping[str, Tensor]:
         settings = self._settings
-        learned: list[Tensor] = []
+        student_outputs: list[Tensor] = []
         flow = batch.images
         for block in range(model.blocks):
             flow = model.student.part(block)(flow)
-            learned.append(flow)
-        target = batch.taught[-1]
+            student_outputs.append(flow)
+        target = batch.teacher_outputs[-1]
         terms = {
             "student": distillation(
-                learned[-1], batch.labels, target, settings.alpha, settings.temperature
+                student_outputs[-1], batch.labels, target, settings.alpha, settings.temperature
             )
         }
         if model.blocks == 1:
             return terms
-        sync, reconstruction = _converter_losses(model, learned[:-1], batch.taught[:-1])
+        sync, reconstruction = _converter_losses(
+            model, student_outputs[:-1], batch.teacher_outputs[:-1]
+        )
         terms["sync"] = settings.sync_weight * sync
         terms["recon"] = settings.reconstruction_weight * reconstruction
         terms["cross"] = settings.cross_weight * self._crossing(model, batch, generator)
@@ -69,7 +71,7 @@ class ReferenceRecipe:
 
     def _crossing(self, model: PwlModel, batch: Batch, generator: torch.Generator) -> Tensor:
         """The loss of the mixed networks of one step, unweighted."""
-        settings, target = self._settings, batch.taught[-1]
+        settings, target = self._settings, batch.teacher_outputs[-1]
         if settings.cross == "random":
             logits = _route_logits(model, batch, random_mixed_route(model.blocks, generator))
             return softened_divergence(logits, target, settings.temperature)
@@ -93,19 +95,21 @@ class ReferenceRecipe:
 def _route_logits(model: PwlModel, batch: Batch, route: Route) -> Tensor:
     """Logits along a route; what the teacher makes of the images at its beginning is known."""
     known = len(route) - len(str(route).lstrip("T"))
-    features = batch.taught[known - 1] if known else batch.images
+    features = batch.teacher_outputs[known - 1] if known else batch.images
     for unit in model.units(route)[known:]:
         features = model.unit(unit)(features)
     return features
 
 
 def _converter_losses(
-    model: PwlModel, learned: Sequence[Tensor], taught: Sequence[Tensor]
+    model: PwlModel, student_outputs: Sequence[Tensor], teacher_outputs: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Synchronisation and reconstruction, each the mean over the inner boundaries."""
+    """Synchronization and reconstruction, each the mean over the inner boundaries."""
     sync: list[Tensor] = []
     reconstruction: list[Tensor] = []
-    for boundary, (student, teacher) in enumerate(zip(learned, taught, strict=True)):
+    for boundary, (student, teacher) in enumerate(
+        zip(student_outputs, teacher_outputs, strict=True)
+    ):
         encode, decode = model.encoders[boundary], model.decoders[boundary]
         encoded, decoded = encode(teacher), decode(student)
         sync.append(feature_distance(student, encoded) + feature_distance(teacher, decoded))

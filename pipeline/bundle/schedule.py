@@ -36,7 +36,7 @@ class Step(Section):
     Attributes:
         route: the variant of each block.
         shipped: whether it is a stage of the bundle.
-        cost: of what it loads after the last stage that ships, in `Choice.cost_unit`.
+        cost: of what it loads after the last stage that ships, in `Schedule.cost_unit`.
         gain: accuracy above that of the last stage that ships before it; a share.
         low: lower end of the gain's 95 % interval.
         high: upper end.
@@ -52,7 +52,7 @@ class Step(Section):
     why: str
 
 
-class Choice(Section):
+class Schedule(Section):
     """How the stages of a bundle were chosen.
 
     Attributes:

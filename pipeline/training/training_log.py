@@ -21,10 +21,10 @@ class Page(Protocol):
         ...
 
 
-class Journal(Protocol):
+class TrainingLog(Protocol):
     """A page for each phase of a run."""
 
-    def page(self, name: str, first: int) -> AbstractContextManager[Page]:
+    def phase(self, name: str, first: int) -> AbstractContextManager[Page]:
         """The page of a phase whose numbers come after step `first`.
 
         What an earlier run wrote there of later steps is void: this run goes through them again.
@@ -32,20 +32,20 @@ class Journal(Protocol):
         ...
 
 
-class NoJournal:
+class NoTrainingLog:
     """Writes nothing down."""
 
     @contextmanager
-    def page(self, name: str, first: int) -> Iterator[Page]:
-        yield _NoPage()
+    def phase(self, name: str, first: int) -> Iterator[Page]:
+        yield _NoPhaseLog()
 
 
-class _NoPage:
+class _NoPhaseLog:
     def write(self, numbers: Mapping[str, float], step: int) -> None:
         pass
 
 
-class TensorBoardJournal:
+class TensorBoardLog:
     """Event files, in a folder for each phase.
 
     Args:
@@ -72,15 +72,15 @@ class TensorBoardJournal:
         self._folder = folder
 
     @contextmanager
-    def page(self, name: str, first: int) -> Iterator[Page]:
+    def phase(self, name: str, first: int) -> Iterator[Page]:
         from torch.utils.tensorboard import SummaryWriter
 
         # purge_step has readers forget what was written at that step or later.
         with SummaryWriter(str(self._folder / name), purge_step=first + 1) as writer:
-            yield _TensorBoardPage(writer)
+            yield _TensorBoardPhaseLog(writer)
 
 
-class _TensorBoardPage:
+class _TensorBoardPhaseLog:
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer = writer
 

@@ -7,10 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.bundle.choice import Choice
+from pipeline.bundle.schedule import Schedule
 
 
-def choice_sentence(choice: Choice) -> str:
+def schedule_sentence(choice: Schedule) -> str:
     """Which order was chosen, by what."""
     images = f"{choice.images:,} {'held-out' if choice.held_out else 'test'} images"
     orders = [
@@ -22,7 +22,7 @@ def choice_sentence(choice: Choice) -> str:
     return f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
 
 
-def choice_rows(choice: Choice) -> list[list[str]]:
+def schedule_rows(choice: Schedule) -> list[list[str]]:
     """One row for each stage of the order: route, whether it ships, cost, gain, interval, why."""
     return [
         [
@@ -37,7 +37,7 @@ def choice_rows(choice: Choice) -> list[list[str]]:
     ]
 
 
-def choice_table(choice: Choice) -> RenderableType:
+def schedule_table(choice: Schedule) -> RenderableType:
     """The sentence and the rows."""
     table = Table(box=box.SIMPLE_HEAD, title="schedule", title_justify="left", pad_edge=False)
     table.add_column("route")
@@ -45,6 +45,6 @@ def choice_table(choice: Choice) -> RenderableType:
     for name in (f"loads\n{choice.cost_unit}", "gain\npoints", "95 % interval\n"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why")
-    for row in choice_rows(choice):
+    for row in schedule_rows(choice):
         table.add_row(*row)
-    return Group(table, Text(choice_sentence(choice) + "\n"))
+    return Group(table, Text(schedule_sentence(choice) + "\n"))

@@ -19,10 +19,10 @@ from pipeline.training.train import ROOMS
 #: Float sums depend on it, and a label on a float sum in the end.
 _THREADS = 2
 
-_WORKFLOWS = ("workflows/ingested_model.py", "workflows/load_model.py")
+_WORKFLOWS = ("workflows/pretrained_model.py", "workflows/load_model.py")
 
 
-class IngestedModel:
+class PretrainedModel:
     """A trained model beside the data of a profile.
 
     Args:
@@ -43,7 +43,7 @@ class IngestedModel:
         cache: Path,
         progress: Progress,
     ) -> None:
-        self.blueprint = model
+        self.model = model
         self._dataset = dataset
         self._progress = progress
         key = fingerprint(
@@ -59,9 +59,9 @@ class IngestedModel:
         )
         self._keep = cache / "training" / f"evaluation-{key[:16]}.safetensors"
 
-    def serving(self, serves: Sequence[Route] | None, routes: Sequence[Route]) -> EvaluatedModel:
-        """The model, evaluated along `routes`; which ones it serves was settled elsewhere."""
+    def train_and_evaluate(
+        self, train_for: Sequence[Route] | None, routes: Sequence[Route]
+    ) -> EvaluatedModel:
+        """The model, evaluated along `routes`; it comes trained, for whatever they are."""
         with reproducible(_THREADS):
-            return EvaluatedModel.of(
-                self.blueprint, self._dataset, routes, self._keep, self._progress
-            )
+            return EvaluatedModel.of(self.model, self._dataset, routes, self._keep, self._progress)

@@ -1,0 +1,99 @@
+"""How pixels become what a model takes: stated by somebody, or computed from training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
+    from torch import Tensor
+
+#: Two statements of a mean or deviation, on the scale from 0 to 1, that differ by less are one.
+_ROUNDING = 1e-5
+#: Images that are worked on at once where all of them would take too much memory.
+CHUNK = 256
+
+
+class Inputs(Protocol):
+    """Model inputs by their indices; a tensor ``[n, channels, height, width]`` is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: Tensor | slice, /) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """How a pixel becomes a model input: ``(pixel / 255 - mean) / std`` per channel, in float32."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, images: npt.NDArray[np.uint8]) -> Tensor:
+        """Model inputs ``[n, channels, height, width]`` (channels last in memory).
+
+        Args:
+            images: uint8 ``[n, height, width, channels]``.
+        """
+        import torch
+
+        pixels = torch.from_numpy(images).to(torch.float32)
+        inputs = (pixels / 255.0 - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+    def inputs(self, images: npt.NDArray[np.uint8]) -> Inputs:
+        """The same, made when they are asked for: in float32 all would take four times as much."""
+        return _Normalized(self, images)
+
+    @classmethod
+    def of(cls, images: npt.NDArray[np.uint8]) -> Normalization:
+        """The mean and standard deviation of each channel, rounded to six places.
+
+        A channel that is the same everywhere is moved to 0 and left as large as it is.
+
+        Args:
+            images: uint8 ``[n, height, width, channels]``.
+        """
+        found = [_moments(_histogram(images[..., c])) for c in range(images.shape[3])]
+        mean = tuple(round(mean / 255.0, 6) for mean, _ in found)
+        return cls(mean, tuple(round(std / 255.0, 6) or 1.0 for _, std in found))
+
+    def agrees_with(self, other: Normalization) -> bool:
+        """Whether both say the same, but for rounding."""
+        ours, theirs = (*self.mean, *self.std), (*other.mean, *other.std)
+        return len(self.mean) == len(other.mean) and bool(np.allclose(ours, theirs, 0, _ROUNDING))
+
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"mean {mean}, std {std}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalized:
+    normalization: Normalization
+    images: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, which: Tensor | slice, /) -> Tensor:
+        chosen = which if isinstance(which, slice) else which.numpy()
+        return self.normalization.apply(self.images[chosen])
+
+
+def _histogram(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """How often each of the 256 values occurs, ``[256]``."""
+    counts = np.zeros(256)
+    for start in range(0, len(values), CHUNK):
+        counts += np.bincount(values[start : start + CHUNK].reshape(-1), minlength=256)
+    return counts
+
+
+def _moments(counts: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation of the values 0 to 255."""
+    values, share = np.arange(256.0), counts / counts.sum()
+    mean = float(values @ share)
+    return mean, float(np.sqrt((values - mean) ** 2 @ share))

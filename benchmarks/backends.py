@@ -18,7 +18,7 @@ from rich.table import Table
 
 from pipeline.core.progress import progress_for_terminal
 from pipeline.report.integrity import require_right_results
-from pipeline.report.metrics import estimate_of_ratio
+from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
 from pipeline.workflows.measure_device import ProfileOptions, measure_together, write_report
@@ -67,7 +67,7 @@ def print_side_by_side(executorch: Report, litert: Report) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for report in (executorch, litert):
-        table.add_column(str(report.context.harness["engine"]), justify="right")
+        table.add_column(report.context.engine, justify="right")
     for name in ("ratio", "95 % interval"):
         table.add_column(name, justify="right")
     for words, pattern, unit in _ROWS:

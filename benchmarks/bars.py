@@ -61,7 +61,7 @@ def print_bars(report: Report) -> None:
     for name in ("at most", "median", "95 % interval"):
         table.add_column(name, justify="right")
     table.add_column("")
-    litert = str(report.context.harness["engine"]).startswith("litert")
+    litert = report.context.engine.startswith("litert")
     for words, name, limit in BARS:
         if litert and name.startswith("ttfi_over_student"):
             limit = _LITERT_CHAIN

@@ -29,7 +29,6 @@ from rich.table import Table
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import write_text
 from pipeline.core.progress import Progress, progress_for_terminal
-from pipeline.harness.plan import plan_text
 from pipeline.report.render.terminal import table_console
 from pipeline.toolchain.host import configure_command, installed_litert_library, tool
 
@@ -87,9 +86,8 @@ def soak(
         folder = Path(temporary)
         shutil.copytree(bundle.root, folder / "bundle")
         (folder / "caches").mkdir()
-        (folder / "plan").write_text(plan_text(bundle.manifest, None))
         command = [
-            *(str(program), str(folder / "plan"), str(installed_litert_library())),
+            *(str(program), str(folder / "bundle"), str(installed_litert_library())),
             str(folder / "caches") if options.caches else "-",
             *(str(options.climbs), str(options.seed)),
         ]

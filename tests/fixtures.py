@@ -15,13 +15,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.harness.deploy import Deployment
+from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.host import build_for_host
 from pipeline.toolchain.package import Package
@@ -199,16 +201,24 @@ def harness_package() -> Package:
         return build_for_host(host, Silent())
 
 
-def deployment_in(root: Path, package: Package, backend: str) -> Deployment:
-    """What lies in `root` as a deployment that nobody has checked: plan, bundle/ and control/."""
-    home = PurePosixPath(package.root.resolve())
+def deployment_in(
+    root: Path, package: Package, manifest: Manifest, controls: Controls | None = None
+) -> Deployment:
+    """What lies in `root` as a deployment that nobody has checked: bundle/ and control/.
+
+    The measurement plan is written beside them.
+    """
+    home, backend = PurePosixPath(package.root.resolve()), manifest.backend.name
+    plan = root / MEASUREMENT_PLAN
+    plan.write_text(measurement_plan(manifest, controls))
     library = package.description.litert
     flags = ["--library", str(home / library)] if backend == "litert" and library else []
     (root / "caches").mkdir(exist_ok=True)
     return Deployment(
         command=(*package.command(home), *flags),
-        plan=PurePosixPath(root / "plan"),
-        plan_sha256=sha256_of(root / "plan"),
+        plan=PurePosixPath(plan),
+        plans=(sha256_of(plan), manifest.loading_plan.sha256),
+        arms=tuple(arm.name for arm in controls.arms) if controls else (),
         engine=package.description.engines[backend],
         caching=("--weight-cache", str(root / "caches"), "--runtime", package.runtime_id(backend)),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan_of
 from pipeline.bundle.manifest import FileEntry, Manifest
 from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, entry_for, sums_text
 from pipeline.bundle.verify import Bundle
@@ -20,6 +21,9 @@ def reseal(root: Path) -> Bundle:
     head = json.loads((root / MANIFEST).read_text())
     _renew(head, root)
     del head["id"]
+    plan = loading_plan_of(Manifest.seal(**head))
+    (root / LOADING_PLAN).write_text(plan)
+    _renew(head, root)
     manifest = Manifest.seal(**head)
     (root / MANIFEST).write_text(manifest.to_json())
     _write_sums(root, MANIFEST, [*manifest.files()])

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "harness/data.h"
-#include "pwl/plan.h"
+#include "harness/measurement_plan.h"
 
 namespace {
 
@@ -26,12 +26,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t bytes = size - 6;
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(data + 6), static_cast<std::streamsize>(bytes));
-  pwl::Plan plan;
+  pwl::harness::MeasurementPlan plan;
   // Sometimes numbers whose product does not fit into 64 bits.
-  plan.floats_in = data[0] == 255 ? size_t{1} << 33 : data[0] % 9 + 1;
+  const size_t floats = data[0] == 255 ? size_t{1} << 33 : data[0] % 9 + 1;
   const size_t count = data[1] == 255 ? size_t{1} << 33 : data[1] % 9 + 1;
-  plan.golden = pwl::Golden{count, path, {}};
-  pwl::Evaluation evaluation;
+  plan.golden = pwl::harness::Golden{count, path};
+  pwl::harness::Evaluation evaluation;
   evaluation.count = count;
   evaluation.channels = 1;
   evaluation.images = path;
@@ -39,11 +39,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   evaluation.std = {static_cast<float>(data[3] + 1) / 255.0f};
   plan.evaluation = evaluation;
   const bool small = data[0] != 255 && data[1] != 255;
-  const auto golden = pwl::harness::ReadGoldenInputs(plan);
-  const auto images = pwl::harness::ReadEvaluationInputs(plan);
-  Require(golden.ok() == (small && bytes == count * plan.floats_in * sizeof(float)));
-  Require(images.ok() == (small && bytes == count * plan.floats_in));
-  if (images.ok()) Require(images->count() == count && images->row(0).size == plan.floats_in);
+  const auto golden = pwl::harness::ReadGoldenInputs(plan, floats);
+  const auto images = pwl::harness::ReadEvaluationInputs(plan, floats);
+  Require(golden.ok() == (small && bytes == count * floats * sizeof(float)));
+  Require(images.ok() == (small && bytes == count * floats));
+  if (images.ok()) Require(images->count() == count && images->row(0).size == floats);
   if (!golden.ok()) Require(golden.status().code() == pwl::Code::kDamaged);
   return 0;
 }

@@ -16,11 +16,10 @@
 
 namespace pwl::harness {
 
-Status RunAccuracy(const Options& options, const Plan& plan) {
-  const Result<Rows> inputs = ReadEvaluationInputs(plan);
+Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bundle& bundle) {
+  const Result<Rows> inputs = ReadEvaluationInputs(plan, bundle.plan.floats_in);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
+  const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   std::string faults;  // stages that gave no label, and how often
   const auto predict = [&](size_t stage, ProgressiveModel& model) -> Status {
@@ -39,7 +38,9 @@ Status RunAccuracy(const Options& options, const Plan& plan) {
     }
     return {};
   };
-  if (Status status = VisitStages(plan, engine->get(), predict); !status.ok()) return status;
+  if (Status status = VisitStages(bundle, plan.verify, engine->get(), predict); !status.ok()) {
+    return status;
+  }
   if (!faults.empty()) return {Code::kNotFinite, faults.substr(2)};
   return {};
 }

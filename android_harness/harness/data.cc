@@ -31,19 +31,22 @@ Result<std::vector<Value>> ReadRows(const std::string& path, size_t count, size_
 
 }  // namespace
 
-Result<Rows> ReadGoldenInputs(const Plan& plan) {
+Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
   if (!plan.golden) return Status(Code::kUsage, "the plan has no golden inputs");
   Result<std::vector<float>> values =
-      ReadRows<float>(plan.golden->inputs, plan.golden->count, plan.floats_in);
+      ReadRows<float>(plan.golden->inputs, plan.golden->count, floats);
   if (!values.ok()) return values.status();
   return Rows(std::move(*values), plan.golden->count);
 }
 
-Result<Rows> ReadEvaluationInputs(const Plan& plan) {
+Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats) {
   if (!plan.evaluation) return Status(Code::kUsage, "the plan has no evaluation images");
   const Evaluation& evaluation = *plan.evaluation;
+  if (floats % evaluation.channels != 0) {
+    return Status(Code::kInvalidPlan, "an image does not have that many channels");
+  }
   const Result<std::vector<uint8_t>> read =
-      ReadRows<uint8_t>(evaluation.images, evaluation.count, plan.floats_in);
+      ReadRows<uint8_t>(evaluation.images, evaluation.count, floats);
   if (!read.ok()) return read.status();
   const std::vector<uint8_t>& pixels = *read;
   std::vector<float> values(pixels.size());

@@ -1,4 +1,4 @@
-// The data files of a bundle: golden inputs, evaluation images and labels.
+// The data files of a bundle: golden inputs and evaluation images.
 #ifndef PWL_HARNESS_DATA_H_
 #define PWL_HARNESS_DATA_H_
 
@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "harness/measurement_plan.h"
 #include "pwl/engine.h"
-#include "pwl/plan.h"
 #include "pwl/status.h"
 
 namespace pwl::harness {
@@ -28,11 +28,12 @@ class Rows {
   size_t size_;
 };
 
-// The golden inputs. kUsage when the plan has none, kDamaged when the file has another size.
-Result<Rows> ReadGoldenInputs(const Plan& plan);
+// The golden inputs, of so many floats each. kUsage when the plan has none, kDamaged when the file
+// has another size.
+Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats);
 
 // The evaluation images as model inputs: (pixel / 255 - mean) / std, in float32 in this order.
-Result<Rows> ReadEvaluationInputs(const Plan& plan);
+Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats);
 
 }  // namespace pwl::harness
 

@@ -6,6 +6,7 @@
 #include "harness/json_line.h"
 #include "harness/tasks.h"
 #include "pwl/make_engine.h"
+#include "pwl/version.h"
 
 namespace pwl::harness {
 namespace {
@@ -20,9 +21,8 @@ constexpr char kAbi[] = "x86_64";
 
 }  // namespace
 
-Status RunInfo(const Options& options, const Plan& plan) {
-  const Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
+Status RunInfo(const Options& options, const Bundle& bundle) {
+  const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

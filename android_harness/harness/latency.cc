@@ -1,4 +1,4 @@
-// latency: the steady latency of every stage and every control, in turns within one process.
+// latency: the steady latency of every stage and every control arm, in turns within one process.
 
 #include <cstdint>
 #include <memory>
@@ -8,10 +8,11 @@
 
 #include "harness/data.h"
 #include "harness/json_line.h"
+#include "harness/programs.h"
 #include "harness/tasks.h"
-#include "pwl/clock.h"
-#include "pwl/loading.h"
 #include "pwl/make_engine.h"
+#include "runtime/clock.h"
+#include "runtime/loading.h"
 
 namespace pwl::harness {
 namespace {
@@ -20,46 +21,38 @@ constexpr int kWarmUp = 3;
 
 struct Contender {
   std::string name;
-  std::vector<Program*> chain;
+  Chain chain;
   std::vector<int64_t> durations;
 };
 
-Status RunOnce(const Contender& contender, Floats flow) {
-  for (Program* program : contender.chain) {
-    const Result<Floats> output = program->Run(flow);
-    if (!output.ok()) return output.status();
-    flow = *output;
-  }
-  return {};
+Status RunOnce(const Contender& contender, Floats input) {
+  return RunChain(contender.chain, input).status();
 }
 
 }  // namespace
 
-Status RunLatency(const Options& options, const Plan& plan) {
-  const Result<Rows> inputs = ReadGoldenInputs(plan);
+Status RunLatency(const Options& options, const MeasurementPlan& plan, const Bundle& bundle) {
+  const Result<Rows> inputs = ReadGoldenInputs(plan, bundle.plan.floats_in);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
+  const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
-  std::vector<std::shared_ptr<Program>> programs;
-  const auto load = [&](const Artifact& artifact) -> Status {
-    LoadTimes times;
-    auto program = LoadArtifact(artifact, plan.verify, engine->get(), &times);
-    if (program.ok()) programs.push_back(std::move(*program));
-    return program.status();
-  };
-  for (const Artifact& artifact : plan.artifacts) {
-    if (Status status = load(artifact); !status.ok()) return status;
+  LoadTimes times;
+  Chain units;
+  for (const Artifact& artifact : bundle.plan.artifacts) {
+    auto unit = LoadArtifact(*bundle.files, artifact, plan.verify, engine->get(), &times);
+    if (!unit.ok()) return unit.status();
+    units.push_back(std::move(*unit));
   }
   std::vector<Contender> contenders;
-  for (size_t k = 0; k < plan.stages.size(); ++k) {
+  for (size_t k = 0; k < bundle.plan.stages.size(); ++k) {
     Contender contender{"stage-" + std::to_string(k), {}, {}};
-    for (const size_t unit : plan.stages[k]) contender.chain.push_back(programs[unit].get());
+    for (const size_t unit : bundle.plan.stages[k]) contender.chain.push_back(units[unit]);
     contenders.push_back(std::move(contender));
   }
-  for (const Control& control : plan.controls) {
-    if (Status status = load(control.artifact); !status.ok()) return status;
-    contenders.push_back({control.artifact.id, {programs.back().get()}, {}});
+  for (const Arm& arm : plan.arms) {
+    Result<Chain> chain = LoadArm(plan, arm, engine->get(), &times);
+    if (!chain.ok()) return chain.status();
+    contenders.push_back({arm.name, std::move(*chain), {}});
   }
   for (int round = -kWarmUp; round < options.inferences; ++round) {
     for (size_t i = 0; i < contenders.size(); ++i) {

@@ -8,32 +8,37 @@
 #include <vector>
 
 #include "harness/json_line.h"
+#include "harness/measurement_plan.h"
 #include "harness/options.h"
 #include "harness/programs.h"
 #include "harness/start_state.h"
 #include "harness/tasks.h"
-#include "pwl/clock.h"
-#include "pwl/loading.h"
-#include "pwl/plan.h"
-#include "pwl/sha256.h"
+#include "pwl/bundle.h"
+#include "runtime/clock.h"
+#include "runtime/loading.h"
+#include "runtime/sha256.h"
 
 namespace pwl::harness {
 namespace {
 
 // Checks the programs, brings them into the start state, and starts anew as the measured process.
-Status Launch(const Options& options, const Plan& plan) {
-  const Result<std::vector<Artifact>> programs = ProgramsOf(options, plan);
+Status Launch(const Options& options, const MeasurementPlan& plan, const LoadingPlan& loading) {
+  const Result<std::vector<PlacedProgram>> programs = ProgramsOf(options, plan, loading);
   if (!programs.ok()) return programs.status();
   std::vector<std::string> files;
-  for (const Artifact& program : *programs) {
-    if (Status status = CheckArtifact(program, Verify::kSha256, nullptr); !status.ok()) {
+  for (const PlacedProgram& program : *programs) {
+    const FolderFiles folder(program.folder);
+    if (Status status = CheckArtifact(folder, program.artifact, Verify::kSha256, nullptr);
+        !status.ok()) {
       return status;
     }
-    files.push_back(program.path);
+    files.push_back(program.path());
   }
   if (options.state == "cold-cached") {
     // Here rather than in the measured process: a cache is hashed once after it was built.
-    for (const Artifact& program : *programs) (void)options.cache.Check(program.sha256);
+    for (const PlacedProgram& program : *programs) {
+      (void)options.cache.Check(program.artifact.sha256);
+    }
     for (std::string& file : CachesOf(options, *programs)) files.push_back(std::move(file));
   }
   return EnterStartState(options.state, files);
@@ -45,23 +50,36 @@ Status Run(const Options& options, int64_t main_ns) {
     return options.task == "ttfi" ? RunTtfi(options, *start, main_ns)
                                   : RunProgress(options, *start, main_ns);
   }
-  Result<Plan> plan = ReadPlan(options.plan);
+  Result<MeasurementPlan> plan = ReadMeasurementPlan(options.plan);
   if (!plan.ok()) return plan.status();
-  if (measured) return Launch(options, *plan);
-  if (options.task == "info") return RunInfo(options, *plan);
+  const Result<Bundle> bundle = Bundle::Open(plan->bundle);
+  if (!bundle.ok()) return bundle.status();
+  if (measured) return Launch(options, *plan, bundle->plan);
+  if (options.task == "info") return RunInfo(options, *bundle);
   // Nothing here is about the time that loading takes, so everything is checked.
   plan->verify = Verify::kSha256;
-  if (options.task == "latency") return RunLatency(options, *plan);
-  if (options.task == "accuracy") return RunAccuracy(options, *plan);
-  if (options.task == "parity") return RunParity(options, *plan);
+  if (options.task == "latency") return RunLatency(options, *plan, *bundle);
+  if (options.task == "accuracy") return RunAccuracy(options, *plan, *bundle);
+  if (options.task == "parity") return RunParity(options, *plan, *bundle);
   return {Code::kUsage, "no task is called " + options.task};
 }
 
-// What proves to the host that this was its own plan: taken when everything has been measured, so
-// that a plan which was replaced meanwhile is seen, and no measurement is longer for it.
-std::string PlanDigest(const Options& options) {
-  const Result<std::string> digest = Sha256OfFile(options.plan);
+// What proves to the host that these were its own plans: taken when everything has been measured,
+// so that a plan which was replaced meanwhile is seen, and no measurement is longer for it.
+std::string Digest(const std::string& path) {
+  const Result<std::string> digest = Sha256OfFile(path);
   return digest.ok() ? *digest : "";
+}
+
+void PrintEnd(const Result<Options>& options, const Status& status) {
+  JsonLine end("end");
+  end.Add("ok", status.ok() ? 1 : 0).Add("nonce", options.ok() ? options->nonce : "");
+  if (options.ok()) {
+    end.Add("plan", Digest(options->plan));
+    const Result<MeasurementPlan> plan = ReadMeasurementPlan(options->plan);
+    if (plan.ok()) end.Add("loading_plan", Digest(plan->bundle + "/loading.plan"));
+  }
+  end.Print();
 }
 
 }  // namespace
@@ -81,10 +99,6 @@ int main(int argc, char** argv) {
     JsonLine("error").Add("code", CodeName(status.code())).Add("message", status.message()).Print();
     if (status.code() == pwl::Code::kUsage) std::fputs(pwl::harness::kUsage, stderr);
   }
-  JsonLine("end")
-      .Add("ok", status.ok() ? 1 : 0)
-      .Add("nonce", options.ok() ? options->nonce : "")
-      .Add("plan", options.ok() ? pwl::harness::PlanDigest(*options) : "")
-      .Print();
+  pwl::harness::PrintEnd(options, status);
   return status.ok() ? 0 : 1;
 }

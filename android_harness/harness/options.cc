@@ -64,8 +64,9 @@ Result<Options> ParseOptions(int argc, char** argv) {
   return options;
 }
 
-EngineOptions EngineOptionsOf(const Options& options, const Plan& plan) {
-  return {plan.threads, options.library, options.cache, plan.minimum_runtime};
+Result<std::unique_ptr<Engine>> MakeEngineFor(const LoadingPlan& plan, const Options& options) {
+  return MakeEngine(plan.backend,
+                    {plan.threads, options.library, options.cache, plan.minimum_runtime});
 }
 
 }  // namespace pwl::harness

@@ -2,10 +2,11 @@
 #ifndef PWL_HARNESS_OPTIONS_H_
 #define PWL_HARNESS_OPTIONS_H_
 
+#include <memory>
 #include <string>
 
+#include "pwl/bundle.h"
 #include "pwl/make_engine.h"
-#include "pwl/plan.h"
 #include "pwl/status.h"
 #include "pwl/weight_cache.h"
 
@@ -13,9 +14,9 @@ namespace pwl::harness {
 
 struct Options {
   std::string task;            // info, ttfi, progress, latency, accuracy, parity
-  std::string plan;            // path of the plan
+  std::string plan;            // path of the measurement plan
   std::string nonce;           // repeated in the last line, which proves that nothing was cut off
-  std::string arm = "pwl";     // ttfi: pwl, or the name of a control
+  std::string arm = "pwl";     // ttfi: pwl, or a control arm
   std::string state = "warm";  // ttfi, progress: cold or warm page cache; cold-cached: cold, with
                                // weight caches on disk
   int inferences = 0;   // ttfi: after the first; progress: after the last stage; latency: rounds
@@ -32,8 +33,8 @@ constexpr char kUsage[] =
 
 Result<Options> ParseOptions(int argc, char** argv);
 
-// How the engine of a plan is made in this process.
-EngineOptions EngineOptionsOf(const Options& options, const Plan& plan);
+// The engine of a plan, as the options say.
+Result<std::unique_ptr<Engine>> MakeEngineFor(const LoadingPlan& plan, const Options& options);
 
 }  // namespace pwl::harness
 

@@ -9,28 +9,22 @@
 #include "harness/answer.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
+#include "harness/programs.h"
 #include "harness/stages.h"
 #include "harness/tasks.h"
-#include "pwl/loading.h"
 #include "pwl/make_engine.h"
 
 namespace pwl::harness {
 
-Status RunParity(const Options& options, const Plan& plan) {
-  const Result<Rows> inputs = ReadGoldenInputs(plan);
+Status RunParity(const Options& options, const MeasurementPlan& plan, const Bundle& bundle) {
+  const Result<Rows> inputs = ReadGoldenInputs(plan, bundle.plan.floats_in);
   if (!inputs.ok()) return inputs.status();
-  const Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan.backend, EngineOptionsOf(options, plan));
+  const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   std::vector<float> logits;
   std::map<std::string, size_t> lost;  // by program: golden inputs whose logits are no numbers
-  const auto print = [&](const std::string& name, size_t stage, size_t input) {
-    JsonLine("logits")
-        .Add("name", name)
-        .Add("stage", stage)
-        .Add("input", input)
-        .Add("logits", logits)
-        .Print();
+  const auto print = [&](const std::string& name, size_t input) {
+    JsonLine("logits").Add("name", name).Add("input", input).Add("logits", logits).Print();
     if (!AllFinite(logits)) ++lost[name];
   };
   const auto compute = [&](size_t stage, ProgressiveModel& model) -> Status {
@@ -38,20 +32,22 @@ Status RunParity(const Options& options, const Plan& plan) {
       const Result<size_t> served = model.Infer(inputs->row(i), &logits);
       if (!served.ok()) return served.status();
       if (*served != stage) return {Code::kRuntime, "an inference ran on another stage"};
-      print("stage-" + std::to_string(stage), stage, i);
+      print("stage-" + std::to_string(stage), i);
     }
     return {};
   };
-  if (Status status = VisitStages(plan, engine->get(), compute); !status.ok()) return status;
-  for (const Control& control : plan.controls) {
+  if (Status status = VisitStages(bundle, plan.verify, engine->get(), compute); !status.ok()) {
+    return status;
+  }
+  for (const Arm& arm : plan.arms) {
     LoadTimes times;
-    auto program = LoadArtifact(control.artifact, plan.verify, engine->get(), &times);
-    if (!program.ok()) return program.status();
+    const Result<Chain> chain = LoadArm(plan, arm, engine->get(), &times);
+    if (!chain.ok()) return chain.status();
     for (size_t i = 0; i < inputs->count(); ++i) {
-      const Result<Floats> output = (*program)->Run(inputs->row(i));
+      const Result<Floats> output = RunChain(*chain, inputs->row(i));
       if (!output.ok()) return output.status();
       logits.assign(output->data, output->data + output->size);
-      print(control.artifact.id, control.stage, i);
+      print(arm.name, i);
     }
   }
   if (lost.empty()) return {};

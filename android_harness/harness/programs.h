@@ -1,25 +1,46 @@
-// The program files that a measured start reads.
+// The program files that a measured start reads, and programs of a control arm in memory.
 #ifndef PWL_HARNESS_PROGRAMS_H_
 #define PWL_HARNESS_PROGRAMS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "harness/measurement_plan.h"
 #include "harness/options.h"
-#include "pwl/plan.h"
+#include "pwl/bundle.h"
+#include "pwl/engine.h"
 #include "pwl/status.h"
 
 namespace pwl::harness {
 
+// An artifact and the folder that its path begins in.
+struct PlacedProgram {
+  Artifact artifact;
+  std::string folder;
+
+  std::string path() const { return folder + "/" + artifact.path; }
+};
+
 // All of them for `progress`, or those before an arm's first answer for `ttfi`.
-Result<std::vector<Artifact>> ProgramsOf(const Options& options, const Plan& plan);
+Result<std::vector<PlacedProgram>> ProgramsOf(const Options& options, const MeasurementPlan& plan,
+                                              const LoadingPlan& loading);
 
 // Where the weight caches of programs lie.
-std::vector<std::string> CachesOf(const Options& options, const std::vector<Artifact>& programs);
+std::vector<std::string> CachesOf(const Options& options,
+                                  const std::vector<PlacedProgram>& programs);
 
 // What the weight caches of a measured start take on disk; 0 without them.
-int64_t CacheBytes(const Options& options, const Plan& plan);
+int64_t CacheBytes(const Options& options, const MeasurementPlan& plan, const LoadingPlan& loading);
+
+// The programs of an arm, or of a stage, loaded one after the other.
+using Chain = std::vector<std::shared_ptr<Program>>;
+Result<Chain> LoadArm(const MeasurementPlan& plan, const Arm& arm, Engine* engine,
+                      LoadTimes* times);
+
+// Runs a chain once. The result belongs to the last program.
+Result<Floats> RunChain(const Chain& chain, Floats input);
 
 }  // namespace pwl::harness
 

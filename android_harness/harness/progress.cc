@@ -14,9 +14,9 @@
 #include "harness/process.h"
 #include "harness/programs.h"
 #include "harness/tasks.h"
-#include "pwl/clock.h"
 #include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
+#include "runtime/clock.h"
 
 namespace pwl::harness {
 namespace {
@@ -95,16 +95,17 @@ void Print(const StageLoad& load, const Memory& memory, int64_t origin) {
 }  // namespace
 
 Status RunProgress(const Options& options, const StartState& start, int64_t main_ns) {
-  const Result<Plan> described = ReadPlan(options.plan);
+  const Result<MeasurementPlan> plan = ReadMeasurementPlan(options.plan);
+  if (!plan.ok()) return plan.status();
+  const Result<Bundle> described = Bundle::Open(plan->bundle);
   if (!described.ok()) return described.status();
-  const Result<Rows> inputs = ReadGoldenInputs(*described);
+  const Result<Rows> inputs = ReadGoldenInputs(*plan, described->plan.floats_in);
   if (!inputs.ok()) return inputs.status();
 
   const int64_t origin = NowNs();
-  Result<Plan> plan = ReadPlan(options.plan);
-  if (!plan.ok()) return plan.status();
-  const Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan->backend, EngineOptionsOf(options, *plan));
+  Result<Bundle> bundle = Bundle::Open(plan->bundle);
+  if (!bundle.ok()) return bundle.status();
+  const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle->plan, options);
   if (!engine.ok()) return engine.status();
   Pace pace(options.hold);
   Recorder recorder;
@@ -114,7 +115,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   ProgressiveOptions how;
   how.verify = plan->verify;
   if (options.hold > 0) how.may_load = [&](size_t stage) { return pace.MayLoad(stage); };
-  auto started = ProgressiveModel::Start(std::move(*plan), engine->get(), how, &recorder, &first);
+  auto started = ProgressiveModel::Start(std::move(*bundle), engine->get(), how, &recorder, &first);
   if (!started.ok()) return started.status();
   ProgressiveModel& model = **started;
   const Memory first_memory = ReadMemory();
@@ -162,7 +163,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
       .Add("rss_kb", last.rss_kb)
       .Add("peak_rss_kb", last.peak_kb)
       .Add("bytes_read", StorageBytesRead())
-      .Add("cache_bytes", CacheBytes(options, *described))
+      .Add("cache_bytes", CacheBytes(options, *plan, described->plan))
       .Print();
   Print(first, first_memory, origin);
   for (size_t i = 0; i < recorder.loads().size(); ++i) {

@@ -2,11 +2,11 @@
 
 namespace pwl::harness {
 
-Status VisitStages(const Plan& plan, Engine* engine,
+Status VisitStages(const Bundle& bundle, Verify verify, Engine* engine,
                    const std::function<Status(size_t stage, ProgressiveModel& model)>& visit) {
   ProgressiveOptions options;
-  options.verify = plan.verify;
-  auto started = ProgressiveModel::Start(plan, engine, std::move(options), nullptr, nullptr);
+  options.verify = verify;
+  auto started = ProgressiveModel::Start(bundle, engine, std::move(options), nullptr, nullptr);
   if (!started.ok()) return started.status();
   ProgressiveModel& model = **started;
   for (size_t stage = 0; stage < model.stages(); ++stage) {

@@ -6,7 +6,8 @@
 #include <functional>
 #include <mutex>
 
-#include "pwl/plan.h"
+#include "pwl/bundle.h"
+#include "pwl/engine.h"
 #include "pwl/progressive_model.h"
 #include "pwl/status.h"
 
@@ -14,7 +15,7 @@ namespace pwl::harness {
 
 // Calls `visit` once per stage while the model stays at it. Ends at the first failure, of a visit
 // or of a load, and gives its reason.
-Status VisitStages(const Plan& plan, Engine* engine,
+Status VisitStages(const Bundle& bundle, Verify verify, Engine* engine,
                    const std::function<Status(size_t stage, ProgressiveModel& model)>& visit);
 
 }  // namespace pwl::harness

@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "harness/process.h"
-#include "pwl/clock.h"
+#include "runtime/clock.h"
 
 namespace pwl::harness {
 namespace {

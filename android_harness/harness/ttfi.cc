@@ -11,77 +11,87 @@
 #include "harness/process.h"
 #include "harness/programs.h"
 #include "harness/tasks.h"
-#include "pwl/clock.h"
-#include "pwl/loading.h"
 #include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
+#include "runtime/clock.h"
 
 namespace pwl::harness {
 namespace {
 
 // One arm, ready to infer.
-struct Arm {
+struct StartedArm {
   std::unique_ptr<Engine> engine;
   std::unique_ptr<ProgressiveModel> model;  // arm pwl
-  std::shared_ptr<Program> monolith;        // other arms
+  Chain chain;                              // other arms
   LoadTimes times;
   int64_t engine_ns = 0;
 
   Status Infer(Floats input, std::vector<float>* logits) {
     if (model != nullptr) return model->Infer(input, logits).status();
-    const Result<Floats> output = monolith->Run(input);
+    const Result<Floats> output = RunChain(chain, input);
     if (output.ok()) logits->assign(output->data, output->data + output->size);
     return output.status();
   }
 };
 
-Result<Arm> Load(const Options& options) {
-  const std::string& name = options.arm;
-  Arm arm;
+// The progressive arm reads its plan to know what to load, so that belongs to its time. An app that
+// does not load progressively has no plan: it knows its files.
+Result<StartedArm> StartPwl(const Options& options, const MeasurementPlan& plan) {
+  StartedArm started;
   int64_t begin = NowNs();
-  // The progressive arm has to read its plan to know what to load, so that belongs to its time. An
-  // app with one model has no plan; here it is only how the harness learns the file's name.
-  Result<Plan> plan = ReadPlan(options.plan);
-  if (!plan.ok()) return plan.status();
-  if (name == "pwl") {
-    arm.times.locate_ns += NowNs() - begin;
-  }
+  Result<Bundle> bundle = Bundle::Open(plan.bundle);
+  if (!bundle.ok()) return bundle.status();
+  started.times.locate_ns += NowNs() - begin;
   begin = NowNs();
-  Result<std::unique_ptr<Engine>> engine =
-      MakeEngine(plan->backend, EngineOptionsOf(options, *plan));
+  Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle->plan, options);
   if (!engine.ok()) return engine.status();
-  arm.engine = std::move(*engine);
-  arm.engine_ns = NowNs() - begin;
-  if (name == "pwl") {
-    StageLoad load;
-    ProgressiveOptions how;
-    how.verify = plan->verify;
-    auto model = ProgressiveModel::Start(std::move(*plan), arm.engine.get(), how, nullptr, &load);
-    if (!model.ok()) return model.status();
-    arm.model = std::move(*model);
-    arm.times += load.times;
-    return arm;
-  }
-  const Control* control = plan->FindControl(name);
-  if (control == nullptr) return Status(Code::kUsage, "the plan has no control called " + name);
-  auto program = LoadArtifact(control->artifact, plan->verify, arm.engine.get(), &arm.times);
-  if (!program.ok()) return program.status();
-  arm.monolith = std::move(*program);
-  return arm;
+  started.engine = std::move(*engine);
+  started.engine_ns = NowNs() - begin;
+  StageLoad load;
+  ProgressiveOptions how;
+  how.verify = plan.verify;
+  auto model =
+      ProgressiveModel::Start(std::move(*bundle), started.engine.get(), how, nullptr, &load);
+  if (!model.ok()) return model.status();
+  started.model = std::move(*model);
+  started.times += load.times;
+  return started;
+}
+
+Result<StartedArm> StartControl(const Options& options, const MeasurementPlan& plan,
+                                const LoadingPlan& loading, const Arm& arm) {
+  StartedArm started;
+  const int64_t begin = NowNs();
+  Result<std::unique_ptr<Engine>> engine = MakeEngineFor(loading, options);
+  if (!engine.ok()) return engine.status();
+  started.engine = std::move(*engine);
+  started.engine_ns = NowNs() - begin;
+  Result<Chain> chain = LoadArm(plan, arm, started.engine.get(), &started.times);
+  if (!chain.ok()) return chain.status();
+  started.chain = std::move(*chain);
+  return started;
 }
 
 }  // namespace
 
 Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns) {
   // What an app would have in hand: the input. Reading it is not part of the measurement.
-  const Result<Plan> plan = ReadPlan(options.plan);
+  const Result<MeasurementPlan> plan = ReadMeasurementPlan(options.plan);
   if (!plan.ok()) return plan.status();
-  const Result<Rows> inputs = ReadGoldenInputs(*plan);
+  const Result<Bundle> bundle = Bundle::Open(plan->bundle);
+  if (!bundle.ok()) return bundle.status();
+  const Result<Rows> inputs = ReadGoldenInputs(*plan, bundle->plan.floats_in);
   if (!inputs.ok()) return inputs.status();
+  const Arm* const control = plan->FindArm(options.arm);
+  if (options.arm != "pwl" && control == nullptr) {
+    return {Code::kUsage, "the plan has no arm called " + options.arm};
+  }
   std::vector<float> logits;
 
   const int64_t begin = NowNs();
-  Result<Arm> arm = Load(options);
+  Result<StartedArm> arm = options.arm == "pwl"
+                               ? StartPwl(options, *plan)
+                               : StartControl(options, *plan, bundle->plan, *control);
   if (!arm.ok()) return arm.status();
   const int64_t loaded = NowNs();
   if (Status status = arm->Infer(inputs->row(0), &logits); !status.ok()) return status;
@@ -115,7 +125,7 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
       .Add("steady_rss_kb", after.rss_kb)
       .Add("peak_rss_kb", after.peak_kb)
       .Add("bytes_read", bytes_read)
-      .Add("cache_bytes", CacheBytes(options, *plan))
+      .Add("cache_bytes", CacheBytes(options, *plan, bundle->plan))
       .Add("steady_ns", steady)
       .Add("logits", logits)
       .Print();

@@ -83,16 +83,12 @@ class FaultyEngine : public Engine {
   FaultyEngine(std::unique_ptr<Engine> engine, Chance* chance, Faults* faults)
       : engine_(std::move(engine)), chance_(chance), faults_(faults) {}
 
-  Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
+  Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                         LoadTimes* times) override {
-    return Spoilt([&] { return engine_->Load(path, sha256, times); });
+    return Spoilt([&] { return engine_->Load(source, spec, times); });
   }
-  Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source, const ProgramSpec& spec,
-                                            LoadTimes* times) override {
-    return Spoilt([&] { return engine_->LoadFrom(source, spec, times); });
-  }
-  std::string WeightsFile(const std::string& path, const std::string& sha256) const override {
-    return engine_->WeightsFile(path, sha256);
+  std::string WeightsFile(const std::string& sha256) const override {
+    return engine_->WeightsFile(sha256);
   }
   std::string Name() const override { return engine_->Name(); }
   std::string Version() const override { return engine_->Version(); }

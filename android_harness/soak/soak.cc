@@ -1,6 +1,6 @@
 // Climbs up and back again and again while inferences run and things fail at random.
 //
-//   pwl_soak PLAN LIBRARY CACHE_FOLDER|- CLIMBS SEED
+//   pwl_soak BUNDLE LIBRARY CACHE_FOLDER|- CLIMBS SEED
 //
 // Beside the engine's failures, programs on disk are replaced by damaged ones now and then (by a
 // rename), loading is cancelled, and models and engines are made anew. Prints a JSON line every
@@ -22,7 +22,6 @@
 #include <utility>
 #include <vector>
 
-#include "harness/data.h"
 #include "harness/process.h"
 #include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
@@ -64,11 +63,16 @@ long EntriesOf(const char* folder) {
 // The golden inputs, and the logits that each stage gives while nothing fails.
 class Reference {
  public:
-  explicit Reference(const Plan& plan)
-      : inputs_(Require(harness::ReadGoldenInputs(plan), "no golden inputs")),
-        logits_(plan.stages.size(), std::vector<std::vector<float>>(count())) {}
-  size_t count() const { return inputs_.count(); }
-  Floats input(size_t index) const { return inputs_.row(index); }
+  Reference(const std::string& folder, const LoadingPlan& plan)
+      : inputs_(ReadAll(folder + "/golden/inputs.f32")),
+        floats_(plan.floats_in),
+        logits_(plan.stages.size(), std::vector<std::vector<float>>(count())) {
+    if (count() == 0) Fail("no golden inputs");
+  }
+  size_t count() const { return inputs_.size() / (floats_ * sizeof(float)); }
+  Floats input(size_t index) const {
+    return {reinterpret_cast<const float*>(inputs_.data()) + index * floats_, floats_};
+  }
 
   void Learn(ProgressiveModel* model) {
     for (size_t stage = 0; stage < model->stages(); ++stage) {
@@ -84,14 +88,21 @@ class Reference {
   }
 
  private:
-  const harness::Rows inputs_;
+  const std::string inputs_;
+  const size_t floats_;
   std::vector<std::vector<std::vector<float>>> logits_;
 };
 
 class Soak {
  public:
-  Soak(Plan plan, EngineOptions engine, uint32_t seed)
-      : plan_(std::move(plan)), options_(std::move(engine)), chance_(seed), reference_(plan_) {}
+  Soak(std::string folder, EngineOptions engine, uint32_t seed)
+      : folder_(std::move(folder)),
+        bundle_(Require(Bundle::Open(folder_), "no bundle")),
+        options_(std::move(engine)),
+        chance_(seed),
+        reference_(folder_, bundle_.plan) {
+    options_.threads = bundle_.plan.threads;
+  }
 
   void Run(int climbs) {
     Renew();
@@ -107,7 +118,7 @@ class Soak {
 
  private:
   std::unique_ptr<Engine> NewEngine() {
-    auto engine = Require(MakeEngine(plan_.backend, options_), "no engine");
+    auto engine = Require(MakeEngine(bundle_.plan.backend, options_), "no engine");
     return std::make_unique<FaultyEngine>(std::move(engine), &chance_, &faults_);
   }
 
@@ -119,7 +130,7 @@ class Soak {
     }
     // Stage 0 may be what fails; an app would try again, too.
     while (model_ == nullptr) {
-      auto started = ProgressiveModel::Start(plan_, engine_.get(), {}, nullptr, nullptr);
+      auto started = ProgressiveModel::Start(bundle_, engine_.get(), {}, nullptr, nullptr);
       if (started.ok()) model_ = std::move(*started);
     }
   }
@@ -149,15 +160,16 @@ class Soak {
 
   void DamageAndMend() {
     const Artifact& artifact =
-        plan_.artifacts[chance_.Below(static_cast<uint32_t>(plan_.artifacts.size()))];
-    const std::string whole = ReadAll(artifact.path);
+        bundle_.plan.artifacts[chance_.Below(static_cast<uint32_t>(bundle_.plan.artifacts.size()))];
+    const std::string path = folder_ + "/" + artifact.path;
+    const std::string whole = ReadAll(path);
     std::string damaged = whole;
     const size_t at = chance_.Below(static_cast<uint32_t>(damaged.size()));
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    Replace(artifact.path, damaged);
+    Replace(path, damaged);
     (void)model_->LoadInBackground(model_->stages() - 1);
     Wait();
-    Replace(artifact.path, whole);
+    Replace(path, whole);
     ++damaged_;
   }
 
@@ -194,8 +206,9 @@ class Soak {
 
   static unsigned long long Number(const std::atomic<uint64_t>& value) { return value.load(); }
 
-  const Plan plan_;
-  const EngineOptions options_;
+  const std::string folder_;
+  const Bundle bundle_;
+  EngineOptions options_;
   Chance chance_;
   Faults faults_;
   Reference reference_;
@@ -208,13 +221,11 @@ class Soak {
 };
 
 int Main(int count, char** words) {
-  if (count != 6) Fail("usage: pwl_soak PLAN LIBRARY CACHE_FOLDER|- CLIMBS SEED");
-  Plan plan = Require(ReadPlan(words[1]), "no plan");
+  if (count != 6) Fail("usage: pwl_soak BUNDLE LIBRARY CACHE_FOLDER|- CLIMBS SEED");
   EngineOptions options;
-  options.threads = plan.threads;
   options.library = words[2];
   if (std::string(words[3]) != "-") options.cache = {words[3], "soak"};
-  Soak soak(std::move(plan), options, static_cast<uint32_t>(std::atoi(words[5])));
+  Soak soak(words[1], options, static_cast<uint32_t>(std::atoi(words[5])));
   soak.Run(std::atoi(words[4]));
   return 0;
 }

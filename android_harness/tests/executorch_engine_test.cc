@@ -16,10 +16,11 @@ TEST(ExecuTorchEngine, RefusesWhatIsNoProgram) {
   ASSERT_TRUE(engine.ok()) << engine.status().message();
   const TemporaryFolder folder;
   LoadTimes times;
-  EXPECT_FALSE((*engine)->Load(folder.Write("empty", ""), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.path(), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.path() + "/missing", "", &times).ok());
+  for (const std::string& content : {std::string(), std::string(5000, 'x')}) {
+    const auto source = ProgramSource::Open(folder.Write("file", content));
+    ASSERT_TRUE(source.ok());
+    EXPECT_FALSE((*engine)->Load(*source, {}, &times).ok());
+  }
 }
 
 TEST(ExecuTorchEngine, KeepsTheThreadsThatOthersRunOn) {
@@ -40,7 +41,9 @@ TEST(ExecuTorchEngine, RefusesACacheWhosePathItsOptionsCannotHold) {
   const auto engine = MakeExecuTorchEngine(1, {folder.path() + std::string(200, '/'), "runtime"});
   ASSERT_TRUE(engine.ok()) << engine.status().message();
   LoadTimes times;
-  const auto program = (*engine)->Load(folder.Write("text", "x"), std::string(64, 'a'), &times);
+  const auto source = ProgramSource::Open(folder.Write("text", "x"));
+  ASSERT_TRUE(source.ok());
+  const auto program = (*engine)->Load(*source, {std::string(64, 'a'), 0, 0}, &times);
   EXPECT_EQ(program.status().code(), Code::kUsage);
 }
 

@@ -62,8 +62,9 @@ class FakeEngine : public Engine {
     std::atomic<bool> running_{false};
   };
 
-  Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string&,
+  Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec&,
                                         LoadTimes* times) override {
+    const std::string& path = source.path();
     {
       std::unique_lock<std::mutex> lock(mutex_);
       ++loads_;
@@ -77,10 +78,10 @@ class FakeEngine : public Engine {
     const float added = std::stof(path.substr(path.rfind('-') + 1));
     return std::unique_ptr<Program>(std::make_unique<FakeProgram>(this, path, added));
   }
-  std::string WeightsFile(const std::string& path, const std::string&) const override {
+  std::string WeightsFile(const std::string& sha256) const override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    considered_.insert(path);
-    return path;
+    considered_.insert(sha256);
+    return "";
   }
   std::string Name() const override { return "fake"; }
   std::string Version() const override { return "1.0.0"; }
@@ -131,10 +132,10 @@ class FakeEngine : public Engine {
     return loads_;
   }
   bool overlapped() const { return overlapped_; }
-  // Whether it was asked what of a file is worth reading ahead.
-  bool Considered(const std::string& path) const {
+  // Whether it was asked what of a program is worth reading ahead.
+  bool Considered(const std::string& sha256) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return considered_.count(path) > 0;
+    return considered_.count(sha256) > 0;
   }
   bool DestroyedBy(std::thread::id id) {
     const std::lock_guard<std::mutex> lock(mutex_);

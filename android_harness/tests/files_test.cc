@@ -11,11 +11,11 @@
 #include <iterator>
 #include <string>
 
-#include "pwl/loading.h"
 #include "pwl/program_source.h"
-#include "pwl/sha256.h"
 #include "pwl/verified_files.h"
 #include "pwl/weight_cache.h"
+#include "runtime/loading.h"
+#include "runtime/sha256.h"
 #include "tests/fake_engine.h"
 #include "tests/temporary_folder.h"
 
@@ -38,10 +38,10 @@ std::string Text(const std::string& path) {
 // Makes a file look as if it had been written some time ago, which its stamp asks for.
 void Settle() { usleep(150000); }
 
-Artifact Described(const std::string& path, const std::string& text) {
+Artifact Described(const std::string& name, const std::string& text) {
   Artifact artifact;
   artifact.id = "unit";
-  artifact.path = path;
+  artifact.path = name;
   artifact.bytes = text.size();
   artifact.sha256 = DigestOf(text);
   artifact.floats_in = artifact.floats_out = 1;
@@ -80,12 +80,29 @@ TEST(ProgramSource, SeesThatItsFileIsChangedInPlace) {
   EXPECT_EQ(source->Read(0, buffer, 6).code(), Code::kDamaged);
 }
 
+TEST(ProgramSource, IsAPartOfAFileWhereItIsToldSo) {
+  const TemporaryFolder folder;
+  const auto file = ProgramSource::Open(folder.Write("apk", "before|asset|behind"));
+  ASSERT_TRUE(file.ok());
+  auto asset = ProgramSource::FromDescriptor("asset", file->descriptor(), 7, 5);
+  ASSERT_TRUE(asset.ok());
+  EXPECT_NE(asset->descriptor(), file->descriptor());
+  EXPECT_EQ(asset->size(), 5u);
+  EXPECT_EQ(*Sha256Of(*asset), DigestOf("asset"));
+  char buffer[6];
+  EXPECT_EQ(asset->Read(0, buffer, 6).code(), Code::kDamaged);
+  EXPECT_EQ(asset->Read(UINT64_MAX, buffer, 2).code(), Code::kDamaged);
+  const auto wrong = ProgramSource::FromDescriptor("asset", file->descriptor(), 7, 13);
+  EXPECT_EQ(wrong.status().code(), Code::kDamaged);
+  EXPECT_EQ(ProgramSource::FromDescriptor("asset", -1, 0, 1).status().code(), Code::kIo);
+}
+
 TEST(LoadingAnArtifact, LoadsTheVeryFileThatItChecked) {
   // An engine that has another file put in its place just before it reads.
   class Swapper : public FakeEngine {
    public:
-    Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source, const ProgramSpec& spec,
-                                              LoadTimes*) override {
+    Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
+                                          LoadTimes*) override {
       std::ofstream(source.path() + ".new") << "another";
       fs::rename(source.path() + ".new", source.path());
       read = *Sha256Of(source);
@@ -98,8 +115,9 @@ TEST(LoadingAnArtifact, LoadsTheVeryFileThatItChecked) {
   const TemporaryFolder folder;
   Swapper engine;
   LoadTimes times;
-  const Artifact artifact = Described(folder.Write("unit-1", "program"), "program");
-  (void)LoadArtifact(artifact, Verify::kSha256, &engine, &times);
+  folder.Write("unit-1", "program");
+  const Artifact artifact = Described("unit-1", "program");
+  (void)LoadArtifact(FolderFiles(folder.path()), artifact, Verify::kSha256, &engine, &times);
   EXPECT_EQ(engine.read, artifact.sha256);
   EXPECT_EQ(engine.wanted, artifact.sha256);
 }
@@ -109,11 +127,12 @@ TEST(VerifiedFiles, AreNotHashedAgainUntilTheyChange) {
   const std::string path = folder.Write("unit-1", "program");
   const std::string stamps = folder.path() + "/verified";
   Settle();
-  const Artifact artifact = Described(path, "program");
+  const Artifact artifact = Described("unit-1", "program");
+  const FolderFiles files(folder.path());
   {
     VerifiedFiles verified(stamps);
     EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artifact.sha256));
-    EXPECT_TRUE(CheckArtifact(artifact, {Verify::kSha256, &verified}, nullptr).ok());
+    EXPECT_TRUE(CheckArtifact(files, artifact, {Verify::kSha256, &verified}, nullptr).ok());
     ASSERT_TRUE(verified.Save().ok());
   }
   VerifiedFiles verified(stamps);
@@ -126,7 +145,20 @@ TEST(VerifiedFiles, AreNotHashedAgainUntilTheyChange) {
   const timespec times[] = {before.st_atim, before.st_mtim};
   ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
   EXPECT_FALSE(verified.Knows(*ProgramSource::Open(path), artifact.sha256));
-  EXPECT_EQ(CheckArtifact(artifact, {Verify::kSha256, &verified}, nullptr).code(), Code::kDamaged);
+  EXPECT_EQ(CheckArtifact(files, artifact, {Verify::kSha256, &verified}, nullptr).code(),
+            Code::kDamaged);
+}
+
+TEST(VerifiedFiles, AreToldFromOtherPartsOfTheSameFile) {
+  const TemporaryFolder folder;
+  const auto file = ProgramSource::Open(folder.Write("apk", "one two"));
+  Settle();
+  const auto one = ProgramSource::FromDescriptor("one", file->descriptor(), 0, 3);
+  const auto two = ProgramSource::FromDescriptor("two", file->descriptor(), 4, 3);
+  VerifiedFiles verified(folder.path() + "/verified");
+  verified.Remember(*one, DigestOf("one"));
+  EXPECT_TRUE(verified.Knows(*one, DigestOf("one")));
+  EXPECT_FALSE(verified.Knows(*two, DigestOf("one")));
 }
 
 TEST(VerifiedFiles, DoNotCountWhenTheyWereWrittenJustNow) {

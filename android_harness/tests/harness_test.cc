@@ -92,18 +92,19 @@ TEST(Answer, IsNoLabelWhereAnyLogitIsNoNumber) {
   EXPECT_TRUE(AllFinite({0.0f, std::numeric_limits<float>::denorm_min()}));
 }
 
-Plan PlanWithImages(const TemporaryFolder& folder) {
-  Plan plan;
-  plan.floats_in = 4;  // two pixels of two channels
-  plan.evaluation = Evaluation{2, 2, folder.path() + "/images", "", {0.5f, 0.0f}, {0.25f, 1.0f}};
+constexpr size_t kFloats = 4;  // two pixels of two channels
+
+MeasurementPlan PlanWithImages(const TemporaryFolder& folder) {
+  MeasurementPlan plan;
+  plan.evaluation = Evaluation{2, 2, folder.path() + "/images", {0.5f, 0.0f}, {0.25f, 1.0f}};
   return plan;
 }
 
 TEST(Data, NormalizesEachChannelByItsOwnNumbers) {
   const TemporaryFolder folder;
-  const Plan plan = PlanWithImages(folder);
+  const MeasurementPlan plan = PlanWithImages(folder);
   folder.Write("images", std::string("\x00\xff\xff\x00\x00\x00\x00\x00", 8));
-  const Result<Rows> rows = ReadEvaluationInputs(plan);
+  const Result<Rows> rows = ReadEvaluationInputs(plan, kFloats);
   ASSERT_TRUE(rows.ok()) << rows.status().message();
   ASSERT_EQ(rows->count(), 2u);
   const Floats first = rows->row(0);
@@ -115,11 +116,17 @@ TEST(Data, NormalizesEachChannelByItsOwnNumbers) {
 
 TEST(Data, OfAnotherSizeIsRefused) {
   const TemporaryFolder folder;
-  const Plan plan = PlanWithImages(folder);
+  const MeasurementPlan plan = PlanWithImages(folder);
   folder.Write("images", std::string(7, 'x'));
-  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+  EXPECT_EQ(ReadEvaluationInputs(plan, kFloats).status().code(), Code::kDamaged);
   folder.Write("images", std::string(9, 'x'));
-  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+  EXPECT_EQ(ReadEvaluationInputs(plan, kFloats).status().code(), Code::kDamaged);
+}
+
+TEST(Data, HasAsManyChannelsAsThePlanSays) {
+  const TemporaryFolder folder;
+  folder.Write("images", std::string(6, 'x'));
+  EXPECT_EQ(ReadEvaluationInputs(PlanWithImages(folder), 3).status().code(), Code::kInvalidPlan);
 }
 
 TEST(StartState, CountsThePagesOfAFileThatWasJustWritten) {
@@ -144,16 +151,16 @@ TEST(Process, KnowsItsMemoryAndItsCommandLine) {
 
 TEST(Data, BelievesNoCountThatTheFileDoesNotHave) {
   const TemporaryFolder folder;
-  Plan plan;
-  plan.floats_in = size_t{1} << 32;
-  plan.golden = Golden{65535, folder.Write("inputs", "x"), {}};
-  EXPECT_EQ(ReadGoldenInputs(plan).status().code(), Code::kDamaged);
+  MeasurementPlan plan;
+  constexpr size_t kMany = size_t{1} << 32;
+  plan.golden = Golden{65535, folder.Write("inputs", "x")};
+  EXPECT_EQ(ReadGoldenInputs(plan, kMany).status().code(), Code::kDamaged);
   Evaluation evaluation;
-  evaluation.count = size_t{1} << 32;  // times floats_in: 0 in 64 bits
+  evaluation.count = kMany;  // times as many floats: 0 in 64 bits
   evaluation.channels = 1;
   evaluation.images = folder.Write("images", "");
   plan.evaluation = evaluation;
-  EXPECT_EQ(ReadEvaluationInputs(plan).status().code(), Code::kDamaged);
+  EXPECT_EQ(ReadEvaluationInputs(plan, kMany).status().code(), Code::kDamaged);
 }
 
 }  // namespace

@@ -36,10 +36,11 @@ TEST(LiteRtEngine, RefusesWhatIsNoProgram) {
   ASSERT_TRUE(engine.ok()) << engine.status().message();
   const TemporaryFolder folder;
   LoadTimes times;
-  EXPECT_FALSE((*engine)->Load(folder.Write("empty", ""), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.Write("text", std::string(5000, 'x')), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.path(), "", &times).ok());
-  EXPECT_FALSE((*engine)->Load(folder.path() + "/missing", "", &times).ok());
+  for (const std::string& content : {std::string(), std::string(5000, 'x')}) {
+    const auto source = ProgramSource::Open(folder.Write("file", content));
+    ASSERT_TRUE(source.ok());
+    EXPECT_FALSE((*engine)->Load(*source, {}, &times).ok());
+  }
 }
 
 }  // namespace

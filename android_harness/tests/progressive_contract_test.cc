@@ -245,7 +245,7 @@ TEST_F(LoadingContract, TakesAnEngineThatThrowsWhileItLoadsAsOneThatFails) {
 TEST_F(LoadingContract, StartsNotOnAnEngineThatThrows) {
   engine_.Refuse(PathOf("s0-1"));
   engine_.Throw();
-  const auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, nullptr);
+  const auto model = ProgressiveModel::Start(bundle_, &engine_, options_, nullptr, nullptr);
   EXPECT_EQ(model.status().code(), Code::kRuntime);
   EXPECT_EQ(engine_.alive(), 0);
 }
@@ -259,7 +259,7 @@ class Thrower : public Observer {
 TEST_F(LoadingContract, GoesOnWhateverTheObserverThrows) {
   Thrower observer;
   engine_.Refuse(PathOf("t2-200"));
-  auto model = ProgressiveModel::Start(plan_, &engine_, options_, &observer, nullptr);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, &observer, nullptr);
   ASSERT_TRUE(model.ok());
   (*model)->LoadInBackground();
   EXPECT_EQ((*model)->WaitForLoading().code(), Code::kDamaged);
@@ -286,7 +286,7 @@ TEST_F(LoadingContract, LetsAnObserverCallAnythingButWait) {
   Caller observer;
   observer.again = 2;
   engine_.Refuse(PathOf("t2-200"));
-  auto model = ProgressiveModel::Start(plan_, &engine_, options_, &observer, nullptr);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, &observer, nullptr);
   ASSERT_TRUE(model.ok());
   observer.model = model->get();
   (*model)->LoadInBackground();
@@ -297,8 +297,8 @@ TEST_F(LoadingContract, LetsAnObserverCallAnythingButWait) {
 }
 
 TEST_F(LoadingContract, LoadsAUnitThatOccursTwiceInAStageTwice) {
-  plan_.stages = {{0, 0}, {0, 0, 3}};  // s0 adds 1
-  plan_.artifacts[0].floats_in = plan_.artifacts[0].floats_out = 1;
+  bundle_.plan.stages = {{0, 0}, {0, 0, 3}};  // s0 adds 1
+  bundle_.plan.artifacts[0].floats_in = bundle_.plan.artifacts[0].floats_out = 1;
   auto model = Start();
   EXPECT_EQ(engine_.loads(), 2);
   model->LoadInBackground();

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,24 +24,27 @@ inline constexpr size_t kStages = 4;
 class ProgressiveModelTest : public testing::Test {
  protected:
   ProgressiveModelTest() {
-    plan_.backend = "fake";
-    plan_.floats_in = plan_.classes = 1;
+    bundle_.files = std::make_shared<FolderFiles>(folder_.path());
+    LoadingPlan& plan = bundle_.plan;
+    plan.backend = "fake";
+    plan.floats_in = plan.classes = 1;
     for (const char* name :
          {"s0-1", "s1-10", "s2-100", "t0-2", "t1-20", "t2-200", "e0-1000", "e1-1000"}) {
       Artifact artifact;
       artifact.id = name;
-      artifact.path = folder_.Write(name, "program");
+      artifact.path = name;
+      folder_.Write(name, "program");
       artifact.bytes = 7;
-      artifact.sha256 = "0" + std::string(63, '0');
+      artifact.sha256 = name;  // nothing is hashed here
       artifact.floats_in = artifact.floats_out = 1;
-      plan_.artifacts.push_back(artifact);
+      plan.artifacts.push_back(artifact);
     }
-    plan_.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
+    plan.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
     options_.verify = Verify::kSize;
   }
 
   std::unique_ptr<ProgressiveModel> Start() {
-    auto model = ProgressiveModel::Start(plan_, &engine_, options_, &observer_, nullptr);
+    auto model = ProgressiveModel::Start(bundle_, &engine_, options_, &observer_, nullptr);
     EXPECT_TRUE(model.ok()) << model.status().message();
     return model.ok() ? std::move(*model) : nullptr;
   }
@@ -75,16 +77,11 @@ class ProgressiveModelTest : public testing::Test {
     std::vector<Status> reasons;
   };
 
-  const std::string& PathOf(const std::string& id) const {
-    for (const Artifact& artifact : plan_.artifacts) {
-      if (artifact.id == id) return artifact.path;
-    }
-    throw std::runtime_error(id);
-  }
+  std::string PathOf(const std::string& id) const { return folder_.path() + "/" + id; }
 
   TemporaryFolder folder_;
   FakeEngine engine_;
-  Plan plan_;
+  Bundle bundle_;
   ProgressiveOptions options_;
   Recorder observer_;
 };

@@ -62,17 +62,17 @@ TEST_F(ProgressiveModelTest, GoesOnServingWhileABlockIsBeingLoaded) {
 
 TEST_F(ProgressiveModelTest, ReadsTheStageThatItLoadsAndTheNextOneAhead) {
   auto model = Start();
-  EXPECT_FALSE(engine_.Considered(PathOf("t0-2")));
+  EXPECT_FALSE(engine_.Considered("t0-2"));
   engine_.Hold(PathOf("t0-2"));
   model->LoadInBackground();
   while (engine_.loads() < 4) std::this_thread::yield();
   for (const char* unit : {"t0-2", "e0-1000", "t1-20", "e1-1000"}) {
-    EXPECT_TRUE(engine_.Considered(PathOf(unit))) << unit;
+    EXPECT_TRUE(engine_.Considered(unit)) << unit;
   }
-  EXPECT_FALSE(engine_.Considered(PathOf("t2-200")));
+  EXPECT_FALSE(engine_.Considered("t2-200"));
   engine_.LetGo();
   EXPECT_TRUE(model->WaitForLoading().ok());
-  EXPECT_TRUE(engine_.Considered(PathOf("t2-200")));
+  EXPECT_TRUE(engine_.Considered("t2-200"));
 }
 
 TEST_F(ProgressiveModelTest, NeverMixesStagesWithinAnInference) {
@@ -150,13 +150,13 @@ TEST_F(ProgressiveModelTest, RefusesABlockOfAnotherSizeWithoutLoadingIt) {
 
 TEST_F(ProgressiveModelTest, RefusesABlockWithAnotherSha256WhenAskedToCheck) {
   options_.verify = Verify::kSha256;
-  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, nullptr);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, nullptr, nullptr);
   EXPECT_EQ(model.status().code(), Code::kDamaged);
   EXPECT_EQ(engine_.loads(), 0);
 }
 
 TEST_F(ProgressiveModelTest, RefusesABlockThatDoesNotFitItsPlace) {
-  plan_.artifacts[3].floats_out = 5;
+  bundle_.plan.artifacts[3].floats_out = 5;
   auto model = Start();
   model->LoadInBackground();
   EXPECT_EQ(model->WaitForLoading().code(), Code::kIncompatible);
@@ -177,7 +177,7 @@ TEST_F(ProgressiveModelTest, GoesOnFromWhereItStoppedWhenAskedAgain) {
 
 TEST_F(ProgressiveModelTest, FailsToStartWithoutTheStudent) {
   std::filesystem::remove(PathOf("s1-10"));
-  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, nullptr);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, nullptr, nullptr);
   EXPECT_EQ(model.status().code(), Code::kMissing);
   EXPECT_EQ(engine_.alive(), 0);
 }
@@ -214,7 +214,7 @@ TEST_F(ProgressiveModelTest, ReportsAFailedInferenceAndServesTheNext) {
 
 TEST_F(ProgressiveModelTest, TellsWhatTheFirstStageTook) {
   StageLoad load;
-  auto model = ProgressiveModel::Start(plan_, &engine_, options_, nullptr, &load);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, nullptr, &load);
   ASSERT_TRUE(model.ok());
   EXPECT_EQ(load.bytes, 3u * 7);
   EXPECT_EQ(load.times.prepare_ns, 3);

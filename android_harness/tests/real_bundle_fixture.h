@@ -1,4 +1,4 @@
-// The real bundle whose plan PWL_TEST_PLAN names, with the engine that it needs.
+// The real bundle in the folder that PWL_TEST_BUNDLE names, with the engine that it needs.
 #ifndef PWL_TESTS_REAL_BUNDLE_FIXTURE_H_
 #define PWL_TESTS_REAL_BUNDLE_FIXTURE_H_
 
@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "pwl/bundle.h"
 #include "pwl/make_engine.h"
-#include "pwl/plan.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PWL_SANITIZED 1
@@ -25,7 +25,7 @@
 
 namespace pwl {
 
-inline std::unique_ptr<Engine> EngineOf(const Plan& plan, WeightCache cache = {}) {
+inline std::unique_ptr<Engine> EngineOf(const LoadingPlan& plan, WeightCache cache = {}) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
   auto engine = pwl::MakeEngine(
       plan.backend, {1, library == nullptr ? "" : library, std::move(cache), plan.minimum_runtime});
@@ -41,20 +41,34 @@ inline std::string ReadAll(const std::string& path) {
 class RealBundle : public testing::Test {
  protected:
   void SetUp() override {
-    const char* path = std::getenv("PWL_TEST_PLAN");
-    if (path == nullptr) GTEST_SKIP() << "PWL_TEST_PLAN names no plan";
-    auto plan = ReadPlan(path);
-    ASSERT_TRUE(plan.ok()) << plan.status().message();
-    plan_ = std::move(*plan);
-    const std::string bytes = ReadAll(plan_.golden->inputs);
-    ASSERT_EQ(bytes.size(), plan_.golden->count * plan_.floats_in * sizeof(float));
+    const char* folder = std::getenv("PWL_TEST_BUNDLE");
+    if (folder == nullptr) GTEST_SKIP() << "PWL_TEST_BUNDLE names no bundle";
+    folder_ = folder;
+    auto bundle = Bundle::Open(folder_);
+    ASSERT_TRUE(bundle.ok()) << bundle.status().message();
+    bundle_ = std::move(*bundle);
+    const std::string bytes = ReadAll(folder_ + "/golden/inputs.f32");
+    ASSERT_GE(bytes.size(), plan().floats_in * sizeof(float));
     const auto* values = reinterpret_cast<const float*>(bytes.data());
-    input_.assign(values, values + plan_.floats_in);
+    input_.assign(values, values + plan().floats_in);
+  }
+
+  const LoadingPlan& plan() const { return bundle_.plan; }
+  const Artifact& first() const { return plan().artifacts[plan().stages[0][0]]; }
+  std::string PathOf(const Artifact& artifact) const { return folder_ + "/" + artifact.path; }
+
+  // Loads a file as that artifact, whatever it is.
+  static Result<std::unique_ptr<Program>> Load(Engine* engine, const std::string& path,
+                                               const std::string& sha256) {
+    LoadTimes times;
+    const auto source = ProgramSource::Open(path);
+    if (!source.ok()) return source.status();
+    return engine->Load(*source, {sha256, 0, 0}, &times);
   }
 
   // How far `logits` are from the golden ones of a stage, relative to the largest.
   double Deviation(const std::vector<float>& logits, size_t stage) const {
-    const std::string bytes = ReadAll(plan_.golden->outputs[stage]);
+    const std::string bytes = ReadAll(folder_ + "/golden/stage-" + std::to_string(stage) + ".f32");
     const auto* golden = reinterpret_cast<const float*>(bytes.data());
     double largest = 0;
     double scale = 0;
@@ -65,7 +79,8 @@ class RealBundle : public testing::Test {
     return largest / scale;
   }
 
-  Plan plan_;
+  std::string folder_;
+  Bundle bundle_;
   std::vector<float> input_;
 };
 

@@ -1,4 +1,4 @@
-// The runtime on the real bundle whose plan PWL_TEST_PLAN names, with the engine that it needs.
+// The runtime on the real bundle that PWL_TEST_BUNDLE names, with the engine that it needs.
 
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "pwl/loading.h"
+#include "pwl/bundle.h"
 #include "pwl/make_engine.h"
-#include "pwl/plan.h"
 #include "pwl/progressive_model.h"
+#include "runtime/loading.h"
 #include "tests/real_bundle_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -21,8 +21,8 @@ namespace pwl {
 namespace {
 
 TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
-  const auto engine = EngineOf(plan_);
-  auto model = ProgressiveModel::Start(plan_, engine.get(), {}, nullptr, nullptr);
+  const auto engine = EngineOf(plan());
+  auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
   ASSERT_TRUE(model.ok()) << model.status().message();
   (*model)->LoadInBackground();
   std::vector<float> logits;
@@ -39,7 +39,7 @@ TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
 TEST_F(RealBundle, IsRefusedByARuntimeThatIsTooOld) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
   const auto engine =
-      pwl::MakeEngine(plan_.backend, {1, library == nullptr ? "" : library, {}, "99.0.0"});
+      pwl::MakeEngine(plan().backend, {1, library == nullptr ? "" : library, {}, "99.0.0"});
   EXPECT_EQ(engine.status().code(), Code::kIncompatible);
   EXPECT_NE(engine.status().message().find("99.0.0"), std::string::npos);
 }
@@ -56,10 +56,8 @@ TEST(Version, IsComparedNumberByNumber) {
 }
 
 TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {
-  const auto engine = EngineOf(plan_);
-  LoadTimes times;
-  const Artifact& first = plan_.artifacts[plan_.stages[0][0]];
-  auto program = engine->Load(first.path, first.sha256, &times);
+  const auto engine = EngineOf(plan());
+  auto program = Load(engine.get(), PathOf(first()), first().sha256);
   ASSERT_TRUE(program.ok()) << program.status().message();
   std::vector<float> expected;
   std::vector<float> space(input_.size() + 32);
@@ -73,37 +71,56 @@ TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {
   }
 }
 
+// As an asset lies in an APK: somewhere in a file, at a multiple of 4.
+TEST_F(RealBundle, AnswersAlikeWhereverAProgramLiesInAFile) {
+  const auto engine = EngineOf(plan());
+  const TemporaryFolder folder;
+  const std::string whole = ReadAll(PathOf(first()));
+  std::vector<float> expected;
+  for (const size_t offset : {0, 4, 16, 4092, 4096, 4112}) {
+    const std::string name = folder.Write("apk", std::string(offset, 'x') + whole + "behind it");
+    const auto file = ProgramSource::Open(name);
+    ASSERT_TRUE(file.ok());
+    auto source = ProgramSource::FromDescriptor("asset", file->descriptor(), offset, whole.size());
+    ASSERT_TRUE(source.ok()) << source.status().message();
+    LoadTimes times;
+    auto program = engine->Load(*source, {first().sha256, 0, 0}, &times);
+    ASSERT_TRUE(program.ok()) << offset << ": " << program.status().message();
+    const auto output = (*program)->Run({input_.data(), input_.size()});
+    ASSERT_TRUE(output.ok()) << output.status().message();
+    const std::vector<float> values(output->data, output->data + output->size);
+    if (expected.empty()) expected = values;
+    EXPECT_EQ(values, expected) << offset;
+  }
+}
+
 TEST_F(RealBundle, HandsFeaturesOnWithoutACopyWhereItSaysSo) {
-  const auto engine = EngineOf(plan_);
-  LoadTimes times;
-  const Artifact& first = plan_.artifacts[plan_.stages[0][0]];
-  auto program = engine->Load(first.path, first.sha256, &times);
+  const auto engine = EngineOf(plan());
+  auto program = Load(engine.get(), PathOf(first()), first().sha256);
   ASSERT_TRUE(program.ok()) << program.status().message();
   const auto output = (*program)->Run({input_.data(), input_.size()});
   ASSERT_TRUE(output.ok());
-  EXPECT_EQ(output->padded, plan_.backend == "litert");
+  EXPECT_EQ(output->padded, plan().backend == "litert");
   if (output->padded) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(output->data) % Floats::kAlignment, 0u);
   }
 }
 
 TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
-  const auto engine = EngineOf(plan_);
-  LoadTimes times;
-  auto program = engine->Load(plan_.artifacts[plan_.stages[0][0]].path, "", &times);
+  const auto engine = EngineOf(plan());
+  auto program = Load(engine.get(), PathOf(first()), "");
   ASSERT_TRUE(program.ok());
   EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
 }
 
 TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
   if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have an allocator of their own";
-  const auto engine = EngineOf(plan_);
+  const auto engine = EngineOf(plan());
   const auto load = [&](size_t times) {
     std::vector<std::vector<char>> between;  // so that every program has an address of its own
     for (size_t i = 0; i < times; ++i) {
-      for (const Artifact& artifact : plan_.artifacts) {
-        LoadTimes unused;
-        ASSERT_TRUE(engine->Load(artifact.path, artifact.sha256, &unused).ok());
+      for (const Artifact& artifact : plan().artifacts) {
+        ASSERT_TRUE(Load(engine.get(), PathOf(artifact), artifact.sha256).ok());
         for (size_t size = 64; size < 1024; size += 48) between.emplace_back(size);
       }
     }
@@ -114,33 +131,34 @@ TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
   const struct mallinfo2 after = mallinfo2();
   // What is forgotten takes a node of a list and more; what malloc keeps at hand varies.
   constexpr size_t kForgotten = 32;
-  EXPECT_LT(after.uordblks, before.uordblks + 200 * plan_.artifacts.size() * kForgotten);
+  EXPECT_LT(after.uordblks, before.uordblks + 200 * plan().artifacts.size() * kForgotten);
   EXPECT_LE(after.hblkhd, before.hblkhd);
 }
 
 TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
-  const auto engine = EngineOf(plan_);
+  const auto engine = EngineOf(plan());
   const TemporaryFolder folder;
-  const std::string whole = ReadAll(plan_.artifacts[plan_.stages[0][0]].path);
+  const std::string whole = ReadAll(PathOf(first()));
   for (size_t i = 0; i < 40; ++i) {
-    LoadTimes times;
     const std::string path = folder.Write("cut", whole.substr(0, whole.size() * i / 40));
-    EXPECT_FALSE(engine->Load(path, "", &times).ok()) << i;
+    EXPECT_FALSE(Load(engine.get(), path, "").ok()) << i;
   }
 }
 
 TEST_F(RealBundle, LetsNoFlippedBitThroughToTheEngine) {
-  const auto engine = EngineOf(plan_);
+  const auto engine = EngineOf(plan());
   const TemporaryFolder folder;
-  Artifact artifact = plan_.artifacts[plan_.stages[0][0]];
-  const std::string whole = ReadAll(artifact.path);
+  const FolderFiles files(folder.path());
+  Artifact artifact = first();
+  artifact.path = "flipped";
+  const std::string whole = ReadAll(PathOf(first()));
   for (size_t i = 0; i < 200; ++i) {
     std::string damaged = whole;
     const size_t at = i * 7919 % damaged.size();
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << i % 8));
-    artifact.path = folder.Write("flipped", damaged);
+    folder.Write("flipped", damaged);
     LoadTimes times;
-    const auto program = LoadArtifact(artifact, Verify::kSha256, engine.get(), &times);
+    const auto program = LoadArtifact(files, artifact, Verify::kSha256, engine.get(), &times);
     EXPECT_EQ(program.status().code(), Code::kDamaged) << at;
     EXPECT_EQ(times.map_ns, 0);
     EXPECT_GT(times.verify_ns, 0);

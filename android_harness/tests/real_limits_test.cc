@@ -123,13 +123,13 @@ class RealBundleDeathTest : public RealBundle {
     RealBundle::SetUp();
     GTEST_FLAG_SET(death_test_style, "threadsafe");  // a fresh process for each climb
     answers_.resize(kInferences);
-    for (Answer& answer : answers_) answer.logits.reserve(plan_.classes);
+    for (Answer& answer : answers_) answer.logits.reserve(plan().classes);
   }
 
   // Climbs as far as it goes, and infers; nothing of it is looked at yet, which takes memory.
   std::unique_ptr<ProgressiveModel> Climb(Engine* engine) {
     auto model =
-        ProgressiveModel::Start(plan_, engine, {Verify::kSize, {}, nullptr}, nullptr, nullptr);
+        ProgressiveModel::Start(bundle_, engine, {Verify::kSize, {}, nullptr}, nullptr, nullptr);
     for (Answer& answer : answers_) answer.given = false;
     if (!model.ok()) return nullptr;
     (*model)->LoadInBackground();
@@ -175,7 +175,7 @@ class RealBundleDeathTest : public RealBundle {
   // The bodies of the children.
   void ClimbWithMemory(rlim_t from_kb, rlim_t step_kb, int steps) {
     alarm(kSeconds);
-    const auto engine = EngineOf(plan_);
+    const auto engine = EngineOf(plan());
     for (int step = 0; step < steps; ++step) {
       const rlim_t more = (from_kb + static_cast<rlim_t>(step) * step_kb) << 10;
       Limit limit(RLIMIT_AS, AddressSpace() + more);
@@ -190,8 +190,8 @@ class RealBundleDeathTest : public RealBundle {
   // Memory ends between the loading of a stage and its first inference, which takes some.
   void InferWithMemory(size_t stage) {
     alarm(kSeconds);
-    const auto engine = EngineOf(plan_);
-    auto model = ProgressiveModel::Start(plan_, engine.get(), {}, nullptr, nullptr);
+    const auto engine = EngineOf(plan());
+    auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
     if (!model.ok()) Wrong("does not start: " + model.status().message());
     (void)(*model)->LoadInBackground(stage);
     if (!(*model)->WaitForLoading(kLoading).ok()) Wrong("does not load");
@@ -213,7 +213,7 @@ class RealBundleDeathTest : public RealBundle {
 
   void ClimbWithDescriptors() {
     alarm(kSeconds);
-    const auto engine = EngineOf(plan_);
+    const auto engine = EngineOf(plan());
     // What XNNPACK's cpuinfo does not get to read at a process's first load, it never asks for
     // again.
     if (Climb(engine.get()) == nullptr) Wrong("does not start without a limit");
@@ -229,8 +229,8 @@ class RealBundleDeathTest : public RealBundle {
 
   void ClimbWithoutThreads() {
     alarm(kSeconds);
-    const auto engine = EngineOf(plan_);
-    auto model = ProgressiveModel::Start(plan_, engine.get(), {}, nullptr, nullptr);
+    const auto engine = EngineOf(plan());
+    auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
     if (!model.ok()) Wrong("does not start: " + model.status().message());
     if (geteuid() == 0) BecomeSomebody();
     Limit limit(RLIMIT_NPROC, 0);
@@ -248,7 +248,7 @@ class RealBundleDeathTest : public RealBundle {
   void ClimbOnFullStorage(const std::string& folder) {
     alarm(kSeconds);
     if (!MountSmall(folder, "size=1m")) Wrong("nothing was mounted");
-    const auto engine = EngineOf(plan_, {folder, "runtime"});
+    const auto engine = EngineOf(plan(), {folder, "runtime"});
     for (int start = 0; start < 2; ++start) {
       auto model = Climb(engine.get());
       RequireRightAnswers();
@@ -280,7 +280,7 @@ TEST_F(RealBundleDeathTest, AnswersRightlyOrSaysWhyWithLittleMemory) {
 
 TEST_F(RealBundleDeathTest, AnswersOnWhenMemoryEndsBeforeAStagesFirstInference) {
   if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they reserve terabytes of addresses";
-  for (size_t stage = 0; stage < plan_.stages.size(); ++stage) {
+  for (size_t stage = 0; stage < plan().stages.size(); ++stage) {
     EXPECT_EXIT(InferWithMemory(stage), testing::ExitedWithCode(0), "");
   }
 }

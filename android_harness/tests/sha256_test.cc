@@ -1,4 +1,4 @@
-#include "pwl/sha256.h"
+#include "runtime/sha256.h"
 
 #include <gtest/gtest.h>
 

@@ -56,13 +56,13 @@ class ShortMemory : public ProgressiveModelTest {
   // With allocations `after`.. failing: nothing is thrown, hangs, leaks or answers wrongly, and
   // with memory again the model gets to its last stage. False when the life took fewer allocations.
   bool Survives(long after, long failures) {
-    Plan plan = plan_;
+    Bundle bundle = bundle_;
     std::unique_ptr<ProgressiveModel> model;
     bool failed = false;
     {
       FailingAllocations failing(after, failures);
       auto started =
-          ProgressiveModel::Start(std::move(plan), &engine_, options_, &counter_, nullptr);
+          ProgressiveModel::Start(std::move(bundle), &engine_, options_, &counter_, nullptr);
       if (started.ok()) {
         model = std::move(*started);
         Live(model.get());

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.bundle.control import ControlArm, Controls
+from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan
 from pipeline.bundle.manifest import (
     Artifact,
     BackendInfo,
@@ -37,25 +38,30 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
-    from pipeline.lowering.lower import LoweredModel
+    from pipeline.lowering.lower import LoweredArm, LoweredModel
     from pipeline.lowering.store import LoweredArtifact
+    from pipeline.model.route import Route
 
 
 @dataclass(frozen=True, slots=True)
 class HostResults:
-    """What eager PyTorch says about each stage.
+    """What eager PyTorch says about each stage and each control arm.
 
     Attributes:
-        accuracy: per stage on the whole test set.
+        accuracy: by route on the whole test set.
         classes: the same class by class.
         predictions: per stage the label of every image of the evaluation set, ``[stages, count]``.
         warnings: what speaks against the model.
     """
 
-    accuracy: Sequence[Accuracy]
-    classes: Sequence[ClassScores]
+    accuracy: Mapping[Route, Accuracy]
+    classes: Mapping[Route, ClassScores]
     predictions: npt.NDArray[np.uint16]
     warnings: tuple[ModelWarning, ...]
+
+    def score(self, route: Route) -> Score:
+        """As a manifest states it."""
+        return _score(self.accuracy[route], self.classes[route])
 
 
 def compose_bundle(
@@ -93,7 +99,8 @@ def compose_bundle(
         return entry_for(path, content)
 
     artifacts = []
-    for unit, program in sorted(lowered.units.items(), key=lambda item: (item[0].index, item[0])):
+    for unit in sorted(lowered.artifacts, key=lambda unit: (unit.index, unit)):
+        program = lowered.artifacts[unit]
         files[f"units/{unit}{suffix}"] = program.path
         artifacts.append(
             Artifact(
@@ -121,17 +128,22 @@ def compose_bundle(
             loads=swap.loads,
             unloads=swap.unloads,
             load_bytes=sum(sizes[unit] for unit in swap.loads),
-            accuracy=_score(accuracy, classes),
+            accuracy=measured.score(stage.route),
             parity=Deviation(**asdict(stage.parity)),
         )
-        for index, (stage, swap, accuracy, classes) in enumerate(
-            zip(lowered.stages, swapped, measured.accuracy, measured.classes, strict=True)
-        )
+        for index, (stage, swap) in enumerate(zip(lowered.stages, swapped, strict=True))
     ]
     count = measured.predictions.shape[1]
     images, labels = dataset.test.images[:count], dataset.test.labels[:count]
     inputs = golden.inputs.permute(0, 2, 3, 1).contiguous().numpy()
-    first = lowered.units[lowered.stages[0].units[0]]
+    first = lowered.artifacts[lowered.stages[0].units[0]]
+    read = Input(
+        shape=first.input.shape,
+        layout="NHWC",
+        preprocessing=preprocessing,
+        normalization=InputNormalization(**asdict(dataset.normalization)),
+    )
+    plan = loading_plan(backend, read, len(dataset.names), artifacts, stages)
     manifest = Manifest.seal(
         name=name,
         model=ModelInfo(
@@ -142,12 +154,8 @@ def compose_bundle(
             student_parameters=_parameters(lowered, "student"),
         ),
         backend=backend,
-        input=Input(
-            shape=first.input.shape,
-            layout="NHWC",
-            preprocessing=preprocessing,
-            normalization=InputNormalization(**asdict(dataset.normalization)),
-        ),
+        input=read,
+        loading_plan=add(LOADING_PLAN, plan.encode()),
         artifacts=tuple(artifacts),
         stages=tuple(stages),
         schedule=choice,
@@ -174,23 +182,28 @@ def compose_bundle(
 
 
 def compose_controls(
-    manifest: Manifest, controls: Mapping[str, LoweredArtifact], suffix: str
+    manifest: Manifest, arms: Sequence[LoweredArm], measured: HostResults, suffix: str
 ) -> tuple[Controls, dict[str, Content]]:
     """The control arms of a bundle and their files by path."""
-    stages = {"student": 0, "teacher": len(manifest.stages) - 1}
-    files: dict[str, Content] = {f"{name}{suffix}": arm.path for name, arm in controls.items()}
-    arms = tuple(
+    files: dict[str, Content] = {}
+
+    def add(path: str, content: Content) -> FileEntry:
+        files[path] = content
+        return entry_for(path, content)
+
+    described = tuple(
         ControlArm(
-            name=name,
-            stage=stages[name],
-            path=f"{name}{suffix}",
-            bytes=arm.bytes,
-            sha256=arm.sha256,
-            parity=Deviation(**asdict(arm.parity)),
+            name=arm.spec.name,
+            route=str(arm.spec.route),
+            precision=arm.spec.precision,
+            program=add(f"{arm.spec.name}{suffix}", arm.artifact.path),
+            golden=add(f"golden/{arm.spec.name}.f32", arm.logits.numpy().astype("<f4").tobytes()),
+            parity=Deviation(**asdict(arm.artifact.parity)),
+            accuracy=measured.score(arm.spec.route),
         )
-        for name, arm in sorted(controls.items())
+        for arm in arms
     )
-    return Controls(bundle=manifest.id, arms=arms), files
+    return Controls(bundle=manifest.id, arms=described), files
 
 
 def _edge(program: LoweredArtifact, which: str) -> Edge:

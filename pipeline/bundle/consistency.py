@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.swaps import swaps
 from pipeline.core.intervals import wilson_interval
+from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
     from pipeline.bundle.control import Controls
@@ -42,12 +43,19 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
 
 def control_contradictions(controls: Controls, bundle: Manifest) -> Iterator[str]:
     """Everything in control.json that does not agree with its bundle, a line each."""
-    yield from _twice("path", (arm.path for arm in controls.arms))
+    yield from _twice("path", (entry.path for entry in controls.files()))
     yield from _twice("arm", (arm.name for arm in controls.arms))
+    logits = bundle.golden.images * len(bundle.model.labels) * _FLOAT
     for arm in controls.arms:
-        if not 0 <= arm.stage < len(bundle.stages):
-            yield f"arm {arm.name}: there is no stage {arm.stage}"
-        yield from _parity(f"arm {arm.name}", arm.parity, bundle)
+        title = f"arm {arm.name}"
+        if len(arm.route) != bundle.model.blocks:
+            yield f"{title}: route {arm.route} has not {bundle.model.blocks} blocks"
+        if arm.golden.bytes != logits:
+            yield f"{arm.golden.path}: {arm.golden.bytes} bytes, but its logits are {logits}"
+        if arm.name == PROGRESSIVE:
+            yield f"an arm is called {PROGRESSIVE}, as the bundle itself"
+        yield from _parity(title, arm.parity, bundle)
+        yield from _score(title, arm.accuracy, bundle)
 
 
 def _twice(kind: str, values: Iterable[str]) -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""What the golden and evaluation files of a bundle hold, against what its manifest says of it."""
+"""What the files of a bundle that are no programs hold, against what its manifest says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.bundle.loading_plan import loading_plan_of
 from pipeline.bundle.manifest import FileEntry, Manifest
 
 
@@ -17,6 +18,8 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
     """
     import numpy as np
 
+    if (root / manifest.loading_plan.path).read_bytes() != loading_plan_of(manifest).encode():
+        yield f"{manifest.loading_plan.path}: it says something else than the manifest"
     golden, evaluation = manifest.golden, manifest.evaluation
     for entry in (golden.inputs, *golden.outputs):
         if not np.isfinite(np.fromfile(root / entry.path, "<f4")).all():

@@ -1,4 +1,4 @@
-"""control.json: the monoliths that a bundle is measured against. They stay beside it, unshipped."""
+"""control.json: what a bundle is measured against. They stay beside it, unshipped."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pipeline.bundle.manifest import SCHEMA_VERSION, Deviation, FileEntry, Name, Sha256
+from pipeline.bundle.manifest import SCHEMA_VERSION, Deviation, FileEntry, Name, Score, Sha256
 from pipeline.core.atomic_files import real_path
 from pipeline.core.toml_file import Section
+from pipeline.model.route import RouteName
+from pipeline.settings import Precision
 
 
-class ControlArm(FileEntry):
+class ControlArm(Section):
     """A whole network as one program.
 
     Attributes:
-        name: ``student`` or ``teacher``.
-        stage: the stage of the bundle whose logits it must give.
-        parity: against eager PyTorch, on the machine that built it.
+        name: ``student``, ``teacher``, or as the profile calls it.
+        route: the variant of each block.
+        precision: of the program.
+        program: its file.
+        golden: the logits that it must give to the bundle's golden inputs, float32 little endian
+            ``[images, classes]``.
+        parity: of the program against these, on the machine that built it.
+        accuracy: of eager PyTorch along the route, on the whole test set.
     """
 
     name: Name
-    stage: int
+    route: RouteName
+    precision: Precision
+    program: FileEntry
+    golden: FileEntry
     parity: Deviation
+    accuracy: Score
 
 
 class Controls(Section):
@@ -39,7 +50,9 @@ class Controls(Section):
 
     def files(self) -> Iterator[FileEntry]:
         """Every file that control.json names."""
-        yield from self.arms
+        for arm in self.arms:
+            yield arm.program
+            yield arm.golden
 
 
 def control_folder(bundle: Path) -> Path:

@@ -19,6 +19,7 @@ from pipeline.core.toml_file import Section, Spelling
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
+from pipeline.settings import BackendName, Precision
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
@@ -192,10 +193,10 @@ class Evaluation(Section):
 class BackendInfo(Section):
     """What wrote the programs and what can read them."""
 
-    name: Literal["executorch", "litert"]
+    name: BackendName
     exporter: str
     minimum_runtime: str
-    precision: Literal["fp32"]
+    precision: Precision
     threads: Annotated[int, Field(ge=1)]
 
 
@@ -228,7 +229,10 @@ class Provenance(Section):
 class Manifest(Section):
     """A whole bundle. `id` is the sha256 of everything else in canonical JSON.
 
-    `warnings` is what a person should look at before the model ships.
+    Attributes:
+        id: names all of it.
+        loading_plan: what the runtime opens; it says what artifacts and stages say here.
+        warnings: what a person should look at before the model ships.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -237,6 +241,7 @@ class Manifest(Section):
     model: ModelInfo
     backend: BackendInfo
     input: Input
+    loading_plan: FileEntry
     artifacts: tuple[Artifact, ...]
     stages: tuple[Stage, ...]
     schedule: Schedule
@@ -263,6 +268,7 @@ class Manifest(Section):
 
     def files(self) -> Iterator[FileEntry]:
         """Every file that the manifest names."""
+        yield self.loading_plan
         yield from self.artifacts
         yield self.golden.inputs
         yield from self.golden.outputs

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
+from pydantic import Field
+
 from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.toml_file import Section
 
 #: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
 Progress = Callable[[int, int], None]
@@ -46,8 +49,7 @@ class Completed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceProperties:
+class DeviceProperties(Section):
     """What a device says of itself. Values are None or empty where it does not say.
 
     Attributes:
@@ -70,7 +72,7 @@ class DeviceProperties:
     sdk: int | None
     cores: int
     memory_bytes: int | None
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = Field(default_factory=dict)
 
 
 def checked_argv(argv: Sequence[str]) -> tuple[str, ...]:

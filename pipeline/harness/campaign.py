@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.core.progress import Progress
+from pipeline.core.toml_file import Section
 from pipeline.harness.samples import (
     Info,
     LatencySample,
@@ -18,15 +19,12 @@ from pipeline.harness.samples import (
     TtfiSample,
 )
 from pipeline.harness.session import HarnessSession, NotColdError
+from pipeline.settings import PROGRESSIVE
 
 T = TypeVar("T")
 
-#: The progressive arm and its controls.
-ARMS = ("pwl", "student", "teacher")
 
-
-@dataclass(frozen=True, slots=True)
-class CampaignOptions:
+class CampaignOptions(Section):
     """How much is measured.
 
     Attributes:
@@ -88,17 +86,17 @@ def run_campaigns(
     for session, campaign in pairs:
         campaign.notes += notes
         if "cold-cached" in states:
-            session.fill_caches(ARMS)
+            session.fill_caches(_arms(session))
     order = random.Random(options.seed)
-    each = len(states) * 4
-    with progress.task("starts", total=(options.rounds + 1) * each * len(pairs)) as task:
+    each = {id(session): len(states) * (len(_arms(session)) + 1) for session, _ in pairs}
+    with progress.task("starts", total=(options.rounds + 1) * sum(each.values())) as task:
         for number in range(-1, options.rounds):
             for session, campaign in _shuffled(pairs, order):
                 ttfi, through = _round(session, states, options, order)
                 if number >= 0:
                     campaign.ttfi.append(ttfi)
                     campaign.progress.append(through)
-                task.advance(each, f"round {number + 1}/{options.rounds}")
+                task.advance(each[id(session)], f"round {number + 1}/{options.rounds}")
     total = (options.paced + options.latency_runs) * len(pairs)
     with progress.task("swaps and latency", total=total) as task:
         for number in range(max(options.paced, options.latency_runs)):
@@ -113,6 +111,10 @@ def run_campaigns(
     return [campaign for _, campaign in pairs]
 
 
+def _arms(session: HarnessSession) -> tuple[str, ...]:
+    return (PROGRESSIVE, *session.deployment.arms)
+
+
 def _shuffled(pairs: Sequence[T], order: random.Random) -> list[T]:
     turns = list(pairs)
     order.shuffle(turns)
@@ -125,7 +127,7 @@ def _possible_states(
     """The start states that the device allows; a cold one is tried before it is counted on."""
     if set(states) - {"warm"}:
         try:
-            session.ttfi("pwl", "cold", 0)
+            session.ttfi(PROGRESSIVE, "cold", 0)
         except NotColdError as error:
             notes.append(f"no cold starts: {error.what}")
             return [state for state in states if state == "warm"]
@@ -136,7 +138,7 @@ def _round(
     session: HarnessSession, states: Sequence[State], options: CampaignOptions, order: random.Random
 ) -> tuple[list[TtfiSample], list[ProgressSample]]:
     """Every arm and the progressive run once in every state, in random order."""
-    starts = [(arm, state) for state in states for arm in (*ARMS, None)]
+    starts = [(arm, state) for state in states for arm in (*_arms(session), None)]
     order.shuffle(starts)
     ttfi: list[TtfiSample] = []
     through: list[ProgressSample] = []

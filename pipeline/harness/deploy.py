@@ -19,7 +19,12 @@ from pipeline.device.base import Device
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
-from pipeline.harness.plan import BUNDLE_FOLDER, CONTROL_FOLDER, plan_text
+from pipeline.harness.measurement_plan import (
+    BUNDLE_FOLDER,
+    CONTROL_FOLDER,
+    MEASUREMENT_PLAN,
+    measurement_plan,
+)
 from pipeline.toolchain.package import Package, PackageFile
 
 Wanted = dict[PurePosixPath, PackageFile]
@@ -46,15 +51,18 @@ class Deployment:
 
     Attributes:
         command: how the harness is started.
-        plan: path of the plan.
-        plan_sha256: of the plan; the harness says which one it has read.
+        plan: path of the measurement plan.
+        plans: sha256 of the measurement plan and of the bundle's loading.plan; the harness says
+            which ones it has read.
+        arms: names of the control arms.
         engine: name and version of the inference library.
         caching: flags that make it keep packed weights.
     """
 
     command: tuple[str, ...]
     plan: PurePosixPath
-    plan_sha256: str
+    plans: tuple[str, str]
+    arms: tuple[str, ...]
     engine: str
     caching: tuple[str, ...]
 
@@ -151,12 +159,13 @@ class _Placed:
 
     @property
     def plan(self) -> str:
-        return plan_text(self.payload.bundle.manifest, self.payload.controls, verify="size")
+        return measurement_plan(self.payload.bundle.manifest, self.payload.controls, "size")
 
     @property
     def cache_files(self) -> list[PurePosixPath]:
         """Named as pwl/weight_cache.h does it; beside each lie its sha256 and its lock."""
-        programs = [*self.payload.bundle.manifest.artifacts, *self.payload.controls.arms]
+        arms = self.payload.controls.arms
+        programs = [*self.payload.bundle.manifest.artifacts, *(arm.program for arm in arms)]
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
 
@@ -164,14 +173,17 @@ class _Placed:
         """Its files by their path on the device; `plan` is a new file to write the plan to."""
         payload = self.payload
         plan.write_text(self.plan, encoding="utf-8")
-        files = {self.home / "plan": PackageFile(plan, _digest(self.plan), executable=False)}
+        target = self.home / MEASUREMENT_PLAN
+        files = {target: PackageFile(plan, _digest(self.plan), executable=False)}
         for entry in payload.bundle.manifest.files():
             source = payload.bundle.root / entry.path
             target = self.home / BUNDLE_FOLDER / entry.path
             files[target] = PackageFile(source, entry.sha256, executable=False)
         for arm in payload.controls.arms:
-            source, target = payload.control_root / arm.path, self.home / CONTROL_FOLDER / arm.path
-            files[target] = PackageFile(source, arm.sha256, executable=False)
+            program = arm.program
+            target = self.home / CONTROL_FOLDER / program.path
+            source = payload.control_root / program.path
+            files[target] = PackageFile(source, program.sha256, executable=False)
         return files
 
     def deployment(self, package: Package) -> Deployment:
@@ -180,8 +192,9 @@ class _Placed:
         flags = ("--library", str(self.harness / library)) if library else ()
         return Deployment(
             command=(*package.command(self.harness), *flags),
-            plan=self.home / "plan",
-            plan_sha256=_digest(self.plan),
+            plan=self.home / MEASUREMENT_PLAN,
+            plans=(_digest(self.plan), self.payload.bundle.manifest.loading_plan.sha256),
+            arms=tuple(arm.name for arm in self.payload.controls.arms),
             engine=package.description.engines[backend],
             caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
         )

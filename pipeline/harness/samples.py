@@ -137,7 +137,7 @@ class ProgressSample(Section):
 
 
 class LatencySample(Section):
-    """Steady latencies of a stage (``stage-0``...) or a control, measured in turns with others."""
+    """Steady latencies of a stage (``stage-0``...) or a control arm, taken in turns with others."""
 
     name: str
     steady_ns: Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -151,10 +151,9 @@ class Predictions(Section):
 
 
 class Logits(Section):
-    """What a stage or a control makes of one golden input."""
+    """What a stage or a control arm makes of one golden input."""
 
     name: str
-    stage: int
     input: int
     logits: LogitRow
 

@@ -114,7 +114,7 @@ class HarnessSession:
             self.run("ttfi", *caching, "--state", "warm", "--arm", arm)
 
     def latency(self, rounds: int) -> list[LatencySample]:
-        """Steady latencies of all stages and controls, taken in turns."""
+        """Steady latencies of all stages and control arms, taken in turns."""
         lines = self.run("latency", "--inferences", str(rounds))
         return [self._typed(line, LatencySample) for line in self._lines(lines, "latency")]
 
@@ -124,7 +124,7 @@ class HarnessSession:
         return [self._typed(line, Predictions) for line in lines]
 
     def parity(self) -> list[Logits]:
-        """What every stage and control makes of the golden inputs, NaN and infinity included."""
+        """What every stage and control arm makes of the golden inputs, NaN included."""
         lines = self._lines(self.run("parity", tolerated=_NOT_FINITE), "logits")
         return [self._typed(line, Logits) for line in lines]
 
@@ -157,13 +157,13 @@ class HarnessSession:
                 f"its last words: {_tail(done) or 'none'}",
                 _ENDINGS.get(done.returncode, _CRASHED),
             )
-        plan = lines[-1].pop("plan", None) if lines else None
+        plans = [lines[-1].pop(key, None) for key in ("plan", "loading_plan")] if lines else []
         if not lines or lines[-1] != {"event": "end", "ok": 0 if errors else 1, "nonce": nonce}:
             raise DeviceError(
                 f"the output of harness task {task} on {self._device.spec} is cut short",
                 "run it again; if it stays so, the device kills the process or drops output",
             )
-        self._require_plan(task, plan)
+        self._require_plans(task, plans)
         return [line for line in lines[:-1] if line not in errors]
 
     def _run(self, task: str, argv: Sequence[str]) -> Completed:
@@ -175,18 +175,19 @@ class HarnessSession:
                 remedy += "; for a slow model, build with fewer [bundle] evaluation_images"
             raise DeviceTimeoutError(f"harness task {task}: {error.what}", remedy) from None
 
-    def _require_plan(self, task: str, digest: object) -> None:
+    def _require_plans(self, task: str, digests: Sequence[object]) -> None:
         """Makes sure that the harness measured what the report is going to be about."""
-        if digest is None:
+        if None in digests:
             raise DeviceError(
                 f"the harness on {self._device.spec} is of another version: it does not say which "
-                "plan it has read",
+                "plans it has read",
                 _THIS_RELEASE,
             )
-        if digest != self.deployment.plan_sha256:
+        if tuple(digests) != self.deployment.plans:
             raise IntegrityError(
                 f"harness task {task} on {self._device.spec} measured something else than was "
-                f"deployed: {self.deployment.plan} was replaced meanwhile",
+                f"deployed: {self.deployment.plan} or the loading.plan beside it was replaced "
+                "meanwhile",
                 "let nothing else write there, and run the command again",
             )
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from pipeline.core.fingerprint import fingerprint, source_fingerprint
 from pipeline.core.progress import Progress
 from pipeline.lowering.capture import capture
@@ -22,6 +24,7 @@ from pipeline.lowering.store import (
 )
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit
+from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
 from pipeline.settings import LoweringSettings
@@ -43,25 +46,41 @@ class LoweredStage:
 
 
 @dataclass(frozen=True, slots=True)
+class LoweredArm:
+    """A control arm as one program.
+
+    Attributes:
+        spec: what it is.
+        artifact: its program.
+        logits: of eager PyTorch on the golden inputs, float32 ``[n, classes]``.
+    """
+
+    spec: ArmSpec
+    artifact: LoweredArtifact
+    logits: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class LoweredModel:
     """All programs of a model.
 
     Attributes:
-        units: by unit.
+        artifacts: by unit.
         parameters: number of parameters by unit.
-        controls: the monoliths that progressive loading is compared with, by name.
+        arms: what progressive loading is compared with.
         stages: in the order of the routes.
     """
 
-    units: Mapping[UnitId, LoweredArtifact]
+    artifacts: Mapping[UnitId, LoweredArtifact]
     parameters: Mapping[UnitId, int]
-    controls: Mapping[str, LoweredArtifact]
+    arms: Sequence[LoweredArm]
     stages: Sequence[LoweredStage]
 
 
 def lower_model(
     model: PwlModel,
     golden: GoldenSet,
+    arms: Sequence[ArmSpec],
     settings: LoweringSettings,
     exporters: Mapping[str, str],
     cache: Path,
@@ -74,6 +93,7 @@ def lower_model(
     Args:
         model: trained, in eval mode.
         golden: inputs and logits of the stages; the first all student, the last all teacher.
+        arms: what progressive loading is compared with.
         settings: the ``[lowering]`` table.
         exporters: versions of what writes programs, as `export_versions` tells them.
         cache: folder of programs lowered before.
@@ -87,11 +107,8 @@ def lower_model(
     workers = jobs or processors()
     routes, images = golden.routes, golden.inputs
     units, _ = units_of(model, routes, images)
-    controls = {
-        "student": monolith(model, routes[0], "student-monolith", images),
-        "teacher": monolith(model, routes[-1], "teacher-monolith", images),
-    }
-    everything = [*units.values(), *controls.values()]
+    wholes = [monolith(model, arm.route, f"arm {arm.name}", images) for arm in arms]
+    everything = [*units.values(), *wholes]
     programs = _lower_all(everything, settings, exporters, cache, workers, progress)
     chains = [model.units(route) for route in routes]
     parities = _compare_stages(
@@ -103,9 +120,12 @@ def lower_model(
         progress,
     )
     return LoweredModel(
-        units={identity: programs[str(identity)] for identity in units},
+        artifacts={identity: programs[str(identity)] for identity in units},
         parameters={identity: unit.parameters for identity, unit in units.items()},
-        controls={name: programs[unit.name] for name, unit in controls.items()},
+        arms=[
+            LoweredArm(arm, programs[whole.name], whole.outputs)
+            for arm, whole in zip(arms, wholes, strict=True)
+        ],
         stages=[LoweredStage(*stage) for stage in zip(routes, chains, parities, strict=True)],
     )
 

@@ -25,9 +25,11 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
+from pipeline.model.arm import ArmSpec, arms_of
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
 from pipeline.settings import (
+    ArmSettings,
     BackendName,
     LoweringSettings,
     OrderName,
@@ -64,6 +66,20 @@ class Target:
         return [settings, dict(self.exporters), source_fingerprint("lowering", "model")]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is going to be lowered of a model.
+
+    Attributes:
+        orders: the candidates for the order in which blocks arrive; they decide which converters
+            are needed.
+        arms: the ``[[arm]]`` tables.
+    """
+
+    orders: Sequence[OrderName]
+    arms: Sequence[ArmSettings] = ()
+
+
 def preflight_of(
     settings: Settings,
     backends: Sequence[BackendName],
@@ -92,8 +108,8 @@ def preflight_of(
     ]
 
     def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
-        orders, folder = settings.schedule.orders, cache / "preflight"
-        preflight(model, image_shape, orders, targets, folder, progress, jobs=jobs)
+        wanted = Wanted(settings.schedule.orders, settings.arm)
+        preflight(model, image_shape, wanted, targets, cache / "preflight", progress, jobs=jobs)
 
     return before_training
 
@@ -101,7 +117,7 @@ def preflight_of(
 def preflight(
     model: PwlModel,
     image_shape: tuple[int, int, int],
-    orders: Sequence[OrderName],
+    wanted: Wanted,
     targets: Sequence[Target],
     cache: Path,
     progress: Progress,
@@ -113,8 +129,7 @@ def preflight(
     Args:
         model: before training; it stays as it is.
         image_shape: channels, height, width of one image.
-        orders: the candidates for the order in which blocks arrive; they decide which converters
-            are needed.
+        wanted: what is going to be lowered of it.
         targets: each backend that the model is to be lowered for.
         cache: folder where the structures that were lowered are remembered.
         progress: told every unit.
@@ -124,8 +139,9 @@ def preflight(
         UsageError: some units cannot be lowered whole; all operators in the way are listed.
         IntegrityError: all can, but some deviate from eager PyTorch.
     """
-    routes = _routes(model.blocks, orders)
-    units, wholes = _units(randomized(model), routes, image_shape)
+    arms = arms_of(wanted.arms, model.blocks)
+    routes = _routes(model.blocks, wanted.orders)
+    units, wholes = _units(randomized(model), routes, arms, image_shape)
     trials = _Trials(_Passed(cache), jobs or processors(), progress)
     trials.run(targets, units)
     # A whole network is refused for what its units are refused for, and for little else.
@@ -205,17 +221,16 @@ def _routes(blocks: int, orders: Sequence[OrderName]) -> list[Route]:
 
 
 def _units(
-    model: PwlModel, routes: Sequence[Route], image_shape: tuple[int, int, int]
+    model: PwlModel,
+    routes: Sequence[Route],
+    arms: Sequence[ArmSpec],
+    image_shape: tuple[int, int, int],
 ) -> tuple[list[Unit], list[Unit]]:
     """The units of a model, and the whole networks that they are compared with."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(_IMAGES, *image_shape, generator=generator)
     units, _ = units_of(model, routes, images)
-    student, teacher = (Route.prefix(model.blocks, count) for count in (0, model.blocks))
-    wholes = [
-        monolith(model, student, "student-monolith", images),
-        monolith(model, teacher, "teacher-monolith", images),
-    ]
+    wholes = [monolith(model, arm.route, f"arm {arm.name}", images) for arm in arms]
     return list(units.values()), wholes
 
 

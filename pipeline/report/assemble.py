@@ -15,10 +15,13 @@ from pipeline.core.errors import DeviceError
 from pipeline.core.intervals import wilson_interval
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
+from pipeline.harness.deploy import Payload
 from pipeline.harness.samples import Logits, Predictions, Runs
 from pipeline.report.integrity import within_tolerance, wrong_results
-from pipeline.report.metrics import metrics_of, ratios_of
+from pipeline.report.metrics import metrics_of
+from pipeline.report.ratios import ratios_of
 from pipeline.report.schema import (
+    ArmFacts,
     BundleFacts,
     Context,
     ParityResult,
@@ -36,9 +39,7 @@ _REMEDY = "build the harness package with this release; it ran, but it answered 
 _TINY = 1.2e-38
 
 
-def compose_report(
-    bundle: Bundle, controls: Controls, campaign: Campaign, context: Context
-) -> Report:
+def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Report:
     """Puts a report together and judges whether it may be trusted.
 
     Wrong results do not stop it: the report then says so itself, its validity being ``invalid``.
@@ -46,10 +47,10 @@ def compose_report(
     Raises:
         DeviceError: the device answered for other stages or inputs than it was asked.
     """
-    manifest = bundle.manifest
-    parity = _parity(bundle, controls, campaign.logits)
-    stages = _stages(bundle, campaign.predictions)
-    facts = _facts(manifest, controls)
+    manifest = payload.bundle.manifest
+    parity = _parity(payload, campaign.logits)
+    stages = _stages(payload.bundle, campaign.predictions)
+    facts = _facts(manifest, payload.controls)
     runs = _runs(campaign)
     metrics = metrics_of(runs, stages, parity, facts, manifest.warnings)
     report = Report(
@@ -59,7 +60,7 @@ def compose_report(
         stages=tuple(stages),
         parity=tuple(parity),
         metrics=metrics,
-        ratios=ratios_of(metrics),
+        ratios=ratios_of(metrics, facts.arms, [stage.route for stage in stages]),
         runs=runs,
         schedule=manifest.schedule,
         input=manifest.input,
@@ -83,7 +84,16 @@ def _facts(manifest: Manifest, controls: Controls) -> BundleFacts:
         precision=manifest.backend.precision,
         threads=manifest.backend.threads,
         bytes=sum(entry.bytes for entry in manifest.artifacts),
-        control_bytes={arm.name: arm.bytes for arm in controls.arms},
+        arms=tuple(
+            ArmFacts(
+                name=arm.name,
+                route=arm.route,
+                precision=arm.precision,
+                bytes=arm.program.bytes,
+                host_top1=arm.accuracy.top1,
+            )
+            for arm in controls.arms
+        ),
     )
 
 
@@ -122,16 +132,17 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
     return results
 
 
-def _parity(bundle: Bundle, controls: Controls, logits: Sequence[Logits]) -> list[ParityResult]:
+def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
+    bundle = payload.bundle
     golden = bundle.manifest.golden
     classes = len(bundle.manifest.model.labels)
-    names = {f"stage-{stage.index}": stage.index for stage in bundle.manifest.stages}
-    names |= {arm.name: arm.stage for arm in controls.arms}
-    asked = sorted((name, image) for name in names for image in range(golden.images))
+    expected = {f"stage-{k}": bundle.root / file.path for k, file in enumerate(golden.outputs)}
+    expected |= {arm.name: payload.control_root / arm.golden.path for arm in payload.controls.arms}
+    asked = sorted((name, image) for name in expected for image in range(golden.images))
     if sorted((line.name, line.input) for line in logits) != asked:
         raise DeviceError(
             f"the device gave {len(logits)} answers to golden inputs, not one of each of "
-            f"{', '.join(names)} to each of {golden.images}",
+            f"{', '.join(expected)} to each of {golden.images}",
             _REMEDY,
         )
     if lengths := {len(line.logits) for line in logits} - {classes}:
@@ -139,8 +150,7 @@ def _parity(bundle: Bundle, controls: Controls, logits: Sequence[Logits]) -> lis
             f"the device gave {min(lengths)} logits to a golden input, not {classes}", _REMEDY
         )
     results: list[ParityResult] = []
-    for name, stage in names.items():
-        path = bundle.root / golden.outputs[stage].path
+    for name, path in expected.items():
         reference = np.fromfile(path, dtype="<f4").reshape(golden.images, classes)
         rows = {line.input: line.logits for line in logits if line.name == name}
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
@@ -151,7 +161,6 @@ def _parity(bundle: Bundle, controls: Controls, logits: Sequence[Logits]) -> lis
         results.append(
             ParityResult(
                 name=name,
-                stage=stage,
                 max_abs=max_abs,
                 max_rel=max_rel,
                 tolerance=golden.tolerance,

@@ -69,10 +69,10 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
     then, now = baseline.context, report.context
     for key in ("model", "abi", "system", "cores"):
         name = f"device {key}"
-        yield Condition(name, then.device.get(key), now.device.get(key), _DEVICE)
+        yield Condition(name, getattr(then.device, key), getattr(now.device, key), _DEVICE)
     for key in ("abi", "page_bytes", "cores_allowed"):
         name = f"harness {key}"
-        yield Condition(name, then.harness.get(key), now.harness.get(key), _HARNESS)
+        yield Condition(name, getattr(then.harness, key), getattr(now.harness, key), _HARNESS)
     for key in ("name", "family", "blocks"):
         name = f"model {key}"
         yield Condition(name, getattr(baseline.bundle, key), getattr(report.bundle, key), _MODEL)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.harness.samples import NO_LABEL, is_finite
+from pipeline.report.arms import arm_names, program_names
 from pipeline.report.integrity import within_tolerance
 from pipeline.report.metric_samples import samples_of
 
@@ -60,6 +61,11 @@ def _stages(report: Report) -> Iterator[str]:
         shipped = [step.route for step in report.schedule.steps if step.shipped]
         if shipped != [stage.route for stage in report.stages[1:]]:
             yield f"stages: the schedule ships {' '.join(shipped)} after stage 0, not these"
+    for arm in report.bundle.arms:
+        if len(arm.route) != report.bundle.blocks:
+            yield f"bundle.arms: {arm.name}: {arm.route} has not {report.bundle.blocks} blocks"
+    if len({*arm_names(report.bundle)}) <= len(report.bundle.arms):
+        yield "bundle.arms: two arms of one name"
     for stage in report.stages:
         if len(stage.route) != report.bundle.blocks:
             yield f"stages.{stage.index}: route {stage.route} has not {report.bundle.blocks} blocks"
@@ -95,12 +101,6 @@ def _parity(report: Report) -> Iterator[str]:
             )
 
 
-def program_names(report: Report) -> list[str]:
-    """The stages and controls that give logits: ``stage-0`` and so on, then the controls."""
-    stages = [f"stage-{stage.index}" for stage in report.stages]
-    return stages + sorted(report.bundle.control_bytes)
-
-
 def _metrics(report: Report) -> Iterator[str]:
     """Metrics that repeat what stages, parity and bundle say."""
     said: dict[str, float | None] = {"bundle_bytes": report.bundle.bytes}
@@ -134,7 +134,7 @@ def _results_in_runs(report: Report) -> Iterator[str]:
     found = [(line.name, line.input) for line in runs.logits]
     inputs = range(max((line.input for line in runs.logits), default=0) + 1)
     if sorted(found) != sorted((name, i) for name in program_names(report) for i in inputs):
-        yield "runs.logits: not one line for each golden input of each stage and control"
+        yield "runs.logits: not one line for each golden input of each stage and control arm"
     lengths = {len(line.logits) for line in runs.logits}
     lengths |= {len(sample.logits) for samples in runs.ttfi for sample in samples}
     if len(lengths) > 1:
@@ -150,7 +150,7 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
     for name in ("ttfi", "progress", "paced", "latency"):
         if not getattr(runs, name):
             yield f"runs.{name}: empty"
-    arms = {"pwl", *report.bundle.control_bytes}
+    arms = arm_names(report.bundle)
     for number, samples in enumerate(runs.ttfi):
         starts = sorted((sample.arm, sample.state) for sample in samples)
         states = {sample.state for sample in samples}
@@ -158,7 +158,7 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
             yield f"runs.ttfi.{number}: not one start of each of {', '.join(sorted(arms))}"
     for number, run in enumerate(runs.latency):
         if sorted(sample.name for sample in run) != sorted(program_names(report)):
-            yield f"runs.latency.{number}: not one line for each stage and control"
+            yield f"runs.latency.{number}: not one line for each stage and control arm"
     for sample in (*runs.paced, *(sample for samples in runs.progress for sample in samples)):
         if len(sample.loads) != stages:
             yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"

@@ -26,7 +26,7 @@ from pipeline.core.toml_file import Section
 from pipeline.report.baseline import mismatches, stage_mismatch
 from pipeline.report.integrity import parity_of, wrong_results
 from pipeline.report.metric_names import expected_metrics
-from pipeline.report.metrics import estimate_of_ratio
+from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import Metric, Report
 from pipeline.report.statistics import Estimate, significantly_greater
 from pipeline.report.suspicion import suspicions

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import IntegrityError
 from pipeline.harness.samples import NO_LABEL, TtfiSample, is_finite
+from pipeline.report.arms import program_of
 
 if TYPE_CHECKING:
     from pipeline.report.schema import ParityResult, Report
@@ -41,7 +42,7 @@ def differing_allowed(images: int, tolerance: float) -> int:
 
 
 def parity_of(report: Report, name: str) -> ParityResult | None:
-    """The parity of a stage, such as ``stage-0``, or of a control."""
+    """The parity of a stage, such as ``stage-0``, or of a control arm."""
     return next((result for result in report.parity if result.name == name), None)
 
 
@@ -77,7 +78,7 @@ def require_right_results(report: Report, folder: Path) -> None:
         # Its reasons also tell what speaks against the timings.
         wrong = wrong_results(report) or report.validity.reasons
         lines = "\n  ".join(["wrong results:", *wrong])
-        device = report.context.device.get("serial")
+        device = report.context.device.serial
         raise IntegrityError(
             f"{report.bundle.name} {report.bundle.id[:12]} is not right on {device}: {lines}",
             f"do not ship it; {folder}/report.html shows every stage. Measure it with --device "
@@ -139,11 +140,6 @@ def _starts(report: Report) -> Iterator[str]:
                 f"{arm}: {wrong} of {len(samples)} {state} starts answered otherwise than "
                 f"{program} did when its parity was taken"
             )
-
-
-def program_of(arm: str) -> str:
-    """What gives an arm's first answer: the progressive one's is that of stage 0."""
-    return "stage-0" if arm == "pwl" else arm
 
 
 def _by_start(report: Report) -> dict[tuple[str, str], list[TtfiSample]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.report.consistency import program_names
+from pipeline.report.arms import arm_names, program_names
 from pipeline.report.metric_samples import PHASES
 from pipeline.report.schema import Report
 
@@ -32,11 +32,11 @@ def _of_stages(report: Report) -> Iterator[str]:
     yield from (f"{kind}.{stage}" for kind in _BY_STAGE for stage in stages)
     yield from (f"{kind}.{stage}" for kind in _BY_SWAP for stage in stages[1:])
     yield from (f"{kind}.{name}" for kind in _BY_PROGRAM for name in program_names(report))
-    yield from (f"control_bytes.{name}" for name in report.bundle.control_bytes)
+    yield from (f"control_bytes.{name}" for name in arm_names(report.bundle)[1:])
 
 
 def _of_starts(report: Report) -> Iterator[str]:
-    arms = ("pwl", *report.bundle.control_bytes)
+    arms = arm_names(report.bundle)
     for state in start_states(report):
         for arm in arms:
             yield from (f"{kind}.{arm}.{state}" for kind in _BY_START)
@@ -52,8 +52,5 @@ def _of_starts(report: Report) -> Iterator[str]:
 
 def start_states(report: Report) -> set[str]:
     """Those that were asked for, measured or not, and those that were measured."""
-    asked = report.context.options.get("states")
-    measured: set[str] = {sample.state for samples in report.runs.ttfi for sample in samples}
-    return (
-        measured | {str(state) for state in asked} if isinstance(asked, list | tuple) else measured
-    )
+    measured = {sample.state for samples in report.runs.ttfi for sample in samples}
+    return {*report.context.options.states, *measured}

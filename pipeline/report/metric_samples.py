@@ -12,9 +12,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pipeline.core.intervals import wilson_interval
-from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
+from pipeline.model.arm import STUDENT, TEACHER
 from pipeline.report.integrity import differing_allowed
+from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
     from pipeline.evaluation.model_warnings import ModelWarning
@@ -65,9 +66,10 @@ def samples_of(
             relative = result.max_rel / result.tolerance
             found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: relative})
     found["bundle_bytes"] = ("bytes", {0: facts.bytes})
-    for name, size in facts.control_bytes.items():
+    sizes = {arm.name: arm.bytes for arm in facts.arms}
+    for name, size in sizes.items():
         found[f"control_bytes.{name}"] = ("bytes", {0: size})
-    if both := sum(facts.control_bytes.values()):
+    if both := sizes.get(STUDENT, 0) + sizes.get(TEACHER, 0):
         found["bundle_over_controls"] = ("ratio", {0: facts.bytes / both})
     # Notes on single images are not about the model itself.
     against = Counter(warning.kind for warning in warnings if warning.kind != "data")
@@ -103,7 +105,7 @@ def _starts(rounds: Iterable[Sequence[TtfiSample]]) -> Found:
             if sample.cache_bytes:
                 yield f"cache_bytes.{arm}", "bytes", number, float(sample.cache_bytes)
             # The progressive arm's highest comes later, when it loads.
-            if sample.arm != ARMS[0] and sample.peak_rss_kb >= 0:
+            if sample.arm != PROGRESSIVE and sample.peak_rss_kb >= 0:
                 yield f"peak_rss_mb.{arm}", "MB", number, sample.peak_rss_kb / 1e3
 
 

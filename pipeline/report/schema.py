@@ -19,8 +19,11 @@ from pipeline.bundle.schedule import Schedule
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
+from pipeline.device.base import DeviceProperties
+from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
-from pipeline.harness.samples import Runs
+from pipeline.harness.campaign import CampaignOptions
+from pipeline.harness.samples import Info, Runs
 from pipeline.report.consistency import contradictions, metrics_not_of_runs
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -119,15 +122,32 @@ class ParityResult(Section):
     """
 
     name: str
-    stage: int
     max_abs: Annotated[float, Field(ge=0)] | None
     max_rel: Annotated[float, Field(ge=0)] | None
     tolerance: Annotated[float, Field(gt=0)]
     passed: bool
 
 
+class ArmFacts(Section):
+    """A control arm.
+
+    Attributes:
+        name: what metrics call it.
+        route: the variant of each block.
+        precision: of its program.
+        bytes: size of its program.
+        host_top1: accuracy of eager PyTorch along its route, on the whole test set.
+    """
+
+    name: str
+    route: str
+    precision: str
+    bytes: Count
+    host_top1: Annotated[float, Field(ge=0, le=1)]
+
+
 class BundleFacts(Section):
-    """The bundle that was measured."""
+    """The bundle that was measured, and the control arms beside it."""
 
     name: str
     id: str
@@ -138,7 +158,7 @@ class BundleFacts(Section):
     precision: str
     threads: int
     bytes: int
-    control_bytes: dict[str, int]
+    arms: tuple[ArmFacts, ...]
 
 
 class Context(Section):
@@ -148,6 +168,7 @@ class Context(Section):
         created: UTC, ISO 8601.
         tool: version of this package.
         device: what the device says of itself.
+        engine: name and version of the inference library, as the harness package states it.
         harness: what the harness says of itself.
         options: how much was measured.
         before: state of the device when measuring began.
@@ -157,11 +178,12 @@ class Context(Section):
 
     created: str
     tool: str
-    device: dict[str, Any]
-    harness: dict[str, Any]
-    options: dict[str, Any]
-    before: dict[str, Any]
-    after: dict[str, Any]
+    device: DeviceProperties
+    engine: str
+    harness: Info
+    options: CampaignOptions
+    before: DeviceState
+    after: DeviceState
     seconds: float
 
 

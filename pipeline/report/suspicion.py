@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.report.schema import Report
@@ -26,14 +26,14 @@ def suspicions(report: Report) -> list[str]:
 def _device(report: Report) -> Iterator[str]:
     """Of the states before and after; what the device did not say is None or left out."""
     states = {"before": report.context.before, "after": report.context.after}
-    busy = _number(states["before"], "busy_share")
+    busy = report.context.before.busy_share
     if busy is not None and busy > _BUSY:
         yield f"the device was busy when measuring began: {busy:.0%} of its processors"
     for name, state in states.items():
-        heat = _number(state, "hottest_celsius")
+        heat = state.hottest_celsius
         if heat is not None and heat > _HOT_CELSIUS:
             yield f"the device was hot {name} measuring: {heat:.0f} °C"
-        charge = _number(state, "battery_percent")
+        charge = state.battery_percent
         if charge is not None and charge < _LOW_BATTERY_PERCENT:
             yield f"the battery was low {name} measuring: {charge:.0f} %"
 
@@ -43,8 +43,3 @@ def _starts(report: Report) -> Iterator[str]:
     found += [(s.state, s.pages - s.resident_pages) for runs in report.runs.progress for s in runs]
     if partly := sum(1 for state, absent in found if state == "warm" and absent):
         yield f"{partly} warm starts found some of their files out of memory"
-
-
-def _number(state: dict[str, Any], key: str) -> float | None:
-    value = state.get(key)
-    return float(value) if isinstance(value, int | float) else None

@@ -97,7 +97,7 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
         known |= {unit: taken * sizes[unit] / expected for unit in loaded}
         points.append((expected / _MEGABYTE, taken))
     fixed, slope = _line(points)
-    origin = f"measured on {report.context.device.get('model')}, bundle {report.bundle.id[:12]}"
+    origin = f"measured on {report.context.device.model}, bundle {report.bundle.id[:12]}"
     return LoadTimes("ms", origin, known, fixed, slope, sizes)
 
 

@@ -1,5 +1,6 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
+from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
 from pipeline.settings.data import (
     DataSettings,
     DigitsData,
@@ -48,7 +49,9 @@ from pipeline.settings.training import (
 )
 
 __all__ = [
+    "PROGRESSIVE",
     "SOURCE_KINDS",
+    "ArmSettings",
     "AugmentationSettings",
     "BackendName",
     "BundleSettings",
@@ -69,6 +72,7 @@ __all__ = [
     "OptimizerSettings",
     "OrderName",
     "ParquetData",
+    "Precision",
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",

@@ -71,8 +71,10 @@ def sections_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _section(path: str, field: FieldInfo, meaning: str, level: int) -> Iterator[str]:
     kinds = sections_in(field.annotation)
+    many = get_origin(field.annotation) is tuple
     optional = "" if field.is_required() else " (may be left out)"
-    yield f"{'#' * level} `[{path}]`{optional}"
+    title = f"`[[{path}]]` (any number)" if many else f"`[{path}]`{optional}"
+    yield f"{'#' * level} {title}"
     if meaning and len(kinds) > 1:
         yield f"{_sentence(meaning)} One of these forms:"
     for kind in kinds:

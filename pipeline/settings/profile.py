@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section, Spelling, load_toml
+from pipeline.settings.arm import ArmSettings, Precision
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate, Share
@@ -22,6 +23,13 @@ def _each_once(names: tuple[BackendName, ...]) -> tuple[BackendName, ...]:
     if len(set(names)) < len(names):
         raise ValueError("a backend is named twice")
     return names
+
+
+def _each_name_once(arms: tuple[ArmSettings, ...]) -> tuple[ArmSettings, ...]:
+    names = [arm.name for arm in arms]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two arms are called {twice[0]!r}")
+    return arms
 
 
 class LoweringSettings(Section):
@@ -39,7 +47,7 @@ class LoweringSettings(Section):
         Field(min_length=1),
         AfterValidator(_each_once),
     ] = ("executorch",)
-    precision: Literal["fp32"] = "fp32"
+    precision: Precision = "fp32"
     tolerance: Rate = 1e-4
 
 
@@ -86,6 +94,7 @@ class Settings(Section):
         lowering: the mobile format.
         bundle: what travels with the programs.
         runtime: how a device runs them.
+        arm: what the bundle is measured against beside student and teacher.
     """
 
     name: Annotated[
@@ -104,6 +113,7 @@ class Settings(Section):
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    arm: Annotated[tuple[ArmSettings, ...], AfterValidator(_each_name_once)] = ()
 
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:

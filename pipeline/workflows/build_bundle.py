@@ -149,13 +149,18 @@ def _make(
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.preflight import preflight_of
     from pipeline.lowering.registry import backend_for
-    from pipeline.workflows.schedule_model import scheduled_model
+    from pipeline.model.arm import arms_of
+    from pipeline.workflows.load_model import model_of
+    from pipeline.workflows.schedule_model import schedule
 
     exporters = export_versions(settings)
     preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)
-    scheduled = scheduled_model(settings, cache, progress, source=source, before_training=preflight)
+    model = model_of(settings, cache, progress, source, preflight)
+    arms = arms_of(settings.arm, model.model.blocks)
+    scheduled = schedule(settings, model, [arm.route for arm in arms])
     evaluated = scheduled.evaluated.along(scheduled.shipped)
     dataset = evaluated.dataset
+    whole = scheduled.evaluated
     warnings = model_warnings(settings, evaluated, scheduled.shipped)
     _say_warnings(warnings, progress)
     require_floors(settings.bundle, evaluated)
@@ -169,6 +174,7 @@ def _make(
     lowered = lower_model(
         evaluated.model,
         golden,
+        arms,
         settings.lowering,
         exporters,
         cache / "units",
@@ -177,17 +183,18 @@ def _make(
     )
     backend = backend_for(settings.lowering)
     exporter, version = next(iter(exporters.items()))
+    results = HostResults(
+        accuracy=dict(zip(whole.routes, whole.accuracy, strict=True)),
+        classes=dict(zip(whole.routes, whole.class_scores, strict=True)),
+        predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
+        warnings=warnings,
+    )
     manifest, files = compose_bundle(
         settings.name,
         settings.model.family,
         lowered,
         golden,
-        HostResults(
-            accuracy=evaluated.accuracy,
-            classes=evaluated.class_scores,
-            predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
-            warnings=warnings,
-        ),
+        results,
         scheduled.choice,
         dataset,
         Preprocessing.of(settings.data, dataset),
@@ -206,8 +213,8 @@ def _make(
             machine=machine_kind(),
         ),
     )
-    controls, arms = compose_controls(manifest, lowered.controls, backend.suffix)
-    pack_build(manifest, files, controls, arms, out)
+    controls, programs = compose_controls(manifest, lowered.arms, results, backend.suffix)
+    pack_build(manifest, files, controls, programs, out)
     return manifest, controls
 
 

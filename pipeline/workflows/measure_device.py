@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -17,11 +17,11 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
 from pipeline.device.connect import connect
+from pipeline.device.state import read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Payload, deploy, device_folder
 from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
-from pipeline.harness.state import read_state
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
 from pipeline.toolchain.host import build_for_host
@@ -118,18 +118,17 @@ def measure_together(
         lock.require()
     return [
         compose_report(
-            payload.bundle,
-            payload.controls,
+            payload,
             campaign,
             Context(
                 created=created.isoformat(timespec="seconds"),
                 tool=release(),
-                device=asdict(properties),
-                harness=campaign.info.model_dump(mode="json")
-                | {"engine": session.deployment.engine},
-                options=asdict(amount),
-                before=before.model_dump(mode="json"),
-                after=after.model_dump(mode="json"),
+                device=properties,
+                engine=session.deployment.engine,
+                harness=campaign.info,
+                options=amount,
+                before=before,
+                after=after,
                 seconds=round(seconds, 3),
             ),
         )

@@ -9,12 +9,11 @@ from pathlib import Path
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.progress import Progress
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.model.pwl import BeforeTraining
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.schedule.choose import Trainer, choose
 from pipeline.settings import Settings
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
-from pipeline.workflows.load_model import ModelSource, model_of
+from pipeline.workflows.load_model import model_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,6 @@ def scheduled_model(
     cache: Path,
     progress: Progress,
     others: Sequence[Route] = (),
-    source: ModelSource | None = None,
-    before_training: BeforeTraining | None = None,
 ) -> ScheduledModel:
     """The model of a profile with the stages that its ``[schedule]`` table leads to.
 
@@ -47,14 +44,11 @@ def scheduled_model(
         cache: folder for trained weights and what was found about them.
         progress: told everything that takes time.
         others: routes to evaluate beside those that ship.
-        source: of the profile's model, if there is one that was asked already.
-        before_training: called with the model and the shape of its images, if it has to be trained.
 
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    model = model_of(settings, cache, progress, source, before_training)
-    return schedule(settings, model, others)
+    return schedule(settings, model_of(settings, cache, progress), others)
 
 
 def schedule(

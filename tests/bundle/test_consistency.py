@@ -48,10 +48,10 @@ def reseal(root: Path, head: str, change: Change, contents: Contents | None = No
 
 def entries(data: dict[str, Any]) -> list[dict[str, Any]]:
     if "arms" in data:
-        return list(data["arms"])
+        return [arm[part] for arm in data["arms"] for part in ("program", "golden")]
     golden, evaluation = data["golden"], data["evaluation"]
     parts = [evaluation[name] for name in ("images", "labels", "predictions")]
-    return [*data["artifacts"], golden["inputs"], *golden["outputs"], *parts]
+    return [data["loading_plan"], *data["artifacts"], golden["inputs"], *golden["outputs"], *parts]
 
 
 def refusal(root: Path) -> str:
@@ -157,6 +157,7 @@ def labels(*values: int) -> bytes:
         ({"eval/predictions.u16": labels(*[0] * 160)}, "correct, not"),
         ({"golden/stage-1.f32": struct.pack("<30f", *[float("nan")] * 30)}, "not finite"),
         ({"golden/inputs.f32": struct.pack("<192f", *[float("inf")] * 192)}, "not finite"),
+        ({"loading.plan": b"pwl-loading-plan 1\nend\n"}, "loading.plan: it says something else"),
         ({"golden/inputs.f32": bytes(764)}, "golden/inputs.f32: 764 bytes"),
         ({"eval/images.u8": bytes(2561)}, "eval/images.u8: 2561 bytes"),
     ],
@@ -172,12 +173,14 @@ def test_what_the_files_hold_is_compared_with_what_the_manifest_states(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda c: c["arms"][0].update(stage=4), "arm student: there is no stage 4"),
-        (lambda c: c["arms"][0].update(stage=-1), "arm student: there is no stage -1"),
+        (lambda c: c["arms"][0].update(route="SS"), "arm student: route SS has not 3 blocks"),
+        (lambda c: c["arms"][0].update(name="pwl"), "an arm is called pwl"),
+        (lambda c: c["arms"][0]["golden"].update(bytes=4), "golden/student.f32: 4 bytes"),
+        (lambda c: c["arms"][0]["accuracy"].update(top1=1.0), "arm student: top1 is 1"),
         (lambda c: c["arms"].append(c["arms"][0]), "arm 'student' occurs twice"),
         (lambda c: c["arms"][0]["parity"].update(max_rel=1.0), "arm student: deviates by 1"),
         (lambda c: c["arms"][0]["parity"].update(inputs=1), "arm student: compared on 1 inputs"),
-        (lambda c: c["arms"][0].update(bytes=1), "student.pte: "),
+        (lambda c: c["arms"][0]["program"].update(bytes=1), "student.pte: "),
     ],
 )
 def test_control_arms_are_compared_with_their_bundle(

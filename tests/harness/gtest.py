@@ -75,7 +75,7 @@ class Program:
                 names.append(suite + line.strip())
         return names
 
-    def require(self, name: str, folder: Path, plan: Path | None = None) -> None:
+    def require(self, name: str, folder: Path, bundle: Path | None = None) -> None:
         """Fails unless a test passes, or says that it cannot run here.
 
         All run together the first time. A test that this gave no result for, as after a crash, runs
@@ -84,17 +84,17 @@ class Program:
         Args:
             name: ``Suite.Name``.
             folder: a temporary one.
-            plan: of the bundle to run on; without one, the tests that need one are left out.
+            bundle: of the bundle to run on; without one, the tests that need one are left out.
         """
-        key = f"{plan} {name}"
+        key = f"{bundle} {name}"
         if key not in self._results:
-            chosen = ON_A_BUNDLE if plan else BY_THEMSELVES
-            for test, result in self._outcomes(chosen, folder, plan)[0].items():
-                self._results[f"{plan} {test}"] = result
+            chosen = ON_A_BUNDLE if bundle else BY_THEMSELVES
+            for test, result in self._outcomes(chosen, folder, bundle)[0].items():
+                self._results[f"{bundle} {test}"] = result
         if key in self._results:
             result, said = self._results[key], ""
         else:
-            found, said = self._outcomes([name], folder, plan)
+            found, said = self._outcomes([name], folder, bundle)
             result = found.get(name, {"result": "crashed"})
         if result["result"] == "SKIPPED":
             reason = result["said"].strip().splitlines()[-1]
@@ -105,13 +105,13 @@ class Program:
         assert not failures, f"{failures}\n{said}"
 
     def _outcomes(
-        self, names: list[str], folder: Path, plan: Path | None
+        self, names: list[str], folder: Path, bundle: Path | None
     ) -> tuple[dict[str, dict[str, Any]], str]:
         """Results by test, and what the program said; a crash or a sanitizer's find leaves none."""
         report = folder / "gtest.json"
         report.unlink(missing_ok=True)
         done = self._run(
-            f"--gtest_filter={':'.join(names)}", f"--gtest_output=json:{report}", plan=plan
+            f"--gtest_filter={':'.join(names)}", f"--gtest_output=json:{report}", bundle=bundle
         )
         said = (done.stdout + done.stderr)[-8000:]
         if not report.is_file():
@@ -130,7 +130,7 @@ class Program:
         # A sanitizer may let all tests pass and say at the end what it found: then each runs alone.
         return ({} if done.returncode and not failed else results), said
 
-    def _run(self, *options: str, plan: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def _run(self, *options: str, bundle: Path | None = None) -> subprocess.CompletedProcess[str]:
         # A damaged program may ask for any amount of memory: the answer is "no", not an abort.
         sanitizing = "allocator_may_return_null=1"
         environment = os.environ | {
@@ -138,8 +138,8 @@ class Program:
             "ASAN_OPTIONS": sanitizing,
             "TSAN_OPTIONS": sanitizing,
         }
-        if plan is not None:
-            environment["PWL_TEST_PLAN"] = str(plan)
+        if bundle is not None:
+            environment["PWL_TEST_BUNDLE"] = str(bundle)
         return subprocess.run(
             [str(self.path), *options], env=environment, capture_output=True, text=True, check=False
         )

@@ -14,7 +14,7 @@ from pipeline.core.progress import Silent
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.harness.deploy import Installation, Payload, deploy
-from pipeline.harness.plan import plan_text
+from pipeline.harness.measurement_plan import measurement_plan
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 
@@ -145,15 +145,15 @@ def test_a_program_that_can_never_be_executed_there_is_told(
     assert "noexec" in caught.value.remedy
 
 
-#: Put in a file's or a folder's place, whose path is $1.
+#: Put in the place of a file or of its folder: $2 and $1.
 INTRUDERS = {
-    "folder for a file": 'rm "$1/plan"; mkdir "$1/plan"; touch "$1/plan/x"',
-    "link for a file": 'mv "$1/plan" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/plan"',
+    "folder for a file": 'rm "$1/$2"; mkdir "$1/$2"; touch "$1/$2/x"',
+    "link for a file": 'mv "$1/$2" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/$2"',
     "link for a folder": 'mv "$1/bundle" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1/bundle"',
     "link for all": 'mv "$1" "$1/../elsewhere"; ln -s "$1/../elsewhere" "$1"',
     "file for a folder": 'rm -r "$1/bundle"; touch "$1/bundle"',
     "file for all": 'rm -r "$1"; touch "$1"',
-    "pipe": 'rm "$1/plan"; mkfifo "$1/plan"',
+    "pipe": 'rm "$1/$2"; mkfifo "$1/$2"',
     "odd names": """touch "$1/a
 b" "$1/-rf" "$1/ "; mkdir "$1/empty" """,
 }
@@ -167,7 +167,7 @@ def test_what_is_in_the_place_of_a_file_or_folder_is_replaced(
     controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
     home = plan_of(bring(device, harness_package, built_bundle, controls)).parent
     elsewhere = home.parent / "elsewhere"
-    done = device.run(["sh", "-ec", intruder, "sh", str(home)], deadline_s=30)
+    done = device.run(["sh", "-ec", intruder, "sh", str(home), "measurement.plan"], deadline_s=30)
     assert done.returncode == 0, done.stderr
     before = listing(device, elsewhere)
     again = bring(device, harness_package, built_bundle, controls)
@@ -196,13 +196,16 @@ def test_what_changes_on_the_device_after_it_was_deployed_is_seen(
         installation.require_unchanged(device)
 
 
+@pytest.mark.parametrize("change", ["bundle/loading.plan threads", "measurement.plan verify"])
 def test_a_harness_whose_plan_was_replaced_gives_no_samples(
-    device: Device, harness_package: Package, built_bundle: Bundle
+    change: str, device: Device, harness_package: Package, built_bundle: Bundle
 ) -> None:
     controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
     deployment = bring(device, harness_package, built_bundle, controls).deployments[0]
-    change = f"sed -i 's/^threads .*/threads 2/' {deployment.plan}"
-    assert device.run(["sh", "-c", change], deadline_s=30).returncode == 0
+    path, key = change.split()
+    other = {"threads": "threads 2", "verify": "verify sha256"}[key]
+    edit = f"sed -i 's/^{key} .*/{other}/' {deployment.plan.parent / path}"
+    assert device.run(["sh", "-c", edit], deadline_s=30).returncode == 0
     session = HarnessSession(device, deployment)
     for task in (session.info, session.accuracy, lambda: session.ttfi("pwl", "warm", 0)):
         with pytest.raises(IntegrityError, match="measured something else than was deployed"):
@@ -215,7 +218,8 @@ def test_two_contents_of_one_place_are_refused(
     root = control_folder(built_bundle.root)
     controls = open_controls(root, built_bundle.manifest)
     student, *others = controls.arms
-    changed = student.model_copy(update={"sha256": "0" * 64})
+    program = student.program.model_copy(update={"sha256": "0" * 64})
+    changed = student.model_copy(update={"program": program})
     other = controls.model_copy(update={"arms": (changed, *others)})
     payloads = [Payload(built_bundle, each, root) for each in (controls, other)]
     with pytest.raises(UsageError, match="overwrite each other on the device"):
@@ -265,13 +269,16 @@ def test_a_damaged_package_is_refused(harness_package: Package, tmp_path: Path) 
         Package(tmp_path / "none")
 
 
-def test_the_plan_says_what_the_manifest_says(either_bundle: Bundle, controls: Controls) -> None:
-    lines = plan_text(either_bundle.manifest, controls).splitlines()
-    assert lines[0] == "pwl-plan 1"
+def test_the_measurement_plan_names_arms_and_images(
+    either_bundle: Bundle, controls: Controls
+) -> None:
+    lines = measurement_plan(either_bundle.manifest, controls).splitlines()
+    assert lines[0] == "pwl-measurement-plan 1"
     assert lines[-1] == "end"
-    assert "stage 1 teacher-0 encoder-0 student-1 student-2" in lines
-    assert "input 64" in lines
-    assert "classes 10" in lines
-    artifact = either_bundle.manifest.artifact("encoder-0")
-    expected = f"artifact encoder-0 bundle/{artifact.path} {artifact.bytes} {artifact.sha256}"
-    assert f"{expected} 512 256" in lines
+    assert "bundle bundle" in lines
+    teacher = next(arm.program for arm in controls.arms if arm.name == "teacher")
+    file = f"control/{teacher.path} {teacher.bytes} {teacher.sha256}"
+    assert f"program teacher {file} 64 10" in lines
+    assert "arm teacher teacher" in lines
+    assert "golden 3 bundle/golden/inputs.f32" in lines
+    assert "evaluation 40 1 bundle/eval/images.u8" in lines

@@ -13,7 +13,6 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.device.local import LocalDevice
-from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 from tests.fixtures import deployment_in
@@ -33,8 +32,7 @@ def start(
 ) -> Callable[..., HarnessSession]:
     def start() -> HarnessSession:
         controls = open_controls(control_folder(either_bundle.root), either_bundle.manifest)
-        (root / "plan").write_text(plan_text(either_bundle.manifest, controls))
-        deployment = deployment_in(root, harness_package, either_bundle.manifest.backend.name)
+        deployment = deployment_in(root, harness_package, either_bundle.manifest, controls)
         return HarnessSession(LocalDevice(root / "work"), deployment, deadline_s=60)
 
     return start
@@ -99,9 +97,12 @@ def test_data_files_of_another_size_are_refused_by_name(
         session.parity() if "golden" in name else session.accuracy()
 
 
-def test_a_plan_cut_short_is_refused(root: Path, start: Callable[..., HarnessSession]) -> None:
+@pytest.mark.parametrize("name", ["measurement.plan", "bundle/loading.plan"])
+def test_a_plan_cut_short_is_refused(
+    name: str, root: Path, start: Callable[..., HarnessSession]
+) -> None:
     session = start()
-    plan = root / "plan"
+    plan = root / name
     plan.write_text(plan.read_text()[:-10])
     with pytest.raises(IntegrityError, match="invalid-plan"):
         session.accuracy()
@@ -172,7 +173,7 @@ def test_a_whole_program_of_other_sizes_is_refused_though_the_plan_names_it(
 ) -> None:
     session = start()
     other = unit.with_stem("teacher-2")
-    plan = root / "plan"
+    plan = root / "bundle" / "loading.plan"
     lines = plan.read_text().splitlines()
     described = next(line.split() for line in lines if line.startswith("artifact teacher-2"))
     wrong = next(line.split() for line in lines if line.startswith("artifact teacher-1"))
@@ -190,12 +191,14 @@ def test_the_programs_of_the_other_backend_are_refused(
     start: Callable[..., HarnessSession],
 ) -> None:
     start()
-    plan = root / "plan"
+    plan = root / "bundle" / "loading.plan"
     mine = either_bundle.manifest.backend.name
     other = "litert" if mine == "executorch" else "executorch"
     lines = [line for line in plan.read_text().splitlines() if not line.startswith("runtime ")]
     plan.write_text("\n".join([*lines, ""]).replace(f"backend {mine}", f"backend {other}"))
-    deployment = deployment_in(root, harness_package, other)
+    backend = either_bundle.manifest.backend.model_copy(update={"name": other})
+    manifest = either_bundle.manifest.model_copy(update={"backend": backend})
+    deployment = deployment_in(root, harness_package, manifest)
     session = HarnessSession(LocalDevice(root / "work"), deployment, deadline_s=60)
     with pytest.raises(IntegrityError, match="student-0: not a whole program"):
         session.run("parity")
@@ -205,10 +208,10 @@ def test_a_backend_that_does_not_exist_is_refused(
     root: Path, either_bundle: Bundle, start: Callable[..., HarnessSession]
 ) -> None:
     session = start()
-    plan = root / "plan"
+    plan = root / "bundle" / "loading.plan"
     mine = f"backend {either_bundle.manifest.backend.name}"
     plan.write_text(plan.read_text().replace(mine, "backend onnx"))
-    with pytest.raises(DeviceError, match="no engine is called onnx"):
+    with pytest.raises(DeviceError, match="no engine for onnx, but for executorch, litert"):
         session.run("parity")
 
 
@@ -225,8 +228,7 @@ def test_a_start_on_a_tmpfs_is_not_called_cold(
     with tempfile.TemporaryDirectory(dir=memory) as name:
         root = Path(name)
         shutil.copytree(either_bundle.root, root / "bundle")
-        (root / "plan").write_text(plan_text(either_bundle.manifest, None))
-        deployment = deployment_in(root, harness_package, either_bundle.manifest.backend.name)
+        deployment = deployment_in(root, harness_package, either_bundle.manifest)
         session = HarnessSession(LocalDevice(root / "work"), deployment)
         with pytest.raises(NotColdError, match="stay in memory"):
             session.ttfi("pwl", "cold", 0)

@@ -6,21 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.control import control_folder
-from pipeline.bundle.verify import Bundle, open_controls
-from pipeline.harness.plan import plan_text
+from pipeline.bundle.verify import Bundle
 from tests.harness.gtest import BY_THEMSELVES, ON_A_BUNDLE, Program
-
-
-@pytest.fixture(scope="session")
-def plan(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plan of the tiny bundle, as it lies on a device."""
-    root = tmp_path_factory.mktemp("deployed")
-    controls = open_controls(control_folder(either_bundle.root), either_bundle.manifest)
-    (root / "bundle").symlink_to(either_bundle.root)
-    (root / "control").symlink_to(control_folder(either_bundle.root))
-    (root / "plan").write_text(plan_text(either_bundle.manifest, controls))
-    return root / "plan"
 
 
 @pytest.fixture(scope="session", params=["plain", "address", "thread"])
@@ -34,8 +21,10 @@ def test_runtime(program: Program, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ON_A_BUNDLE)
-def test_runtime_on_a_bundle(program: Program, name: str, plan: Path, tmp_path: Path) -> None:
-    program.require(name, tmp_path, plan)
+def test_runtime_on_a_bundle(
+    program: Program, name: str, either_bundle: Bundle, tmp_path: Path
+) -> None:
+    program.require(name, tmp_path, either_bundle.root)
 
 
 def test_no_test_of_the_program_is_left_out(program: Program) -> None:

@@ -11,7 +11,6 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import IntegrityError
 from pipeline.device.local import LocalDevice
-from pipeline.harness.plan import plan_text
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
@@ -29,8 +28,7 @@ def session(either_bundle: Bundle, harness_package: Package, tmp_path: Path) -> 
     fill_with_nan(root / either_bundle.manifest.artifact("teacher-2").path)
     manifest = reseal(root).manifest
     controls = open_controls(control_folder(root), manifest)
-    (tmp_path / "plan").write_text(plan_text(manifest, controls))
-    deployment = deployment_in(tmp_path, harness_package, manifest.backend.name)
+    deployment = deployment_in(tmp_path, harness_package, manifest, controls)
     return HarnessSession(LocalDevice(tmp_path / "work"), deployment, deadline_s=60)
 
 

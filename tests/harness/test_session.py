@@ -16,8 +16,9 @@ from pipeline.harness.session import HarnessSession, NotColdError
 Script = Callable[[str], tuple[str, str, int]]
 
 
-#: The sha256 of the plan that was deployed.
+#: The sha256 of the plans that were deployed.
 PLAN = "ab" * 32
+LOADING_PLAN = "ef" * 32
 
 
 class ScriptedDevice:
@@ -38,7 +39,14 @@ class ScriptedDevice:
 
 def deployment(*command: str) -> Deployment:
     caching = ("--weight-cache", "/x/caches", "--runtime", "ab12")
-    return Deployment(command, PurePosixPath("/x/plan"), PLAN, "executorch 1.5.1", caching)
+    return Deployment(
+        command=command,
+        plan=PurePosixPath("/x/plan"),
+        plans=(PLAN, LOADING_PLAN),
+        arms=("student", "teacher"),
+        engine="executorch 1.5.1",
+        caching=caching,
+    )
 
 
 def session(script: Script) -> HarnessSession:
@@ -50,8 +58,8 @@ def line(event: str, **fields: Any) -> str:
     return json.dumps({"event": event, **fields}) + "\n"
 
 
-def end(nonce: str, ok: int = 1, plan: str = PLAN) -> str:
-    return line("end", ok=ok, nonce=nonce, plan=plan)
+def end(nonce: str, ok: int = 1, plan: str = PLAN, loading_plan: str = LOADING_PLAN) -> str:
+    return line("end", ok=ok, nonce=nonce, plan=plan, loading_plan=loading_plan)
 
 
 def error(code: str, message: str) -> Script:
@@ -108,9 +116,12 @@ def test_the_remedy_is_that_of_the_harness_s_ending(status: int, remedy: str) ->
     assert remedy in caught.value.remedy
 
 
-def test_a_harness_that_has_read_another_plan_gives_no_samples() -> None:
+@pytest.mark.parametrize("which", ["plan", "loading_plan"])
+def test_a_harness_that_has_read_another_plan_gives_no_samples(which: str) -> None:
     with pytest.raises(IntegrityError, match=r"info .* measured something else .* /x/plan"):
-        session(lambda nonce: (line("info", **INFO) + end(nonce, plan="cd" * 32), "", 0)).info()
+        session(
+            lambda nonce: (line("info", **INFO) + end(nonce, **{which: "cd" * 32}), "", 0)
+        ).info()
 
 
 def test_a_harness_that_does_not_say_what_it_has_read_is_refused() -> None:
@@ -136,7 +147,7 @@ def test_output_that_is_not_whole_is_refused(stdout: Callable[[str], str]) -> No
 
 
 def not_finite(nonce: str, *, whole: bool = True) -> tuple[str, str, int]:
-    answer = line("logits", name="stage-0", stage=0, input=0, logits=[None, 1.0])
+    answer = line("logits", name="stage-0", input=0, logits=[None, 1.0])
     fault = line("error", code="not-finite", message="stage-0: logits of 1 of 1 golden inputs")
     return answer + fault + (end(nonce, 0) if whole else ""), "", 1
 

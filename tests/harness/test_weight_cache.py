@@ -9,7 +9,6 @@ import pytest
 
 from pipeline.bundle.verify import Bundle
 from pipeline.device.local import LocalDevice
-from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 from tests.fixtures import deployment_in
@@ -19,8 +18,7 @@ def install(bundle: Bundle, root: Path, package: Package) -> HarnessSession:
     """Puts a bundle where an earlier one lay; its weight caches stay."""
     shutil.rmtree(root / "bundle", ignore_errors=True)
     shutil.copytree(bundle.root, root / "bundle")
-    (root / "plan").write_text(plan_text(bundle.manifest, None))
-    deployment = deployment_in(root, package, bundle.manifest.backend.name)
+    deployment = deployment_in(root, package, bundle.manifest)
     return HarnessSession(LocalDevice(root / "work"), deployment, deadline_s=60)
 
 
@@ -28,7 +26,8 @@ def deviation(session: HarnessSession, bundle: Bundle, root: Path) -> float:
     """How far the logits of a cached run of all stages are from the golden ones."""
     largest = 0.0
     for line in session.run("parity", *session.deployment.caching):
-        path = bundle.root / bundle.manifest.golden.outputs[line["stage"]].path
+        stage = int(line["name"].removeprefix("stage-"))
+        path = bundle.root / bundle.manifest.golden.outputs[stage].path
         golden = memoryview(path.read_bytes()).cast("f").tolist()
         classes = len(bundle.manifest.model.labels)
         wanted = golden[line["input"] * classes : (line["input"] + 1) * classes]

@@ -27,8 +27,8 @@ from pipeline.settings import SourceModel, for_backend
 from pipeline.train import train
 from pipeline.training.trained import load_trained
 from pipeline.workflows.build_bundle import assemble
-from pipeline.workflows.load_model import open_model
-from pipeline.workflows.schedule_model import scheduled_model
+from pipeline.workflows.load_model import model_of, open_model
+from pipeline.workflows.schedule_model import schedule, scheduled_model
 from tests.fixtures import ROOT, settings_from
 from tests.workflows.test_build_bundle import Titles
 
@@ -658,9 +658,9 @@ def test_the_example_of_the_documentation_is_trained_and_lowered(
     # All units are lowered for both backends, and compared, before the model is trained.
     tried = Notes()
     check = preflight_of(settings, settings.lowering.backend, tmp_path, tried, jobs=1)
-    scheduled = scheduled_model(settings, tmp_path, Silent(), before_training=check)
+    scheduled = schedule(settings, model_of(settings, tmp_path, Silent(), None, check))
     assert str(scheduled.evaluated.routes[-1]) == "TTTT"
-    for unit in ("teacher-0", "teacher-3", "student-3", "encoder-0", "teacher-monolith"):
+    for unit in ("teacher-0", "teacher-3", "student-3", "encoder-0", "arm teacher"):
         for backend in settings.lowering.backend:
             assert f"{unit} can be lowered ({backend})" in tried.notes
 

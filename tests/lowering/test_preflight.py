@@ -15,7 +15,7 @@ from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, UsageErr
 from pipeline.core.progress import Silent
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
-from pipeline.lowering.preflight import Target, preflight, preflight_of
+from pipeline.lowering.preflight import Target, Wanted, preflight, preflight_of
 from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
@@ -55,7 +55,7 @@ def fly(model: PwlModel, cache: Path, *backends: BackendName, tolerance: float =
         Target(LoweringSettings(backend=(name,), tolerance=tolerance), {"exporter": "1"})
         for name in backends
     ]
-    preflight(model, IMAGE, ["prefix"], targets, cache, Silent(), jobs=1)
+    preflight(model, IMAGE, Wanted(["prefix"]), targets, cache, Silent(), jobs=1)
 
 
 def test_all_refusals_of_all_backends_are_listed_at_once(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_only_what_changed_is_lowered_again(tmp_path: Path, lowered: list[str]) 
     lowered.clear()
     other = PwlModel.pair(network(nn.ReLU(), nn.ReLU6()), network(nn.ReLU(), nn.ReLU()), IMAGE)
     fly(other, tmp_path, "executorch")
-    assert lowered == ["teacher-1", "teacher-monolith"]
+    assert lowered == ["teacher-1", "arm teacher"]
 
 
 class ChosenSchedule(nn.Module):
@@ -190,7 +190,7 @@ def test_the_converters_of_every_candidate_order_are_lowered(
     )
     model = PwlModel.pair(wide, network(nn.ReLU(), nn.ReLU()), IMAGE)
     target = Target(LoweringSettings(backend=("executorch",)), {})
-    preflight(model, IMAGE, orders, [target], tmp_path, Silent(), jobs=1)
+    preflight(model, IMAGE, Wanted(orders), [target], tmp_path, Silent(), jobs=1)
     assert {name for name in lowered if "coder" in name} == converters
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.device.base import DeviceProperties
+from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
+from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import (
     Inferences,
+    Info,
     LatencySample,
     Logits,
     Predictions,
@@ -41,7 +45,29 @@ DEVICE = {
     "memory_bytes": 8_000_000_000,
     "extra": {},
 }
-HARNESS = {"engine": "executorch 1.5.1", "abi": "x86_64", "page_bytes": 4096, "cores_allowed": 2}
+HARNESS = {
+    "harness": "0.1.0",
+    "engine": "executorch 1.5.1",
+    "abi": "x86_64",
+    "compiler": "12",
+    "page_bytes": 4096,
+    "cores_online": 2,
+    "cores_allowed": 2,
+}
+#: What a device says that says nothing.
+STATE = DeviceState(
+    busy_share=None,
+    load_1min=None,
+    memory_available_kb=None,
+    governors=(),
+    frequencies_khz=(),
+    hottest_celsius=None,
+    battery_percent=None,
+)
+ARMS = [
+    {"name": "student", "route": "SS", "precision": "fp32", "bytes": 1, "host_top1": 0.9},
+    {"name": "teacher", "route": "TT", "precision": "fp32", "bytes": 1, "host_top1": 0.9},
+]
 BUNDLE = {
     "name": "tiny",
     "id": "ab" * 32,
@@ -52,7 +78,7 @@ BUNDLE = {
     "precision": "fp32",
     "threads": 1,
     "bytes": 1,
-    "control_bytes": {"student": 1, "teacher": 1},
+    "arms": ARMS,
 }
 IMAGES = 1000
 TOLERANCE = 1e-4
@@ -108,11 +134,12 @@ def report(
     context = Context(
         created="2026-01-02T03:04:05+00:00",
         tool="0.1.0",
-        device=dict(device),
-        harness=dict(harness),
-        options={"rounds": 15},
-        before={},
-        after={},
+        device=DeviceProperties.model_validate(device),
+        engine=str(harness["engine"]),
+        harness=Info.model_validate(harness),
+        options=CampaignOptions(states=("warm",)),
+        before=STATE,
+        after=STATE,
         seconds=1.0,
     )
     return Report(
@@ -170,7 +197,6 @@ def stage(index: int, route: str) -> StageResult:
 def parity(name: str, deviation: float | None) -> ParityResult:
     return ParityResult(
         name=name,
-        stage=int(name.removeprefix("stage-")) if name.startswith("stage-") else 0,
         max_abs=deviation,
         max_rel=deviation,
         tolerance=TOLERANCE,
@@ -185,7 +211,7 @@ def programs(stages: int) -> list[str]:
 def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm",)) -> Runs:
     """What the programs said; NaN from those whose deviation is None."""
     logits = [
-        Logits(name=name, stage=0, input=i, logits=(None, 1.0) if value is None and i else ROW)
+        Logits(name=name, input=i, logits=(None, 1.0) if value is None and i else ROW)
         for name, value in deviations.items()
         for i in range(2)
     ]

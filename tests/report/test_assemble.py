@@ -13,7 +13,9 @@ import pytest
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import DeviceError
-from pipeline.harness.campaign import Campaign
+from pipeline.device.base import DeviceProperties
+from pipeline.harness.campaign import Campaign, CampaignOptions
+from pipeline.harness.deploy import Payload
 from pipeline.harness.samples import (
     Info,
     LatencySample,
@@ -23,21 +25,17 @@ from pipeline.harness.samples import (
 )
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
-from tests.report.builder import DEVICE, HARNESS, start, through
+from tests.report.builder import DEVICE, HARNESS, STATE, start, through
 
-STATE = {
-    **dict.fromkeys(("busy_share", "load_1min", "memory_available_kb"), None),
-    **dict.fromkeys(("hottest_celsius", "battery_percent"), None),
-    **dict.fromkeys(("governors", "frequencies_khz"), ()),
-}
 CONTEXT = Context(
     created="2026-01-02T03:04:05+00:00",
     tool="0.1.0",
-    device=dict(DEVICE),
-    harness=dict(HARNESS),
-    options={},
-    before=dict(STATE),
-    after=dict(STATE),
+    device=DeviceProperties.model_validate(DEVICE),
+    engine="executorch 1.5.1",
+    harness=Info.model_validate(HARNESS),
+    options=CampaignOptions(states=("warm",)),
+    before=STATE,
+    after=STATE,
     seconds=1.0,
 )
 
@@ -53,12 +51,11 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     manifest, root = built_bundle.manifest, built_bundle.root
     stages = range(len(manifest.stages))
     expected = np.fromfile(root / "eval/predictions.u16", "<u2").reshape(len(stages), -1)
-    programs = {f"stage-{k}": k for k in stages} | {arm.name: arm.stage for arm in controls.arms}
+    files = {f"stage-{k}": root / manifest.golden.outputs[k].path for k in stages}
+    files |= {arm.name: control_folder(root) / arm.golden.path for arm in controls.arms}
     golden = {
-        name: np.fromfile(root / manifest.golden.outputs[k].path, "<f4").reshape(
-            manifest.golden.images, -1
-        )
-        for name, k in programs.items()
+        name: np.fromfile(file, "<f4").reshape(manifest.golden.images, -1)
+        for name, file in files.items()
     }
     run = through("warm", len(stages))
     numbers = dict.fromkeys(Info.model_fields, 1)
@@ -69,14 +66,14 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
         ttfi=[[_start(arm, golden[name][0]) for arm, name in answers.items()]],
         progress=[[run]],
         paced=[run],
-        latency=[[LatencySample(name=name, steady_ns=(1,)) for name in programs]],
+        latency=[[LatencySample(name=name, steady_ns=(1,)) for name in files]],
         predictions=[
             Predictions(stage=k, predictions=tuple(int(label) for label in expected[k]))
             for k in stages
         ],
         logits=[
-            Logits(name=name, stage=k, input=i, logits=tuple(map(float, golden[name][i])))
-            for name, k in programs.items()
+            Logits(name=name, input=i, logits=tuple(map(float, golden[name][i])))
+            for name in files
             for i in range(manifest.golden.images)
         ],
     )
@@ -88,7 +85,8 @@ def _start(arm: str, logits: npt.NDArray[np.float32]) -> TtfiSample:
 
 @pytest.fixture
 def compose(built_bundle: Bundle, controls: Controls, campaign: Campaign) -> Callable[[], Report]:
-    return lambda: compose_report(built_bundle, controls, campaign, CONTEXT)
+    payload = Payload(built_bundle, controls, control_folder(built_bundle.root))
+    return lambda: compose_report(payload, campaign, CONTEXT)
 
 
 def test_a_device_that_computes_rightly_gives_a_valid_report(
@@ -181,6 +179,7 @@ def test_a_reference_of_zeros_has_a_relative_deviation_too(
     outputs = bundle_copy / "golden/stage-0.f32"
     outputs.write_bytes(bytes(outputs.stat().st_size))
     bundle = replace(built_bundle, root=bundle_copy)
-    report = compose_report(bundle, controls, campaign, CONTEXT)
+    payload = Payload(bundle, controls, control_folder(bundle_copy))
+    report = compose_report(payload, campaign, CONTEXT)
     assert report.parity[0].max_rel is not None
     assert report.validity.verdict == "invalid"

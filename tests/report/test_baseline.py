@@ -15,7 +15,7 @@ from pipeline.report.baseline import mismatches
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
-from tests.report.builder import DEVICE, HARNESS, around, metric, report
+from tests.report.builder import ARMS, DEVICE, HARNESS, around, metric, report
 
 TIME = {"time": metric(around(10.0)), "latency_ms.stage-1": metric(around(5.0))}
 SLOWER = {"name": "slower", "at_most": 1.1, "over": "baseline"}
@@ -78,12 +78,12 @@ def test_each_mismatch_has_a_remedy_of_its_own() -> None:
     [
         {"id": "cd" * 32},
         {"bytes": 2},
-        {"control_bytes": {"student": 3, "teacher": 4}},
+        {"arms": [arm | {"bytes": 3} for arm in ARMS]},
         {"exporter": "executorch 1.6.0"},
         {"harness": {**HARNESS, "engine": "executorch 1.6.0", "compiler": "13"}},
         {"device": {**DEVICE, "serial": "another of the same kind"}},
     ],
-    ids=["id", "bytes", "control_bytes", "exporter", "engine", "serial"],
+    ids=["id", "bytes", "arms", "exporter", "engine", "serial"],
 )
 def test_what_a_release_may_change_can_be_compared(newer: dict[str, Any]) -> None:
     why, code = decide(report(TIME, **newer), report(TIME))

@@ -8,12 +8,13 @@ import pytest
 
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import load_toml
+from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.gates import Gate, GateFile, GateResult, Verdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.render.verdicts import junit_xml, markdown
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
-from tests.report.builder import DEVICE, around, measured, metric, report
+from tests.report.builder import DEVICE, STATE, around, measured, metric, report
 
 TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": metric([0.5])}
 
@@ -234,7 +235,8 @@ def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name:
 
 
 def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() -> None:
-    context = WHOLE.context.model_copy(update={"options": {"states": ["cold-cached", "warm"]}})
+    options = CampaignOptions(states=("cold-cached", "warm"))
+    context = WHOLE.context.model_copy(update={"options": options})
     gates = GateFile(gate=(Gate(name="all", metric="ttfi_ms.pwl.*", at_most=1),))
     results = judge(gates, WHOLE.model_copy(update={"context": context}), None)
     verdicts = {j.metric: j.verdict for j in results}
@@ -265,9 +267,9 @@ def test_a_limit_that_is_no_number_is_refused(limit: str, tmp_path: Path) -> Non
 ALL = [result(verdict) for verdict in Verdict]
 
 
-BUSY = {"before": {"busy_share": 0.9}}
-HOT = {"after": {"hottest_celsius": 70.0}}
-EMPTY = {"after": {"battery_percent": 5}}
+BUSY = {"before": STATE.model_copy(update={"busy_share": 0.9})}
+HOT = {"after": STATE.model_copy(update={"hottest_celsius": 70.0})}
+EMPTY = {"after": STATE.model_copy(update={"battery_percent": 5})}
 
 
 @pytest.mark.parametrize(

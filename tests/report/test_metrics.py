@@ -4,8 +4,8 @@ from statistics import median
 
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
 from pipeline.report.metric_samples import latencies_around, time_to_stage_ns
-from pipeline.report.metrics import ratio_of
-from pipeline.report.schema import Metric
+from pipeline.report.ratios import ratio_words, ratios_of
+from pipeline.report.schema import ArmFacts, Metric
 
 
 def load(stage: int, begin: int, ready: int) -> StageLoad:
@@ -67,14 +67,59 @@ def metric(samples: dict[int, float]) -> Metric:
     )
 
 
+def arm(name: str, route: str) -> ArmFacts:
+    return ArmFacts(name=name, route=route, precision="fp32", bytes=1, host_top1=0.5)
+
+
 def test_a_ratio_is_the_median_of_the_ratios_of_rounds() -> None:
-    metrics = {"a": metric({0: 1, 1: 2, 2: 30}), "b": metric({0: 2, 1: 4, 2: 10, 3: 1})}
-    ratio = ratio_of(metrics, "a", "b")
-    assert ratio is not None
+    metrics = {
+        "ttfi_ms.pwl.warm": metric({0: 1, 1: 2, 2: 30}),
+        "ttfi_ms.student.warm": metric({0: 2, 1: 4, 2: 10, 3: 1}),
+    }
+    (ratio,) = ratios_of(metrics, [arm("student", "SS")], ["SS", "TT"]).values()
     assert (ratio.median, ratio.rounds) == (0.5, 3)
 
 
 def test_no_ratio_is_made_up() -> None:
-    metrics = {"a": metric({0: 1}), "b": metric({1: 2})}
-    assert ratio_of(metrics, "a", "b") is None
-    assert ratio_of(metrics, "a", "c") is None
+    metrics = {
+        "ttfi_ms.pwl.warm": metric({0: 1}),
+        "ttfi_ms.student.warm": metric({1: 2}),
+        "process_ms.pwl.warm": metric({0: 1}),
+    }
+    assert ratios_of(metrics, [arm("student", "TT")], ["SS", "TT"]) == {}
+
+
+def test_an_arm_is_compared_with_the_stage_that_answers_as_it_does() -> None:
+    kinds = ("ttfi_ms", "process_ms", "peak_rss_mb")
+    arms = [arm("student", "SS"), arm("teacher", "TT"), arm("half", "TS"), arm("odd", "ST")]
+    one = metric({0: 1.0})
+    metrics = {f"{kind}.{a}.warm": one for kind in kinds for a in ("pwl", *(x.name for x in arms))}
+    metrics |= {f"time_to_stage_ms.{stage}.warm": one for stage in range(3)}
+    names = (*(f"stage-{stage}" for stage in range(3)), *(x.name for x in arms))
+    metrics |= {f"latency_ms.{name}": one for name in names}
+    found = ratios_of(metrics, arms, ["SS", "TS", "TT"])
+    assert {name for name in found if "student" in name} == {
+        "ttfi_over_student.warm",
+        "latency_stage0_over_student",
+    }
+    assert {name for name in found if "teacher" in name} == {
+        "ttfi_over_teacher.warm",
+        "process_over_teacher.warm",
+        "peak_rss_over_teacher.warm",
+        "final_over_teacher_ttfi.warm",
+        "latency_final_over_teacher",
+    }
+    assert found["stage1_over_half_ttfi.warm"].numerator == "time_to_stage_ms.1.warm"
+    assert found["latency_stage1_over_half"].numerator == "latency_ms.stage-1"
+    assert {name for name in found if "odd" in name} == {
+        f"{kind}_over_odd.warm" for kind in ("ttfi", "process", "peak_rss")
+    }
+
+
+def test_ratios_have_words() -> None:
+    assert ratio_words("ttfi_over_half.cold") == ("first answer: progressive / half alone", "cold")
+    assert ratio_words("final_over_teacher_ttfi.warm") == (
+        "final stage reached / teacher's first answer",
+        "warm",
+    )
+    assert ratio_words("latency_stage1_over_half") == ("steady latency: stage 1 / half alone", "")

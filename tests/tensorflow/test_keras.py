@@ -13,7 +13,6 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
-from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import assemble
@@ -100,8 +99,7 @@ def test_every_program_agrees_with_keras(bundle: Bundle) -> None:
 
 def test_the_harness_runs_it(bundle: Bundle, harness_package: Package, tmp_path: Path) -> None:
     (tmp_path / "bundle").symlink_to(bundle.root)
-    (tmp_path / "plan").write_text(plan_text(bundle.manifest, None))
-    deployment = deployment_in(tmp_path, harness_package, "litert")
+    deployment = deployment_in(tmp_path, harness_package, bundle.manifest)
     session = HarnessSession(LocalDevice(tmp_path / "work"), deployment, deadline_s=60)
     wanted = bundle.root / bundle.manifest.golden.outputs[1].path
     golden = memoryview(wanted.read_bytes()).cast("f").tolist()

@@ -10,7 +10,6 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
-from pipeline.harness.plan import plan_text
 from pipeline.harness.session import HarnessSession
 from pipeline.settings import Settings
 from pipeline.toolchain.package import Package
@@ -114,9 +113,8 @@ def test_more_golden_than_evaluation_images_make_a_bundle_that_a_device_takes(
     golden = open_bundle(made.bundle.root).manifest.golden
     assert (golden.images, golden.inputs.bytes) == (3, 3 * 8 * 8 * 4)
     (tmp_path / "bundle").symlink_to(made.bundle.root)
-    (tmp_path / "plan").write_text(plan_text(made.bundle.manifest, None))
     session = HarnessSession(
-        LocalDevice(tmp_path), deployment_in(tmp_path, harness_package, "executorch")
+        LocalDevice(tmp_path), deployment_in(tmp_path, harness_package, made.bundle.manifest)
     )
     assert len([sample for sample in session.parity() if sample.name == "stage-0"]) == 3
 

@@ -70,21 +70,19 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Loads the file at `path` and adds the time of each phase to `times`. `sha256` is that of the
-  // file, which weight caches are named after. A file that is no program gives kDamaged or
-  // kIncompatible. Against damage that hits the program's inside, check the sha256 before.
-  virtual Result<std::unique_ptr<Program>> Load(const std::string& path, const std::string& sha256,
-                                                LoadTimes* times) = 0;
+  // Loads a program that must fit `spec`, whose sha256 weight caches are named after, and adds the
+  // time of each phase to `times`. Needs `source` no longer than the call. What is no program gives
+  // kDamaged or kIncompatible. Against damage that hits the program's inside, check the sha256
+  // before.
+  virtual Result<std::unique_ptr<Program>> Load(const ProgramSource& source,
+                                                const ProgramSpec& spec, LoadTimes* times) = 0;
 
-  // The same of a file that is open already, and of a program that must fit `spec`. Needs `source`
-  // no longer than the call. By default an engine opens the file by its name once more.
-  virtual Result<std::unique_ptr<Program>> LoadFrom(const ProgramSource& source,
-                                                    const ProgramSpec& spec, LoadTimes* times) {
-    return Load(source.path(), spec.sha256, times);
+  // The file that Load would read weights from instead of from the program: its weight cache, or
+  // empty where there is none.
+  virtual std::string WeightsFile(const std::string& sha256) const {
+    (void)sha256;
+    return "";
   }
-
-  // The file that Load would read most of: the program, or its weight cache where there is one.
-  virtual std::string WeightsFile(const std::string& path, const std::string& sha256) const = 0;
 
   // Name and version for reports, such as "executorch 1.5.1".
   virtual std::string Name() const = 0;

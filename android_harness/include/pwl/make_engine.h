@@ -1,9 +1,10 @@
-// Engines by the name that plans call them.
+// Engines by the name of the backend that plans give.
 #ifndef PWL_MAKE_ENGINE_H_
 #define PWL_MAKE_ENGINE_H_
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pwl/engine.h"
 #include "pwl/weight_cache.h"
@@ -20,7 +21,12 @@ struct EngineOptions {
 // Whether a version is the same as another or later. Both are numbers with dots between them.
 bool IsAtLeast(const std::string& version, const std::string& minimum);
 
-// `backend` is "executorch" or "litert".
+// The backends that this build has an engine for.
+std::vector<std::string> EngineNames();
+
+// The engine for the programs of a backend, as LoadingPlan::backend names it. kUsage when this
+// build has none, kIncompatible when it is older than the programs ask for, or what the engine
+// says.
 Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
                                            const EngineOptions& options);
 

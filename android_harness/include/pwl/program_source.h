@@ -1,4 +1,4 @@
-// A program file that is open.
+// A program that is open: a file, or a part of one, as an asset is of an APK.
 //
 // What is checked, hashed and mapped is one and the same file, whatever happens to its name
 // meanwhile. Its bytes may still change: a file that is overwritten in place under a running model
@@ -23,6 +23,12 @@ class ProgramSource {
   // folder, a FIFO, a device), or kIo.
   static Result<ProgramSource> Open(const std::string& path);
 
+  // `length` bytes from `offset` on of a file that is open: what AAsset_openFileDescriptor64 and
+  // AssetFileDescriptor give. `name` is for messages. The descriptor is duplicated; the caller goes
+  // on owning it. kDamaged where the file ends before, or is none; kIo.
+  static Result<ProgramSource> FromDescriptor(std::string name, int descriptor, uint64_t offset,
+                                              uint64_t length);
+
   ~ProgramSource();
   ProgramSource(ProgramSource&& other) noexcept;
   ProgramSource& operator=(ProgramSource&& other) noexcept;
@@ -32,11 +38,13 @@ class ProgramSource {
   // For messages.
   const std::string& path() const { return path_; }
   int descriptor() const { return descriptor_; }
-  // As it was when the file was opened.
+  // Of the whole file, as it was when it was opened.
   const struct stat& identity() const { return identity_; }
-  uint64_t size() const { return static_cast<uint64_t>(identity_.st_size); }
+  // Where the program begins in the file, and how long it is.
+  uint64_t offset() const { return offset_; }
+  uint64_t size() const { return size_; }
 
-  // Reads `size` bytes from `offset` on. kDamaged when the file ends before.
+  // Reads `size` bytes of the program from `offset` on. kDamaged when the file ends before.
   Status Read(uint64_t offset, void* data, size_t size) const;
 
   // Whether the file has changed since it was opened, as far as its size and times tell.
@@ -44,10 +52,13 @@ class ProgramSource {
 
  private:
   ProgramSource(std::string path, int descriptor, const struct stat& identity);
+  static Result<ProgramSource> Of(std::string path, int descriptor);
 
   std::string path_;
   int descriptor_;
   struct stat identity_;
+  uint64_t offset_ = 0;
+  uint64_t size_;
 };
 
 }  // namespace pwl

@@ -1,6 +1,7 @@
 // ProgressiveModel: answers at once with the student, and becomes the teacher block by block.
 //
-//   auto model = ProgressiveModel::Start(plan, engine, options, observer, nullptr);  // stage 0
+//   auto bundle = Bundle::Open(folder);
+//   auto model = ProgressiveModel::Start(*bundle, engine, options, observer, nullptr);  // stage 0
 //   (*model)->LoadInBackground();                                                    // the others
 //   auto stage = (*model)->Infer(input, &logits);                                    // any time
 //
@@ -24,32 +25,18 @@
 #include <memory>
 #include <vector>
 
+#include "pwl/bundle.h"
 #include "pwl/engine.h"
-#include "pwl/plan.h"
+#include "pwl/observer.h"
 #include "pwl/status.h"
 #include "pwl/verified_files.h"
 
 namespace pwl {
 
-// What it took to make a stage ready. Times are NowNs().
-struct StageLoad {
-  size_t stage = 0;
-  int64_t begin_ns = 0;   // loading began
-  int64_t ready_ns = 0;   // all of its programs were loaded
-  int64_t commit_ns = 0;  // how long the change of the active stage took
-  LoadTimes times;        // summed over its new programs
-  uint64_t bytes = 0;     // size of its new programs
-};
-
-// Told what happens to the stages, one call at a time: by the loading thread, or by an inferring
-// thread after an inference failed. What it throws is swallowed. It must not destroy the model.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  // The stage serves from the next inference on. After a failure it is an earlier one.
-  virtual void StageActive(const StageLoad& load) = 0;
-  // The stage could not be loaded, or failed while it served.
-  virtual void StageFailed(size_t stage, const Status& reason) = 0;
+// How a file is checked before it is loaded.
+enum class Verify {
+  kSize,    // it exists and has the right size; its sha256 was checked when it was installed
+  kSha256,  // and its sha256 is right
 };
 
 struct ProgressiveOptions {
@@ -69,7 +56,7 @@ class ProgressiveModel {
   // Loads stage 0 on the calling thread, and blocks as long as that takes. `engine` must outlive
   // the model, and so must `observer` unless it is null. `load`, unless null, is told what the
   // loading took.
-  static Result<std::unique_ptr<ProgressiveModel>> Start(Plan plan, Engine* engine,
+  static Result<std::unique_ptr<ProgressiveModel>> Start(Bundle bundle, Engine* engine,
                                                          ProgressiveOptions options,
                                                          Observer* observer,
                                                          StageLoad* load) noexcept;

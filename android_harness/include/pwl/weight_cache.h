@@ -59,8 +59,8 @@ struct WeightCache {
   // The file for the program with that sha256.
   std::string FileOf(const std::string& program_sha256) const;
 
-  // That file if it is there already, or else the program's own.
-  std::string FileOrProgram(const std::string& program, const std::string& program_sha256) const;
+  // That file if it is there already, or else empty.
+  std::string ExistingFileOf(const std::string& program_sha256) const;
 
   // How a program of so many bytes is loaded: with its cache if that is as it was built (a damaged
   // one is removed); else building one, unless another process does, or storage is short; else

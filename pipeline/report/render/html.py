@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 from pipeline.core.formatting import milliseconds, size
-from pipeline.harness.campaign import ARMS
+from pipeline.report.arms import arm_names
 from pipeline.report.integrity import parity_of, parity_text, within_tolerance
+from pipeline.report.ratios import ratio_words
 from pipeline.report.render import plots
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_rows, schedule_sentence
 from pipeline.report.render.tables import (
-    RATIO_WORDS,
     STALL_WORDS,
     describe_device,
     megabytes,
@@ -75,7 +75,7 @@ def _sentence(report: Report, state: str) -> str:
 
 def _starts(report: Report, states: list[str]) -> list[list[str]]:
     rows: list[list[str]] = []
-    for start in (f"{arm}.{state}" for state in states for arm in ARMS):
+    for start in (f"{arm}.{state}" for state in states for arm in arm_names(report.bundle)):
         arm, _, state = start.partition(".")
         ttfi, process = report.metrics[f"ttfi_ms.{start}"], report.metrics[f"process_ms.{start}"]
         cache = report.metrics.get(f"cache_bytes.{start}")
@@ -149,9 +149,8 @@ def _parity(report: Report) -> list[list[str]]:
 def _ratios(report: Report) -> list[list[str]]:
     rows: list[list[str]] = []
     for name, ratio in report.ratios.items():
-        words, _, state = name.partition(".")
+        words, state = ratio_words(name)
         interval = f"{ratio.low:.3f}-{ratio.high:.3f}"
-        words = RATIO_WORDS.get(words, words)
         rows.append([words, state, f"{ratio.median:.3f}", interval, str(ratio.rounds)])
     for name, words in STALL_WORDS.items():
         if stall := report.metrics.get(name):

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import io
+from itertools import cycle
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pipeline.harness.campaign import ARMS
+from pipeline.report.arms import accuracy_of, arm_names
 from pipeline.report.metric_samples import PHASES
 from pipeline.report.render.tables import states_of
 from pipeline.report.schema import Report
+from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = {"pwl": "#1f6feb", "student": "#2da44e", "teacher": "#d1690e"}
+_COLORS = ("#1f6feb", "#2da44e", "#d1690e", "#8250df", "#bf3989", "#6e7781", "#0550ae", "#7d4e00")
 _PHASE_COLORS = ("#8c959f", "#54aeff", "#e16f24", "#bf8700", "#4ac26b", "#0969da", "#8250df")
-_ARM_NAMES = {"pwl": "progressive", "student": "student only", "teacher": "teacher only"}
+
+
+def arm_colors(report: Report) -> dict[str, str]:
+    """A color for each arm, the progressive one first: the same in every plot."""
+    return dict(zip(arm_names(report.bundle), cycle(_COLORS), strict=False))
+
+
+def _title(arm: str) -> str:
+    return "progressive" if arm == PROGRESSIVE else f"{arm} only"
 
 
 def curve(report: Report) -> str:
@@ -26,34 +36,37 @@ def curve(report: Report) -> str:
     figure, axes = _figure(len(states), 2.9)
     accuracy = [100 * stage.top1 for stage in report.stages]
     low, high = ([100 * getattr(stage, end) for stage in report.stages] for end in ("low", "high"))
-    floor = min(low) - 0.6 * (max(high) - min(low))
+    least = min([*low, *(100 * accuracy_of(arm, report) for arm in report.bundle.arms)])
+    floor = least - 0.6 * (max(high) - least)
+    colors = arm_colors(report)
     for axis, state in zip(axes, states, strict=True):
         reached = [
             report.metrics[f"time_to_stage_ms.{stage.index}.{state}"].median
             for stage in report.stages
         ]
-        alone = {arm: report.metrics[f"ttfi_ms.{arm}.{state}"].median for arm in ARMS[1:]}
-        end = 1.15 * max(*reached, *alone.values())
-        for arm, value in (("student", accuracy[0]), ("teacher", accuracy[-1])):
-            at = alone[arm]
-            axis.plot(
-                [at, at, end], [floor, value, value], color=COLORS[arm], label=_ARM_NAMES[arm]
-            )
+        alone = {
+            arm: report.metrics[f"ttfi_ms.{arm.name}.{state}"].median for arm in report.bundle.arms
+        }
+        end = 1.15 * max([*reached, *alone.values()])
+        for arm, at in alone.items():
+            value = 100 * accuracy_of(arm, report)
+            label, color = _title(arm.name), colors[arm.name]
+            axis.plot([at, at, end], [floor, value, value], color=color, label=label)
         axis.plot(
             [reached[0], *reached, end],
             [floor, *accuracy, accuracy[-1]],
             drawstyle="steps-post",
-            color=COLORS["pwl"],
+            color=colors[PROGRESSIVE],
             linewidth=2.2,
-            label=_ARM_NAMES["pwl"],
+            label=_title(PROGRESSIVE),
         )
-        axis.plot(reached, accuracy, "o", color=COLORS["pwl"], markersize=5)
+        axis.plot(reached, accuracy, "o", color=colors[PROGRESSIVE], markersize=5)
         axis.fill_between(
             [*reached, end],
             [*low, low[-1]],
             [*high, high[-1]],
             step="post",
-            color=COLORS["pwl"],
+            color=colors[PROGRESSIVE],
             alpha=0.12,
             linewidth=0,
             label="95 % interval",
@@ -77,9 +90,10 @@ def curve(report: Report) -> str:
 def phases(report: Report) -> str:
     """Time to first inference of every arm, its phases stacked."""
     states = states_of(report)
-    figure, axes = _figure(len(states), 1.9)
+    arms = arm_names(report.bundle)
+    figure, axes = _figure(len(states), 1.0 + 0.3 * len(arms))
     for axis, state in zip(axes, states, strict=True):
-        for row, arm in enumerate(reversed(ARMS)):
+        for row, arm in enumerate(reversed(arms)):
             left = 0.0
             for phase, color in zip(PHASES, _PHASE_COLORS, strict=True):
                 width = report.metrics[f"phase_ms.{arm}.{state}.{phase}"].median
@@ -90,7 +104,7 @@ def phases(report: Report) -> str:
             axis.annotate(
                 f"{total:.2f} ms", (left, row), (4, -3), textcoords="offset points", fontsize=8
             )
-        axis.set_yticks(range(len(ARMS)), [_ARM_NAMES[arm] for arm in reversed(ARMS)])
+        axis.set_yticks(range(len(arms)), [_title(arm) for arm in reversed(arms)])
         axis.set(title=f"{state} start", xlabel="ms")
         axis.margins(x=0.16)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -101,26 +115,27 @@ def phases(report: Report) -> str:
 def memory(report: Report) -> str:
     """Resident memory at every stage, beside the peaks of the arms."""
     figure, (axis,) = _figure(1, 2.6)
+    colors = arm_colors(report)
     measured = [report.metrics.get(f"stage_rss_mb.{stage.index}") for stage in report.stages]
     values = [metric.median if metric else 0.0 for metric in measured]  # 0: the device does not say
     labels = [f"{stage.index}\n{stage.route}" for stage in report.stages]
-    bars = axis.bar(labels, values, color=COLORS["pwl"], width=0.55)
+    bars = axis.bar(labels, values, color=colors[PROGRESSIVE], width=0.55)
     axis.bar_label(bars, fmt="%.1f", fontsize=8)
     state = states_of(report)[-1]
-    for arm in ARMS:
+    for arm, color in colors.items():
         metric = report.metrics.get(f"peak_rss_mb.{arm}.{state}")
         if metric is None:
             continue
         peak = metric.median
-        axis.axhline(peak, color=COLORS[arm], linestyle="--", linewidth=1)
+        axis.axhline(peak, color=color, linestyle="--", linewidth=1)
         axis.annotate(
-            f"peak, {_ARM_NAMES[arm]}: {peak:.1f}",
+            f"peak, {_title(arm)}: {peak:.1f}",
             (1.01, peak),
             xycoords=("axes fraction", "data"),
             va="center",
             annotation_clip=False,
             fontsize=8,
-            color=COLORS[arm],
+            color=color,
         )
     axis.set(xlabel="stage", ylabel="resident MB")
     axis.margins(y=0.2)

@@ -10,23 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.formatting import milliseconds, size
-from pipeline.harness.campaign import ARMS
 from pipeline.harness.samples import State
+from pipeline.report.arms import arm_names
 from pipeline.report.integrity import parity_of, parity_text
+from pipeline.report.ratios import ratio_words
 from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
 
-#: What each ratio of a report compares, in words.
-RATIO_WORDS = {
-    "ttfi_over_student": "first answer: chain of units / student in one file",
-    "ttfi_over_teacher": "first answer: progressive / teacher alone",
-    "process_over_teacher": "first answer since process start: progressive / teacher",
-    "final_over_teacher_ttfi": "final stage reached / teacher's first answer",
-    "peak_rss_over_teacher": "peak memory: progressive / teacher alone",
-    "latency_stage0_over_student": "steady latency: stage 0 / student in one file",
-    "latency_final_over_teacher": "steady latency: final stage / teacher alone",
-}
 #: The worst latency around the loading of blocks, in words.
 STALL_WORDS = {
     "swap_stall": "worst latency while a block loads / steady before",
@@ -56,8 +47,8 @@ def _warnings(report: Report) -> Text:
 def describe_device(report: Report) -> str:
     """The device in one line."""
     device = report.context.device
-    memory = device.get("memory_bytes")
-    parts = [str(device["model"]), str(device["system"]), f"{device['cores']} cores"]
+    parts = [device.model, device.system, f"{device.cores} cores"]
+    memory = device.memory_bytes
     return ", ".join([*parts, size(memory)] if memory else parts)
 
 
@@ -74,10 +65,10 @@ def megabytes(metric: Metric | None) -> str:
 def _head(report: Report) -> Text:
     bundle, options = report.bundle, report.context.options
     return Text(
-        f"{bundle.name} {bundle.id[:12]}, {bundle.precision} on {report.context.harness['engine']}"
+        f"{bundle.name} {bundle.id[:12]}, {bundle.precision} on {report.context.engine}"
         f", {bundle.threads} thread{'s' if bundle.threads > 1 else ''}\n"
-        f"{report.context.device['serial']}: {describe_device(report)}\n"
-        f"{options.get('rounds')} rounds, interleaved; medians [95 % interval]\n"
+        f"{report.context.device.serial}: {describe_device(report)}\n"
+        f"{options.rounds} rounds, interleaved; medians [95 % interval]\n"
     )
 
 
@@ -101,8 +92,9 @@ def _starts(report: Report) -> Table:
         *("state", "arm", "ttfi ms", "since process start ms", "weight caches", "peak RSS MB"),
     )
     table.columns[1].justify = "left"
+    arms = arm_names(report.bundle)
     for state in states_of(report):
-        for arm in ARMS:
+        for arm in arms:
             start = f"{arm}.{state}"
             process = report.metrics.get(f"process_ms.{start}")
             peak = report.metrics.get(f"peak_rss_mb.{start}")
@@ -114,7 +106,7 @@ def _starts(report: Report) -> Table:
                 _span(process),
                 size(cache.median) if cache else "-",
                 megabytes(peak) or "-",
-                end_section=arm == ARMS[-1],
+                end_section=arm == arms[-1],
             )
     return table
 
@@ -156,9 +148,9 @@ def _stages(report: Report) -> Table:
 def _ratios(report: Report) -> Table:
     table = _table("ratios, paired by round", "", "state", "median", "95 % interval")
     for name, ratio in report.ratios.items():
-        words, _, state = name.partition(".")
+        words, state = ratio_words(name)
         table.add_row(
-            RATIO_WORDS.get(words, words),
+            words,
             state,
             f"{ratio.median:.3f}",
             f"{ratio.low:.3f}-{ratio.high:.3f}",

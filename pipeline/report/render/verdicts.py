@@ -54,7 +54,7 @@ def junit_xml(report: Report, results: Sequence[GateResult]) -> str:
     counts = Counter(result.verdict for result in results)
     suite = ElementTree.Element(
         "testsuite",
-        name=f"{report.bundle.name} on {report.context.device['serial']}",
+        name=f"{report.bundle.name} on {report.context.device.serial}",
         tests=str(len(results)),
         failures=str(counts[Verdict.REGRESSION]),
         errors=str(counts[Verdict.ERROR]),
@@ -89,7 +89,7 @@ def markdown(report: Report, results: Sequence[GateResult]) -> str:
     lines = [
         f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(results)}",
         "",
-        f"{report.context.device['serial']}: {describe_device(report)}; {report.context.created}",
+        f"{report.context.device.serial}: {describe_device(report)}; {report.context.created}",
         "",
         *warnings,
         "| gate | verdict | value | limit, or what is wrong |",

@@ -1,0 +1,18 @@
+# cmake --install: headers, static libraries, and a package for find_package(pwl).
+
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+set(PWL_PACKAGE ${CMAKE_INSTALL_LIBDIR}/cmake/pwl)
+install(TARGETS pwl pwl_engines EXPORT pwl-targets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT pwl)
+install(DIRECTORY include/pwl ${PROJECT_BINARY_DIR}/include/pwl
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT pwl FILES_MATCHING PATTERN "*.h")
+install(EXPORT pwl-targets NAMESPACE pwl:: DESTINATION ${PWL_PACKAGE} COMPONENT pwl)
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/pwl-config.cmake.in
+  ${PROJECT_BINARY_DIR}/pwl-config.cmake INSTALL_DESTINATION ${PWL_PACKAGE})
+# Before 1.0, a minor version may change what apps call.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/pwl-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/pwl-config.cmake ${PROJECT_BINARY_DIR}/pwl-config-version.cmake
+  DESTINATION ${PWL_PACKAGE} COMPONENT pwl)

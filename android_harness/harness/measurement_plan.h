@@ -1,0 +1,72 @@
+// The measurement plan: what the harness measures beside a bundle. The host writes it at deploy:
+// plain text as a loading.plan is, in a file of its own.
+//
+//   pwl-measurement-plan 1
+//   bundle FOLDER                                          where loading.plan lies
+//   verify size | sha256                                   before a program is loaded; see Verify
+//   program ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT      of a control arm
+//   arm NAME ID...                                         programs in execution order
+//   golden COUNT INPUTS                                    a float32 file
+//   evaluation COUNT CHANNELS IMAGES                       a uint8 file
+//   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
+//   end
+//
+// Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`, `program`
+// and `arm` may be missing.
+#ifndef PWL_HARNESS_MEASUREMENT_PLAN_H_
+#define PWL_HARNESS_MEASUREMENT_PLAN_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pwl/bundle.h"
+#include "pwl/progressive_model.h"
+#include "pwl/status.h"
+
+namespace pwl::harness {
+
+// A control arm: the chain of programs that an app would run which does not load progressively.
+struct Arm {
+  std::string name;
+  std::vector<Artifact> programs;
+};
+
+// Float32 model inputs, little endian, one after the other.
+struct Golden {
+  size_t count = 0;
+  std::string inputs;
+};
+
+// Images [count, height, width, channels].
+struct Evaluation {
+  size_t count = 0;
+  size_t channels = 0;
+  std::string images;
+  std::vector<float> mean;
+  std::vector<float> std;
+};
+
+struct MeasurementPlan {
+  std::string folder;  // its own, below which all other paths are
+  std::string bundle;
+  Verify verify = Verify::kSha256;
+  std::vector<Arm> arms;
+  std::optional<Golden> golden;
+  std::optional<Evaluation> evaluation;
+
+  // The arm of that name, or nullptr.
+  const Arm* FindArm(std::string_view name) const;
+};
+
+// Reads a plan's text; `folder` is the plan's.
+Result<MeasurementPlan> ParseMeasurementPlan(std::string_view text, const std::string& folder);
+
+// Reads a plan file.
+Result<MeasurementPlan> ReadMeasurementPlan(const std::string& path);
+
+}  // namespace pwl::harness
+
+#endif  // PWL_HARNESS_MEASUREMENT_PLAN_H_

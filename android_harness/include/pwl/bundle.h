@@ -1,0 +1,95 @@
+// Bundle: what to load, in which order, and where its files are.
+//
+// `python -m pipeline.build` writes loading.plan into every bundle: plain text, one directive a
+// line, words separated by one space.
+//
+//   pwl-loading-plan 1
+//   backend executorch
+//   runtime 1.5.0                                          the oldest that can read the programs
+//   threads 1                                              of one inference
+//   input FLOATS                                           floats that the first program reads
+//   classes COUNT                                          floats that the last program writes
+//   artifact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT
+//   stage INDEX ID...                                      artifact ids in execution order
+//   end
+//
+// PATH is relative to the bundle. `runtime` may be missing. `end` proves that nothing was cut off.
+#ifndef PWL_BUNDLE_H_
+#define PWL_BUNDLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pwl/program_source.h"
+#include "pwl/status.h"
+
+namespace pwl {
+
+// A program file and its place in a chain.
+struct Artifact {
+  std::string id;
+  std::string path;  // relative to the bundle
+  uint64_t bytes = 0;
+  std::string sha256;
+  size_t floats_in = 0;
+  size_t floats_out = 0;
+};
+
+struct LoadingPlan {
+  std::string backend;
+  std::string minimum_runtime;  // empty: any
+  int threads = 1;
+  size_t floats_in = 0;
+  size_t classes = 0;
+  std::vector<Artifact> artifacts;
+  // Per stage the indices into `artifacts`, in execution order; each chain fits together.
+  std::vector<std::vector<size_t>> stages;
+};
+
+// Reads the text of a loading.plan. kInvalidPlan, with the line, for anything else. Throws
+// std::bad_alloc at most.
+Result<LoadingPlan> ParseLoadingPlan(std::string_view text);
+
+// The files of a bundle, wherever they are. An app whose files lie in an APK or in packs that
+// arrive later derives from it. Used by several threads at once, and for as long as a model lives.
+class BundleFiles {
+ public:
+  virtual ~BundleFiles() = default;
+
+  // Opens the file that a plan calls `path`. kMissing where it is not there (yet), kDamaged for
+  // what is no file, or kIo.
+  virtual Result<ProgramSource> Open(const std::string& path) const = 0;
+};
+
+// The files of a folder. They must be replaced by a rename only (see program_source.h).
+class FolderFiles final : public BundleFiles {
+ public:
+  explicit FolderFiles(std::string folder) : folder_(std::move(folder)) {}
+
+  Result<ProgramSource> Open(const std::string& path) const override;
+  const std::string& folder() const { return folder_; }
+
+ private:
+  const std::string folder_;
+};
+
+// A value that may be copied: copies share the files.
+struct Bundle {
+  LoadingPlan plan;
+  std::shared_ptr<const BundleFiles> files;
+
+  // Reads the loading.plan of a folder, or of files elsewhere. Blocks as long as that takes, which
+  // is far less than loading a program. kMissing, kInvalidPlan, or what opening gives. Throws
+  // std::bad_alloc at most.
+  static Result<Bundle> Open(const std::string& folder);
+  static Result<Bundle> Open(std::shared_ptr<const BundleFiles> files);
+};
+
+}  // namespace pwl
+
+#endif  // PWL_BUNDLE_H_

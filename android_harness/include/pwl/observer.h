@@ -1,0 +1,36 @@
+// Observer: what an app is told about the stages of a ProgressiveModel.
+#ifndef PWL_OBSERVER_H_
+#define PWL_OBSERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "pwl/engine.h"
+#include "pwl/status.h"
+
+namespace pwl {
+
+// What it took to make a stage ready. Times are nanoseconds of CLOCK_MONOTONIC.
+struct StageLoad {
+  size_t stage = 0;
+  int64_t begin_ns = 0;   // loading began
+  int64_t ready_ns = 0;   // all of its programs were loaded
+  int64_t commit_ns = 0;  // how long the change of the active stage took
+  LoadTimes times;        // summed over its new programs
+  uint64_t bytes = 0;     // size of its new programs
+};
+
+// Told what happens to the stages, one call at a time: by the loading thread, or by an inferring
+// thread after an inference failed. What it throws is swallowed. It must not destroy the model.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // The stage serves from the next inference on. After a failure it is an earlier one.
+  virtual void StageActive(const StageLoad& load) = 0;
+  // The stage could not be loaded, or failed while it served.
+  virtual void StageFailed(size_t stage, const Status& reason) = 0;
+};
+
+}  // namespace pwl
+
+#endif  // PWL_OBSERVER_H_

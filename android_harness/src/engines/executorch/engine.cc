@@ -1,0 +1,248 @@
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor.h>
+#include <executorch/runtime/backend/backend_options_map.h>
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/backend/options.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engines/executorch/mapped_data_loader.h"
+#include "pwl/executorch_engine.h"
+#include "runtime/clock.h"
+
+// The wheel ships libexecutorch_threadpool.so without its header threadpool.h; these are the two
+// declarations of it that are needed, as of ExecuTorch 1.5.
+namespace executorch::extension::threadpool {
+class ThreadPool {
+ public:
+  bool _unsafe_reset_threadpool(uint32_t threads);
+};
+ThreadPool* get_threadpool();
+}  // namespace executorch::extension::threadpool
+
+namespace pwl {
+namespace {
+
+using executorch::aten::ScalarType;
+using executorch::extension::make_tensor_ptr;
+using executorch::extension::Module;
+using executorch::extension::TensorPtr;
+using executorch::runtime::BackendOptions;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using executorch::runtime::LoadBackendOptionsMap;
+using executorch::runtime::Program;
+
+constexpr char kXnnpack[] = "XnnpackBackend";
+// Every delegate has its own workspace. With the default, one for all, loading a program holds the
+// lock that every inference needs, for as long as its weights are being packed. With one for each
+// model (1), ExecuTorch 1.5 keeps a hundred bytes of every program that was ever loaded.
+constexpr int kWorkspacePerDelegate = 0;
+
+std::string Describe(const char* what, Error error) {
+  return std::string(what) + ": ExecuTorch error " + std::to_string(static_cast<uint32_t>(error)) +
+         " (" + executorch::runtime::to_string(error) + ")";
+}
+
+class ExecuTorchProgram final : public pwl::Program {
+ public:
+  static Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source,
+                                                    const ProgramSpec& spec,
+                                                    const LoadBackendOptionsMap& options,
+                                                    bool cached, LoadTimes* times) {
+    const int64_t begin = NowNs();
+    Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(source);
+    if (!file.ok()) return file.status();
+    if (cached && (*file)->size() > kReadWhole) (*file)->ReadSparsely();
+    MappedFile* const mapped_file = file->get();  // belongs to the module from here on
+    auto module = std::make_unique<Module>(std::make_unique<MappedDataLoader>(std::move(*file)));
+    const int64_t mapped = NowNs();
+    // Minimal verification would crash on some damaged files; this one costs microseconds.
+    if (const Error error =
+            module->load(options, executorch::runtime::Program::Verification::InternalConsistency);
+        error != Error::Ok) {
+      return Status(Code::kDamaged, Describe("not a whole program", error));
+    }
+    auto program = std::unique_ptr<ExecuTorchProgram>(new ExecuTorchProgram(std::move(module)));
+    if (Status status = program->ReadEdges(); !status.ok()) return status;
+    if (Status status = spec.Fits(program->floats_in_, program->floats_out_); !status.ok()) {
+      return status;
+    }
+    const int64_t parsed = NowNs();
+    if (const Error error = program->module_->load_forward(); error != Error::Ok) {
+      return Status(Code::kIncompatible, Describe("cannot be prepared", error));
+    }
+    // XNNPACK has packed the weights into memory of its own.
+    mapped_file->DropPages();
+    times->map_ns += mapped - begin;
+    times->parse_ns += parsed - mapped;
+    times->prepare_ns += NowNs() - parsed;
+    return std::unique_ptr<pwl::Program>(std::move(program));
+  }
+
+  size_t floats_in() const override { return floats_in_; }
+  size_t floats_out() const override { return floats_out_; }
+
+  Result<Floats> Run(Floats input) override {
+    if (input.size != floats_in_) {
+      return Status(Code::kUsage, "given " + std::to_string(input.size) + " floats instead of " +
+                                      std::to_string(floats_in_));
+    }
+    // ExecuTorch reads inputs through a pointer to non-const and copies them into its own memory.
+    input_->unsafeGetTensorImpl()->set_data(const_cast<float*>(input.data));
+    const auto outputs = module_->forward({EValue(input_)});
+    if (!outputs.ok()) return Status(Code::kRuntime, Describe("inference failed", outputs.error()));
+    if (outputs->size() != 1 || !(*outputs)[0].isTensor()) {
+      return Status(Code::kRuntime, "the program gave no tensor");
+    }
+    const auto tensor = (*outputs)[0].toTensor();
+    if (static_cast<size_t>(tensor.numel()) != floats_out_) {
+      return Status(Code::kRuntime, "the program gave another size than it announced");
+    }
+    return Floats{tensor.const_data_ptr<float>(), floats_out_};
+  }
+
+ private:
+  explicit ExecuTorchProgram(std::unique_ptr<Module> module) : module_(std::move(module)) {}
+
+  // One float tensor in, one out, both of known size.
+  Status ReadEdges() {
+    const auto meta = module_->method_meta("forward");
+    if (!meta.ok()) return {Code::kIncompatible, Describe("no forward method", meta.error())};
+    if (meta->num_inputs() != 1 || meta->num_outputs() != 1) {
+      return {Code::kIncompatible, "a unit has one input and one output"};
+    }
+    const auto in = meta->input_tensor_meta(0);
+    const auto out = meta->output_tensor_meta(0);
+    if (!in.ok() || !out.ok() || in->scalar_type() != ScalarType::Float ||
+        out->scalar_type() != ScalarType::Float) {
+      return {Code::kIncompatible, "a unit reads and writes float32 tensors"};
+    }
+    floats_in_ = in->nbytes() / sizeof(float);
+    floats_out_ = out->nbytes() / sizeof(float);
+    input_ =
+        make_tensor_ptr({in->sizes().begin(), in->sizes().end()}, nullptr,
+                        {in->dim_order().begin(), in->dim_order().end()}, {}, ScalarType::Float);
+    return {};
+  }
+
+  std::unique_ptr<Module> module_;
+  TensorPtr input_;
+  size_t floats_in_ = 0;
+  size_t floats_out_ = 0;
+};
+
+// ExecuTorch has one pool of threads in a process. Setting its size destroys the threads that
+// programs infer on, so that is done once, and an engine that wants another size has to wait until
+// all others are gone.
+class ThreadPoolUse {
+ public:
+  static Status Enter(int threads) {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    if (engines_ > 0 && threads != threads_) {
+      return {Code::kUsage, "ExecuTorch runs with " + std::to_string(threads_) +
+                                " threads in this process; an engine with " +
+                                std::to_string(threads) + " needs the others destroyed first"};
+    }
+    if (threads != threads_) {
+      if (Status status = Resize(threads); !status.ok()) return status;
+      threads_ = threads;
+    }
+    ++engines_;
+    return {};
+  }
+
+  static void Leave() {
+    const std::lock_guard<std::mutex> lock(Mutex());
+    --engines_;
+  }
+
+ private:
+  static std::mutex& Mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+
+  static Status Resize(int threads) {
+    auto* pool = executorch::extension::threadpool::get_threadpool();
+    // Null where the processor cannot be identified, as without /sys.
+    if (pool == nullptr) return {Code::kRuntime, "ExecuTorch has no thread pool on this device"};
+    if (!pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads))) {
+      return {Code::kRuntime, "ExecuTorch refuses " + std::to_string(threads) + " threads"};
+    }
+    if (executorch::runtime::get_backend_class(kXnnpack) == nullptr) {
+      return {Code::kRuntime, "this build of ExecuTorch has no XNNPACK backend"};
+    }
+    return {};
+  }
+
+  static int engines_;
+  static int threads_;  // 0: never set here
+};
+
+int ThreadPoolUse::engines_ = 0;
+int ThreadPoolUse::threads_ = 0;
+
+class ExecuTorchEngine final : public Engine {
+ public:
+  explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
+
+  ~ExecuTorchEngine() override {
+    if (counted_) ThreadPoolUse::Leave();
+  }
+
+  Status Configure(int threads) {
+    if (Status status = ThreadPoolUse::Enter(threads); !status.ok()) return status;
+    counted_ = true;
+    return {};
+  }
+
+  Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
+                                             LoadTimes* times) override {
+    BackendOptions<3> options;
+    LoadBackendOptionsMap map;
+    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerDelegate);
+    // They live until Load returns, which is as long as ExecuTorch reads the options.
+    CacheUse cache = cache_.Open(spec.sha256, source.size());
+    const std::string& packed = cache.path();
+    if (!packed.empty()) {
+      if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
+        return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
+      }
+      if (error == Error::Ok) error = options.set_option("weight_cache_enabled", true);
+      if (error == Error::Ok) error = options.set_option("packed_cache_path", packed.c_str());
+    }
+    if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
+    if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
+    auto program = ExecuTorchProgram::Load(source, spec, map, cache.filled(), times);
+    // A cache that cannot be kept is built again next time; the program has what it needs.
+    if (program.ok()) (void)cache.Keep();
+    return program;
+  }
+
+  std::string WeightsFile(const std::string& sha256) const override {
+    return cache_.ExistingFileOf(sha256);
+  }
+
+  std::string Name() const override { return "executorch " PWL_EXECUTORCH_VERSION; }
+  std::string Version() const override { return PWL_EXECUTORCH_VERSION; }
+
+ private:
+  const WeightCache cache_;
+  bool counted_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache) {
+  auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache));
+  if (Status status = engine->Configure(threads); !status.ok()) return status;
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace pwl

@@ -1,0 +1,85 @@
+#include "pwl/make_engine.h"
+
+#include <cstdlib>
+
+#ifdef PWL_EXECUTORCH_VERSION
+#include "pwl/executorch_engine.h"
+#endif
+#ifdef PWL_LITERT
+#include "pwl/litert_engine.h"
+#endif
+
+namespace pwl {
+namespace {
+
+using Made = Result<std::unique_ptr<Engine>>;
+
+struct Entry {
+  const char* backend;
+  Made (*make)(const EngineOptions& options);
+};
+
+// The engines of this build: a line for each backend. It ends with a null.
+constexpr Entry kEngines[] = {
+#ifdef PWL_EXECUTORCH_VERSION
+    {"executorch",
+     [](const EngineOptions& options) {
+       return MakeExecuTorchEngine(options.threads, options.cache);
+     }},
+#endif
+#ifdef PWL_LITERT
+    {"litert",
+     [](const EngineOptions& options) {
+       if (options.library.empty()) {
+         return Made(Status(Code::kUsage, "LiteRT needs the path of libLiteRt.so"));
+       }
+       return MakeLiteRtEngine({options.library, options.threads, options.cache});
+     }},
+#endif
+    {nullptr, nullptr},
+};
+
+}  // namespace
+
+std::vector<std::string> EngineNames() {
+  std::vector<std::string> names;
+  for (const Entry* entry = kEngines; entry->backend != nullptr; ++entry) {
+    names.emplace_back(entry->backend);
+  }
+  return names;
+}
+
+bool IsAtLeast(const std::string& version, const std::string& minimum) {
+  const char* have = version.c_str();
+  const char* want = minimum.c_str();
+  while (*want != '\0') {
+    char* rest = nullptr;
+    const long wanted = std::strtol(want, &rest, 10);
+    want = *rest == '.' ? rest + 1 : "";
+    const long found = std::strtol(have, &rest, 10);  // 0 where there are no more
+    have = *rest == '.' ? rest + 1 : "";
+    if (found != wanted) return found > wanted;
+  }
+  return true;
+}
+
+Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
+                                           const EngineOptions& options) {
+  std::string names;
+  for (const Entry* entry = kEngines; entry->backend != nullptr; ++entry) {
+    if (backend != entry->backend) {
+      names += (names.empty() ? "" : ", ") + std::string(entry->backend);
+      continue;
+    }
+    Made engine = entry->make(options);
+    if (engine.ok() && !IsAtLeast((*engine)->Version(), options.minimum_runtime)) {
+      return Status(Code::kIncompatible, "the programs need " + backend + " " +
+                                             options.minimum_runtime + ", this is " +
+                                             (*engine)->Version());
+    }
+    return engine;
+  }
+  return Status(Code::kUsage, "this build has no engine for " + backend + ", but for " + names);
+}
+
+}  // namespace pwl

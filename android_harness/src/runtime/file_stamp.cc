@@ -1,0 +1,67 @@
+#include "runtime/file_stamp.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <ctime>
+
+namespace pwl {
+namespace {
+
+constexpr int64_t kNsPerSecond = 1000000000;
+// The kernel's clock for files moves on every few milliseconds; file systems that keep whole
+// seconds may be two seconds coarse.
+constexpr int64_t kSettledNs = kNsPerSecond / 10;
+constexpr int64_t kCoarseSettledNs = 2 * kNsPerSecond + kSettledNs;
+
+int64_t Nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * kNsPerSecond + time.tv_nsec;
+}
+
+}  // namespace
+
+std::string FileStamp(const ProgramSource& source) {
+  const struct stat& file = source.identity();
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const int64_t settled = file.st_ctim.tv_nsec == 0 ? kCoarseSettledNs : kSettledNs;
+  if (Nanoseconds(file.st_ctim) + settled > Nanoseconds(now) || source.Changed()) return "";
+  char text[200];
+  std::snprintf(text, sizeof text, "%llu %llu %lld %lld %lld %llu %llu",
+                static_cast<unsigned long long>(file.st_dev),
+                static_cast<unsigned long long>(file.st_ino), static_cast<long long>(file.st_size),
+                static_cast<long long>(Nanoseconds(file.st_mtim)),
+                static_cast<long long>(Nanoseconds(file.st_ctim)),
+                static_cast<unsigned long long>(source.offset()),
+                static_cast<unsigned long long>(source.size()));
+  return text;
+}
+
+Status ReplaceFile(const std::string& path, const std::string& text) {
+  const std::string partial = path + "." + std::to_string(getpid()) + ".part";
+  const int file =
+      open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  bool written = file >= 0;
+  for (size_t at = 0; written && at < text.size();) {
+    const ssize_t count = write(file, text.data() + at, text.size() - at);
+    if (count < 0 && errno == EINTR) continue;
+    written = count > 0;
+    if (written) at += static_cast<size_t>(count);
+  }
+  written = written && fsync(file) == 0;
+  if (written && rename(partial.c_str(), path.c_str()) == 0) {
+    close(file);
+    return {};
+  }
+  const Status failure = FileError(path);
+  if (file >= 0) {
+    close(file);
+    unlink(partial.c_str());
+  }
+  return failure;
+}
+
+}  // namespace pwl

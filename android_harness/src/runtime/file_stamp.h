@@ -1,0 +1,22 @@
+// What tells a file from any other, and from itself before it was changed.
+#ifndef PWL_SRC_RUNTIME_FILE_STAMP_H_
+#define PWL_SRC_RUNTIME_FILE_STAMP_H_
+
+#include <string>
+
+#include "pwl/program_source.h"
+
+namespace pwl {
+
+// Device, inode, size, the times of modification and change, which the kernel sets and no program
+// can set back, and the part of the file that the program is. Empty when the file changed so
+// recently that a later write could leave the same times, or has changed since it was opened: then
+// nothing can be told.
+std::string FileStamp(const ProgramSource& source);
+
+// Writes a small file by a rename, so that it is whole or was not there.
+Status ReplaceFile(const std::string& path, const std::string& text);
+
+}  // namespace pwl
+
+#endif  // PWL_SRC_RUNTIME_FILE_STAMP_H_

@@ -1,0 +1,207 @@
+// The loading side of a ProgressiveModel: one thread, made when it is first needed.
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/clock.h"
+#include "runtime/guard.h"
+#include "runtime/progressive_core.h"
+
+namespace pwl {
+namespace {
+
+// Has files read by a thread of its own: submitting the reads takes as long as preparing a small
+// block.
+class ReadAhead {
+ public:
+  explicit ReadAhead(std::vector<ProgramSource> sources) {
+    if (sources.empty()) return;
+    try {
+      thread_ = std::thread([sources = std::move(sources)] {
+        for (const ProgramSource& source : sources) Prefetch(source);
+      });
+    } catch (...) {
+      // No thread to be had: the files are read when they are loaded.
+    }
+  }
+  ~ReadAhead() {
+    if (thread_.joinable()) thread_.join();
+  }
+  ReadAhead(const ReadAhead&) = delete;
+  ReadAhead& operator=(const ReadAhead&) = delete;
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace
+
+Status ProgressiveModel::Core::EnsureThread() {
+  const std::lock_guard<std::mutex> lock(thread_mutex_);
+  if (loader_.joinable()) return {};
+  try {
+    loader_ = std::thread([core = shared_from_this()] { core->LoadUntilClosed(); });
+  } catch (...) {
+    return ThrownStatus("no thread for loading");
+  }
+  (void)pthread_setname_np(loader_.native_handle(), "pwl-loader");
+  return {};
+}
+
+void ProgressiveModel::Core::LoadUntilClosed() noexcept {
+  Lock lock(mutex_);
+  loader_id_ = std::this_thread::get_id();
+  while (!stopping_) {
+    if (loading_ && active_->index == goal_ && !active_->broken) {
+      Finish(&lock, requests_, Status());
+    } else if (loading_) {
+      const uint64_t generation = generation_;
+      const size_t next = NextStage();
+      stepping_ = true;
+      const Status thrown = Guarded("loading failed", [&] {
+        Step(&lock, next);
+        return Status();
+      });
+      if (!lock.owns_lock()) lock.lock();
+      stepping_ = false;
+      if (!thrown.ok() && !Outdated(generation)) Fail(&lock, next, thrown);
+    } else if (!retired_.empty()) {
+      DestroyRetired(&lock, /*wait=*/true);
+    } else {
+      changed_.wait(lock);
+    }
+  }
+}
+
+// Going up leads through every stage, going back straight to the end. A stage whose program failed
+// is loaded anew before it goes up.
+size_t ProgressiveModel::Core::NextStage() const {
+  if (goal_ < active_->index) return goal_;
+  return active_->broken ? active_->index : active_->index + 1;
+}
+
+void ProgressiveModel::Core::Step(Lock* lock, size_t next) {
+  if (next > active_->index && !MayLoad(lock, next)) return;
+  const uint64_t generation = generation_;
+  std::shared_ptr<Stage> before = active_;
+  retired_.reserve(retired_.size() + 1);
+  lock->unlock();
+
+  StageLoad load;
+  Result<std::shared_ptr<Stage>> made = Make(next, before, &load);
+  const int64_t begin = NowNs();
+  lock->lock();
+  const bool wanted = next < before->index ? goal_ <= next : goal_ >= next;
+  if (Outdated(generation) || active_ != before || !wanted) {
+    lock->unlock();
+    before.reset();
+    made = Status();
+    lock->lock();
+    return;
+  }
+  if (!made.ok()) {
+    before.reset();
+    return Fail(lock, next, made.status());
+  }
+  active_ = std::move(*made);
+  load.commit_ns = NowNs() - begin;
+  retired_.push_back(std::move(before));
+  DestroyRetired(lock, /*wait=*/false);
+  lock->unlock();
+  Tell([&](Observer* observer) { observer->StageActive(load); });
+  lock->lock();
+}
+
+// Asks the app. Nothing is held meanwhile: neither the lock nor programs that were replaced.
+bool ProgressiveModel::Core::MayLoad(Lock* lock, size_t next) {
+  if (!options_.may_load) return true;
+  const uint64_t generation = generation_;
+  const uint64_t requests = requests_;
+  DestroyRetired(lock, /*wait=*/true);
+  if (Outdated(generation)) return false;
+  asking_ = true;
+  lock->unlock();
+  bool may = false;
+  const Status asked = Guarded("may_load failed", [&] {
+    may = options_.may_load(next);
+    return Status();
+  });
+  lock->lock();
+  asking_ = false;
+  if (Outdated(generation)) return false;
+  if (!asked.ok()) {
+    Fail(lock, next, asked);
+    return false;
+  }
+  if (!may) {
+    Finish(lock, requests, Status());
+    return false;
+  }
+  return goal_ >= next && active_->index + 1 == next;
+}
+
+// Loads a stage, while the files of the one after it are being read.
+Result<std::shared_ptr<Stage>> ProgressiveModel::Core::Make(size_t next,
+                                                            const std::shared_ptr<Stage>& before,
+                                                            StageLoad* load) {
+  std::vector<ProgramSource> sources;
+  const bool up = next > before->index;
+  // Nothing was being prepared yet while the first one of them could have been read.
+  for (size_t stage = up ? std::max(looked_ahead_, next) : next; stage <= next + (up ? 1 : 0);
+       ++stage) {
+    for (ProgramSource& source : factory_.SourcesToRead(stage)) {
+      sources.push_back(std::move(source));
+    }
+  }
+  looked_ahead_ = up ? next + 2 : 0;
+  const ReadAhead reading(std::move(sources));
+  return factory_.Make(next, before.get(), load);
+}
+
+void ProgressiveModel::Core::Fail(Lock* lock, size_t stage, const Status& failure) {
+  const uint64_t requests = requests_;
+  looked_ahead_ = 0;
+  lock->unlock();
+  Tell([&](Observer* observer) { observer->StageFailed(stage, failure); });
+  lock->lock();
+  Finish(lock, requests, failure);
+}
+
+// Ends loading, unless more was asked for since `requests` was read.
+void ProgressiveModel::Core::Finish(Lock* lock, uint64_t requests, const Status& outcome) {
+  const uint64_t generation = generation_;
+  DestroyRetired(lock, /*wait=*/true);
+  if (options_.verified != nullptr) {
+    lock->unlock();
+    (void)Guarded("saving failed", [&] { return options_.verified->Save(); });
+    lock->lock();
+  }
+  if (Outdated(generation) || requests != requests_ || !loading_) return;
+  loading_ = false;
+  failure_ = CopyOf(outcome);
+  ended_.notify_all();
+}
+
+// Destroys the stages that no inference runs on any more, and with them the programs that no other
+// stage uses. With `wait`, waits for the inference that still does.
+void ProgressiveModel::Core::DestroyRetired(Lock* lock, bool wait) {
+  for (size_t at = 0; at < retired_.size();) {
+    const Stage* const stage = retired_[at].get();
+    if (wait) served_.wait(*lock, [&] { return serving_ != stage; });
+    if (serving_ == stage) {
+      ++at;
+      continue;
+    }
+    // Its place stays taken until it is gone.
+    std::shared_ptr<Stage> unused = std::move(retired_[at]);
+    lock->unlock();
+    unused.reset();
+    lock->lock();
+    retired_.erase(retired_.begin() + static_cast<ptrdiff_t>(at));
+  }
+}
+
+}  // namespace pwl

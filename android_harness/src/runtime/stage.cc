@@ -1,0 +1,73 @@
+#include "runtime/stage.h"
+
+#include <utility>
+
+#include "pwl/weight_cache.h"
+#include "runtime/clock.h"
+
+namespace pwl {
+namespace {
+
+using Chain = std::vector<std::shared_ptr<LoadedUnit>>;
+
+// Takes a sound program of that artifact out of `chain`, or gives null.
+std::shared_ptr<LoadedUnit> Take(size_t artifact, Chain* chain) {
+  for (std::shared_ptr<LoadedUnit>& unit : *chain) {
+    if (unit != nullptr && unit->artifact == artifact && !unit->failed) return std::move(unit);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Stage>> StageFactory::Make(size_t index, const Stage* before,
+                                                  StageLoad* load) const {
+  load->stage = index;
+  load->begin_ns = NowNs();
+  auto stage = std::make_shared<Stage>();
+  stage->index = index;
+  Chain there = before == nullptr ? Chain() : before->chain;
+  for (const size_t artifact : plan_->stages[index]) {
+    std::shared_ptr<LoadedUnit> unit = Take(artifact, &there);
+    if (unit == nullptr) {
+      const Artifact& wanted = plan_->artifacts[artifact];
+      auto loaded = LoadArtifact(*files_, wanted, checks_, engine_, &load->times);
+      if (!loaded.ok()) return loaded.status();
+      unit = std::make_shared<LoadedUnit>(artifact, std::move(*loaded));
+      load->bytes += wanted.bytes;
+    }
+    stage->chain.push_back(std::move(unit));
+  }
+  load->ready_ns = NowNs();
+  return stage;
+}
+
+std::shared_ptr<Stage> StageFactory::RestFor(size_t index, const Stage& stage) const {
+  auto rest = std::make_shared<Stage>();
+  rest->index = index;
+  rest->broken = true;
+  Chain there = stage.chain;
+  for (const size_t artifact : plan_->stages[index]) {
+    if (std::shared_ptr<LoadedUnit> unit = Take(artifact, &there)) {
+      rest->chain.push_back(std::move(unit));
+    }
+  }
+  return rest;
+}
+
+std::vector<ProgramSource> StageFactory::SourcesToRead(size_t index) const {
+  std::vector<ProgramSource> sources;
+  if (index >= plan_->stages.size()) return sources;
+  const auto add = [&](Result<ProgramSource> source) {
+    if (source.ok() && !LooksResident(*source)) sources.push_back(std::move(*source));
+  };
+  for (const size_t unit : plan_->stages[index]) {
+    const Artifact& artifact = plan_->artifacts[unit];
+    const std::string weights = engine_->WeightsFile(artifact.sha256);
+    if (!weights.empty()) add(ProgramSource::Open(weights));
+    if (weights.empty() || artifact.bytes <= kReadWhole) add(files_->Open(artifact.path));
+  }
+  return sources;
+}
+
+}  // namespace pwl

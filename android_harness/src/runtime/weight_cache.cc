@@ -1,0 +1,149 @@
+#include "pwl/weight_cache.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <utility>
+
+#include "pwl/program_source.h"
+#include "runtime/file_stamp.h"
+#include "runtime/sha256.h"
+
+namespace pwl {
+namespace {
+
+// Packed weights are a little larger than the program; beside them there should be room for others.
+constexpr uint64_t kRoom = 16 << 20;
+
+// What is known of a cache file: its sha256, and the boot and the stamp under which it was checked.
+struct Record {
+  std::string sha256;
+  std::string boot;
+  std::string stamp;
+
+  static std::string PathOf(const std::string& cache) { return cache + ".sha256"; }
+
+  static Record Read(const std::string& cache) {
+    std::ifstream file(PathOf(cache));
+    Record record;
+    std::getline(file, record.sha256);
+    std::getline(file, record.boot);
+    std::getline(file, record.stamp);
+    return record;
+  }
+
+  Status Write(const std::string& cache) const {
+    return ReplaceFile(PathOf(cache), sha256 + "\n" + boot + "\n" + stamp + "\n");
+  }
+};
+
+// Changes with every boot; empty where the system does not say.
+std::string BootId() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+void Remove(const std::string& cache) {
+  unlink(cache.c_str());
+  unlink(Record::PathOf(cache).c_str());
+}
+
+bool HasRoom(const std::string& folder, uint64_t program_bytes) {
+  struct statvfs found{};
+  if (statvfs(folder.c_str(), &found) != 0) return false;
+  const uint64_t free_bytes = uint64_t{found.f_bavail} * found.f_frsize;
+  return free_bytes >= kRoom && free_bytes - kRoom >= program_bytes / 2 * 3;
+}
+
+}  // namespace
+
+CacheUse::~CacheUse() {
+  if (lock_ < 0) return;
+  unlink(path_.c_str());
+  close(lock_);
+}
+
+CacheUse::CacheUse(CacheUse&& other) noexcept
+    : path_(std::exchange(other.path_, {})),
+      final_(std::exchange(other.final_, {})),
+      lock_(std::exchange(other.lock_, -1)) {}
+
+CacheUse& CacheUse::operator=(CacheUse&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(final_, other.final_);
+  std::swap(lock_, other.lock_);
+  return *this;
+}
+
+Status CacheUse::Keep() {
+  if (lock_ < 0) return {};
+  const Result<ProgramSource> built = ProgramSource::Open(path_);
+  // A program without weights that could be packed leaves no file, or an empty one.
+  if (!built.ok()) return built.status().code() == Code::kMissing ? Status() : built.status();
+  if (built->size() == 0) return {};
+  if (fsync(built->descriptor()) != 0) return FileError(path_);
+  const Result<std::string> digest = Sha256Of(*built);
+  if (!digest.ok()) return digest.status();
+  // The record comes first: a cache without one is not believed.
+  if (Status status = Record{*digest, "", ""}.Write(final_); !status.ok()) return status;
+  if (rename(path_.c_str(), final_.c_str()) != 0) return FileError(final_);
+  return {};
+}
+
+std::string WeightCache::FileOf(const std::string& program_sha256) const {
+  return folder + "/" + program_sha256 + "-" + runtime + ".xnnpack";
+}
+
+std::string WeightCache::ExistingFileOf(const std::string& program_sha256) const {
+  if (!enabled()) return "";
+  const std::string file = FileOf(program_sha256);
+  return access(file.c_str(), R_OK) == 0 ? file : "";
+}
+
+Status WeightCache::Check(const std::string& program_sha256) const {
+  const std::string path = FileOf(program_sha256);
+  const Result<ProgramSource> file = ProgramSource::Open(path);
+  if (!file.ok()) return file.status();
+  const Record known = Record::Read(path);
+  const std::string stamp = FileStamp(*file);
+  const std::string boot = BootId();
+  if (!stamp.empty() && known.stamp == stamp && known.boot == boot) return {};
+  const Result<std::string> digest = Sha256Of(*file);
+  if (!digest.ok() || *digest != known.sha256) {
+    Remove(path);
+    return {Code::kDamaged, path + " is not as it was built; it was removed"};
+  }
+  // Where this cannot be written, the file is hashed again next time.
+  if (!stamp.empty()) (void)Record{*digest, boot, stamp}.Write(path);
+  return {};
+}
+
+CacheUse WeightCache::Open(const std::string& program_sha256, uint64_t program_bytes) const {
+  CacheUse use;
+  if (!enabled()) return use;
+  const std::string path = FileOf(program_sha256);
+  if (Check(program_sha256).ok()) {
+    use.path_ = path;
+    return use;
+  }
+  if (!HasRoom(folder, program_bytes)) return use;
+  const int lock = open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0) return use;
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    close(lock);
+    return use;
+  }
+  use.path_ = path + ".part";
+  use.final_ = path;
+  use.lock_ = lock;
+  unlink(use.path_.c_str());  // of a process that died while it built
+  return use;
+}
+
+}  // namespace pwl

@@ -1,0 +1,53 @@
+"""The measurement plan: what the harness measures beside a bundle, as flat text.
+
+The format is described in android_harness/harness/measurement_plan.h.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from pipeline.bundle.control import Controls
+from pipeline.bundle.manifest import Manifest
+
+MEASUREMENT_PLAN = "measurement.plan"
+#: Folders of a deployment, below the plan's own.
+BUNDLE_FOLDER = "bundle"
+CONTROL_FOLDER = "control"
+
+
+def measurement_plan(
+    manifest: Manifest, controls: Controls | None, verify: Literal["size", "sha256"] = "size"
+) -> str:
+    """The text of a measurement plan.
+
+    Args:
+        manifest: of the bundle, deployed to ``bundle/`` below the plan.
+        controls: its control arms, deployed to ``control/``, if they are there.
+        verify: what the harness checks before it loads a program; ``size`` suits a deployment whose
+            every sha256 was checked on the device when it was installed.
+    """
+    return "\n".join([*_lines(manifest, controls, verify), "end", ""])
+
+
+def _lines(manifest: Manifest, controls: Controls | None, verify: str) -> Iterator[str]:
+    yield "pwl-measurement-plan 1"
+    yield f"bundle {BUNDLE_FOLDER}"
+    yield f"verify {verify}"
+    floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)
+    for arm in controls.arms if controls else ():
+        program = arm.program
+        file = f"{CONTROL_FOLDER}/{program.path} {program.bytes} {program.sha256}"
+        yield f"program {arm.name} {file} {floats} {classes}"
+        yield f"arm {arm.name} {arm.name}"
+    golden, evaluation = manifest.golden, manifest.evaluation
+    yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"
+    yield (
+        f"evaluation {evaluation.count} {manifest.input.shape[-1]} "
+        f"{BUNDLE_FOLDER}/{evaluation.images.path}"
+    )
+    normalization = manifest.input.normalization
+    for mean, std in zip(normalization.mean, normalization.std, strict=True):
+        yield f"normalize {mean!r} {std!r}"

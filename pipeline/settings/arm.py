@@ -1,0 +1,43 @@
+"""The ``[[arm]]`` tables of a profile: what its bundle is measured against."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from pipeline.core.toml_file import Section, Spelling
+
+#: What results call the progressive bundle itself, beside its arms.
+PROGRESSIVE = "pwl"
+#: The numbers that a program computes with.
+Precision = Literal["fp32"]
+
+
+def _is_no_other_s(name: str) -> str:
+    if name == PROGRESSIVE or name.startswith("stage-"):
+        raise ValueError(f"{name!r} is what results call the bundle itself: take another name")
+    return name
+
+
+class ArmSettings(Section):
+    """A control arm: a whole network as one program, measured in turns with the bundle.
+
+    There are always two, ``student`` and ``teacher``; those named here come on top, and one of
+    these two names takes that one's place. Arms do not ship: they lie in ``NAME.control``.
+
+    Attributes:
+        name: what reports call it.
+        route: the variant of each block, such as ``TTSS``; or ``student`` or ``teacher``, for all.
+        precision: of weights and arithmetic.
+    """
+
+    name: Annotated[
+        str,
+        Spelling(r"^[a-z0-9][a-z0-9_-]{0,31}$", "lower-case letters, digits, '_' and '-'"),
+        AfterValidator(_is_no_other_s),
+    ]
+    route: Annotated[
+        str, Spelling(r"^([ST]+|student|teacher)$", "a word of S and T, or student, or teacher")
+    ]
+    precision: Precision = "fp32"

@@ -1,0 +1,28 @@
+"""loading.plan: what a runtime opens says what the manifest says."""
+
+from __future__ import annotations
+
+from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan_of
+from pipeline.bundle.verify import Bundle
+
+
+def test_the_plan_of_a_bundle_says_what_its_manifest_says(either_bundle: Bundle) -> None:
+    manifest = either_bundle.manifest
+    text = (either_bundle.root / LOADING_PLAN).read_text()
+    assert text == loading_plan_of(manifest)
+    lines = text.splitlines()
+    assert lines[0] == "pwl-loading-plan 1"
+    assert lines[-1] == "end"
+    assert f"backend {manifest.backend.name}" in lines
+    assert f"runtime {manifest.backend.minimum_runtime}" in lines
+    assert "input 64" in lines
+    assert "classes 10" in lines
+    assert "stage 1 teacher-0 encoder-0 student-1 student-2" in lines
+    artifact = manifest.artifact("encoder-0")
+    file = f"{artifact.path} {artifact.bytes} {artifact.sha256}"
+    assert f"artifact encoder-0 {file} 512 256" in lines
+
+
+def test_it_names_nothing_that_does_not_ship(either_bundle: Bundle) -> None:
+    text = (either_bundle.root / LOADING_PLAN).read_text()
+    assert not any(word in text for word in ("golden", "eval", "control", "/tmp"))

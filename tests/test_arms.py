@@ -1,0 +1,139 @@
+"""Control arms are data: one more in a profile is found in every output."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import open_controls
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
+from pipeline.model.arm import arms_of
+from pipeline.report.gates import Gate, GateFile, Verdict, judge
+from pipeline.report.render import plots
+from pipeline.report.render.html import report_page
+from pipeline.report.render.tables import report_tables
+from pipeline.report.schema import Report, load_report
+from pipeline.settings import ArmSettings
+from pipeline.workflows.build_bundle import Build, assemble
+from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
+from tests.fixtures import ROOT, TINY_PROFILE, settings_from
+
+ARMS = """
+[[arm]]
+name = "half"
+route = "TTS"
+
+[[arm]]
+name = "odd"
+route = "STS"
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("arms")
+    settings = settings_from(TINY_PROFILE + ARMS, folder)
+    return assemble(settings, folder / "tiny", tiny_cache, Silent())
+
+
+@pytest.fixture(scope="module")
+def report(built: Build) -> Report:
+    options = ProfileOptions(
+        device=f"local:{built.bundle.root.parent / 'device'}",
+        states=("warm",),
+        rounds=1,
+        work=ROOT / "build",
+    )
+    return measure(built.bundle.root, options, Silent())
+
+
+def test_control_json_lists_it_with_its_accuracy_and_its_own_golden_logits(built: Build) -> None:
+    root = control_folder(built.bundle.root)
+    arms = {arm.name: arm for arm in open_controls(root, built.bundle.manifest).arms}
+    assert list(arms) == ["student", "teacher", "half", "odd"]
+    assert (arms["half"].route, arms["odd"].route) == ("TTS", "STS")
+    stages = {stage.route: stage for stage in built.bundle.manifest.stages}
+    assert arms["half"].accuracy == stages["TTS"].accuracy
+    assert arms["odd"].route not in stages
+    logits = (root / arms["odd"].golden.path).read_bytes()
+    assert len(logits) == 3 * 10 * 4
+    assert logits != (root / arms["half"].golden.path).read_bytes()
+
+
+def test_it_does_not_ship(built: Build) -> None:
+    assert not [path for path in built.bundle.root.rglob("*") if "half" in path.name]
+
+
+def test_it_is_measured_and_right(report: Report) -> None:
+    assert report.validity.verdict != "invalid"
+    assert [result.name for result in report.parity][-2:] == ["half", "odd"]
+    assert all(result.passed for result in report.parity)
+    for kind in ("ttfi_ms", "process_ms", "peak_rss_mb"):
+        assert f"{kind}.odd.warm" in report.metrics
+    assert "latency_ms.half" in report.metrics
+    assert "control_bytes.odd" in report.metrics
+    assert {name for name in report.ratios if "_half" in name} >= {
+        "ttfi_over_half.warm",
+        "stage2_over_half_ttfi.warm",
+        "latency_stage2_over_half",
+    }
+
+
+def test_tables_plots_and_page_show_it(report: Report, tmp_path: Path) -> None:
+    out = io.StringIO()
+    Console(file=out, width=100).print(report_tables(report))
+    assert "first answer: progressive / odd alone" in out.getvalue()
+    for picture in (plots.curve(report), plots.phases(report), plots.memory(report)):
+        assert "half only" in picture
+        assert "odd only" in picture
+    page = report_page(report, plots.curve(report))
+    assert "<td>half</td>" in page
+    write_report(report, tmp_path)
+    assert load_report(tmp_path / "report.json") == report
+
+
+def test_a_gate_can_ask_for_it_and_a_wildcard_covers_it(report: Report) -> None:
+    gate = Gate(name="parity", metric="parity_over_tolerance.*", at_most=1, integrity=True)
+    asked = {
+        result.metric: result.verdict for result in judge(GateFile(gate=(gate,)), report, None)
+    }
+    assert asked["parity_over_tolerance.odd"] is Verdict.PASS
+    lost = {name: m for name, m in report.metrics.items() if name != "parity_over_tolerance.odd"}
+    without = report.model_copy(update={"metrics": lost})
+    (result,) = [
+        result
+        for result in judge(GateFile(gate=(gate,), allow_suspect=True), without, None)
+        if result.verdict is not Verdict.PASS
+    ]
+    assert result.metric == "parity_over_tolerance.odd"
+
+
+def test_one_of_a_default_s_name_takes_its_place() -> None:
+    arms = arms_of([ArmSettings(name="teacher", route="TTS")], 3)
+    assert [(arm.name, str(arm.route)) for arm in arms] == [("student", "SSS"), ("teacher", "TTS")]
+
+
+def test_a_route_of_another_length_is_refused() -> None:
+    with pytest.raises(UsageError, match="arm half: route TS has 2 blocks, the model 3"):
+        arms_of([ArmSettings(name="half", route="TS")], 3)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ('[[arm]]\nname = "pwl"\nroute = "TTS"', "what results call the bundle itself"),
+        ('[[arm]]\nname = "stage-1"\nroute = "TTS"', "what results call the bundle itself"),
+        ('[[arm]]\nname = "half"\nroute = "TXS"', "arm.0.route: should be a word of S and T"),
+        (ARMS.replace("odd", "half"), "two arms are called 'half'"),
+        ('[[arm]]\nname = "half"\nroute = "TTS"\nspeed = 1', "arm.0.speed"),
+    ],
+)
+def test_an_arm_that_cannot_be_meant_is_refused(tables: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings_from(f"{TINY_PROFILE}\n{tables}", tmp_path)
+    assert said in caught.value.what

@@ -72,13 +72,17 @@ def _is_built(folder: Path, key: str) -> bool:
 
 def configure_command(build: Path, *options: str) -> list[str]:
     """The CMake call that configures the harness's sources for this machine in `build`."""
-    prefix = _installed("executorch")
     return [
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-S", str(_SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefix}"),
+        *("-S", str(_SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={executorch_package()}"),
         *options,
     ]
+
+
+def executorch_package() -> Path:
+    """Where CMake finds ExecuTorch: the executorch package, which brings a CMake package."""
+    return _installed("executorch")
 
 
 def installed_litert_library() -> Path:

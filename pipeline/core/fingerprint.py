@@ -7,14 +7,12 @@ import json
 import os
 import platform
 from contextlib import suppress
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-_ROOT = Path(__file__).parents[1]
 _GRAPHICS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -22,21 +20,6 @@ def fingerprint(*parts: Any) -> str:
     """The sha256 of JSON-able values and settings, in an order-independent spelling."""
     text = json.dumps([_plain(part) for part in parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def source_fingerprint(*rooms: str) -> str:
-    """The sha256 of the Python sources of some rooms of the pipeline, such as ``model``.
-
-    Part of every cache key, so that a result of older code is never taken for one of today's.
-    """
-    digest = hashlib.sha256()
-    for room in rooms:
-        place = _ROOT / room
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(f"{path.relative_to(_ROOT)}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def versions(*packages: str) -> dict[str, str]:

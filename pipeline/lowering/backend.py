@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from pipeline.settings import BackendName
+from pipeline.settings import BackendSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,8 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> BackendName:
-        """As in a profile's ``[lowering] backend``."""
-        ...
-
-    @property
-    def suffix(self) -> str:
-        """File name suffix of its programs, with the dot."""
+    def spec(self) -> BackendSpec:
+        """What it is called, and what else is known of it without its libraries."""
         ...
 
     @property

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pipeline.core.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.producers import LOWERING
 from pipeline.core.progress import Progress
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
@@ -140,11 +141,11 @@ def _lower_all(
 ) -> dict[str, LoweredArtifact]:
     """The program of every unit by name, from the store or freshly made."""
     backend = backend_for(settings)
-    store = ProgramStore(cache, backend.suffix)
+    store = ProgramStore(cache, backend.spec.suffix)
     context = (
         fingerprint(exporters),
         settings.precision,
-        source_fingerprint("lowering"),
+        f"lowering {LOWERING}",
     )
     done: dict[str, LoweredArtifact] = {}
     missing: list[tuple[str, str, Unit]] = []

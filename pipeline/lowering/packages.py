@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import versions
-from pipeline.settings import Settings, SourceModel
-
-#: By the name of the backend; the first is the exporter itself.
-_PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "executorch": ("executorch",),
-    "litert": ("litert-torch", "litert-converter", "ai-edge-litert"),
-}
+from pipeline.settings import BACKENDS, Settings, SourceModel
 
 
 def export_versions(settings: Settings) -> dict[str, str]:
@@ -27,7 +20,7 @@ def export_versions(settings: Settings) -> dict[str, str]:
     if isinstance(settings.model, SourceModel) and settings.model.kind == "keras":
         return _tensorflow() | versions("keras", "ai-edge-litert")
     (backend,) = settings.lowering.backend
-    return versions(*_PACKAGES[backend])
+    return versions(*BACKENDS[backend].packages)
 
 
 def _tensorflow() -> dict[str, str]:

@@ -14,14 +14,14 @@ import torch
 
 from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
-from pipeline.core.fingerprint import fingerprint, source_fingerprint
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.producers import LOWERING
 from pipeline.core.progress import Progress
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.packages import export_versions
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
-from pipeline.lowering.registry import backend_for
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
@@ -57,13 +57,14 @@ class Target:
     @property
     def backend(self) -> str:
         """Its name."""
-        return backend_for(self.settings).name
+        (name,) = self.settings.backend
+        return name
 
     @property
     def context(self) -> list[object]:
         """All that a lowering depends on beside the unit."""
         settings = self.settings.model_dump(mode="json")
-        return [settings, dict(self.exporters), source_fingerprint("lowering", "model")]
+        return [settings, dict(self.exporters), LOWERING]
 
 
 @dataclass(frozen=True, slots=True)

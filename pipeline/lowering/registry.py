@@ -1,17 +1,16 @@
-"""The backends by name."""
+"""The exporters of the backends; each module is imported when its backend is first asked for."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from pipeline.lowering.backend import Backend
-from pipeline.lowering.executorch.backend import ExecuTorch
-from pipeline.lowering.litert.backend import LiteRt
-from pipeline.settings import LoweringSettings
+from pipeline.settings import BACKENDS, LoweringSettings
 
 
 def backend_for(settings: LoweringSettings) -> Backend:
-    """The backend that settings name, one and no more; its libraries are imported at first use."""
+    """The backend that settings name, one and no more."""
     (name,) = settings.backend
-    return _BACKENDS[name]()
-
-
-_BACKENDS: dict[str, type[Backend]] = {"executorch": ExecuTorch, "litert": LiteRt}
+    module, _, exporter = BACKENDS[name].exporter.partition(":")
+    backend: Backend = getattr(import_module(module), exporter)()
+    return backend

@@ -1,6 +1,7 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
 from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
+from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec
 from pipeline.settings.data import (
     DataSettings,
     DigitsData,
@@ -25,7 +26,6 @@ from pipeline.settings.model import (
 )
 from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.profile import (
-    BackendName,
     BundleSettings,
     LoweringSettings,
     RuntimeSettings,
@@ -49,11 +49,13 @@ from pipeline.settings.training import (
 )
 
 __all__ = [
+    "BACKENDS",
     "PROGRESSIVE",
     "SOURCE_KINDS",
     "ArmSettings",
     "AugmentationSettings",
     "BackendName",
+    "BackendSpec",
     "BundleSettings",
     "Count",
     "DataSettings",

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -155,6 +155,8 @@ def _type(annotation: Any, limits: list[Any] | tuple[Any, ...] = ()) -> str:
     for limit in limits:
         if isinstance(limit, Spelling):
             return limit.words
+        if isinstance(limit, WithJsonSchema) and limit.json_schema:
+            return ", ".join(f"`{_toml(value)}`" for value in limit.json_schema["enum"])
     return _NAMES.get(annotation, str(getattr(annotation, "__name__", annotation))) + _range(limits)
 
 

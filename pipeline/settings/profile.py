@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section, Spelling, load_toml
 from pipeline.settings.arm import ArmSettings, Precision
+from pipeline.settings.backend import BACKENDS, BackendName
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
 from pipeline.settings.quantities import Rate, Share
 from pipeline.settings.schedule import ScheduleSettings
 from pipeline.settings.training import TrainingSettings
-
-BackendName = Literal["executorch", "litert"]
 
 
 def _each_once(names: tuple[BackendName, ...]) -> tuple[BackendName, ...]:
@@ -153,10 +152,9 @@ def backend_named(name: str) -> BackendName:
     Raises:
         UsageError: there is none of that name.
     """
-    for known in get_args(BackendName):
-        if name == known:
-            return known  # type: ignore[no-any-return]
-    raise UsageError(f"--backend {name!r}", f"one of: {', '.join(get_args(BackendName))}")
+    if name in BACKENDS:
+        return name
+    raise UsageError(f"--backend {name!r}", f"one of: {', '.join(BACKENDS)}")
 
 
 def for_backend(settings: Settings, backend: BackendName) -> Settings:

@@ -143,7 +143,7 @@ def _source_files() -> list[Path]:
             f"{_SOURCES} is not there: the harness is built from a checkout of the repository",
             "run from a checkout, or name a built package with --harness",
         )
-    names = ("include/**/*", "src/*", "harness/*", "CMakeLists.txt")
+    names = ("include/**/*", "src/**/*", "harness/*", "cmake/*", "CMakeLists.txt")
     return sorted(p for name in names for p in _SOURCES.glob(name) if p.is_file())
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.fingerprint import fingerprint, machine_kind, versions
+from pipeline.core.producers import DATA, EVALUATION, TRAINING
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.data.normalization import Inputs
@@ -32,8 +33,6 @@ from pipeline.training.teacher import train_teacher
 from pipeline.training.trained import Description, save_trained
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
 
-#: Whose code decides what is trained and what it is found to answer.
-ROOMS = ("data", "model", "evaluation", "training", "workflows/cached_trainer.py")
 #: Abilities of processors, as `machine_kind` names them, that compute in bfloat16.
 _BF16 = {"amx_tile", "avx512_bf16", "bf16"}
 
@@ -108,7 +107,7 @@ class TrainingFiles:
             content,
             # All that training depends on, also what is added one day, but for the student's part.
             training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
-            source_fingerprint(*ROOMS),
+            (DATA, TRAINING, EVALUATION),
             versions("torch", "numpy"),
             machine_kind(),
         )

@@ -13,8 +13,9 @@ from pipeline.bundle.pack import require_build_output
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import PipelineError
-from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.locks import replacing_place, using_folder
+from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE, TRAINING
 from pipeline.core.progress import Progress
 from pipeline.data.source import data_fingerprint
 from pipeline.lowering.packages import export_versions
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.settings import BundleSettings
 
-_ROOMS = (
-    "settings",
-    "data",
-    "model",
-    "evaluation",
-    "training",
-    "ingest",
-    "schedule",
-    "lowering",
-    "bundle",
-    "workflows",
-    "core/intervals.py",
-)
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
@@ -91,7 +79,7 @@ def assemble(
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
-        source_fingerprint(*_ROOMS),
+        (DATA, TRAINING, EVALUATION, LOWERING, SCHEDULE, BUNDLE),
         source.content(),
         report_content(settings.schedule.load_times),
         versions(*_PACKAGES) | export_versions(settings),
@@ -199,13 +187,13 @@ def _make(
         dataset,
         Preprocessing.of(settings.data, dataset),
         BackendInfo(
-            name=backend.name,
+            name=backend.spec.name,
             exporter=f"{exporter} {version}",
             minimum_runtime=backend.minimum_runtime,
             precision=settings.lowering.precision,
             threads=settings.runtime.threads,
         ),
-        backend.suffix,
+        backend.spec.suffix,
         Provenance(
             profile=settings.model_dump(mode="json"),
             data=data_fingerprint(settings.data),
@@ -213,7 +201,7 @@ def _make(
             machine=machine_kind(),
         ),
     )
-    controls, programs = compose_controls(manifest, lowered.arms, results, backend.suffix)
+    controls, programs = compose_controls(manifest, lowered.arms, results, backend.spec.suffix)
     pack_build(manifest, files, controls, programs, out)
     return manifest, controls
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.core.fingerprint import fingerprint, machine_kind, source_fingerprint, versions
+from pipeline.core.fingerprint import fingerprint, machine_kind, versions
+from pipeline.core.producers import DATA, EVALUATION
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.data.source import data_fingerprint
@@ -14,12 +15,9 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
 from pipeline.training.fit import reproducible
-from pipeline.training.train import ROOMS
 
 #: Float sums depend on it, and a label on a float sum in the end.
 _THREADS = 2
-
-_WORKFLOWS = ("workflows/pretrained_model.py", "workflows/load_model.py")
 
 
 class PretrainedModel:
@@ -53,7 +51,7 @@ class PretrainedModel:
             data_fingerprint(settings.data),
             settings.model,
             content,
-            source_fingerprint(*ROOMS, "ingest", *_WORKFLOWS),
+            (DATA, EVALUATION),
             versions("torch", "numpy"),
             machine_kind(),
         )

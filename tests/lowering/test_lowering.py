@@ -93,7 +93,7 @@ def test_a_lowered_program_computes_what_eager_pytorch_computes(
         parity = Parity.of(backend.run([program.data], images), module(images))
     assert parity.max_rel < 1e-5
     assert parity.inputs == 3
-    convolutions = {"executorch": "convolution", "litert": "CONV_2D"}[backend.name]
+    convolutions = {"executorch": "convolution", "litert": "CONV_2D"}[backend.spec.name]
     assert program.operators[convolutions] + program.operators.get("DEPTHWISE_CONV_2D", 0) == 2
     assert program.delegated == sum(program.operators.values())
 

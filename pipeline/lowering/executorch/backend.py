@@ -15,14 +15,13 @@ from pipeline.lowering.blame import blaming, refused
 from pipeline.lowering.executorch.rules import RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
 from pipeline.lowering.rewrite import rewritten
-from pipeline.settings import BackendName
+from pipeline.settings import BACKENDS
 
 
 class ExecuTorch:
     """The `executorch` backend. See `pipeline.lowering.backend.Backend`."""
 
-    name: BackendName = "executorch"
-    suffix = ".pte"
+    spec = BACKENDS["executorch"]
 
     @property
     def minimum_runtime(self) -> str:
@@ -38,7 +37,7 @@ class ExecuTorch:
 
         with (
             torch.no_grad(),
-            blaming(graph := rewritten(operators_of(module), RULES, example), name, self.name),
+            blaming(graph := rewritten(operators_of(module), RULES, example), name, self.spec.name),
         ):
             example = _natural(example)
             rank = graph(example).dim()
@@ -47,9 +46,11 @@ class ExecuTorch:
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
         if left := _left_over(lowered, graph):
-            raise refused(name, self.name, left)
+            raise refused(name, self.spec.name, left)
         if info.num_delegated_subgraphs != 1:
-            raise refused(name, self.name, [(None, f"{info.num_delegated_subgraphs} delegates")])
+            raise refused(
+                name, self.spec.name, [(None, f"{info.num_delegated_subgraphs} delegates")]
+            )
         counts = Counter[str]()
         for entry in info.delegation_by_operator.values():
             counts[_plain_name(entry.op_type)] += entry.delegated

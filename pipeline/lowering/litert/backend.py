@@ -16,7 +16,7 @@ from pipeline.lowering.litert.keras_export import keras_to_tflite
 from pipeline.lowering.litert.rules import RULES
 from pipeline.lowering.rewrite import rewritten
 from pipeline.model.keras import keras_models
-from pipeline.settings import BackendName
+from pipeline.settings import BACKENDS
 
 _TRANSPOSED = (
     "every inference would pay for an order of axes that no neighbor wants: write it so that its "
@@ -31,8 +31,7 @@ class LiteRt:
     is the runtime that was tf.lite.
     """
 
-    name: BackendName = "litert"
-    suffix = ".tflite"
+    spec = BACKENDS["litert"]
 
     @property
     def minimum_runtime(self) -> str:
@@ -43,7 +42,7 @@ class LiteRt:
         if models := keras_models(module):
             return self._accepted(keras_to_tflite(models), None, name)
         graph = rewritten(operators_of(module), RULES, example)
-        with blaming(graph, name, self.name):
+        with blaming(graph, name, self.spec.name):
             converted = _convert(graph, example)
         return self._accepted(converted, graph, name)
 
@@ -55,13 +54,13 @@ class LiteRt:
 
         turned = tflite.transposed_edges(converted)
         if turned:
-            raise refused(name, self.name, [found(node) for node in turned], _TRANSPOSED)
+            raise refused(name, self.spec.name, [found(node) for node in turned], _TRANSPOSED)
         program = TfliteProgram(converted)
         left = [found(node) for node in program.outside_delegates()]
         if not left and (program.delegates() != 1 or not _whole(converted)):
             left = [(None, f"{program.delegates()} delegates")]
         if left:
-            raise refused(name, self.name, left)
+            raise refused(name, self.spec.name, left)
         data = tflite.without_tensor_names(converted)
         operators = tflite.count_operators(data)
         return Program(data, operators, sum(operators.values()))

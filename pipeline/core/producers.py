@@ -1,0 +1,23 @@
+"""The versions of what makes the things that caches keep.
+
+A cached result is named by what it was made from and by the version of what made it. Raise a
+version when the same inputs would give another result, and only then: a corrected docstring
+retrains nothing. tests/test_producers.py holds each version against results that are kept in
+tests/golden/producers.json, so that a change which forgot it is noticed; that test says how to
+record them anew.
+"""
+
+from __future__ import annotations
+
+#: Images and labels of a ``[data]`` table.
+DATA = 1
+#: Weights of a profile's model, from initialization to the last step of distillation.
+TRAINING = 1
+#: The labels that a model gives to images.
+EVALUATION = 1
+#: Programs, and how far they are from eager PyTorch.
+LOWERING = 1
+#: Which stages ship, and in which order.
+SCHEDULE = 1
+#: What a bundle and its control arms are made of.
+BUNDLE = 1

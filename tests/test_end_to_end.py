@@ -119,10 +119,10 @@ def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> N
 
 def test_the_context_names_device_harness_and_state(report: Report) -> None:
     context = report.context
-    assert context.device["abi"] == context.harness["abi"]
-    assert re.match(r"executorch 1\.\d|litert 2\.\d", context.harness["engine"])
-    assert context.before["memory_available_kb"] > 0
-    assert context.options["rounds"] == 3
+    assert context.device.abi == context.harness.abi
+    assert re.match(r"executorch 1\.\d|litert 2\.\d", context.engine)
+    assert context.before.memory_available_kb
+    assert context.options.rounds == 3
 
 
 def test_the_tables_fit_a_hundred_columns(

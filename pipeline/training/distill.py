@@ -66,7 +66,7 @@ def distill(
     early = EarlyImages(inputs, labels, conditions.device)
     student = Route.prefix(model.blocks, 0)
     watched = [route for route in routes or [student] if not route.all_teacher]
-    name = _page(settings, routes)
+    name = _log_name(settings, routes)
     phase = Phase(
         *(title, name, trainable.module, trainable.rates, len(labels), seed, checkpoint),
         watch=lambda: early.of_routes(model, features, watched),
@@ -75,10 +75,10 @@ def distill(
     model.eval()
 
 
-def _page(
+def _log_name(
     settings: JointDistillation | ReferenceDistillation, routes: Sequence[Route] | None
 ) -> str:
-    """A name in the training_log that no other training of the same profile has."""
+    """A name in the training log that no other training of the same profile has."""
     if not settings.depends_on_routes:
         return "distillation"
     if routes is None:

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from pipeline.core.errors import UsageError
-from pipeline.core.progress import Progress
-from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
+from pipeline.core.progress import Progress, Task
 from pipeline.settings import OptimizerSettings
 from pipeline.training.conditions import Conditions
+from pipeline.training.epoch_checkpoint import resume, save_epoch
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
 from pipeline.training.shared_norm import shared_norms
+from pipeline.training.training_log import PhaseLog
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimized.
 Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
@@ -38,7 +38,7 @@ class Phase:
 
     Attributes:
         title: what a person calls it.
-        name: of its page in the training_log.
+        name: what the training log calls it.
         module: all that is trained and its buffers; its state is what a checkpoint holds.
         rates: groups of parameters with their scale of the learning rate.
         images: number of training images.
@@ -125,72 +125,109 @@ def fit(
         IntegrityError: the checkpoint to go on from is damaged.
     """
     conditions = conditions or Conditions()
-    processes = conditions.processes
-    require_batch(settings, phase.images, processes)
-    batches = batches_of(settings, phase.images)
-    optimizer = torch.optim.SGD(
-        [
-            {"params": list(parameters), "lr": settings.learning_rate * scale}
-            for parameters, scale in phase.rates
-        ],
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        nesterov=settings.nesterov,
-    )
-    trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
-    scheduler = _scheduler(optimizer, settings, [scale for _, scale in phase.rates], batches)
-    going_on = processes.agree(phase.checkpoint.exists(), conditions.device)
-    first = _resume(phase, optimizer, scheduler) if going_on else 0
-    early = {batches * quarter // 4 for quarter in (1, 2, 3)} - {0, batches}
+    require_batch(settings, phase.images, conditions.processes)
+    run = _Run(phase, settings, step, conditions)
+    first = run.resumed()
     with (
-        progress.task(phase.title, total=settings.epochs * batches) as task,
-        conditions.training_log.phase(phase.name, first * batches) as page,
-        shared_norms(phase.module, processes),
+        progress.task(phase.title, total=settings.epochs * run.batches) as task,
+        conditions.training_log.phase(phase.name, first * run.batches) as log,
+        shared_norms(phase.module, conditions.processes),
         subsampled(phase.module),
     ):
         if first:
-            task.advance(first * batches, f"going on after epoch {first}")
+            task.advance(first * run.batches, f"going on after epoch {first}")
         for epoch in range(first, settings.epochs):
-            # One generator an epoch: the state to save is the number of the epoch alone.
-            generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
-            torch.manual_seed(generator.initial_seed())  # what dropout draws from
-            order = torch.randperm(phase.images, generator=generator)
-            phase.module.train()
-            losses = _Means()
-            for batch in range(batches):
-                indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
-                terms = _terms(phase, step, indices, generator)
-                loss = torch.stack(list(terms.values())).sum()
-                values = processes.mean(torch.stack([term.detach() for term in terms.values()]))
-                if not math.isfinite(total := values.sum().item()):
-                    raise UsageError(
-                        f"{phase.title}: the loss is {total} in epoch {epoch + 1}",
-                        "lower learning_rate in the profile, or set gradient_norm",
-                    )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                processes.average([p.grad for p in trained if p.grad is not None])
-                if settings.gradient_norm:
-                    nn.utils.clip_grad_norm_(trained, settings.gradient_norm)
-                optimizer.step()
-                rate = optimizer.param_groups[0]["lr"]
-                scheduler.step()
-                losses.add(dict(zip(terms, values.tolist(), strict=True)))
-                task.advance(1)
-                whole = batch + 1 == batches
-                if processes.first and (whole or (epoch == 0 and batch + 1 in early)):
-                    accuracy, means = _watched(phase), losses.now()
-                    when = f"epoch {epoch + 1}/{settings.epochs}" if whole else "in epoch 1"
-                    task.advance(0, f"{when}  {_shown(accuracy, means)}")
-                    numbers = {f"loss/{name}": value for name, value in means.items()}
-                    numbers |= {"learning rate": rate, **accuracy}
-                    page.write(numbers, epoch * batches + batch + 1)
-            if processes.first and epoch + 1 < settings.epochs:
-                _save(phase, optimizer, scheduler, epoch + 1)
-    optimizer.zero_grad(set_to_none=True)
-    phase.module.eval()
-    if processes.first:
-        phase.checkpoint.unlink(missing_ok=True)
+            run.epoch(epoch, task, log)
+    run.finish()
+
+
+class _Run:
+    """One call of `fit`: the optimizer, its schedule, and the steps of an epoch."""
+
+    def __init__(
+        self, phase: Phase, settings: OptimizerSettings, step: Step, conditions: Conditions
+    ) -> None:
+        self.batches = batches_of(settings, phase.images)
+        self._phase, self._settings, self._step = phase, settings, step
+        self._conditions = conditions
+        self._optimizer = torch.optim.SGD(
+            [
+                {"params": list(parameters), "lr": settings.learning_rate * scale}
+                for parameters, scale in phase.rates
+            ],
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=settings.nesterov,
+        )
+        self._trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
+        scales = [scale for _, scale in phase.rates]
+        self._scheduler = _scheduler(self._optimizer, settings, scales, self.batches)
+        #: Batches of the first epoch after which accuracy is looked at, too.
+        self._early = {self.batches * quarter // 4 for quarter in (1, 2, 3)} - {0, self.batches}
+
+    def resumed(self) -> int:
+        """How many epochs an interrupted run has done, whose state is restored."""
+        there = self._phase.checkpoint.exists()
+        if not self._conditions.processes.agree(there, self._conditions.device):
+            return 0
+        phase = self._phase
+        return resume(phase.checkpoint, phase.module, self._optimizer, self._scheduler)
+
+    def epoch(self, epoch: int, task: Task, log: PhaseLog) -> None:
+        """Trains on every image once, and saves where to go on from."""
+        phase, settings = self._phase, self._settings
+        # One generator an epoch: the state to save is the number of the epoch alone.
+        generator = torch.Generator().manual_seed(phase.seed * 1_000_003 + epoch)
+        torch.manual_seed(generator.initial_seed())  # what dropout draws from
+        order = torch.randperm(phase.images, generator=generator)
+        phase.module.train()
+        losses = _Means()
+        first = self._conditions.processes.first
+        for batch in range(self.batches):
+            indices = order[batch * settings.batch_size : (batch + 1) * settings.batch_size]
+            values, rate = self._update(epoch, indices, generator)
+            losses.add(values)
+            task.advance(1)
+            whole = batch + 1 == self.batches
+            if first and (whole or (epoch == 0 and batch + 1 in self._early)):
+                accuracy, means = _watched(phase), losses.now()
+                when = f"epoch {epoch + 1}/{settings.epochs}" if whole else "in epoch 1"
+                task.advance(0, f"{when}  {_shown(accuracy, means)}")
+                numbers = {f"loss/{name}": value for name, value in means.items()}
+                numbers |= {"learning rate": rate, **accuracy}
+                log.write(numbers, epoch * self.batches + batch + 1)
+        if first and epoch + 1 < settings.epochs:
+            save_epoch(phase.checkpoint, phase.module, self._optimizer, self._scheduler, epoch + 1)
+
+    def _update(
+        self, epoch: int, indices: Tensor, generator: torch.Generator
+    ) -> tuple[dict[str, float], float]:
+        """One step of the optimizer: the loss terms before it, and its learning rate."""
+        processes = self._conditions.processes
+        terms = _terms(self._phase, self._step, indices, generator)
+        loss = torch.stack(list(terms.values())).sum()
+        values = processes.mean(torch.stack([term.detach() for term in terms.values()]))
+        if not math.isfinite(total := values.sum().item()):
+            raise UsageError(
+                f"{self._phase.title}: the loss is {total} in epoch {epoch + 1}",
+                "lower learning_rate in the profile, or set gradient_norm",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        processes.average([p.grad for p in self._trained if p.grad is not None])
+        if self._settings.gradient_norm:
+            nn.utils.clip_grad_norm_(self._trained, self._settings.gradient_norm)
+        self._optimizer.step()
+        rate = float(self._optimizer.param_groups[0]["lr"])
+        self._scheduler.step()
+        return dict(zip(terms, values.tolist(), strict=True)), rate
+
+    def finish(self) -> None:
+        """Leaves the module in eval mode; there is nothing to go on from any more."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._phase.module.eval()
+        if self._conditions.processes.first:
+            self._phase.checkpoint.unlink(missing_ok=True)
 
 
 def _terms(
@@ -259,34 +296,3 @@ def _scheduler(
         final_div_factor=100,
         cycle_momentum=False,
     )
-
-
-def _save(
-    phase: Phase, optimizer: torch.optim.Optimizer, scheduler: LRScheduler, epochs: int
-) -> None:
-    state = optimizer.state_dict()
-    tensors = {f"module.{name}": tensor for name, tensor in whole_state(phase.module).items()}
-    for index, values in state["state"].items():
-        tensors[f"momentum.{index}"] = values["momentum_buffer"]
-    facts: dict[str, Any] = {
-        "epochs": epochs,
-        "groups": state["param_groups"],
-        "scheduler": scheduler.state_dict(),
-    }
-    save_tensors(phase.checkpoint, tensors, facts)
-
-
-def _resume(phase: Phase, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> int:
-    """Restores the state after the last whole epoch and returns how many are done."""
-    tensors, facts = load_tensors(phase.checkpoint)
-    module = {name.removeprefix("module."): t for name, t in tensors.items() if "module." in name}
-    load_into(phase.module, module, phase.checkpoint)
-    momentum = {
-        int(name.removeprefix("momentum.")): {"momentum_buffer": tensor}
-        for name, tensor in tensors.items()
-        if name.startswith("momentum.")
-    }
-    optimizer.load_state_dict({"state": momentum, "param_groups": facts["groups"]})
-    scheduler.load_state_dict(facts["scheduler"])
-    epochs: int = facts["epochs"]
-    return epochs

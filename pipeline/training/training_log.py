@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # an optional extra
     from torch.utils.tensorboard import SummaryWriter
 
 
-class Page(Protocol):
+class PhaseLog(Protocol):
     """The numbers of one phase."""
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:
@@ -22,10 +22,10 @@ class Page(Protocol):
 
 
 class TrainingLog(Protocol):
-    """A page for each phase of a run."""
+    """A log for each phase of a run."""
 
-    def phase(self, name: str, first: int) -> AbstractContextManager[Page]:
-        """The page of a phase whose numbers come after step `first`.
+    def phase(self, name: str, first: int) -> AbstractContextManager[PhaseLog]:
+        """The log of a phase whose numbers come after step `first`.
 
         What an earlier run wrote there of later steps is void: this run goes through them again.
         """
@@ -36,7 +36,7 @@ class NoTrainingLog:
     """Writes nothing down."""
 
     @contextmanager
-    def phase(self, name: str, first: int) -> Iterator[Page]:
+    def phase(self, name: str, first: int) -> Iterator[PhaseLog]:
         yield _NoPhaseLog()
 
 
@@ -72,7 +72,7 @@ class TensorBoardLog:
         self._folder = folder
 
     @contextmanager
-    def phase(self, name: str, first: int) -> Iterator[Page]:
+    def phase(self, name: str, first: int) -> Iterator[PhaseLog]:
         from torch.utils.tensorboard import SummaryWriter
 
         # purge_step has readers forget what was written at that step or later.

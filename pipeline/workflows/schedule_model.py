@@ -69,7 +69,7 @@ def schedule(
     chosen = choose(settings.schedule, model)
     routes = list(dict.fromkeys([*chosen.train_for, *others]))
     evaluated = model.train_and_evaluate(chosen.train_for, routes)
-    with (training_log or NoTrainingLog()).phase("routes", -1) as page:
+    with (training_log or NoTrainingLog()).phase("routes", -1) as log:
         found = zip(routes, evaluated.accuracy, strict=True)
-        page.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
+        log.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
     return ScheduledModel(evaluated, chosen.routes, chosen.choice)

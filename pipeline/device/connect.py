@@ -44,11 +44,15 @@ def connect(
 
     # adb-shell and its cryptography take longer to import than a local run takes.
     from pipeline.device.adb.device import AdbDevice
-    from pipeline.device.adb.link import Link
+    from pipeline.device.adb.direct import DirectLink
+    from pipeline.device.adb.transport import TcpTransport
 
     host, port = address["host"].strip("[]"), int(address["port"])
 
-    def dial() -> Link:
-        return Link.dial(host, port, timeout_s=timeout_s, consent_s=consent_timeout_s, keys=keys)
+    def dial() -> DirectLink:
+        transport = TcpTransport(host, port)
+        return DirectLink.dial(
+            transport, timeout_s=timeout_s, consent_s=consent_timeout_s, keys=keys
+        )
 
     return AdbDevice(spec, dial)

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pipeline.device.adb.direct import DirectLink
+from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 
@@ -59,6 +61,12 @@ def folder(device: Device, second: Device) -> Iterator[PurePosixPath]:
     assert second.run(["mkdir", str(folder)], deadline_s=10).returncode == 0
     yield folder
     second.run(["rm", "-rf", str(folder)], deadline_s=10)
+
+
+def dial(spec: str, *, timeout_s: float) -> DirectLink:
+    """A connection of our own to the device at an address."""
+    _, host, port = spec.split(":")
+    return DirectLink.dial(TcpTransport(host, int(port)), timeout_s=timeout_s, consent_s=1)
 
 
 def names(device: Device, folder: PurePosixPath) -> list[str]:

@@ -24,7 +24,7 @@ from pipeline.device.base import (
     TransferError,
 )
 from pipeline.device.digest import device_sha256
-from pipeline.device.files import file_size, partial_name, read_blocks, store
+from pipeline.device.files import Source, file_size, partial_name, store
 from pipeline.device.remedies import remedy_for
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
@@ -120,6 +120,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             memory_bytes=int(memory) * 1024 if memory else None,
             extra={
                 "kernel": f"{system} {release}",
+                "adb.route": self._current.route,
                 **{name: said[name] for name in RECORDED if said.get(name)},
             },
         )
@@ -155,6 +156,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         target: PurePosixPath,
         *,
         executable: bool = False,
+        sha256: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         size = file_size(source)
@@ -162,15 +164,11 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         self._make_folder(target.parent)
         try:
             mode = 0o755 if executable else 0o644
-            digest = sync.send_file(
-                self._link(),
-                read_blocks(source, sync.BLOCK),
-                str(partial),
-                size=size,
-                mode=mode,
-                progress=progress,
-            )
-            names = (str(partial), str(target), digest, f"{mode:o}")
+            with Source(source, hashed=sha256 is None) as content:
+                sync.send_file(
+                    self._link(), content, str(partial), size=size, mode=mode, progress=progress
+                )
+                names = (str(partial), str(target), sha256 or content.sha256, f"{mode:o}")
             done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
             if done.returncode != 0:
                 reason = _reason(done)

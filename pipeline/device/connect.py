@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,15 @@ from pathlib import Path
 from pipeline.core.errors import UsageError
 from pipeline.device.base import Device
 
-FORMS = "local (this machine), local:FOLDER, adb:HOST:PORT (such as adb:192.168.1.20:5555)"
+FORMS = (
+    "local (this machine), local:FOLDER, adb (the only device), adb:SERIAL, emulator-5554, "
+    "adb:HOST:PORT (such as adb:192.168.1.20:5555), adb:usb or adb:usb:SERIAL (without adb server)"
+)
 ADB_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):(?P<port>[0-9]{1,5})")
+EMULATOR = re.compile(r"emulator-[0-9]+")
+#: As USB devices, emulators and wireless debugging ("adb-R5CN-x (2)._adb-tls-connect._tcp") have.
+SERIAL = re.compile(r"[^\s:]+(?: [^\s:]+)*")
+USB = re.compile(r"usb(?::(?P<serial>[^\s:]+))?")
 
 
 def connect(
@@ -22,15 +30,20 @@ def connect(
 ) -> Device:
     """Opens the device that a spec names.
 
+    ``adb``, a serial and an emulator are devices of the adb server, which is started where it does
+    not run and there is an `adb`; ADB_SERVER_SOCKET, ANDROID_ADB_SERVER_ADDRESS and
+    ANDROID_ADB_SERVER_PORT say where it is, ANDROID_SERIAL which device ``adb`` is. An address is
+    that of a device of the server, where it runs and has one ready, else one to connect to.
+
     Args:
-        spec: ``local``, ``local:FOLDER`` or ``adb:HOST:PORT``.
+        spec: one of `FORMS`.
         timeout_s: seconds that an ADB device may stay silent where it owes an answer: on
             connecting, and between two messages of a transfer.
         consent_timeout_s: seconds that the owner of an ADB device has to allow this host's key.
         keys: RSA private keys to offer before ``~/.android/adbkey`` and those of ADB_VENDOR_KEYS.
 
     Raises:
-        UsageError: there is no such form of spec.
+        UsageError: there is no such form of spec, or it names several devices.
         DeviceError: the device cannot be reached, does not speak ADB, or does not let this host in.
     """
     kind, separator, rest = spec.partition(":")
@@ -38,21 +51,25 @@ def connect(
         from pipeline.device.local import LocalDevice
 
         return LocalDevice(Path(rest) if rest else None)
-    address = ADB_ADDRESS.fullmatch(rest) if kind == "adb" else None
-    if address is None or not 0 < int(address["port"]) < 65536:
+    if EMULATOR.fullmatch(spec):
+        kind, rest = "adb", spec
+    address = ADB_ADDRESS.fullmatch(rest)
+    if address is not None and not 0 < int(address["port"]) < 65536:
+        address = None
+    usb = USB.fullmatch(rest)
+    named = address or usb or SERIAL.fullmatch(rest) or spec == "adb"
+    if kind != "adb" or not named:
         raise UsageError(f"{spec!r} names no device", f"write one of: {FORMS}")
 
-    # adb-shell and its cryptography take longer to import than a local run takes.
+    # What ADB needs, cryptography above all, takes longer to import than a local run takes.
     from pipeline.device.adb.device import AdbDevice
-    from pipeline.device.adb.direct import DirectLink
-    from pipeline.device.adb.transport import TcpTransport
+    from pipeline.device.adb.dial import Dialer
 
-    host, port = address["host"].strip("[]"), int(address["port"])
-
-    def dial() -> DirectLink:
-        transport = TcpTransport(host, port)
-        return DirectLink.dial(
-            transport, timeout_s=timeout_s, consent_s=consent_timeout_s, keys=keys
-        )
-
-    return AdbDevice(spec, dial)
+    dialer = Dialer(timeout_s, consent_timeout_s, tuple(keys))
+    if address is not None:
+        host, port = address["host"].strip("[]"), int(address["port"])
+        return AdbDevice(spec, dialer.to_address(rest, host, port))
+    if usb is not None:
+        return AdbDevice(spec, dialer.to_usb(usb["serial"]))
+    serial = rest or os.environ.get("ANDROID_SERIAL") or dialer.only_serial()
+    return AdbDevice(spec if rest else f"adb:{serial}", dialer.to_serial(serial))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 
-Reconnect = Callable[[], Device]
+from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
 
 
 @contextlib.contextmanager
@@ -32,12 +33,32 @@ def no_hang(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture(params=["local", "adb"])
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each kind of device in turn: what holds for one must hold for the other."""
+@pytest.fixture(scope="session")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], AdbServer]]:
+    """The adb server of a kind, which the whole session shares."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start(kind: str) -> AdbServer:
+            home = tmp_path_factory.mktemp("adb-server")
+            return stack.enter_context(adb_server(adb_program(kind), home))
+
+        yield start
+
+
+@pytest.fixture(params=["local", "adb", SYSTEM, NEWER])
+def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each kind of device in turn: what holds for one must hold for the others."""
     if request.param == "local":
         return f"local:{tmp_path / 'device'}"
     adb: str = request.getfixturevalue("loopback_device")
+    if request.param != "adb":
+        server: AdbServer = request.getfixturevalue("servers")(request.param)
+        server.attach(adb)
+        # A server that knows the device goes before the address; see `connect`.
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
     return adb
 
 

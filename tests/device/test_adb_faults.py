@@ -102,6 +102,17 @@ def test_adbd_frozen_during_a_command(device: Device) -> None:
         device.run(["true"], deadline_s=300)
 
 
+def test_a_frozen_adbd_is_noticed_long_before_the_deadline(device: Device) -> None:
+    with no_hang(20), pytest.raises(DeviceGoneError, match="no longer answers"):
+        device.run(["sh", "-c", FREEZE_ADBD], deadline_s=300)
+
+
+def test_a_device_that_is_only_silent_is_left_alone(device: Device) -> None:
+    """Three times the silence after which it is asked."""
+    done = device.run(["sh", "-c", "sleep 1.3; echo done"], deadline_s=300)
+    assert done.stdout == b"done\n"
+
+
 def test_adbd_frozen_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
     def freeze(done: int, total: int) -> None:
         os.kill(victim["adbd_pid"], signal.SIGSTOP)

@@ -17,7 +17,7 @@ pytest_plugins = ["tests.fixtures"]
 
 #: Fixtures that start a device of their own, and what parametrized tests call it.
 _DEVICE = {"start_loopback", "loopback_device"}
-_DEVICE_NAMES = {"adb", "adb server", "newer adb server"}
+_DEVICE_NAMES = {"adb", "adb server", "newer adb server", "adb over TLS"}
 #: Fixtures that train, lower or compile.
 _BUILD = {
     *("tiny_model", "tiny_cache", "built_bundle", "litert_bundle", "either_bundle", "bundle_copy"),

@@ -6,8 +6,10 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
+from adb_shell.auth.keygen import keygen
 
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.transport import TcpTransport
@@ -48,11 +50,31 @@ def servers(
         yield start
 
 
-@pytest.fixture(params=["local", "adb", SYSTEM, NEWER])
+@pytest.fixture(scope="session")
+def paired_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = tmp_path_factory.mktemp("paired") / "adbkey"
+    keygen(str(key))
+    key.chmod(0o600)
+    return key
+
+
+@pytest.fixture(scope="session")
+def wireless(start_loopback: Callable[..., dict[str, Any]], paired_key: Path) -> str:
+    """A device with wireless debugging that knows one key, as after `adb pair`."""
+    options = ("--auth", "--tls", "--auth-key", f"{paired_key}.pub")
+    spec: str = start_loopback(*options)["spec"]
+    return spec
+
+
+@pytest.fixture(params=["local", "adb", SYSTEM, NEWER, "adb over TLS"])
 def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each kind of device in turn: what holds for one must hold for the others."""
     if request.param == "local":
         return f"local:{tmp_path / 'device'}"
+    if request.param == "adb over TLS":
+        monkeypatch.setenv("ADB_VENDOR_KEYS", str(request.getfixturevalue("paired_key")))
+        wireless: str = request.getfixturevalue("wireless")
+        return wireless
     adb: str = request.getfixturevalue("loopback_device")
     if request.param != "adb":
         server: AdbServer = request.getfixturevalue("servers")(request.param)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import UsageError
 from pipeline.device.base import Device
@@ -27,6 +27,7 @@ def connect(
     timeout_s: float = 10.0,
     consent_timeout_s: float = 60.0,
     keys: Sequence[Path] = (),
+    folder: PurePosixPath | None = None,
 ) -> Device:
     """Opens the device that a spec names.
 
@@ -41,15 +42,21 @@ def connect(
             connecting, and between two messages of a transfer.
         consent_timeout_s: seconds that the owner of an ADB device has to allow this host's key.
         keys: RSA private keys to offer before ``~/.android/adbkey`` and those of ADB_VENDOR_KEYS.
+        folder: where to work on an ADB device, instead of /data/local/tmp/pwl.
 
     Raises:
-        UsageError: there is no such form of spec, or it names several devices.
+        UsageError: there is no such form of spec, it names several devices, or the folder is none.
         DeviceError: the device cannot be reached, does not speak ADB, or does not let this host in.
     """
     kind, separator, rest = spec.partition(":")
     if kind == "local" and bool(separator) == bool(rest):
         from pipeline.device.local import LocalDevice
 
+        if folder is not None:
+            raise UsageError(
+                f"--device-folder {folder} is for ADB devices, and the device is {spec}",
+                f"write --device local:{folder}",
+            )
         return LocalDevice(Path(rest) if rest else None)
     if EMULATOR.fullmatch(spec):
         kind, rest = "adb", spec
@@ -61,15 +68,22 @@ def connect(
     if kind != "adb" or not named:
         raise UsageError(f"{spec!r} names no device", f"write one of: {FORMS}")
 
+    if folder is not None and (not folder.is_absolute() or len(folder.parts) < 2):
+        raise UsageError(
+            f"--device-folder {folder} is not a folder to work in",
+            "give an absolute path of its own, such as /data/local/tmp/me",
+        )
+
     # What ADB needs, cryptography above all, takes longer to import than a local run takes.
-    from pipeline.device.adb.device import AdbDevice
+    from pipeline.device.adb.device import WORKDIR, AdbDevice
     from pipeline.device.adb.dial import Dialer
 
+    workdir = folder or WORKDIR
     dialer = Dialer(timeout_s, consent_timeout_s, tuple(keys))
     if address is not None:
         host, port = address["host"].strip("[]"), int(address["port"])
-        return AdbDevice(spec, dialer.to_address(rest, host, port))
+        return AdbDevice(spec, dialer.to_address(rest, host, port), workdir)
     if usb is not None:
-        return AdbDevice(spec, dialer.to_usb(usb["serial"]))
+        return AdbDevice(spec, dialer.to_usb(usb["serial"]), workdir)
     serial = rest or os.environ.get("ANDROID_SERIAL") or dialer.only_serial()
-    return AdbDevice(spec if rest else f"adb:{serial}", dialer.to_serial(serial))
+    return AdbDevice(spec if rest else f"adb:{serial}", dialer.to_serial(serial), workdir)

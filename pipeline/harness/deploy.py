@@ -287,4 +287,5 @@ def _require_unchanged_here(file: PackageFile, error: TransferError) -> None:
 
 def _other_folder(device: Device) -> str:
     local = device.spec.startswith("local")
-    return ", or measure in a folder elsewhere, with --device local:FOLDER" if local else ""
+    option = "--device local:FOLDER" if local else "--device-folder FOLDER"
+    return f", or measure in a folder elsewhere, with {option}"

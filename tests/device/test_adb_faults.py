@@ -95,6 +95,23 @@ def test_adbd_killed_between_two_commands(device: Device, victim: dict[str, Any]
         device.run(["true"], deadline_s=300)
 
 
+def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_anew(
+    device: Device, victim: dict[str, Any], start_loopback: Callable[..., dict[str, Any]]
+) -> None:
+    with device.lock() as lock:
+        kill(victim, "init_pid")
+        restarted = start_loopback("--port", str(victim["port"]))
+        try:
+            with no_hang(20), pytest.raises(DeviceGoneError):
+                device.run(["true"], deadline_s=300)
+            with no_hang(20), pytest.raises(DeviceError, match=r"lock .* was lost"):
+                lock.require()
+            with connect(victim["spec"]) as again, again.lock():
+                assert again.run(["true"], deadline_s=10).returncode == 0
+        finally:
+            kill(restarted, "init_pid")
+
+
 def test_adbd_frozen_during_a_command(device: Device) -> None:
     with no_hang(20), pytest.raises(DeviceTimeoutError, match="no longer answers"):
         device.run(["sh", "-c", FREEZE_ADBD], deadline_s=0.5)

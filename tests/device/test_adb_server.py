@@ -283,6 +283,19 @@ def test_a_device_that_is_unplugged_in_a_command_is_gone(device: Device, server:
     timer.join()
 
 
+def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_anew(
+    device: Device, server: AdbServer, victim: dict[str, Any]
+) -> None:
+    """Whatever was deployed or measured before belongs to another boot."""
+    assert device.run(["true"], deadline_s=10).returncode == 0
+    server.adb("disconnect")
+    server.attach(victim["spec"])
+    with no_hang(20), pytest.raises(DeviceGoneError, match="restarted"):
+        device.run(["true"], deadline_s=300)
+    with connect("adb") as again:
+        assert again.run(["true"], deadline_s=10).returncode == 0
+
+
 def test_the_deadline_kills_what_ignores_the_hangup(device: Device) -> None:
     script = "trap '' HUP; echo $$ >/data/local/tmp/pid; sleep 60"
     with no_hang(20), pytest.raises(DeviceTimeoutError, match="it was killed"):

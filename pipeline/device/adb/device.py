@@ -32,6 +32,17 @@ WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 #: Slower than any storage in use; what a hash of a file may take is reckoned from it.
 SLOWEST_HASH_BYTES_S = 1 << 20
 
+#: Argument: the folder. A shell runs a file that is no program, but may be executed, as a script.
+PROBE = """
+umask 022
+mkdir -p "$1" || exit 1
+probe="$1/.pwl-probe-$$"
+trap 'rm -f "$probe"' EXIT
+echo 'exit 0' >"$probe" || exit 1
+chmod 755 "$probe" && "$probe" 2>/dev/null && exit 0
+echo "programs may not be executed in $1" >&2
+exit 1
+"""
 #: Arguments: the unfinished file, its final name, its sha256, its mode.
 PUBLISH = """
 [ ! -d "$2" ] || { echo "$2 is a folder" >&2; exit 1; }
@@ -78,10 +89,14 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
     Args:
         spec: the name that the user gave it.
         dial: opens a connection to it.
+        folder: what `workdir` is; absolute.
     """
 
-    def __init__(self, spec: str, dial: Callable[[], Link]) -> None:
+    def __init__(
+        self, spec: str, dial: Callable[[], Link], folder: PurePosixPath = WORKDIR
+    ) -> None:
         self._spec = spec
+        self._folder = folder
         self._dial = dial
         self._current = dial()
         self._workdir_made = False
@@ -92,10 +107,21 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
 
     @property
     def workdir(self) -> PurePosixPath:
+        """Made and tried on first use: whether files can be written and executed there.
+
+        Raises:
+            DeviceError: they cannot; another folder is needed.
+        """
         if not self._workdir_made:
-            self._make_folder(WORKDIR)
+            done = self._shell(PROBE, str(self._folder))
+            if done.returncode != 0:
+                reason = _reason(done)
+                raise DeviceError(
+                    f"{self._folder} cannot be worked in on {self._spec}: {reason}",
+                    remedy_for(reason, self._folder, self._spec),
+                )
             self._workdir_made = True
-        return WORKDIR
+        return self._folder
 
     def properties(self) -> DeviceProperties:
         done = self._shell(PROPERTIES)

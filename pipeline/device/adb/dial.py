@@ -60,10 +60,10 @@ class Dialer:
         """
         server = self._server()
         try:
-            through_server = server.state(name) == READY
+            listed = server.find(name)
         except DeviceError:
-            through_server = False
-        if through_server:
+            listed = None
+        if listed is not None and listed.state == READY:
             return self.to_serial(name)
         return lambda: self._direct(TcpTransport(host, port))
 

@@ -51,6 +51,12 @@ class Listed:
     state: str
     facts: dict[str, str]
 
+    @property
+    def transport(self) -> str:
+        """The server's request for it: by a number that no later connection to it has."""
+        number = self.facts.get("transport_id")  # since adb 27
+        return f"host:transport-id:{number}" if number else f"host:transport:{self.serial}"
+
     def __str__(self) -> str:
         return f"adb:{self.serial}  {self.state}  {self.facts.get('model', '')}".rstrip()
 

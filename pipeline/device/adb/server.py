@@ -56,13 +56,13 @@ class Server:
         """What a device's adbd can do. Raises `ServerRefusedError` where it is not ready."""
         return frozenset(self.ask(f"host-serial:{serial}:features").split(","))
 
-    def state(self, serial: str) -> str:
-        """``device``, ``offline``...; empty where the server does not know the device.
+    def find(self, serial: str) -> Listed | None:
+        """A device, if the server knows it.
 
         Raises:
             DeviceError: the server does not answer.
         """
-        return next((each.state for each in self.devices() if each.serial == serial), "")
+        return next((each for each in self.devices() if each.serial == serial), None)
 
     def ask(self, request: str) -> str:
         """The answer to a question about devices."""

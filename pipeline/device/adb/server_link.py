@@ -12,7 +12,7 @@ from typing import Self
 from pipeline.core.errors import DeviceError
 from pipeline.device.adb.direct import NO_SERVICE, SILENCE, refused
 from pipeline.device.adb.link import RECONNECT, Buffer, Link, Stream
-from pipeline.device.adb.listing import PASSING, READY, choose, not_ready
+from pipeline.device.adb.listing import PASSING, READY, Listed, choose, not_ready
 from pipeline.device.adb.server import REQUEST_LIMIT, NoServerError, Server, ServerRefusedError
 from pipeline.device.adb.shell import SERVICE as SHELL
 from pipeline.device.adb.transport import remaining
@@ -30,16 +30,20 @@ LOOK_S = 0.2
 class ServerLink(Link):
     """One device of an adb server; see `Link`. The server keeps the connection to it.
 
+    It is the connection that the server had when this link was made: a device that has been
+    restarted meanwhile is gone, although the server has it again.
+
     Where a device says nothing, it is asked for a service that it has to refuse, as `DirectLink`
     does: the server notices a device that hangs only by its answers, too.
     """
 
-    def __init__(self, server: Server, serial: str) -> None:
-        self.serial = serial
+    def __init__(self, server: Server, device: Listed) -> None:
+        self.serial = device.serial
         self.route = "adb server"
         self.timeout_s = server.timeout_s
         self.command_limit = REQUEST_LIMIT - len(SHELL)
         self._server = server
+        self._transport = device.transport
         self._closed = False
 
     @classmethod
@@ -55,12 +59,12 @@ class ServerLink(Link):
             DeviceError: no server, no such device, one that cannot be used, or that is too old.
         """
         server.ensure_running()
-        _wait_until_ready(server, serial, consent_s)
+        device = _when_ready(server, serial, consent_s)
         if "shell_v2" not in server.features(serial):
             raise DeviceError(
                 f"adb:{serial} has no shell protocol 2", "Android 7 or later is needed"
             )
-        return cls(server, serial)
+        return cls(server, device)
 
     @property
     def interrupted(self) -> bool:
@@ -96,11 +100,15 @@ class ServerLink(Link):
             DeviceGoneError: it is not, or the server is not.
         """
         try:
-            state = self._server.state(self.serial)
+            device = self._server.find(self.serial)
         except DeviceError as error:
             raise self.lost(error.what) from None
-        if state != READY:
-            raise self.lost(f"the adb server calls it {state}" if state else "it was unplugged")
+        if device is None:
+            raise self.lost("it was unplugged")
+        if device.state != READY:
+            raise self.lost(f"the adb server calls it {device.state}")
+        if device.transport != self._transport:
+            raise self.lost("it was restarted, or unplugged for a moment")
 
     def answers(self, limit: float) -> bool:
         """Whether its adbd answers by then. Raises `DeviceGoneError` where it is not there."""
@@ -115,8 +123,7 @@ class ServerLink(Link):
         return True
 
     def _connect(self, service: bytes, deadline: float) -> socket.socket:
-        chosen = f"host:transport:{self.serial}".encode()
-        return self._server.open(chosen, service, deadline=deadline)
+        return self._server.open(self._transport.encode(), service, deadline=deadline)
 
     def lost(self, reason: str) -> DeviceGoneError:
         """The error where the device, or the server, is no longer there."""
@@ -203,14 +210,14 @@ class ServerStream(Stream):
                 self._unsent = []  # what the device said last can still be read
 
 
-def _wait_until_ready(server: Server, serial: str, consent_s: float) -> None:
-    """Waits for a device whose state is going to change. Raises as `choose` and `not_ready` do."""
+def _when_ready(server: Server, serial: str, consent_s: float) -> Listed:
+    """A device, once it is ready. Raises as `choose` and `not_ready` do."""
     begin = time.monotonic()
     asked = False
     while True:
         device = choose(server.devices(), serial, server.address)
         if device.state == READY:
-            return
+            return device
         wait_s = consent_s if device.state == "unauthorized" else server.timeout_s
         if device.state not in PASSING or time.monotonic() - begin > wait_s:
             raise not_ready(device)

@@ -1,7 +1,7 @@
 """Devices behind the ADB protocol: through the adb server, over TCP, TLS or USB.
 
-Messages, streams and transfers are our own, so that nothing is lost, waited for or left behind; from
-adb-shell come keys, signatures and the access to USB. From what users name upwards:
+Messages, streams and transfers are our own, so that nothing is lost, waited for or left behind;
+from adb-shell come keys, signatures and the access to USB.
 
     address, server, listing   the adb server: where it is, what it answers, which device is meant
     server_link                a device behind it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pipeline.core.command_line import Argument, Option, command
@@ -11,7 +11,17 @@ from pipeline.core.command_line import Argument, Option, command
 @command
 def profile(
     bundle: Annotated[Path, Argument(help="Bundle folder.")],
-    device: Annotated[str, Option(help="local, or adb:HOST:PORT.")] = "local",
+    device: Annotated[
+        str,
+        Option(
+            help="local, local:FOLDER, adb (the only device), adb:SERIAL, emulator-5554, "
+            "adb:HOST:PORT, or adb:usb without an adb server."
+        ),
+    ] = "local",
+    device_folder: Annotated[
+        str | None,
+        Option(help="Folder to work in on an ADB device.", show_default="/data/local/tmp/pwl"),
+    ] = None,
     out: Annotated[
         Path | None, Option(help="Report folder.", show_default="reports/BUNDLE-DEVICE")
     ] = None,
@@ -55,6 +65,7 @@ def profile(
 
     options = ProfileOptions(
         device=device,
+        device_folder=PurePosixPath(device_folder) if device_folder else None,
         states=parse_states(states),
         rounds=rounds,
         control=control,

@@ -15,8 +15,9 @@ import pytest
 
 pytest_plugins = ["tests.fixtures"]
 
-#: Fixtures that start a device of their own; parametrized tests name it ``adb``.
+#: Fixtures that start a device of their own, and what parametrized tests call it.
 _DEVICE = {"start_loopback", "loopback_device"}
+_DEVICE_NAMES = {"adb", "adb server", "newer adb server", "adb over TLS"}
 #: Fixtures that train, lower or compile.
 _BUILD = {
     *("tiny_model", "tiny_cache", "built_bundle", "litert_bundle", "either_bundle", "bundle_copy"),
@@ -83,6 +84,16 @@ def signals_as_at_a_terminal() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_adb_server_of_the_user() -> Iterator[None]:
+    """Whoever runs the tests may have phones: none of them is a device of a test."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_ADDRESS", "ANDROID_SERIAL"):
+            environment.delenv(name, raising=False)
+        environment.setenv("ANDROID_ADB_SERVER_PORT", "1")
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs the loopback device or takes long; `CONTRIBUTING.md` names the marks.
 
@@ -93,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         callspec = getattr(item, "callspec", None)
         parameters = callspec.params.values() if callspec else ()
         place = item.path.relative_to(Path(__file__).parent).as_posix()
-        named = "adb" in [value for value in parameters if isinstance(value, str)]
+        named = _DEVICE_NAMES & {value for value in parameters if isinstance(value, str)}
         if fixtures & _DEVICE or named or place == "device/test_loopback_device.py":
             item.add_marker("device")
         if fixtures & _BUILD or place.startswith(_BUILDERS):

@@ -160,12 +160,20 @@ class Device(Protocol):
         target: PurePosixPath,
         *,
         executable: bool = False,
+        sha256: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Copies one file so that ``target`` is either the whole new file or what it was before.
 
         The bytes go to a temporary name beside the target, are checked by sha256 on the device and
         renamed into place; the folder is made when it is missing.
+
+        Args:
+            source: the file on this machine.
+            target: its path on the device.
+            executable: whether it is a program.
+            sha256: what it has to hash to there, where that is known; by default, what was sent.
+            progress: told what the device has taken.
 
         Raises:
             TransferError: disk full, permission denied or a checksum that differs; nothing is left.

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import UsageError
 from pipeline.device.base import Device
 
-FORMS = "local (this machine), local:FOLDER, adb:HOST:PORT (such as adb:192.168.1.20:5555)"
+FORMS = (
+    "local (this machine), local:FOLDER, adb (the only device), adb:SERIAL, emulator-5554, "
+    "adb:HOST:PORT (such as adb:192.168.1.20:5555), adb:usb or adb:usb:SERIAL (without adb server)"
+)
 ADB_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):(?P<port>[0-9]{1,5})")
+EMULATOR = re.compile(r"emulator-[0-9]+")
+#: As USB devices, emulators and wireless debugging ("adb-R5CN-x (2)._adb-tls-connect._tcp") have.
+SERIAL = re.compile(r"[^\s:]+(?: [^\s:]+)*")
+USB = re.compile(r"usb(?::(?P<serial>[^\s:]+))?")
 
 
 def connect(
@@ -19,36 +27,63 @@ def connect(
     timeout_s: float = 10.0,
     consent_timeout_s: float = 60.0,
     keys: Sequence[Path] = (),
+    folder: PurePosixPath | None = None,
 ) -> Device:
     """Opens the device that a spec names.
 
+    ``adb``, a serial and an emulator are devices of the adb server, which is started where it does
+    not run and there is an `adb`; ADB_SERVER_SOCKET, ANDROID_ADB_SERVER_ADDRESS and
+    ANDROID_ADB_SERVER_PORT say where it is, ANDROID_SERIAL which device ``adb`` is. An address is
+    that of a device of the server, where it runs and has one ready, else one to connect to.
+
     Args:
-        spec: ``local``, ``local:FOLDER`` or ``adb:HOST:PORT``.
+        spec: one of `FORMS`.
         timeout_s: seconds that an ADB device may stay silent where it owes an answer: on
             connecting, and between two messages of a transfer.
         consent_timeout_s: seconds that the owner of an ADB device has to allow this host's key.
         keys: RSA private keys to offer before ``~/.android/adbkey`` and those of ADB_VENDOR_KEYS.
+        folder: where to work on an ADB device, instead of /data/local/tmp/pwl.
 
     Raises:
-        UsageError: there is no such form of spec.
+        UsageError: there is no such form of spec, it names several devices, or the folder is none.
         DeviceError: the device cannot be reached, does not speak ADB, or does not let this host in.
     """
     kind, separator, rest = spec.partition(":")
     if kind == "local" and bool(separator) == bool(rest):
         from pipeline.device.local import LocalDevice
 
+        if folder is not None:
+            raise UsageError(
+                f"--device-folder {folder} is for ADB devices, and the device is {spec}",
+                f"write --device local:{folder}",
+            )
         return LocalDevice(Path(rest) if rest else None)
-    address = ADB_ADDRESS.fullmatch(rest) if kind == "adb" else None
-    if address is None or not 0 < int(address["port"]) < 65536:
+    if EMULATOR.fullmatch(spec):
+        kind, rest = "adb", spec
+    address = ADB_ADDRESS.fullmatch(rest)
+    if address is not None and not 0 < int(address["port"]) < 65536:
+        address = None
+    usb = USB.fullmatch(rest)
+    named = address or usb or SERIAL.fullmatch(rest) or spec == "adb"
+    if kind != "adb" or not named:
         raise UsageError(f"{spec!r} names no device", f"write one of: {FORMS}")
 
-    # adb-shell and its cryptography take longer to import than a local run takes.
-    from pipeline.device.adb.device import AdbDevice
-    from pipeline.device.adb.link import Link
+    if folder is not None and (not folder.is_absolute() or len(folder.parts) < 2):
+        raise UsageError(
+            f"--device-folder {folder} is not a folder to work in",
+            "give an absolute path of its own, such as /data/local/tmp/me",
+        )
 
-    host, port = address["host"].strip("[]"), int(address["port"])
+    # What ADB needs, cryptography above all, takes longer to import than a local run takes.
+    from pipeline.device.adb.device import WORKDIR, AdbDevice
+    from pipeline.device.adb.dial import Dialer
 
-    def dial() -> Link:
-        return Link.dial(host, port, timeout_s=timeout_s, consent_s=consent_timeout_s, keys=keys)
-
-    return AdbDevice(spec, dial)
+    workdir = folder or WORKDIR
+    dialer = Dialer(timeout_s, consent_timeout_s, tuple(keys))
+    if address is not None:
+        host, port = address["host"].strip("[]"), int(address["port"])
+        return AdbDevice(spec, dialer.to_address(rest, host, port), workdir)
+    if usb is not None:
+        return AdbDevice(spec, dialer.to_usb(usb["serial"]), workdir)
+    serial = rest or os.environ.get("ANDROID_SERIAL") or dialer.only_serial()
+    return AdbDevice(spec if rest else f"adb:{serial}", dialer.to_serial(serial), workdir)

@@ -11,8 +11,8 @@ from pipeline.device.base import Device
 
 #: One line for each path, in their order, so that no name, however odd, has to be read back.
 HASH_EACH = 'for f do { [ -f "$f" ] && sha256sum < "$f"; } 2>/dev/null || echo absent; done'
-#: Bytes of quoted paths in one command: half of what ADB takes.
-COMMAND_BYTES = 64 * 1024
+#: Bytes of quoted paths in one command: an adb server takes 64 kB, with the shell's part in it.
+COMMAND_BYTES = 48 * 1024
 
 
 def device_sha256(

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.device.base import Progress, TransferError
@@ -27,6 +28,45 @@ def read_blocks(path: Path, size: int = PIECE) -> Iterator[bytes]:
     with _transfer_errors(path, "read"), path.open("rb", buffering=0) as file:
         while block := file.read(size):
             yield block
+
+
+class Source(AbstractContextManager["Source"]):
+    """A file of this machine that is read once, into memory that is there already.
+
+    Args:
+        path: the file.
+        hashed: whether its sha256 will be wanted.
+
+    Raises:
+        TransferError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, hashed: bool) -> None:
+        self._path = path
+        self._digest = hashlib.sha256() if hashed else None
+        with _transfer_errors(path, "read"):
+            self._file = path.open("rb", buffering=0)
+
+    def read_into(self, view: memoryview) -> int:
+        """Fills a buffer; returns how many bytes of it, none at the file's end.
+
+        Raises:
+            TransferError: it cannot be read.
+        """
+        with _transfer_errors(self._path, "read"):
+            count = self._file.readinto(view) or 0
+        if self._digest is not None:
+            self._digest.update(view[:count])
+        return count
+
+    @property
+    def sha256(self) -> str:
+        """Of what was read so far."""
+        assert self._digest is not None
+        return self._digest.hexdigest()
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 def file_size(path: Path) -> int:

@@ -88,14 +88,16 @@ class LocalDevice(AbstractContextManager["LocalDevice"]):
         target: PurePosixPath,
         *,
         executable: bool = False,
+        sha256: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        _copy(source, Path(target), 0o755 if executable else 0o644, progress)
+        mode = 0o755 if executable else 0o644
+        _copy(source, Path(target), mode, sha256 or sha256_of(source), progress)
 
     def pull(
         self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
     ) -> None:
-        _copy(Path(source), target, 0o644, progress)
+        _copy(Path(source), target, 0o644, sha256_of(Path(source)), progress)
 
     def lock(self) -> LocalLock:
         return LocalLock(self._spec, Path(self.workdir))
@@ -137,8 +139,7 @@ class LocalLock(DeviceLock):
         self._stack.close()
 
 
-def _copy(source: Path, target: Path, mode: int, progress: Progress | None) -> None:
-    sha256 = sha256_of(source)
+def _copy(source: Path, target: Path, mode: int, sha256: str, progress: Progress | None) -> None:
     store(
         read_blocks(source),
         target,

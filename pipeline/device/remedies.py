@@ -21,13 +21,19 @@ def remedy_for(reason: str, path: PurePath, spec: str = "") -> str:
 
 
 def _elsewhere(spec: str) -> str:
-    return "; or use another folder, with --device local:FOLDER" if spec[:5] == "local" else ""
+    if spec.startswith("local"):
+        return "; or use another folder, with --device local:FOLDER"
+    return "; or use another folder, with --device-folder FOLDER" if spec else ""
 
 
 _REMEDIES = (
     (
         ("No space left", "Disk quota exceeded", "File too large"),
         "make room {where}; `df {folder}` shows how much there is",
+    ),
+    (
+        ("programs may not be executed",),
+        "its storage is mounted noexec (`mount` {where} says so): remount that of {path} with exec",
     ),
     (("Read-only file system",), "mount the storage of {path} {where} for writing"),
     (

@@ -15,7 +15,7 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.formatting import size
 from pipeline.core.progress import Progress
-from pipeline.device.base import Device
+from pipeline.device.base import Device, TransferError
 from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
@@ -269,8 +269,17 @@ def _push(device: Device, wanted: Wanted, progress: Progress) -> tuple[int, int]
                 before = done
 
             task.advance(0, f"{path.name}, {size(total)} in all")
-            device.push(file.source, path, executable=file.executable, progress=report)
-    _require_arrived(device, missing)
+            try:
+                device.push(
+                    file.source,
+                    path,
+                    executable=file.executable,
+                    sha256=file.sha256,
+                    progress=report,
+                )
+            except TransferError as error:
+                _require_unchanged_here(file, error)
+                raise
     if idle and (refused := not_executable(device, programs)):
         raise DeviceError(
             f"{min(refused)} cannot be executed on {device.spec}, whatever its mode is",
@@ -280,22 +289,16 @@ def _push(device: Device, wanted: Wanted, progress: Progress) -> tuple[int, int]
     return len(missing), total
 
 
-def _require_arrived(device: Device, pushed: Wanted) -> None:
-    arrived = device_sha256(device, pushed)
-    for path, file in pushed.items():
-        if arrived.get(path) == file.sha256:
-            continue
-        if sha256_of(file.source) != file.sha256:
-            raise IntegrityError(
-                f"{file.source} changed since it was checked",
-                "build the bundle (of a harness: the harness) again, and measure when that is done",
-            )
-        raise DeviceError(
-            f"{path} changed on {device.spec} right after it had arrived",
-            f"let nothing else write below {device.workdir}; if nothing does, its storage fails",
-        )
+def _require_unchanged_here(file: PackageFile, error: TransferError) -> None:
+    """Tells a file that changed on this machine from one that the device did not get whole."""
+    if file.source.exists() and sha256_of(file.source) != file.sha256:
+        raise IntegrityError(
+            f"{file.source} changed since it was checked",
+            "build the bundle (of a harness: the harness) again, and measure when that is done",
+        ) from error
 
 
 def _other_folder(device: Device) -> str:
     local = device.spec.startswith("local")
-    return ", or measure in a folder elsewhere, with --device local:FOLDER" if local else ""
+    option = "--device local:FOLDER" if local else "--device-folder FOLDER"
+    return f", or measure in a folder elsewhere, with {option}"

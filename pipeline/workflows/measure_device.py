@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from pipeline.bundle.control import control_folder
@@ -34,6 +34,7 @@ class ProfileOptions:
 
     Attributes:
         device: as `connect` takes it.
+        device_folder: where to work on an ADB device; None for the usual place.
         states: start states.
         rounds: starts of every arm in every state.
         control: folder of the control arms; None for the one beside the bundle.
@@ -49,6 +50,7 @@ class ProfileOptions:
     harness: Path | None = None
     litert_library: Path | None = None
     work: Path = Path("build")
+    device_folder: PurePosixPath | None = None
 
 
 def parse_states(text: str) -> tuple[State, ...]:
@@ -98,7 +100,10 @@ def measure_together(
             f"{folders[0]} is no LiteRT bundle, which {options.litert_library} could run",
             "leave --litert-library out",
         )
-    with connect(options.device) as device, device.lock() as lock:
+    with (
+        connect(options.device, folder=options.device_folder) as device,
+        device.lock() as lock,
+    ):
         properties = device.properties()
         if options.harness is not None:
             package = Package(options.harness, options.litert_library)

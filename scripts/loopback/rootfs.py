@@ -22,6 +22,7 @@ RECIPE = ("rootfs.py", "debs.py", "secure_adbd.py", "devshim.cc")
 PACKAGES = ("adbd", "toybox", "mksh", "busybox-static")
 ADBD = Path("usr/lib/android-sdk/platform-tools/adbd")
 SECURE_ADBD = ADBD.with_name("adbd.secure")
+TLS_ADBD = ADBD.with_name("adbd.tls")
 SHIM = Path("usr/lib/devshim.so")
 
 #: A phone's toybox has these; Debian's has not.
@@ -125,13 +126,16 @@ def _compile_shim(library: Path) -> None:
 
 
 def _write_secure_adbd(root: Path) -> None:
-    try:
-        program = secure_adbd.demand_authentication((root / ADBD).read_bytes())
-    except secure_adbd.PatternError as error:
-        print(f"loopback-device: no --auth with this adbd: {error}", file=sys.stderr)
-        return
-    (root / SECURE_ADBD).write_bytes(program)
-    (root / SECURE_ADBD).chmod(0o755)
+    program = (root / ADBD).read_bytes()
+    ways = ((SECURE_ADBD, secure_adbd.demand_authentication), (TLS_ADBD, secure_adbd.demand_tls))
+    for name, demand in ways:
+        try:
+            program = demand(program)
+        except secure_adbd.PatternError as error:
+            print(f"loopback-device: no {name.name} of this adbd: {error}", file=sys.stderr)
+            return
+        (root / name).write_bytes(program)
+        (root / name).chmod(0o755)
 
 
 def _link_tools(root: Path) -> None:

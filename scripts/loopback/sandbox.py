@@ -38,12 +38,21 @@ class Options:
         auth: whether adbd demands RSA authentication.
         public_keys: the adbkey.pub lines of those who may connect.
         accept_keys: whether the device's owner allows every other key too.
+        tls: whether adbd speaks TLS, as wireless debugging does, and only with those keys.
     """
 
     disk_bytes: int | None = None
     auth: bool = False
     public_keys: tuple[str, ...] = ()
     accept_keys: bool = False
+    tls: bool = False
+
+    @property
+    def adbd(self) -> Path:
+        """The program, in the root."""
+        if self.tls:
+            return rootfs.TLS_ADBD
+        return rootfs.SECURE_ADBD if self.auth else rootfs.ADBD
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,10 @@ def properties(port: int) -> dict[str, str]:
 
 def start(root: Path, run: Path, port: int, options: Options) -> Sandbox:
     """Starts adbd with its files in the new folder ``run``; it may not listen yet."""
-    if options.auth and not (root / rootfs.SECURE_ADBD).exists():
+    if not (root / options.adbd).exists():
         raise LoopbackError(
-            "this Debian's adbd cannot be made to demand authentication", "leave out --auth"
+            "this Debian's adbd cannot be made to demand authentication or TLS",
+            "leave out --auth and --tls",
         )
     _prepare(run, port, options)
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
@@ -176,7 +186,7 @@ def _bwrap(root: Path, run: Path, options: Options, status_fd: int) -> list[str]
         *("--dev", "/dev", "--bind", str(run / "properties"), "/dev/__properties__"),
         *("--remount-ro", "/dev", "--chdir", "/", "--clearenv"),
         *(word for pair in environment.items() for word in ("--setenv", *pair)),
-        f"/{rootfs.SECURE_ADBD if options.auth else rootfs.ADBD}",
+        f"/{options.adbd}",
     ]
 
 

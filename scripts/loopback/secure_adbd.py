@@ -6,8 +6,15 @@ Debian's build sets ``auth_required = false`` early in main(). On amd64 that is 
     c6 00 00                mov  byte [rax], 0
     48 8d 3d yy yy yy yy    lea  rdi, ["ADB_EXTERNAL_STORAGE"]
 
+TLS, as wireless debugging speaks it, it offers only where a property of Android says so:
+
+    41 80 be xx xx xx xx 01  cmp  byte [r14 + use_tls], 1
+    0f 85 yy yy yy yy        jne  [no TLS]
+    4c 89 f7 e8 ...          mov  rdi, r14; call send_tls_request
+
 `demand_authentication` makes a copy in which the byte stored is 1. It does so only where exactly
 one place has this form, its string is that one and the variable's initial value is 1 (true).
+`demand_tls` makes a copy that never jumps there, where exactly one place has that form.
 """
 
 from __future__ import annotations
@@ -17,6 +24,8 @@ import struct
 from collections.abc import Iterator
 
 STORE = re.compile(rb"\x48\x8d\x05(.{4})\xc6\x00(\x00)\x48\x8d\x3d(.{4})", re.DOTALL)
+NO_TLS = re.compile(rb"\x41\x80\xbe.{4}\x01(\x0f\x85.{4})\x4c\x89\xf7\xe8", re.DOTALL)
+NOP = b"\x90"
 NEXT_STRING = b"ADB_EXTERNAL_STORAGE\0"
 PT_LOAD = 1
 
@@ -37,6 +46,19 @@ def demand_authentication(program: bytes) -> bytes:
     patched = bytearray(program)
     patched[offsets[0]] = 1
     return bytes(patched)
+
+
+def demand_tls(program: bytes) -> bytes:
+    """Returns adbd without the jump past TLS.
+
+    Raises:
+        PatternError: the place is not there, or not unique.
+    """
+    jumps = [match.span(1) for match in NO_TLS.finditer(program)]
+    if len(jumps) != 1:
+        raise PatternError(f"the jump past TLS was found {len(jumps)} times, not once")
+    begin, end = jumps[0]
+    return program[:begin] + NOP * (end - begin) + program[end:]
 
 
 def _places(program: bytes) -> Iterator[int]:

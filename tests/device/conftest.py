@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
+from adb_shell.auth.keygen import keygen
 
+from pipeline.device.adb.direct import DirectLink
+from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 
-Reconnect = Callable[[], Device]
+from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
 
 
 @contextlib.contextmanager
@@ -30,12 +35,52 @@ def no_hang(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture(params=["local", "adb"])
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each kind of device in turn: what holds for one must hold for the other."""
+@pytest.fixture(scope="session")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], AdbServer]]:
+    """The adb server of a kind, which the whole session shares."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def start(kind: str) -> AdbServer:
+            home = tmp_path_factory.mktemp("adb-server")
+            return stack.enter_context(adb_server(adb_program(kind), home))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def paired_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = tmp_path_factory.mktemp("paired") / "adbkey"
+    keygen(str(key))
+    key.chmod(0o600)
+    return key
+
+
+@pytest.fixture(scope="session")
+def wireless(start_loopback: Callable[..., dict[str, Any]], paired_key: Path) -> str:
+    """A device with wireless debugging that knows one key, as after `adb pair`."""
+    options = ("--auth", "--tls", "--auth-key", f"{paired_key}.pub")
+    spec: str = start_loopback(*options)["spec"]
+    return spec
+
+
+@pytest.fixture(params=["local", "adb", SYSTEM, NEWER, "adb over TLS"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each kind of device in turn: what holds for one must hold for the others."""
     if request.param == "local":
         return f"local:{tmp_path / 'device'}"
+    if request.param == "adb over TLS":
+        monkeypatch.setenv("ADB_VENDOR_KEYS", str(request.getfixturevalue("paired_key")))
+        wireless: str = request.getfixturevalue("wireless")
+        return wireless
     adb: str = request.getfixturevalue("loopback_device")
+    if request.param != "adb":
+        server: AdbServer = request.getfixturevalue("servers")(request.param)
+        server.attach(adb)
+        # A server that knows the device goes before the address; see `connect`.
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
     return adb
 
 
@@ -59,6 +104,12 @@ def folder(device: Device, second: Device) -> Iterator[PurePosixPath]:
     assert second.run(["mkdir", str(folder)], deadline_s=10).returncode == 0
     yield folder
     second.run(["rm", "-rf", str(folder)], deadline_s=10)
+
+
+def dial(spec: str, *, timeout_s: float) -> DirectLink:
+    """A connection of our own to the device at an address."""
+    _, host, port = spec.split(":")
+    return DirectLink.dial(TcpTransport(host, int(port)), timeout_s=timeout_s, consent_s=1)
 
 
 def names(device: Device, folder: PurePosixPath) -> list[str]:

@@ -41,21 +41,28 @@ def peer(behavior: Behavior) -> Iterator[str]:
 
 
 class FakeAdbd:
-    """Enough of adbd to answer one connection: messages as they are given, right or wrong."""
+    """Enough of adbd to answer one connection: messages as they are given, right or wrong.
+
+    Attributes:
+        checksum: that of the message which was received last.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
+        self.checksum = 0
         self._connection = connection
 
     def send(self, command: bytes, arg0: int, arg1: int, data: bytes = b"") -> None:
         self._connection.sendall(message(command, arg0, arg1, data))
 
     def receive(self) -> tuple[bytes, int, int, bytes]:
-        command, arg0, arg1, length, _, _ = MESSAGE.unpack(self._read(MESSAGE.size))
+        command, arg0, arg1, length, self.checksum, _ = MESSAGE.unpack(self._read(MESSAGE.size))
         return command.to_bytes(4, "little"), arg0, arg1, self._read(length)
 
-    def greet(self, banner: bytes = BANNER, max_payload: int = 1 << 20) -> None:
+    def greet(
+        self, banner: bytes = BANNER, max_payload: int = 1 << 20, version: int = 0x01000000
+    ) -> None:
         assert self.receive()[0] == b"CNXN"
-        self.send(b"CNXN", 0x01000000, max_payload, banner)
+        self.send(b"CNXN", version, max_payload, banner)
 
     def accept_stream(self) -> int:
         """Takes the next OPEN, dropping what comes before; returns the host's stream number."""

@@ -94,7 +94,7 @@ def test_an_unknown_key_needs_the_owner(
 ) -> None:
     keygen(str(tmp_path / "unknown"))
     expected = pytest.raises(
-        DeviceError, match=r"not authorised for this host: nobody pressed Allow within 0"
+        DeviceError, match=r"not authorized for this host: nobody pressed Allow within 0"
     )
     with no_hang(20), expected as caught:
         connect(strict, consent_timeout_s=0.4, keys=[tmp_path / "unknown"])

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DeviceError
-from pipeline.device.adb.link import Link
-from pipeline.device.adb.stream import Stream
+from pipeline.device.adb.link import Buffer
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import (
     Device,
@@ -29,7 +28,7 @@ from pipeline.device.base import (
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
 
-from .conftest import names, no_hang
+from .conftest import dial, names, no_hang
 
 LARGE = random.Random(7).randbytes(8_000_000)
 
@@ -96,11 +95,39 @@ def test_adbd_killed_between_two_commands(device: Device, victim: dict[str, Any]
         device.run(["true"], deadline_s=300)
 
 
+def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_anew(
+    device: Device, victim: dict[str, Any], start_loopback: Callable[..., dict[str, Any]]
+) -> None:
+    with device.lock() as lock:
+        kill(victim, "init_pid")
+        restarted = start_loopback("--port", str(victim["port"]))
+        try:
+            with no_hang(20), pytest.raises(DeviceGoneError):
+                device.run(["true"], deadline_s=300)
+            with no_hang(20), pytest.raises(DeviceError, match=r"lock .* was lost"):
+                lock.require()
+            with connect(victim["spec"]) as again, again.lock():
+                assert again.run(["true"], deadline_s=10).returncode == 0
+        finally:
+            kill(restarted, "init_pid")
+
+
 def test_adbd_frozen_during_a_command(device: Device) -> None:
     with no_hang(20), pytest.raises(DeviceTimeoutError, match="no longer answers"):
         device.run(["sh", "-c", FREEZE_ADBD], deadline_s=0.5)
     with no_hang(20), pytest.raises(DeviceGoneError):
         device.run(["true"], deadline_s=300)
+
+
+def test_a_frozen_adbd_is_noticed_long_before_the_deadline(device: Device) -> None:
+    with no_hang(20), pytest.raises(DeviceGoneError, match="no longer answers"):
+        device.run(["sh", "-c", FREEZE_ADBD], deadline_s=300)
+
+
+def test_a_device_that_is_only_silent_is_left_alone(device: Device) -> None:
+    """Three times the silence after which it is asked."""
+    done = device.run(["sh", "-c", "sleep 1.3; echo done"], deadline_s=300)
+    assert done.stdout == b"done\n"
 
 
 def test_adbd_frozen_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
@@ -152,11 +179,10 @@ def test_a_cancelled_push_gives_its_space_back(
 
 
 def test_a_refused_service_is_seen_at_once(loopback_device: str) -> None:
-    _, host, port = loopback_device.split(":")
-    link = Link.dial(host, int(port), timeout_s=300, consent_s=1)
+    link = dial(loopback_device, timeout_s=300)
     try:
         with no_hang(20), pytest.raises(DeviceError, match="refuses the service root"):
-            Stream.open(link, b"root:", time.monotonic() + 300)
+            link.open(b"root:", time.monotonic() + 300)
     finally:
         link.close()
 
@@ -169,19 +195,19 @@ def shared(loopback_device: str) -> Iterator[Device]:
 
 def interrupt_in_the_middle_of_a_message(monkeypatch: pytest.MonkeyPatch, after_bytes: int) -> None:
     """Ctrl-C while half a message is sent, once this many bytes have gone out."""
-    send_all = TcpTransport.bulk_write
+    write = TcpTransport.write
     sent = 0
 
-    def bulk_write(self: TcpTransport, data: bytes, timeout_s: float | None) -> int:
+    def interrupted_write(self: TcpTransport, *buffers: Buffer) -> None:
         nonlocal sent
-        if sent <= after_bytes < sent + len(data):
-            sent += len(data)
-            send_all(self, data[: len(data) // 2], timeout_s)
-            raise KeyboardInterrupt
+        data = b"".join(buffers)
         sent += len(data)
-        return send_all(self, data, timeout_s)
+        if sent - len(data) <= after_bytes < sent:
+            write(self, data[: len(data) // 2])
+            raise KeyboardInterrupt
+        write(self, data)
 
-    monkeypatch.setattr(TcpTransport, "bulk_write", bulk_write)
+    monkeypatch.setattr(TcpTransport, "write", interrupted_write)
 
 
 def test_an_interrupt_in_the_middle_of_a_push_message_leaves_nothing(

@@ -20,9 +20,7 @@ NO_DEVICES = [
     "phone",
     "locale",
     "local:",
-    "adb",
     "adb:",
-    "adb:host",
     "adb:host:",
     "adb::5555",
     "adb:host:port",
@@ -31,6 +29,11 @@ NO_DEVICES = [
     "adb:ho st:5555",
     "adb:host:5555:1",
     "usb",
+    "adb:usb:",
+    "adb:usb:a:b",
+    "emulator",
+    "emulator-x",
+    "adb: ",
 ]
 
 
@@ -40,7 +43,9 @@ def test_an_unknown_spec_is_a_usage_error_that_lists_the_forms(spec: str) -> Non
         connect(spec)
     assert caught.value.code is ExitCode.USAGE
     assert repr(spec) in caught.value.what
-    assert all(form in caught.value.remedy for form in ("local", "local:FOLDER", "adb:HOST:PORT"))
+    assert all(
+        form in caught.value.remedy for form in ("local:FOLDER", "adb:SERIAL", "adb:HOST:PORT")
+    )
 
 
 def test_an_address_may_be_ipv6() -> None:

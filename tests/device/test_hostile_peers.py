@@ -44,6 +44,14 @@ def trickle(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
+def want_tls(connection: socket.socket) -> None:
+    """As wireless debugging does with a host that was not paired."""
+    adbd = FakeAdbd(connection)
+    adbd.receive()
+    adbd.send(b"STLS", 0x01000000, 0)
+    adbd.receive()
+
+
 NOT_ADB: dict[str, tuple[Behavior, str]] = {
     "closes at once": (lambda connection: None, "ended the connection before it was accepted"),
     "resets": (reset, "ended the connection before it was accepted"),
@@ -55,15 +63,16 @@ NOT_ADB: dict[str, tuple[Behavior, str]] = {
     "ssh server": (say(b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"), "does not speak ADB"),
     "announces 4 GB": (
         say(MESSAGE := struct.pack("<6I", 0x4E584E43, 1, 1 << 20, 0xFFFFFFFF, 0, 0xB1A7B1BC)),
-        "does not speak ADB: a packet of 4294967295 bytes",
+        "does not speak ADB: a message of 4294967295 bytes",
     ),
     "half a header": (say(MESSAGE[:10]), "does not answer as an ADB device"),
     "half a banner": (say(message(b"CNXN", 1, 1 << 20, BANNER)[:-5]), "does not answer as an ADB"),
     "wrong checksum": (
         say(message(b"CNXN", 1, 1 << 20, BANNER)[:-2] + b"x\0"),
-        "does not speak ADB: Received checksum",
+        "does not speak ADB: a checksum of",
     ),
-    "wants TLS": (say(message(b"STLS", 0x01000000, 0)), "takes paired hosts only"),
+    "wants TLS, then hangs up": (want_tls, "takes paired hosts only, and does not know this one"),
+    "wants TLS, then is silent": (say(message(b"STLS", 0x01000000, 0)), "does not answer as an"),
     "old Android": (
         say(message(b"CNXN", 0x01000000, 4096, b"device::ro.product.model=Old;")),
         "no shell protocol 2",
@@ -71,9 +80,9 @@ NOT_ADB: dict[str, tuple[Behavior, str]] = {
     "tiny messages": (say(message(b"CNXN", 0x01000000, 0, BANNER)), "messages of 0 bytes"),
     "token too long": (
         say(message(b"AUTH", 1, 0, bytes(1000))),
-        "does not speak ADB: 1015 bytes needed",
+        "does not speak ADB: Unknown AUTH message 1 of 1000 bytes",
     ),
-    "bad AUTH": (say(message(b"AUTH", 7, 0, b"x")), "does not speak ADB: Unknown AUTH response"),
+    "bad AUTH": (say(message(b"AUTH", 7, 0, b"x")), "does not speak ADB: Unknown AUTH message 7"),
 }
 
 
@@ -109,7 +118,7 @@ def test_an_owner_who_says_no_is_reported() -> None:
         adbd.send(b"AUTH", 1, 0, bytes(20))
         adbd.receive()  # the public key: the owner is asked
 
-    expected = pytest.raises(DeviceError, match=r"not authorised .* its owner did not allow it")
+    expected = pytest.raises(DeviceError, match=r"not authorized .* its owner did not allow it")
     with peer(behavior) as spec, no_hang(20), expected:
         connect(spec)
 

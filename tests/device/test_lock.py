@@ -9,13 +9,12 @@ import pytest
 
 from pipeline.core.errors import DeviceError, ExitCode
 from pipeline.core.locks import LOCK_NAME, BusyError
-from pipeline.device.adb.link import Link
 from pipeline.device.adb.lock import NO_FLOCK, AdbLock
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from tests.holder import holder
 
-from .conftest import no_hang
+from .conftest import dial, no_hang
 from .peers import peer
 from .test_hostile_peers import after_greeting, frame
 
@@ -92,8 +91,7 @@ def test_the_process_that_the_remedy_names_ends_the_lock(loopback_device: str) -
 def test_a_device_without_flock_is_refused() -> None:
     answer = frame(1, b"77\n") + frame(3, bytes([NO_FLOCK]))
     with peer(after_greeting((b"WRTE", answer))) as spec, no_hang(20):
-        _, host, port = spec.split(":")
-        link = Link.dial(host, int(port), timeout_s=0.5, consent_s=1)
+        link = dial(spec, timeout_s=0.5)
         with pytest.raises(DeviceError, match="has no program flock") as caught:
             AdbLock(spec, link, PurePosixPath("/data/x/.lock"), "me")
     assert "Android 8" in caught.value.remedy

@@ -38,7 +38,7 @@ LITERALS = {
     "emoji": "🦩",
     "right to left": "שלום",
     "not UTF-8": "\udcff\udc80",
-    "long": "x" * 100_000,
+    "long": "x" * 60_000,
 }
 
 
@@ -146,6 +146,20 @@ def test_twenty_megabytes_of_output(device: Device) -> None:
     done = device.run(["sh", "-c", script], deadline_s=60)
     assert done.stdout == b"0123456789abcde\n" * 1_250_000
     assert done.stderr == b"E\n" * 500_000
+
+
+def test_a_hundred_megabytes_of_output(device: Device) -> None:
+    command = ["head", "-c", "100000000", "/dev/zero"]
+    done = device.run(command, deadline_s=60, output_limit=100_000_000)
+    assert done.returncode == 0
+    assert len(done.stdout) == done.stdout.count(0) == 100_000_000
+
+
+def test_a_hundred_megabytes_are_more_than_usual(device: Device) -> None:
+    with pytest.raises(DeviceError, match="wrote more than 67108864 bytes") as caught:
+        device.run(["head", "-c", "100000000", "/dev/zero"], deadline_s=60)
+    assert "a file on the device" in caught.value.remedy
+    assert device.run(["echo", "usable"], deadline_s=10).stdout == b"usable\n"
 
 
 def test_output_up_to_the_limit_is_accepted(device: Device) -> None:

@@ -205,6 +205,19 @@ def test_a_file_that_changes_on_its_way_is_refused(
     assert read(device, folder / "target") == b"old\n"
 
 
+def test_a_file_that_does_not_hash_to_what_it_has_to_is_refused(
+    device: Device, folder: PurePosixPath, source: Path
+) -> None:
+    device.run(["sh", "-c", f"echo old >{folder}/target"], deadline_s=10)
+    with pytest.raises(TransferError, match="arrived as"):
+        device.push(source, folder / "target", sha256="0" * 64)
+    assert names(device, folder) == ["target"]
+    assert read(device, folder / "target") == b"old\n"
+    right = hashlib.sha256(SEVERAL_MESSAGES).hexdigest()
+    device.push(source, folder / "target", sha256=right)
+    assert read(device, folder / "target") == SEVERAL_MESSAGES
+
+
 def test_a_file_that_changes_while_it_is_pulled_is_refused(
     device: Device, second: Device, folder: PurePosixPath, tmp_path: Path
 ) -> None:

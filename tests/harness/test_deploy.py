@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent
-from pipeline.device.base import Device
+from pipeline.device.base import Completed, Device
 from pipeline.device.connect import connect
 from pipeline.harness.deploy import Installation, Payload, deploy
 from pipeline.harness.measurement_plan import measurement_plan
@@ -224,6 +225,33 @@ def test_two_contents_of_one_place_are_refused(
     payloads = [Payload(built_bundle, each, root) for each in (controls, other)]
     with pytest.raises(UsageError, match="overwrite each other on the device"):
         deploy(device, harness_package, payloads, Silent())
+
+
+def test_a_new_file_is_hashed_once_on_the_device(
+    device: Device,
+    harness_package: Package,
+    either_bundle: Bundle,
+    controls: Controls,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: list[list[str]] = []
+    run = device.run
+
+    def recording(argv: list[str], **options: Any) -> Completed:
+        commands.append([str(word) for word in argv])
+        return run(argv, **options)
+
+    device.run(["rm", "-rf", str(device.workdir / "harness")], deadline_s=30)
+    monkeypatch.setattr(device, "run", recording)
+    installation = bring(device, harness_package, either_bundle, controls)
+    assert installation.pushed == len(installation.digests)
+    hashing = [argv for argv in commands if any("sha256sum" in word for word in argv)]
+    asked_before, *published = hashing
+    assert set(map(str, installation.digests)) <= set(asked_before), "none was there yet"
+    mentioned = [word for argv in published for word in argv if word.startswith("/")]
+    targets = [path for path in mentioned if PurePosixPath(path) in installation.digests]
+    expected = [] if device.spec.startswith("local") else sorted(map(str, installation.digests))
+    assert sorted(targets) == expected
 
 
 def test_a_file_that_changed_since_it_was_verified_is_not_deployed(

@@ -1,15 +1,19 @@
-"""Devices behind the ADB protocol, over TCP.
+"""Devices behind the ADB protocol: through the adb server, over TCP, TLS or USB.
 
-Built on adb-shell 0.4.4, from which come the message format, the handshake, keys and signatures.
-Each module here replaces what that release lacks or gets wrong, from the socket upwards:
+Messages, streams and transfers are our own, so that nothing is lost, waited for or left behind;
+from adb-shell come keys, signatures and the access to USB.
 
-    transport   a TCP socket on which nothing is lost and an end is seen
-    banner      what the device says of itself on accepting
-    link        messages: the handshake, and when the connection is lost
-    stream      one service of adbd: bytes both ways
-    shell       a program's run: standard streams, exit status, kill
-    lock        other runs kept off the device
-    sync        a file's transfer
-    auth        the host's RSA keys
-    device      all of it as a `pipeline.device.base.Device`
+    address, server, listing   the adb server: where it is, what it answers, which device is meant
+    server_link                a device behind it
+    transport, usb             bytes to adbd without a server: TCP, TLS over it, USB
+    messages                   ADB's messages over them
+    auth, tls, handshake       the host's keys; how a device lets us in
+    banner                     what it says of itself then
+    direct                     a device on a connection of our own
+    link                       what both have in common: services of adbd as streams of bytes
+    shell                      a program's run: standard streams, exit status, kill
+    sync                       a file's transfer
+    lock                       other runs kept off the device
+    dial                       which way to a device
+    device                     all of it as a `pipeline.device.base.Device`
 """

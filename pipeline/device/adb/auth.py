@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,26 @@ if TYPE_CHECKING:
     from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 
 
-def signers(extra: Sequence[Path] = ()) -> list[PythonRSASigner]:
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """One key of this host.
+
+    Attributes:
+        file: the private key.
+        public: what a device remembers, as in the ``.pub`` file.
+        signer: makes signatures with it.
+    """
+
+    file: Path
+    public: str
+    signer: PythonRSASigner
+
+    def sign(self, token: bytes) -> bytes:
+        """The signature of a device's question, which is taken for a SHA-1 hash."""
+        return bytes(self.signer.Sign(token))
+
+
+def host_keys(extra: Sequence[Path] = ()) -> list[HostKey]:
     """All keys to offer to a device, the one that it should remember first.
 
     Args:
@@ -26,7 +46,7 @@ def signers(extra: Sequence[Path] = ()) -> list[PythonRSASigner]:
         DeviceError: a key file that is named or found is not a key, or none can be made.
     """
     files = [*extra, *(file for file in _usual_files() if file.exists())]
-    return [_signer(file) for file in files or [_create(user_key())]]
+    return [_read(file) for file in files or [_create(user_key())]]
 
 
 def user_key() -> Path:
@@ -42,7 +62,7 @@ def _usual_files() -> list[Path]:
     return files
 
 
-def _signer(file: Path) -> PythonRSASigner:
+def _read(file: Path) -> HostKey:
     from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 
     try:
@@ -52,7 +72,7 @@ def _signer(file: Path) -> PythonRSASigner:
             public = public_file.read_text(encoding="utf-8").strip()
         else:
             public = _public_key(file)
-        return PythonRSASigner(public, private)
+        return HostKey(file, public, PythonRSASigner(public, private))
     except OSError as error:
         raise DeviceError(
             f"the ADB key {file} cannot be read: {error.strerror}",

@@ -24,7 +24,7 @@ from pipeline.device.base import (
     TransferError,
 )
 from pipeline.device.digest import device_sha256
-from pipeline.device.files import file_size, partial_name, read_blocks, store
+from pipeline.device.files import Source, file_size, partial_name, store
 from pipeline.device.remedies import remedy_for
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
@@ -32,6 +32,17 @@ WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 #: Slower than any storage in use; what a hash of a file may take is reckoned from it.
 SLOWEST_HASH_BYTES_S = 1 << 20
 
+#: Argument: the folder. A shell runs a file that is no program, but may be executed, as a script.
+PROBE = """
+umask 022
+mkdir -p "$1" || exit 1
+probe="$1/.pwl-probe-$$"
+trap 'rm -f "$probe"' EXIT
+echo 'exit 0' >"$probe" || exit 1
+chmod 755 "$probe" && "$probe" 2>/dev/null && exit 0
+echo "programs may not be executed in $1" >&2
+exit 1
+"""
 #: Arguments: the unfinished file, its final name, its sha256, its mode.
 PUBLISH = """
 [ ! -d "$2" ] || { echo "$2 is a folder" >&2; exit 1; }
@@ -78,10 +89,14 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
     Args:
         spec: the name that the user gave it.
         dial: opens a connection to it.
+        folder: what `workdir` is; absolute.
     """
 
-    def __init__(self, spec: str, dial: Callable[[], Link]) -> None:
+    def __init__(
+        self, spec: str, dial: Callable[[], Link], folder: PurePosixPath = WORKDIR
+    ) -> None:
         self._spec = spec
+        self._folder = folder
         self._dial = dial
         self._current = dial()
         self._workdir_made = False
@@ -92,10 +107,21 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
 
     @property
     def workdir(self) -> PurePosixPath:
+        """Made and tried on first use: whether files can be written and executed there.
+
+        Raises:
+            DeviceError: they cannot; another folder is needed.
+        """
         if not self._workdir_made:
-            self._make_folder(WORKDIR)
+            done = self._shell(PROBE, str(self._folder))
+            if done.returncode != 0:
+                reason = _reason(done)
+                raise DeviceError(
+                    f"{self._folder} cannot be worked in on {self._spec}: {reason}",
+                    remedy_for(reason, self._folder, self._spec),
+                )
             self._workdir_made = True
-        return WORKDIR
+        return self._folder
 
     def properties(self) -> DeviceProperties:
         done = self._shell(PROPERTIES)
@@ -120,6 +146,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             memory_bytes=int(memory) * 1024 if memory else None,
             extra={
                 "kernel": f"{system} {release}",
+                "adb.route": self._current.route,
                 **{name: said[name] for name in RECORDED if said.get(name)},
             },
         )
@@ -155,6 +182,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         target: PurePosixPath,
         *,
         executable: bool = False,
+        sha256: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         size = file_size(source)
@@ -162,15 +190,11 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         self._make_folder(target.parent)
         try:
             mode = 0o755 if executable else 0o644
-            digest = sync.send_file(
-                self._link(),
-                read_blocks(source, sync.BLOCK),
-                str(partial),
-                size=size,
-                mode=mode,
-                progress=progress,
-            )
-            names = (str(partial), str(target), digest, f"{mode:o}")
+            with Source(source, hashed=sha256 is None) as content:
+                sync.send_file(
+                    self._link(), content, str(partial), size=size, mode=mode, progress=progress
+                )
+                names = (str(partial), str(target), sha256 or content.sha256, f"{mode:o}")
             done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
             if done.returncode != 0:
                 reason = _reason(done)

@@ -18,13 +18,13 @@ from pipeline.device.adb.shell import (
     CLOSE_STDIN,
     EXIT,
     HEADER,
+    SERVICE,
     STDERR,
     STDIN,
     STDOUT,
     Frames,
     command_line,
 )
-from pipeline.device.adb.stream import Stream
 from pipeline.device.base import DeviceLock, DeviceTimeoutError
 from pipeline.device.remedies import remedy_for
 
@@ -83,9 +83,10 @@ class AdbLock(DeviceLock):
         self._output = {STDOUT: bytearray(), STDERR: bytearray()}
         self._status: int | None = None
         # The shell first tells its process group; see `command_line`.
-        line = command_line(["sh", "-c", OPEN, "sh", str(path), HOLD, holder])
+        argv = ["sh", "-c", OPEN, "sh", str(path), HOLD, holder]
         try:
-            self._stream = Stream.open(link, b"shell,v2,raw:" + line, self._deadline())
+            line = command_line(argv, link.command_limit)
+            self._stream = link.open(SERVICE + line, self._deadline())
             self._next_line()
             answer = self._next_line()
             if answer != "held":

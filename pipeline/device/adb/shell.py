@@ -13,34 +13,32 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pipeline.core.errors import DeviceError
-from pipeline.device.adb.link import Link
-from pipeline.device.adb.stream import Stream
+from pipeline.device.adb.link import Link, Stream
 from pipeline.device.base import Completed, DeviceGoneError, DeviceTimeoutError, checked_argv
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 HEADER = struct.Struct("<BI")
+SERVICE = b"shell,v2,raw:"
 
-#: adbd hands the whole line to `sh -c` as one argument, which Linux limits (MAX_ARG_STRLEN).
-COMMAND_LIMIT = 128 * 1024 - 1
 #: Bytes of standard input in one message; larger ones gain nothing.
 STDIN_PIECE = 256 * 1024
 
 
-def command_line(argv: Sequence[str], *, reads: bool = False) -> bytes:
+def command_line(argv: Sequence[str], limit: int, *, reads: bool = False) -> bytes:
     """The shell command that runs ``argv`` literally, after it has told its process group.
 
     adbd starts the shell as the leader of a new session: the number that is printed first is also
     that of the process group, which a kill must aim at. `exec` puts the program in its place.
 
     Args:
-        argv: program and arguments.
+        argv: program and arguments; see `checked_argv`.
+        limit: bytes that it may have; see `Link.command_limit`.
         reads: whether standard input will be sent.
 
     Raises:
-        UsageError: see `checked_argv`.
-        DeviceError: it is longer than ADB takes.
+        DeviceError: it is longer than that.
     """
-    program, *arguments = checked_argv(argv)
+    program, *arguments = argv
     words = " ".join(shlex.quote(word) for word in (program, *arguments))
     # Android's shell (mksh) would exec its builtins too; env has none.
     start = f"exec {words}" if "/" in program or "=" in program else f"exec env {words}"
@@ -52,10 +50,10 @@ def command_line(argv: Sequence[str], *, reads: bool = False) -> bytes:
             f"exec 3>&2 2>/dev/null; ({start} 2>&3 3>&-); status=$?; cat >/dev/null; exit $status"
         )
     line = f"echo $$; {start}".encode("utf-8", "surrogateescape")
-    if len(line) > COMMAND_LIMIT:
+    if len(line) > limit:
         raise DeviceError(
             f"the command line of {program} is {len(line)} bytes long; "
-            f"ADB takes no more than {COMMAND_LIMIT}",
+            f"ADB takes no more than {limit}",
             "pass the data through standard input or in a file",
         )
     return line
@@ -70,8 +68,8 @@ class ShellCommand:
 
     def __init__(self, argv: Sequence[str], *, stdin: bytes, output_limit: int) -> None:
         self.group: int | None = None
-        self._argv = tuple(argv)
-        self._line = command_line(argv, reads=bool(stdin))
+        self._argv = checked_argv(argv)
+        self._reads = bool(stdin)
         self._stdin = _stdin_pieces(stdin)
         self._piece = next(self._stdin, None)
         self._frames = Frames()
@@ -88,7 +86,8 @@ class ShellCommand:
             DeviceError: it wrote more than the limit.
         """
         started = time.monotonic()
-        with Stream.open(link, b"shell,v2,raw:" + self._line, deadline) as stream:
+        line = command_line(self._argv, link.command_limit, reads=self._reads)
+        with link.open(SERVICE + line, deadline) as stream:
             try:
                 while not self._exit:
                     self._converse(link, stream, deadline)
@@ -154,7 +153,7 @@ def kill_group(link: Link, group: int, deadline: float) -> None:
     Raises:
         DeviceTimeoutError, DeviceGoneError: the device did not do it in time.
     """
-    with Stream.open(link, b"shell,v2,raw:kill -9 -- -%d" % group, deadline) as stream:
+    with link.open(SERVICE + b"kill -9 -- -%d" % group, deadline) as stream:
         while not stream.ended:
             stream.read(deadline)
 

@@ -6,21 +6,23 @@ file_sync_protocol.h in AOSP's packages/modules/adb.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import stat
 import struct
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator
 from pathlib import PurePosixPath
 
-from pipeline.device.adb.link import Link
-from pipeline.device.adb.stream import Stream
+from pipeline.device.adb.link import Buffer, Link, Stream
 from pipeline.device.base import Progress, TransferError
+from pipeline.device.files import Source
 from pipeline.device.remedies import remedy_for
 
 HEADER = struct.Struct("<4sI")
 #: Bytes of one DATA block (SYNC_DATA_MAX); adbd refuses more.
 BLOCK = 64 * 1024
+#: Bytes of a file in one message: what fits into the largest one.
+LARGEST = 15 * BLOCK
 
 UNSOUND = "no sound adbd answers there: update the device's system, or connect to it directly"
 ENDED = "see in the device's log (`adb logcat`) why; mostly its memory or storage is full"
@@ -28,73 +30,91 @@ ENDED = "see in the device's log (`adb logcat`) why; mostly its memory or storag
 
 def send_file(
     link: Link,
-    blocks: Iterable[bytes],
+    source: Source,
     target: str,
     *,
     size: int,
     mode: int,
     progress: Progress | None = None,
-) -> str:
+) -> None:
     """Writes a file on the device, which removes it again when the transfer does not end.
 
     Args:
         link: the connection.
-        blocks: its bytes, at most `BLOCK` at a time.
+        source: its bytes.
         target: absolute path on the device; a file that is there is replaced.
         size: its length, for ``progress`` only.
         mode: permission bits.
         progress: told what the device has taken; an exception in it ends the transfer.
 
-    Returns:
-        The sha256 of what was sent.
-
     Raises:
-        TransferError: the device could not write the file.
+        TransferError: the device could not write the file, or it cannot be read here.
         DeviceTimeoutError, DeviceGoneError: it took nothing for the link's timeout, or is lost.
     """
-    digest = hashlib.sha256()
+    name = f"{target},{stat.S_IFREG | mode}".encode("utf-8", "surrogateescape")
     sent = 0
-    with Stream.open(link, b"sync:", _deadline(link)) as stream:
+    with link.open(b"sync:", _deadline(link)) as stream:
         upload = _Upload(link, stream, target)
-        upload.add(b"SEND", f"{target},{stat.S_IFREG | mode}".encode("utf-8", "surrogateescape"))
-        for block in blocks:
-            digest.update(block)
-            if upload.add(b"DATA", block) and progress is not None:
-                progress(sent, size)
-            sent += len(block)
-        upload.flush()
-        if progress is not None:
-            progress(sent, max(sent, size))
+        upload.send(_request(b"SEND", name))
+        # Two, so that one can be filled while the device takes the other.
+        memory = itertools.cycle([memoryview(bytearray(LARGEST)) for _ in range(2)])
+        while True:
+            view = next(memory)[: upload.data_bytes]
+            count = source.read_into(view)
+            upload.wait()
+            if sent and progress is not None:
+                progress(sent, max(sent, size))
+            if not count:
+                break
+            upload.send(*_data_requests(view[:count]))
+            sent += count
+        if not sent and progress is not None:
+            progress(0, size)
         upload.end()
-    return digest.hexdigest()
+
+
+def _request(kind: bytes, data: bytes) -> bytes:
+    return HEADER.pack(kind, len(data)) + data
+
+
+def _data_requests(view: memoryview) -> Iterator[Buffer]:
+    for start in range(0, len(view), BLOCK):
+        block = view[start : start + BLOCK]
+        yield HEADER.pack(b"DATA", len(block))
+        yield block
 
 
 class _Upload:
-    """The requests of one SEND, packed into messages as large as the device takes."""
+    """The requests of one SEND, in messages of a size that suits the connection.
+
+    Attributes:
+        data_bytes: of the next message: as much as the device took within a second, so that on a
+            slow connection, too, each is confirmed before its time is up.
+    """
 
     def __init__(self, link: Link, stream: Stream, target: str) -> None:
         self._link = link
         self._stream = stream
         self._target = target
-        self._packed = bytearray()
         self._answer = bytearray()
+        self._most = max(1, stream.room // (HEADER.size + BLOCK)) * BLOCK
+        if stream.room < HEADER.size + BLOCK:
+            self._most = stream.room - HEADER.size
+        self._sent = (0.0, 0)
+        self.data_bytes = min(BLOCK, self._most)
 
-    def add(self, kind: bytes, data: bytes) -> bool:
-        """Adds a request; tells whether those before it were sent, and taken by the device."""
-        request = HEADER.pack(kind, len(data)) + data
-        full = len(self._packed) + len(request) > self._stream.room
-        if full:
-            self.flush()
-        self._packed += request
-        return full
+    def send(self, *buffers: Buffer) -> None:
+        self._sent = (time.monotonic(), sum(map(len, buffers)))
+        self._stream.write(*buffers)
 
-    def flush(self) -> None:
-        """Sends what was added, and waits until the device has taken it."""
-        if self._packed:
-            self._stream.write(bytes(self._packed))
-            self._packed.clear()
+    def wait(self) -> None:
+        """Returns when the device has taken what was sent."""
         while not self._stream.writable:
             self._read()
+        when, length = self._sent
+        if length > self.data_bytes // 2:
+            within_a_second = int(length / max(time.monotonic() - when, 1e-6)) // BLOCK * BLOCK
+            self.data_bytes = min(max(within_a_second, BLOCK, 1), LARGEST, self._most)
 
     def end(self) -> None:
         """Completes the file.
@@ -102,8 +122,8 @@ class _Upload:
         Raises:
             TransferError: the device could not write it.
         """
-        self._packed += HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF)
-        self.flush()
+        self.send(HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
+        self.wait()
         while not self._done():
             self._read()
 
@@ -142,7 +162,7 @@ def fetch_file(link: Link, source: str) -> Generator[bytes, None, None]:
         DeviceTimeoutError, DeviceGoneError: nothing came for the link's timeout, or it is lost.
     """
     path = source.encode("utf-8", "surrogateescape")
-    with Stream.open(link, b"sync:", _deadline(link)) as stream:
+    with link.open(b"sync:", _deadline(link)) as stream:
         stream.write(HEADER.pack(b"RECV", len(path)) + path)
         answer = _Answer(link, stream)
         while True:

@@ -1,52 +1,83 @@
-"""The TCP connection to adbd, in the form that adb-shell takes."""
+"""How bytes get to adbd and back where no adb server stands between: TCP, and TLS over it."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import socket
+import ssl
 import time
 from collections.abc import Iterator
-
-from adb_shell.constants import MAX_ADB_DATA
-from adb_shell.exceptions import InvalidResponseError, TcpTimeoutException
-from adb_shell.transport.base_transport import BaseTransport
+from typing import Protocol
 
 from pipeline.core.errors import DeviceError
+from pipeline.device.adb.link import Buffer
 
 #: A device that leaves the network without a word is noticed after about 5 + 4 * 2 seconds of
 #: silence, however long the running command's own deadline is.
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 4))
+#: Bytes that are asked for when nobody knows how many there are.
+LOOK_AHEAD = 64 << 10
+PIECE = 256 << 10
 
 
-class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no types
-    """A socket that sends all of what it is given, sees the end, and keeps one deadline.
-
-    adb-shell's own TcpTransport sends from a non-blocking socket and ignores how much went out, so
-    that large packets lose bytes on a real network; it waits for delayed acknowledgements; and it
-    takes the end of the connection for "nothing yet".
+class Transport(Protocol):
+    """A pair of byte streams; what goes wrong in one is an OSError.
 
     Attributes:
-        deadline: `time.monotonic` after which nothing waits any more, whatever timeout adb-shell
-            gives: its own count anew for each part of a message and for each message.
+        name: of the far end: ``192.168.1.20:5555``, or a USB device's serial number.
+        route: its kind: ``TCP``, ``TLS`` or ``USB``.
+        deadline: `time.monotonic` after which nothing waits any more: a TimeoutError.
     """
 
+    name: str
+    route: str
+    deadline: float
+
+    def connect(self) -> None:
+        """Opens the connection, anew where there was one.
+
+        Raises:
+            DeviceError: it cannot be opened.
+        """
+        ...
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Goes on under TLS."""
+        ...
+
+    def wait(self) -> bool:
+        """Whether something can be read (the connection's end included) before the deadline."""
+        ...
+
+    def read(self, size: int) -> bytes:
+        """Receives exactly so many bytes."""
+        ...
+
+    def write(self, *buffers: Buffer) -> None:
+        """Sends all bytes of all buffers."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class TcpTransport:
+    """A socket that sends all of what it is given, sees the end, and keeps one deadline."""
+
     def __init__(self, host: str, port: int) -> None:
+        self.name = f"{host}:{port}"
+        self.route = "TCP"
         self.deadline = math.inf
         self._host = host
         self._port = port
         self._socket: socket.socket | None = None
+        self._ahead = b""
 
-    def connect(self, transport_timeout_s: float | None) -> None:
-        """Opens the connection.
-
-        Raises:
-            DeviceError: there is no such host, it cannot be reached, or nothing listens there.
-        """
-        where = f"{self._host}:{self._port}"
-        timeout = self._remaining(transport_timeout_s)
+    def connect(self) -> None:
+        self.close()
+        timeout = self._remaining()
         try:
-            self._socket = socket.create_connection((self._host, self._port), timeout)
+            connection = socket.create_connection((self._host, self._port), timeout)
         except socket.gaierror as error:
             raise DeviceError(
                 f"no host is called {self._host}: {error.strerror}",
@@ -54,7 +85,7 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             ) from None
         except ConnectionRefusedError:
             raise DeviceError(
-                f"nothing listens at {where}",
+                f"nothing listens at {self.name}",
                 "on a phone: `adb tcpip 5555` once over USB, then its Wi-Fi address; "
                 "without a phone: `scripts/loopback-device start`",
             ) from None
@@ -63,13 +94,19 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             if not isinstance(error, TimeoutError):
                 reason = error.strerror or str(error)
             raise DeviceError(
-                f"{where} cannot be reached: {reason}",
+                f"{self.name} cannot be reached: {reason}",
                 "check that the device is awake and on the same network as this machine",
             ) from None
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE:
-            self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+        self._socket, self._ahead, self.route = connection, b"", "TCP"
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        with self._waiting() as connection:
+            self._socket = context.wrap_socket(connection)
+        self.route = "TLS"
 
     def close(self) -> None:
         if self._socket is not None:
@@ -77,50 +114,65 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             self._socket = None
 
     def wait(self) -> bool:
-        """Whether something can be read (the connection's end included) before the deadline."""
         try:
-            with self._waiting(None, "nothing came in time") as connection:
-                connection.recv(1, socket.MSG_PEEK)
-        except TcpTimeoutException:
+            if not self._ahead:
+                with self._waiting() as connection:
+                    self._ahead = connection.recv(LOOK_AHEAD)
+        except TimeoutError:
             return False
         return True
 
-    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
-        if numbytes > MAX_ADB_DATA:
-            # adb-shell asks for as much as a header announces, be it 4 GB.
-            raise InvalidResponseError(f"a packet of {numbytes} bytes was announced")
-        with self._waiting(transport_timeout_s, "nothing came in time") as connection:
-            data = connection.recv(numbytes)
-        if not data:
-            raise ConnectionResetError("the device closed the connection")
-        return data
+    def read(self, size: int) -> bytes:
+        pieces = [self._ahead[:size]]
+        self._ahead = self._ahead[size:]
+        missing = size - len(pieces[0])
+        while missing:
+            with self._waiting() as connection:
+                piece = connection.recv(min(missing, PIECE))
+            if not piece:
+                raise ConnectionResetError("the device closed the connection")
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
 
-    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
-        with self._waiting(transport_timeout_s, "it does not read what it is sent") as connection:
-            connection.sendall(data)
-        return len(data)
+    def write(self, *buffers: Buffer) -> None:
+        views = [memoryview(buffer) for buffer in buffers if len(buffer)]
+        while views:
+            with self._waiting() as connection:
+                if isinstance(connection, ssl.SSLSocket):  # it takes one buffer only
+                    sent = connection.send(b"".join(views))
+                else:
+                    sent = connection.sendmsg(views)
+            views = remaining(views, sent)
 
     @contextlib.contextmanager
-    def _waiting(self, timeout_s: float | None, too_late: str) -> Iterator[socket.socket]:
+    def _waiting(self) -> Iterator[socket.socket]:
         """Yields the socket, which waits no longer than it may.
 
         Raises:
-            TcpTimeoutException: it did.
+            TimeoutError: it did.
             ConnectionError: the connection is closed, or the kernel has given it up.
         """
         if self._socket is None:
             raise ConnectionError("the connection is closed")
-        self._socket.settimeout(self._remaining(timeout_s))
+        self._socket.settimeout(self._remaining())
         try:
             yield self._socket
         except TimeoutError as error:
             if error.errno is not None:  # ETIMEDOUT, from the keepalive: not our own time limit
                 raise ConnectionAbortedError("the device has left the network") from error
-            raise TcpTimeoutException(too_late) from None
+            raise TimeoutError("nothing came, or nothing was read, in time") from None
 
-    def _remaining(self, timeout_s: float | None) -> float | None:
+    def _remaining(self) -> float | None:
         """Seconds that an operation may still take: at least a little, since 0 would not wait."""
-        remaining = min(
-            math.inf if timeout_s is None else timeout_s, self.deadline - time.monotonic()
-        )
-        return None if remaining == math.inf else max(remaining, 0.001)
+        left = self.deadline - time.monotonic()
+        return None if left == math.inf else max(left, 0.001)
+
+
+def remaining(views: list[memoryview], sent: int) -> list[memoryview]:
+    """What is still to be sent of some buffers, after so many bytes of them were."""
+    for index, view in enumerate(views):
+        if sent < len(view):
+            return [view[sent:], *views[index + 1 :]]
+        sent -= len(view)
+    return []

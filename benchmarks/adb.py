@@ -1,0 +1,165 @@
+"""How fast ADB is: files pushed and commands run, by us and by `adb` itself.
+
+    python benchmarks/adb.py                      a loopback device, started and stopped here
+    python benchmarks/adb.py --device adb:SERIAL  a device of the adb server
+
+Ways are interleaved: each round takes all of them, in an order of its own. Raw samples are printed
+before medians. On a loopback device it compares a connection of our own, our client of the adb
+server, and the program `adb`; on another device, those that lead to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from pipeline.core.errors import PipelineError
+from pipeline.device.base import Device
+from pipeline.device.connect import connect
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = PurePosixPath("/data/local/tmp/pwl-benchmark")
+NATIVE = "adb"
+
+Way = Callable[[], object]
+
+
+def main() -> None:
+    arguments = _arguments()
+    with contextlib.ExitStack() as stack:
+        spec = arguments.device or stack.enter_context(_loopback_device())
+        devices = stack.enter_context(_devices(spec, arguments.device is None))
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "file"
+        sha256 = _write(file, arguments.megabytes)
+        serial = next(iter(devices.values())).properties().serial
+
+        def native(*words: str) -> Way:
+            return lambda: subprocess.run(
+                ["adb", "-s", serial, *words], check=True, capture_output=True
+            )
+
+        commands: dict[str, Way] = {
+            name: lambda device=device: device.run(["true"], deadline_s=60)  # type: ignore[misc]
+            for name, device in devices.items()
+        }
+        pushes: dict[str, Way] = {}
+        for name, device in devices.items():
+            pushes[f"{name}, verified"] = _push(device, file, sha256)
+            pushes[f"{name}, sent only"] = _send(device, file)
+        if shutil.which("adb"):
+            commands[NATIVE] = native("shell", "true")
+            pushes[NATIVE] = native("push", str(file), str(TARGET))
+        print(f"device {spec} ({serial}); {os.cpu_count()} processors; {time.strftime('%F')}")
+        _compare("a command (true)", commands, arguments.rounds * 10, None)
+        _compare(f"a push of {arguments.megabytes} MB", pushes, arguments.rounds, file)
+        next(iter(devices.values())).run(["rm", "-f", str(TARGET)], deadline_s=60)
+
+
+def _push(device: Device, file: Path, sha256: str) -> Way:
+    """As `deploy` does it: hashed on the device, renamed into place."""
+    return lambda: device.push(file, TARGET, sha256=sha256)
+
+
+def _send(device: Device, file: Path) -> Way:
+    """The transfer alone, which is what `adb push` does."""
+    from pipeline.device.adb import sync
+    from pipeline.device.adb.device import AdbDevice
+    from pipeline.device.files import Source
+
+    assert isinstance(device, AdbDevice)
+
+    def send() -> None:
+        with Source(file, hashed=False) as source:
+            link = device._link()
+            sync.send_file(link, source, str(TARGET), size=file.stat().st_size, mode=0o644)
+
+    return send
+
+
+def _compare(what: str, ways: dict[str, Way], rounds: int, file: Path | None) -> None:
+    samples: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            begin = time.perf_counter()
+            ways[name]()
+            samples[name].append(time.perf_counter() - begin)
+    print(f"\n{what}, {rounds} rounds; milliseconds:")
+    for name, taken in samples.items():
+        print(f"  {name}: {' '.join(f'{1000 * each:.1f}' for each in taken)}")
+    native = statistics.median(samples.get(NATIVE, [float("nan")]))
+    for name, taken in samples.items():
+        median = statistics.median(taken)
+        rate = f", {file.stat().st_size / median / 1e6:.0f} MB/s" if file else ""
+        speed = f"{native / median:.2f} x as fast as adb"
+        print(f"  {name:28s} median {1000 * median:8.1f} ms{rate}, {speed}")
+
+
+def _write(file: Path, megabytes: int) -> str:
+    digest = hashlib.sha256()
+    with file.open("wb") as sink:
+        for number in range(megabytes):
+            block = random.Random(number).randbytes(1_000_000)
+            digest.update(block)
+            sink.write(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _devices(spec: str, is_loopback: bool) -> Iterator[dict[str, Device]]:
+    """The device by each way that leads to it."""
+    with contextlib.ExitStack() as stack:
+        devices: dict[str, Device] = {}
+        if is_loopback:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                os.environ["ANDROID_ADB_SERVER_PORT"] = str(probe.getsockname()[1])
+            devices["connection of our own"] = stack.enter_context(connect(spec, timeout_s=60))
+            if not shutil.which("adb"):
+                print("not here: no adb to compare with")
+                yield devices
+                return
+            stack.callback(subprocess.run, ["adb", "kill-server"], check=False)
+            subprocess.run(["adb", "connect", spec.removeprefix("adb:")], check=True)
+        devices["client of the adb server"] = stack.enter_context(connect(spec, timeout_s=60))
+        yield devices
+
+
+@contextlib.contextmanager
+def _loopback_device() -> Iterator[str]:
+    program = str(ROOT / "scripts" / "loopback-device")
+    command = [program, "start", "--port", "0", "--json"]
+    started = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    try:
+        yield started["spec"]
+    finally:
+        subprocess.run([program, "stop", "--port", str(started["port"])], check=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", help="a device of the adb server, instead of a loopback one")
+    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=7)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PipelineError as error:
+        raise SystemExit(f"error: {error}") from None

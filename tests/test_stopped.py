@@ -162,8 +162,9 @@ def test_a_push_that_is_stopped_leaves_no_part_of_a_file_and_no_lock_on_the_devi
     require_stopped(done, status, word)
     assert not (tmp_path / "out").exists() or not files(tmp_path / "out")
     with connect(loopback_device) as device, device.lock():
-        left = device.run(["find", str(device.workdir), "-name", ".pwl-*.part"])
-        assert (left.returncode, left.stdout) == (0, "")
+        find = ["find", str(device.workdir), "-name", ".pwl-*.part"]
+        left = device.run(find, deadline_s=30)
+        assert (left.returncode, left.stdout) == (0, b"")
 
 
 @STOPS

@@ -1,7 +1,7 @@
 """A network of one's own for a progressive bundle: what docs/own-model.md walks through.
 
-Inverted residuals with depthwise convolutions (Sandler et al., arXiv 1801.04381), grouped into four
-blocks, with one width factor for the teacher and another for the student.
+Inverted residuals with depthwise convolutions (Sandler et al., arXiv 1801.04381), grouped into
+three blocks, with one width factor for the teacher and another for the student.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from pipeline.ingest.python import OwnModel
 
-STRIDES = (1, 2, 2, 1)
+STRIDES = (1, 2, 2)
 
 
 def model() -> OwnModel:
     """Called once, with torch seeded by the profile."""
     return OwnModel(
-        teacher=MobileNet(widths=(16, 24, 48, 64), depths=(1, 2, 2, 2), expand=4, classes=10),
-        student=MobileNet(widths=(2, 3, 5, 16), depths=(1, 1, 1, 1), expand=2, classes=10),
+        teacher=MobileNet(widths=(16, 32, 64), depths=(1, 1, 2), expand=4, classes=10),
+        student=MobileNet(widths=(3, 5, 16), depths=(1, 1, 1), expand=2, classes=10),
         image_shape=(1, 16, 16),
     )
 

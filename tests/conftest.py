@@ -39,7 +39,8 @@ _BUILDERS = (
     *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
 )
 
-#: Compiled, not built: while one process begins with it, another makes the bundle that both need.
+#: Compiled, not built: while one process begins with it, another makes the bundles that both need,
+#: so what needs these comes last in it.
 _FIRST = "harness/test_native.py"
 
 LOOPBACK_DEVICE = Path(__file__).parents[1] / "scripts" / "loopback-device"
@@ -111,7 +112,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("build")
     slow = {item.path for item in items if item.get_closest_marker("build")}
     first = Path(__file__).parent / _FIRST
-    items.sort(key=lambda item: (item.path != first, item.path not in slow))
+    items.sort(
+        key=lambda item: (
+            item.path != first,
+            item.path not in slow,
+            item.path == first and "either_bundle" in getattr(item, "fixturenames", ()),
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from typing import get_args
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
-from pipeline.core.atomic_files import real_path, write_text
+from pipeline.core.atomic_files import real_path, replacing
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
@@ -163,11 +164,13 @@ def report_name(bundle: Path, device: str) -> str:
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Writes report.json, report.html and curve.svg, each whole or not at all."""
+    """Writes report.json, report.html and curve.svg, which take their places when all are whole."""
     from pipeline.report.render import plots
     from pipeline.report.render.html import report_page
 
     curve = plots.curve(report)
     texts = (curve, report_page(report, curve), report.to_json())
-    for name, text in zip(REPORT_FILES, texts, strict=True):
-        write_text(folder / name, text)
+    with ExitStack() as places:
+        # The last one that is written takes its place first.
+        for name, text in reversed([*zip(REPORT_FILES, texts, strict=True)]):
+            places.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")

@@ -75,19 +75,26 @@ class StandardizedConv(nn.Conv2d):
 class Attention(nn.Module):
     """Attention as timm writes it."""
 
-    def __init__(self, *, fused: bool = True, causal: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        fused: bool = True,
+        causal: bool = False,
+        heads: int = 3,
+        masked: Callable[[Tensor], Tensor] = lambda scores: scores,
+    ) -> None:
         super().__init__()
-        self.fused, self.causal = fused, causal
+        self.fused, self.causal, self.heads, self.masked = fused, causal, heads, masked
         self.qkv, self.proj = nn.Linear(12, 36), nn.Linear(12, 12)
 
     def forward(self, x: Tensor) -> Tensor:
         n, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(n, tokens, 3, 3, width // 3)
+        qkv = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if self.fused:
             x = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         else:
-            x = ((q * 0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
+            x = self.masked((q * 0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
         y: Tensor = self.proj(x.transpose(1, 2).reshape(n, tokens, width))
         return y
 
@@ -317,6 +324,8 @@ _CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "Conv2d of standardized weights": lambda: StandardizedConv(8, 6, 3),
     "Dropout2d": lambda: nn.Sequential(nn.Dropout2d(), nn.Conv2d(8, 6, 1)),
 }
+#: What a causal mask hides.
+_FUTURE = torch.ones(6, 6, dtype=torch.bool).triu(1)
 _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "LayerNorm": lambda: nn.LayerNorm(12),
     "Softmax": lambda: nn.Softmax(-1),
@@ -329,6 +338,14 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "scaled_dot_product_attention": Attention,
     "scaled_dot_product_attention(is_causal=True)": lambda: Attention(causal=True),
     "attention by @ and softmax": lambda: Attention(fused=False),
+    "attention by @ and softmax of one head": lambda: Attention(fused=False, heads=1),
+    "x @ y of tokens": lambda: Function(lambda x: (x @ x.transpose(1, 2)).softmax(-1) @ x),
+    "masked_fill by a constant mask": lambda: Attention(
+        fused=False, masked=lambda scores: scores.masked_fill(_FUTURE, float("-inf"))
+    ),
+    "where of a constant mask": lambda: Attention(
+        fused=False, masked=lambda scores: torch.where(~_FUTURE, scores, torch.tensor(-1e9))
+    ),
     "MultiheadAttention": SelfAttention,
     "TransformerEncoderLayer": lambda: nn.TransformerEncoderLayer(12, 3, 24, batch_first=True),
     "x[:, 0]": lambda: Function(lambda x: x[:, 0].unsqueeze(1)),

@@ -32,7 +32,12 @@ TRIED = {
         "x[:, :, ::2, ::2]",
         "windows by view and permute",
     ),
-    TOKENS: ("RMSNorm", "scaled_dot_product_attention"),
+    TOKENS: (
+        "RMSNorm",
+        "scaled_dot_product_attention",
+        "masked_fill by a constant mask",
+        "where of a constant mask",
+    ),
 }
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,31 +50,60 @@ def data() -> Dataset:
     return load_dataset(DigitsData(source="digits", test_images=1200), seed=0)
 
 
-def trained(
-    data: Dataset, tiny_settings: Settings, recipe: Distillation, precision: str, folder: Path
-) -> PwlModel:
-    model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
+def common(precision: str, folder: Path) -> dict[str, Any]:
+    """What training a teacher and distilling from it are given alike."""
+    conditions = Conditions(precision=precision)
+    return {"checkpoint": folder / "checkpoint", "progress": Silent(), "conditions": conditions}
+
+
+@pytest.fixture(scope="module")
+def teachers(
+    data: Dataset, tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Mapping[str, Tensor]]:
+    """The weights of a teacher that was trained in each precision, for all recipes."""
     inputs = data.normalization.apply(data.train.images)
     labels = torch.from_numpy(data.train.labels)
-    conditions = Conditions(precision=precision)
-    common = {"checkpoint": folder / "checkpoint", "progress": Silent(), "conditions": conditions}
+    settings, folder = TeacherSettings(epochs=8, batch_size=32), tmp_path_factory.mktemp("teacher")
+    found: dict[str, Mapping[str, Tensor]] = {}
+    for precision in ("fp32", "bf16"):
+        teacher = build_model(tiny_settings.model, data.image_shape, 10, seed=0).teacher
+        with reproducible(1):
+            train_teacher(teacher, inputs, labels, settings, seed=0, **common(precision, folder))
+        found[precision] = teacher.state_dict()
+    return found
+
+
+def distilled(
+    data: Dataset,
+    tiny_settings: Settings,
+    teacher: Mapping[str, Tensor],
+    recipe: Distillation,
+    conditions: dict[str, Any],
+) -> PwlModel:
+    model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
+    model.teacher.load_state_dict(teacher)
+    inputs = data.normalization.apply(data.train.images)
+    labels = torch.from_numpy(data.train.labels)
     with reproducible(1):
-        settings = TeacherSettings(epochs=8, batch_size=32)
-        train_teacher(model.teacher, inputs, labels, settings, seed=0, **common)
         routes = prefix_routes(3)
-        distill(model, inputs, labels, routes, recipe, feature_cache_mb=99, seed=1, **common)
+        distill(model, inputs, labels, routes, recipe, feature_cache_mb=99, seed=1, **conditions)
     return model
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.recipe)
 def test_bfloat16_trains_float32_weights_as_well_as_float32_does(
-    recipe: Distillation, data: Dataset, tiny_settings: Settings, tmp_path: Path
+    recipe: Distillation,
+    data: Dataset,
+    tiny_settings: Settings,
+    teachers: dict[str, Mapping[str, Tensor]],
+    tmp_path: Path,
 ) -> None:
     inputs = data.normalization.apply(data.test.images)
     labels = torch.from_numpy(data.test.labels)
     right: dict[str, list[float]] = {}
     for precision in ("fp32", "bf16"):
-        model = trained(data, tiny_settings, recipe, precision, tmp_path)
+        conditions = common(precision, tmp_path)
+        model = distilled(data, tiny_settings, teachers[precision], recipe, conditions)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         with torch.no_grad():
             right[precision] = [

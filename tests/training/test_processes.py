@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Silent
+from pipeline.core.toml_file import load_toml
 from pipeline.model.checkpoint import load_tensors
 from pipeline.settings import Settings
 from pipeline.training.processes import Processes, describe_processes, device_for, joined
 from pipeline.training.shared_norm import shared_norms
 from pipeline.workflows.load_model import trained_model
+from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import ROOT, TINY_PROFILE
 
 pytestmark = pytest.mark.usefixtures("every_processor")
@@ -88,9 +90,7 @@ def both(
     """A profile, and what one process and two make of it."""
     folder = tmp_path_factory.mktemp(request.param)
     profile = write_profile(folder, request.param)
-    done = run(sys.executable, "-m", "pipeline.train", profile, "--cache", folder / "one")
-    assert done.returncode == 0, done.stderr
-    assert "processes" not in done.stderr
+    scheduled_model(load_toml(profile, Settings), folder / "one", Silent())
     return profile, weights(folder / "one"), in_two(profile, folder / "two")
 
 
@@ -138,7 +138,7 @@ def test_a_process_with_another_model_than_the_first_one_is_refused(
     tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["model-0123456789abcdef.safetensors", "SSS", "TSS", "TTS", "TTT"]
-    monkeypatch.setattr(Processes, "told", lambda _: words)
+    monkeypatch.setattr(Processes, "receive", lambda _: words)
     model = trained_model(tiny_settings, tmp_path, Silent(), processes=Processes(1, 2))
     with pytest.raises(UsageError, match="have different models or data"):
         model.follow()

@@ -51,6 +51,8 @@ RULES: Rules = {
     aten.log_softmax.int: reduce.log_softmax,
     aten.logsumexp.default: reduce.log_sum_exp,
     aten.matmul.default: attention.product,
+    aten.masked_fill.Scalar: attention.filled,
+    aten.masked_fill.Tensor: attention.filled,
     aten.max.dim: reduce.largest_pair,
     aten.max_pool2d.default: spatial.strided_max,
     aten.mean.dim: reduce.mean,
@@ -97,4 +99,8 @@ RULES: Rules = {
     aten._upsample_nearest_exact2d.vec: resize.nearest,
     aten.var.correction: reduce.variance,
     aten.var.dim: reduce.variance,
+    aten.where.Scalar: attention.selected,
+    aten.where.ScalarOther: attention.selected,
+    aten.where.ScalarSelf: attention.selected,
+    aten.where.self: attention.selected,
 }

@@ -27,6 +27,8 @@ RULES: Rules = {
     aten.leaky_relu.default: elementwise.leaky_relu,
     aten.log_sigmoid.default: elementwise.log_sigmoid,
     aten.logsumexp.default: reduce.log_sum_exp,
+    aten.masked_fill.Scalar: attention.filled,
+    aten.masked_fill.Tensor: attention.filled,
     aten.max_pool2d.default: spatial.max_pooling,
     aten.mish.default: elementwise.mish,
     aten.pad.default: spatial.padding,
@@ -45,4 +47,8 @@ RULES: Rules = {
     aten.upsample_bicubic2d.vec: resize.smooth,
     aten.upsample_bilinear2d.vec: resize.bilinear,
     aten.upsample_nearest2d.vec: resize.nearest_selected,
+    aten.where.Scalar: attention.selected,
+    aten.where.ScalarOther: attention.selected,
+    aten.where.ScalarSelf: attention.selected,
+    aten.where.self: attention.selected,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from pipeline.lowering.rewrite import Call
 
@@ -41,18 +41,44 @@ def masked_scaled_dot_product(call: Call) -> Tensor | None:
 
 
 def product(call: Call) -> Tensor | None:
-    """``a @ b`` of more than three axes, as a batch of products of matrices."""
+    """``a @ b`` of matrices in batches of equal shape, as one batch."""
     left, right = call.arguments
     first, second = call.shape_of(0), call.shape_of(1)
-    if len(first) < 4 or first[:-2] != second[:-2]:
+    if len(first) < 3 or first[:-2] != second[:-2]:
         return None
     flat = torch.bmm(left.reshape([-1, *first[-2:]]), right.reshape([-1, *second[-2:]]))
     return flat.reshape(list(call.target_shape))
 
 
+def filled(call: Call) -> Tensor | None:
+    """`masked_fill` where a constant says, as by a causal mask."""
+    mask = call.value_of(1)
+    return None if mask is None else _part(call, 0, ~mask) + _part(call, 2, mask)
+
+
+def selected(call: Call) -> Tensor | None:
+    """`where` of a constant condition."""
+    mask = call.value_of(0)
+    return None if mask is None else _part(call, 1, mask) + _part(call, 2, ~mask)
+
+
+def _part(call: Call, index: int, mask: torch.Tensor) -> Tensor:
+    """An argument where a mask is true, and 0 elsewhere."""
+    mask = mask.reshape([1] * (len(call.target_shape) - mask.dim()) + list(mask.shape))
+    source = call.node.args[index]
+    value = call.value_of(index) if isinstance(source, fx.Node) else torch.tensor(source)
+    if value is None:
+        whole: Tensor = call.arguments[index]
+        return whole * call.constant(mask.float())
+    return call.constant(torch.where(mask, value.float().clamp(-_MOST, _MOST), 0.0))
+
+
 def _summand(mask: torch.Tensor) -> torch.Tensor:
-    """What is added to scores. Not infinite: differences of infinities are not numbers."""
-    least = -torch.finfo(torch.float32).max / 4
+    """What is added to scores."""
     if mask.dtype == torch.bool:
-        return torch.where(mask, 0.0, least)
-    return mask.clamp(min=least)
+        return torch.where(mask, 0.0, -_MOST)
+    return mask.clamp(min=-_MOST)
+
+
+#: In place of infinity: differences of infinities are not numbers.
+_MOST = torch.finfo(torch.float32).max / 4

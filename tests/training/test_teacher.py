@@ -12,7 +12,7 @@ from pipeline.model.family import build_model
 from pipeline.settings import Settings, TeacherSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.teacher import train_teacher
-from pipeline.training.training_log import Page
+from pipeline.training.training_log import PhaseLog
 
 
 class Losses:
@@ -23,7 +23,7 @@ class Losses:
         self.rates: list[float] = []
 
     @contextmanager
-    def phase(self, name: str, first: int) -> Iterator[Page]:
+    def phase(self, name: str, first: int) -> Iterator[PhaseLog]:
         yield self
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:

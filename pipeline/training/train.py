@@ -52,12 +52,12 @@ def training_table(settings: Settings) -> TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class UntrainedModel:
-    """A model to be trained.
+class SourcedModel:
+    """A model as its source gives it, before any training here.
 
     Attributes:
-        model: initialized; its teacher may be trained already.
-        dataset: what it is trained on, normalized as the model's source states.
+        model: initialized; its teacher, or all of it, may be trained already.
+        dataset: of the profile, normalized as the model's source states.
         content: changes with what the model was made from beside the profile.
     """
 
@@ -85,7 +85,7 @@ class TrainingFiles:
         Args:
             settings: the profile.
             cache: their folder.
-            content: what `UntrainedModel` says of the model.
+            content: what `SourcedModel` says of the model.
 
         Raises:
             UsageError: the data is missing, or the model is not trained here.
@@ -132,101 +132,161 @@ class TrainingFiles:
         return self.model.with_stem(self.model.stem.replace("model", "evaluation"))
 
 
-def train(
-    settings: Settings,
-    dataset: Dataset,
-    model: PwlModel,
-    files: TrainingFiles,
-    train_for: Sequence[Route] | None,
-    progress: Progress,
-    training_log: TrainingLog | None = None,
-    processes: Processes | None = None,
-) -> None:
-    """Trains the model of a profile in place, or fills it from the cache; it ends in eval mode.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Trains the model of a profile, or fills it from the cache.
 
-    An interrupted run goes on from its last epoch.
-
-    Args:
-        settings: the profile.
+    Attributes:
+        settings: the profile; `training_table` says whether its model is trained here.
         dataset: what its ``[data]`` table names.
-        model: initialized.
-        files: where trained weights are kept; their folder is made when it is missing.
-        train_for: the routes to train for; None: any.
         progress: told losses.
-        training_log: where they are written down, if anywhere.
-        processes: those that train it together; the first one alone keeps files.
-
-    Raises:
-        UsageError: the settings and the data do not fit together, or training diverged.
+        conditions: of every step; its processes train together, the first one alone keeps files.
     """
-    training = training_table(settings)
-    processes = processes or Processes()
-    for phase in (training.teacher, training.distillation):
-        if phase is not None:
-            require_batch(phase, len(dataset.train), processes)
-    conditions = _conditions(training, dataset, training_log or NoTrainingLog(), processes)
 
-    def teach(table: TeacherSettings, inputs: Inputs, labels: Tensor) -> None:
-        train_teacher(
-            model.teacher,
-            inputs,
-            labels,
-            table,
-            seed=2 * settings.seed,
-            checkpoint=files.teacher.with_suffix(".partial"),
-            progress=progress,
-            conditions=conditions,
-        )
+    settings: Settings
+    dataset: Dataset
+    progress: Progress
+    conditions: Conditions
 
-    def teach_student() -> None:
-        inputs = dataset.normalization.inputs(dataset.train.images)
-        labels = torch.from_numpy(dataset.train.labels)
-        on_processor = conditions.device.type == "cpu"
-        if training.precision == "bf16" and on_processor and not _BF16 & {*machine_kind().split()}:
-            progress.say(
-                'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
-            )
-        if table := training.teacher:
-            make = guarded(model.teacher, partial(teach, table, inputs, labels))
-            _cached(files.teacher, model.teacher, make, keep_teacher, progress, conditions)
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        dataset: Dataset,
+        progress: Progress,
+        training_log: TrainingLog | None = None,
+        processes: Processes | None = None,
+    ) -> Training:
+        """The training of a profile.
+
+        Raises:
+            UsageError: the settings and the data do not fit together.
+        """
+        training = training_table(settings)
+        processes = processes or Processes()
+        for phase in (training.teacher, training.distillation):
+            if phase is not None:
+                require_batch(phase, len(dataset.train), processes)
+        log = training_log or NoTrainingLog()
+        return cls(settings, dataset, progress, _conditions(training, dataset, log, processes))
+
+    @property
+    def table(self) -> TrainingSettings:
+        """The ``[training]`` table."""
+        return training_table(self.settings)
+
+    def train(
+        self, model: PwlModel, files: TrainingFiles, train_for: Sequence[Route] | None
+    ) -> None:
+        """Trains a model in place; it ends on the processor and in eval mode.
+
+        An interrupted run goes on from its last epoch.
+
+        Args:
+            model: initialized.
+            files: where trained weights are kept; their folder is made when it is missing.
+            train_for: the routes to train for; None: any.
+
+        Raises:
+            UsageError: training diverged.
+        """
+
+        def keep() -> None:
+            # Otherwise the same file serves any order: what it was made for first says nothing.
+            routes = train_for if self.table.distillation.depends_on_routes else None
+            description = Description.of(self.settings.model, self.dataset, routes)
+            save_trained(files.model, model, description)
+
+        with reproducible(self.table.threads):
+            make = self._checked(model, partial(self._both, model, files, train_for))
+            self._cached(files.model, model, make, keep)
+        model.cpu().eval()
+
+    def _both(
+        self, model: PwlModel, files: TrainingFiles, train_for: Sequence[Route] | None
+    ) -> None:
+        """The teacher, unless it comes trained, and then its student."""
+        inputs = self.dataset.normalization.inputs(self.dataset.train.images)
+        labels = torch.from_numpy(self.dataset.train.labels)
+        self._warn_of_slow_bf16()
+        if table := self.table.teacher:
+
+            def keep() -> None:
+                save_tensors(files.teacher, whole_state(model.teacher), {})
+
+            teach = partial(self._teacher, model.teacher, files, table, inputs, labels)
+            self._cached(files.teacher, model.teacher, self._checked(model.teacher, teach), keep)
         distill(
             model,
             inputs,
             labels,
             train_for,
-            training.distillation,
-            feature_cache_mb=training.feature_cache_mb,
-            seed=2 * settings.seed + 1,
+            self.table.distillation,
+            feature_cache_mb=self.table.feature_cache_mb,
+            seed=2 * self.settings.seed + 1,
             checkpoint=files.model.with_suffix(".partial"),
-            progress=progress,
-            conditions=conditions,
+            progress=self.progress,
+            conditions=self.conditions,
         )
 
-    def guarded(module: BlockNet | PwlModel, make: Callable[[], None]) -> Callable[[], None]:
+    def _teacher(
+        self,
+        teacher: BlockNet,
+        files: TrainingFiles,
+        table: TeacherSettings,
+        inputs: Inputs,
+        labels: Tensor,
+    ) -> None:
+        train_teacher(
+            teacher,
+            inputs,
+            labels,
+            table,
+            seed=2 * self.settings.seed,
+            checkpoint=files.teacher.with_suffix(".partial"),
+            progress=self.progress,
+            conditions=self.conditions,
+        )
+
+    def _warn_of_slow_bf16(self) -> None:
+        on_processor = self.conditions.device.type == "cpu"
+        if (
+            self.table.precision == "bf16"
+            and on_processor
+            and not _BF16 & {*machine_kind().split()}
+        ):
+            self.progress.say(
+                'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
+            )
+
+    def _checked(self, module: BlockNet | PwlModel, make: Callable[[], None]) -> Callable[[], None]:
         """What trains a module of the user's, and then makes sure that a checkpoint will do."""
-        if not isinstance(settings.model, SourceModel):
+        if not isinstance(self.settings.model, SourceModel):
             return make
-        source = settings.model.source
+        source = self.settings.model.source
 
         def checked() -> None:
             initial = deepcopy(module)
             make()
-            require_restorable(module, initial, dataset.image_shape, source)
+            require_restorable(module, initial, self.dataset.image_shape, source)
 
         return checked
 
-    def keep_teacher() -> None:
-        save_tensors(files.teacher, whole_state(model.teacher), {})
-
-    def keep() -> None:
-        # Otherwise the same file train_for any order: what it was made for first says nothing.
-        routes = train_for if training.distillation.depends_on_routes else None
-        save_trained(files.model, model, Description.of(settings.model, dataset, routes))
-
-    with reproducible(training.threads):
-        make = guarded(model, teach_student)
-        _cached(files.model, model, make, keep, progress, conditions)
-    model.cpu().eval()
+    def _cached(
+        self, file: Path, module: nn.Module, make: Callable[[], None], keep: Callable[[], None]
+    ) -> None:
+        """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
+        processes = self.conditions.processes
+        if processes.agree(file.exists(), self.conditions.device):
+            try:
+                load_into(module, load_tensors(file)[0], file)
+            except IntegrityError as error:
+                self.progress.say(f"{error.what}; training again")
+            else:
+                return
+        make()
+        if processes.first:
+            keep()
 
 
 def _conditions(
@@ -244,24 +304,3 @@ def _conditions(
         augmentation = Augmentation.of(training.augmentation, dataset.normalization)
     device = device_for(training.device)
     return Conditions(augmentation, training.precision, device, processes, training_log)
-
-
-def _cached(
-    file: Path,
-    module: nn.Module,
-    make: Callable[[], None],
-    keep: Callable[[], None],
-    progress: Progress,
-    conditions: Conditions,
-) -> None:
-    """Fills `module` from `file`, or by `make`; `keep` then writes it to `file`."""
-    if conditions.processes.agree(file.exists(), conditions.device):
-        try:
-            load_into(module, load_tensors(file)[0], file)
-        except IntegrityError as error:
-            progress.say(f"{error.what}; training again")
-        else:
-            return
-    make()
-    if conditions.processes.first:
-        keep()

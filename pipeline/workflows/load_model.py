@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.ingest.intake import Ingested
     from pipeline.model.pwl import BeforeTraining, PwlModel
     from pipeline.training.processes import Processes
-    from pipeline.training.train import UntrainedModel
+    from pipeline.training.train import SourcedModel
     from pipeline.training.training_log import TrainingLog
     from pipeline.workflows.cached_trainer import CachedTrainer
     from pipeline.workflows.pretrained_model import PretrainedModel
@@ -73,23 +73,23 @@ class ModelSource:
         dataset = self._stated_by_profile(source, self._dataset)
         return fingerprint(text, keras_content(self._keras_model(source, dataset)))
 
-    def initial(self, dataset: Dataset) -> UntrainedModel:
+    def initial(self, dataset: Dataset) -> SourcedModel:
         """The model, checked against the data of the profile.
 
         Raises:
             UsageError: there is no such source, or it does not fit the data.
         """
         from pipeline.training.initial import initial_model
-        from pipeline.training.train import UntrainedModel
+        from pipeline.training.train import SourcedModel
 
         settings = self._settings
         if not isinstance(settings.model, SourceModel):
             shape, classes = dataset.image_shape, len(dataset.names)
             made = initial_model(settings.model, settings.training, shape, classes, settings.seed)
-            return UntrainedModel(made, dataset)
+            return SourcedModel(made, dataset)
         model, normalized = self._sourced(settings.model, dataset)
         used = str(normalized.normalization) if normalized.stated_by else ""
-        return UntrainedModel(model, normalized, fingerprint(self.content(), used))
+        return SourcedModel(model, normalized, fingerprint(self.content(), used))
 
     def _sourced(self, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, Dataset]:
         """The model of a source, in eval mode, and the data normalized as somebody states."""
@@ -142,6 +142,20 @@ class ModelSource:
             )
         return own
 
+    def sourced(self) -> SourcedModel:
+        """The model as it comes, and the profile's data as it takes them.
+
+        Raises:
+            UsageError: data and source do not fit together, or one of them is not there.
+        """
+        if self._settings.training is not None:
+            return self.initial(self._dataset)
+        dataset = self._dataset
+        with self._progress.task(f"{self._settings.model.family} model", total=1) as task:
+            sourced = self.initial(dataset)
+            task.advance(1)
+        return sourced
+
     @cached_property
     def _dataset(self) -> Dataset:
         from pipeline.data.source import load_dataset
@@ -180,21 +194,15 @@ def model_of(
     """
     source = source or ModelSource(settings, progress)
     if settings.training is not None:
+        from pipeline.training.train import Training
         from pipeline.workflows.cached_trainer import CachedTrainer
 
-        return CachedTrainer(
-            settings, cache, progress, source.initial, before_training=before_training
-        )
-    from pipeline.data.source import load_dataset
+        sourced = source.sourced()
+        training = Training.of(settings, sourced.dataset, progress)
+        return CachedTrainer(training, sourced, cache, before_training)
     from pipeline.workflows.pretrained_model import PretrainedModel
 
-    dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
-    with progress.task(f"{settings.model.family} model", total=1) as task:
-        untrained = source.initial(dataset)
-        task.advance(1)
-    return PretrainedModel(
-        untrained.model, untrained.content, settings, untrained.dataset, cache, progress
-    )
+    return PretrainedModel(source.sourced(), settings, cache, progress)
 
 
 def trained_model(
@@ -218,10 +226,13 @@ def trained_model(
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
+    from pipeline.training.train import Training, training_table
     from pipeline.workflows.cached_trainer import CachedTrainer
 
-    make = ModelSource(settings, progress).initial
-    return CachedTrainer(settings, cache, progress, make, training_log, processes, before_training)
+    training_table(settings)  # before any data is read
+    sourced = ModelSource(settings, progress).sourced()
+    training = Training.of(settings, sourced.dataset, progress, training_log, processes)
+    return CachedTrainer(training, sourced, cache, before_training)
 
 
 def open_model(text: str, progress: Progress) -> OpenModel:

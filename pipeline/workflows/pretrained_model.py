@@ -8,13 +8,12 @@ from pathlib import Path
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.producers import DATA, EVALUATION
 from pipeline.core.progress import Progress
-from pipeline.data.images import Dataset
 from pipeline.data.source import data_fingerprint
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import Settings
 from pipeline.training.fit import reproducible
+from pipeline.training.train import SourcedModel
 
 #: Float sums depend on it, and a label on a float sum in the end.
 _THREADS = 2
@@ -24,25 +23,17 @@ class PretrainedModel:
     """A trained model beside the data of a profile.
 
     Args:
-        model: in eval mode.
-        content: changes with what the model's source holds.
+        sourced: the model in eval mode, and the data that the profile names.
         settings: the profile.
-        dataset: that the profile names.
         cache: the same folder as `assemble` takes.
         progress: told everything that takes time.
     """
 
     def __init__(
-        self,
-        model: PwlModel,
-        content: str,
-        settings: Settings,
-        dataset: Dataset,
-        cache: Path,
-        progress: Progress,
+        self, sourced: SourcedModel, settings: Settings, cache: Path, progress: Progress
     ) -> None:
-        self.model = model
-        self._dataset = dataset
+        self.model = sourced.model
+        self._dataset = sourced.dataset
         self._progress = progress
         key = fingerprint(
             settings.seed,
@@ -50,7 +41,7 @@ class PretrainedModel:
             settings.data,
             data_fingerprint(settings.data),
             settings.model,
-            content,
+            sourced.content,
             (DATA, EVALUATION),
             versions("torch", "numpy"),
             machine_kind(),

@@ -41,7 +41,7 @@ def build(
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
     from pipeline.report.render.bundle_table import print_bundle
-    from pipeline.settings import backend_named, for_backend, load_settings
+    from pipeline.settings import backend_named, for_backends, load_settings
     from pipeline.workflows.build_bundle import assemble
     from pipeline.workflows.load_model import ModelSource
 
@@ -53,13 +53,12 @@ def build(
     for target in targets.values():
         require_build_output(target, keeps=(cache, profile))
     progress = progress_for_terminal()
-    source = ModelSource(settings, progress)
+    source = ModelSource(for_backends(settings, names), progress)
     for name, target in targets.items():
         made = assemble(
-            *(for_backend(settings, name), target, cache, progress),
+            *(for_backends(settings, (name,)), target, cache, progress),
             jobs=jobs,
             source=source,
-            backends=names,
         )
         print_bundle(made.bundle.manifest)
         print(

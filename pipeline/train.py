@@ -55,7 +55,7 @@ def train(
         locks.enter_context(using_folder(cache, "name another with --cache", progress))
         preflight = None
         if "lowering" in settings.model_fields_set:  # it is to be lowered one day
-            preflight = preflight_of(settings, settings.lowering.backend, cache, progress)
+            preflight = preflight_of(settings, settings.lowering.backend, Work(cache, progress))
         model = trained_model(settings, cache, progress, training_log, processes, preflight)
         scheduled = schedule(settings, model, training_log=training_log)
         model.done()

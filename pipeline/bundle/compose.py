@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from pipeline.bundle.manifest import (
 )
 from pipeline.bundle.pack import Content, entry_for
 from pipeline.bundle.swaps import swaps
+from pipeline.settings import BACKENDS
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.schedule import Schedule
@@ -38,7 +39,7 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
-    from pipeline.lowering.lower import LoweredArm, LoweredModel
+    from pipeline.lowering.lower import LoweredModel
     from pipeline.lowering.store import LoweredArtifact
     from pipeline.model.route import Route
 
@@ -64,53 +65,125 @@ class HostResults:
         return _score(self.accuracy[route], self.classes[route])
 
 
-def compose_bundle(
-    name: str,
-    family: str,
-    lowered: LoweredModel,
-    golden: GoldenSet,
-    measured: HostResults,
-    choice: Schedule,
-    dataset: Dataset,
-    preprocessing: Preprocessing,
-    backend: BackendInfo,
-    suffix: str,
-    provenance: Provenance,
-) -> tuple[Manifest, dict[str, Content]]:
-    """The manifest of a bundle and its files by path.
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """All that a bundle and its control arms are made of.
 
-    Args:
+    Attributes:
         name: of the bundle.
         family: of the model.
         lowered: all programs.
         golden: what they were compared with.
-        measured: accuracy and predictions; its evaluation set is the head of the test set.
-        choice: how the stages were chosen.
+        results: accuracy and predictions; the evaluation set is the head of the test set.
+        schedule: how the stages were chosen.
         dataset: where images, labels and normalization come from.
         preprocessing: what was done to these images.
         backend: what reads the programs.
-        suffix: file name suffix of the programs.
         provenance: what all of it was made from.
     """
-    files: dict[str, Content] = {}
 
-    def add(path: str, content: Content) -> FileEntry:
-        files[path] = content
+    name: str
+    family: str
+    lowered: LoweredModel
+    golden: GoldenSet
+    results: HostResults
+    schedule: Schedule
+    dataset: Dataset
+    preprocessing: Preprocessing
+    backend: BackendInfo
+    provenance: Provenance
+
+    @property
+    def suffix(self) -> str:
+        """File name suffix of the programs."""
+        return BACKENDS[self.backend.name].suffix
+
+
+class _Files:
+    """Contents by path, each described as it is added."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, Content] = {}
+
+    def add(self, path: str, content: Content) -> FileEntry:
+        self.contents[path] = content
         return entry_for(path, content)
 
-    artifacts = []
-    for unit in sorted(lowered.artifacts, key=lambda unit: (unit.index, unit)):
-        program = lowered.artifacts[unit]
-        files[f"units/{unit}{suffix}"] = program.path
-        artifacts.append(
+    def add_array(self, path: str, values: npt.NDArray[Any], kind: str) -> FileEntry:
+        """An array as its bytes lie in memory; `kind` is a NumPy type, such as ``<f4``."""
+        return self.add(path, np.ascontiguousarray(values.astype(kind)).tobytes())
+
+
+def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, Content]]:
+    """The manifest of a bundle and its files by path."""
+    files = _Files()
+    lowered, classes = parts.lowered, len(parts.dataset.names)
+    artifacts = _artifacts(parts, files)
+    stages = _stages(parts, artifacts)
+    read = Input(
+        shape=lowered.artifacts[lowered.stages[0].units[0]].input.shape,
+        layout="NHWC",
+        preprocessing=parts.preprocessing,
+        normalization=InputNormalization(**asdict(parts.dataset.normalization)),
+    )
+    plan = loading_plan(parts.backend, read, classes, artifacts, stages)
+    manifest = Manifest.seal(
+        name=parts.name,
+        model=ModelInfo(
+            family=parts.family,
+            blocks=len(lowered.stages[0].route),
+            labels=parts.dataset.names,
+            teacher_parameters=_parameters(lowered, "teacher"),
+            student_parameters=_parameters(lowered, "student"),
+        ),
+        backend=parts.backend,
+        input=read,
+        loading_plan=files.add(LOADING_PLAN, plan.encode()),
+        artifacts=tuple(artifacts),
+        stages=tuple(stages),
+        schedule=parts.schedule,
+        golden=_golden(parts.golden, files),
+        evaluation=_evaluation(parts, files),
+        warnings=parts.results.warnings,
+        provenance=parts.provenance,
+    )
+    return manifest, files.contents
+
+
+def compose_controls(manifest: Manifest, parts: Composition) -> tuple[Controls, dict[str, Content]]:
+    """The control arms of a bundle and their files by path."""
+    files = _Files()
+    arms = tuple(
+        ControlArm(
+            name=arm.spec.name,
+            route=str(arm.spec.route),
+            precision=arm.spec.precision,
+            program=files.add(f"{arm.spec.name}{parts.suffix}", arm.artifact.path),
+            golden=files.add_array(f"golden/{arm.spec.name}.f32", arm.logits.numpy(), "<f4"),
+            parity=Deviation(**asdict(arm.artifact.parity)),
+            accuracy=parts.results.score(arm.spec.route),
+        )
+        for arm in parts.lowered.arms
+    )
+    return Controls(bundle=manifest.id, arms=arms), files.contents
+
+
+def _artifacts(parts: Composition, files: _Files) -> list[Artifact]:
+    """The programs of all units, by their place in the network."""
+    found: list[Artifact] = []
+    for unit in sorted(parts.lowered.artifacts, key=lambda unit: (unit.index, unit)):
+        program = parts.lowered.artifacts[unit]
+        path = f"units/{unit}{parts.suffix}"
+        files.contents[path] = program.path  # described when it was lowered
+        found.append(
             Artifact(
                 id=str(unit),
                 role=unit.role.value,
                 block=unit.index,
-                path=f"units/{unit}{suffix}",
+                path=path,
                 bytes=program.bytes,
                 sha256=program.sha256,
-                parameters=lowered.parameters[unit],
+                parameters=parts.lowered.parameters[unit],
                 operators=dict(program.operators),
                 delegated=program.delegated,
                 input=_edge(program, "input"),
@@ -118,9 +191,13 @@ def compose_bundle(
                 parity=Deviation(**asdict(program.parity)),
             )
         )
+    return found
+
+
+def _stages(parts: Composition, artifacts: Sequence[Artifact]) -> list[Stage]:
     sizes = {artifact.id: artifact.bytes for artifact in artifacts}
-    swapped = swaps([[str(unit) for unit in stage.units] for stage in lowered.stages])
-    stages = [
+    swapped = swaps([[str(unit) for unit in stage.units] for stage in parts.lowered.stages])
+    return [
         Stage(
             index=index,
             route=str(stage.route),
@@ -128,82 +205,37 @@ def compose_bundle(
             loads=swap.loads,
             unloads=swap.unloads,
             load_bytes=sum(sizes[unit] for unit in swap.loads),
-            accuracy=measured.score(stage.route),
+            accuracy=parts.results.score(stage.route),
             parity=Deviation(**asdict(stage.parity)),
         )
-        for index, (stage, swap) in enumerate(zip(lowered.stages, swapped, strict=True))
+        for index, (stage, swap) in enumerate(zip(parts.lowered.stages, swapped, strict=True))
     ]
-    count = measured.predictions.shape[1]
-    images, labels = dataset.test.images[:count], dataset.test.labels[:count]
-    inputs = golden.inputs.permute(0, 2, 3, 1).contiguous().numpy()
-    first = lowered.artifacts[lowered.stages[0].units[0]]
-    read = Input(
-        shape=first.input.shape,
-        layout="NHWC",
-        preprocessing=preprocessing,
-        normalization=InputNormalization(**asdict(dataset.normalization)),
-    )
-    plan = loading_plan(backend, read, len(dataset.names), artifacts, stages)
-    manifest = Manifest.seal(
-        name=name,
-        model=ModelInfo(
-            family=family,
-            blocks=len(lowered.stages[0].route),
-            labels=dataset.names,
-            teacher_parameters=_parameters(lowered, "teacher"),
-            student_parameters=_parameters(lowered, "student"),
+
+
+def _golden(golden: GoldenSet, files: _Files) -> Golden:
+    inputs = golden.inputs.permute(0, 2, 3, 1).numpy()
+    return Golden(
+        images=len(golden),
+        inputs=files.add_array("golden/inputs.f32", inputs, "<f4"),
+        outputs=tuple(
+            files.add_array(f"golden/stage-{index}.f32", logits.numpy(), "<f4")
+            for index, logits in enumerate(golden.logits.values())
         ),
-        backend=backend,
-        input=read,
-        loading_plan=add(LOADING_PLAN, plan.encode()),
-        artifacts=tuple(artifacts),
-        stages=tuple(stages),
-        schedule=choice,
-        golden=Golden(
-            images=len(golden),
-            inputs=add("golden/inputs.f32", inputs.astype("<f4").tobytes()),
-            outputs=tuple(
-                add(f"golden/stage-{index}.f32", logits.numpy().astype("<f4").tobytes())
-                for index, logits in enumerate(golden.logits.values())
-            ),
-            tolerance=golden.tolerance,
-        ),
-        evaluation=Evaluation(
-            count=count,
-            images=add("eval/images.u8", np.ascontiguousarray(images).tobytes()),
-            labels=add("eval/labels.u16", labels.astype("<u2").tobytes()),
-            predictions=add("eval/predictions.u16", measured.predictions.astype("<u2").tobytes()),
-            correct=tuple(int(row.sum()) for row in measured.predictions == labels),
-        ),
-        warnings=measured.warnings,
-        provenance=provenance,
+        tolerance=golden.tolerance,
     )
-    return manifest, files
 
 
-def compose_controls(
-    manifest: Manifest, arms: Sequence[LoweredArm], measured: HostResults, suffix: str
-) -> tuple[Controls, dict[str, Content]]:
-    """The control arms of a bundle and their files by path."""
-    files: dict[str, Content] = {}
-
-    def add(path: str, content: Content) -> FileEntry:
-        files[path] = content
-        return entry_for(path, content)
-
-    described = tuple(
-        ControlArm(
-            name=arm.spec.name,
-            route=str(arm.spec.route),
-            precision=arm.spec.precision,
-            program=add(f"{arm.spec.name}{suffix}", arm.artifact.path),
-            golden=add(f"golden/{arm.spec.name}.f32", arm.logits.numpy().astype("<f4").tobytes()),
-            parity=Deviation(**asdict(arm.artifact.parity)),
-            accuracy=measured.score(arm.spec.route),
-        )
-        for arm in arms
+def _evaluation(parts: Composition, files: _Files) -> Evaluation:
+    predictions, test = parts.results.predictions, parts.dataset.test
+    count = predictions.shape[1]
+    labels = test.labels[:count]
+    return Evaluation(
+        count=count,
+        images=files.add_array("eval/images.u8", test.images[:count], "u1"),
+        labels=files.add_array("eval/labels.u16", labels, "<u2"),
+        predictions=files.add_array("eval/predictions.u16", predictions, "<u2"),
+        correct=tuple(int(row.sum()) for row in predictions == labels),
     )
-    return Controls(bundle=manifest.id, arms=described), files
 
 
 def _edge(program: LoweredArtifact, which: str) -> Edge:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import LOWERING
-from pipeline.core.progress import Progress
+from pipeline.core.work import Work
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
 from pipeline.lowering.pool import in_processes, processors
-from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import (
     LoweredArtifact,
     ParityStore,
@@ -23,12 +21,13 @@ from pipeline.lowering.store import (
     content_key,
     features_key,
 )
+from pipeline.lowering.target import Target
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.worker import compare_stage, lower_unit
 from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
-from pipeline.settings import LoweringSettings
+from pipeline.settings import BACKENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +81,8 @@ def lower_model(
     model: PwlModel,
     golden: GoldenSet,
     arms: Sequence[ArmSpec],
-    settings: LoweringSettings,
-    exporters: Mapping[str, str],
-    cache: Path,
-    progress: Progress,
-    *,
-    jobs: int | None = None,
+    target: Target,
+    work: Work,
 ) -> LoweredModel:
     """Lowers what the routes of a golden set need, and the control arms beside it.
 
@@ -95,30 +90,24 @@ def lower_model(
         model: trained, in eval mode.
         golden: inputs and logits of the stages; the first all student, the last all teacher.
         arms: what progressive loading is compared with.
-        settings: the ``[lowering]`` table.
-        exporters: versions of what writes programs, as `export_versions` tells them.
-        cache: folder of programs lowered before.
-        progress: told every program.
-        jobs: worker processes; by default one per processor.
+        target: what it is lowered for.
+        work: how; programs that were lowered before are in its cache.
 
     Raises:
         UsageError: a module cannot be lowered whole.
         IntegrityError: a program or a stage deviates from eager PyTorch.
     """
-    workers = jobs or processors()
     routes, images = golden.routes, golden.inputs
     units, _ = units_of(model, routes, images)
     wholes = [monolith(model, arm.route, f"arm {arm.name}", images) for arm in arms]
     everything = [*units.values(), *wholes]
-    programs = _lower_all(everything, settings, exporters, cache, workers, progress)
+    programs = _lower_all(everything, target, work)
     chains = [model.units(route) for route in routes]
     parities = _compare_stages(
         golden,
         [[programs[str(identity)] for identity in chain] for chain in chains],
-        settings,
-        cache,
-        workers,
-        progress,
+        target,
+        work,
     )
     return LoweredModel(
         artifacts={identity: programs[str(identity)] for identity in units},
@@ -131,22 +120,11 @@ def lower_model(
     )
 
 
-def _lower_all(
-    units: Sequence[Unit],
-    settings: LoweringSettings,
-    exporters: Mapping[str, str],
-    cache: Path,
-    workers: int,
-    progress: Progress,
-) -> dict[str, LoweredArtifact]:
+def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, LoweredArtifact]:
     """The program of every unit by name, from the store or freshly made."""
-    backend = backend_for(settings)
-    store = ProgramStore(cache, backend.spec.suffix)
-    context = (
-        fingerprint(exporters),
-        settings.precision,
-        f"lowering {LOWERING}",
-    )
+    settings = target.settings
+    store = ProgramStore(work.cache / "units", BACKENDS[target.backend].suffix)
+    context = (fingerprint(target.exporters), settings.precision, f"lowering {LOWERING}")
     done: dict[str, LoweredArtifact] = {}
     missing: list[tuple[str, str, Unit]] = []
     for unit in units:
@@ -162,7 +140,7 @@ def _lower_all(
         return done
     # The largest first: what the other workers wait for at the end is then small.
     missing.sort(key=lambda entry: entry[2].parameters, reverse=True)
-    with progress.task("lower", total=len(units)) as task:
+    with work.progress.task("lower", total=len(units)) as task:
         task.advance(len(done), "starting workers")
 
         def received(result: tuple[str, LoweredArtifact]) -> None:
@@ -171,28 +149,26 @@ def _lower_all(
             task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
 
         calls = [(settings, store, *entry) for entry in missing]
-        in_processes(lower_unit, calls, workers, received)
+        in_processes(lower_unit, calls, work.jobs or processors(), received)
     return done
 
 
 def _compare_stages(
     golden: GoldenSet,
     chains: Sequence[Sequence[LoweredArtifact]],
-    settings: LoweringSettings,
-    cache: Path,
-    workers: int,
-    progress: Progress,
+    target: Target,
+    work: Work,
 ) -> list[Parity]:
     """The parity of every stage, remembered by the content of its programs."""
     routes, images, logits = golden.routes, golden.inputs, tuple(golden.logits.values())
-    store = ParityStore(cache)
+    store = ParityStore(work.cache / "units")
     keys = [
         store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
     ]
     found = {key: parity for key in keys if (parity := store.find(key))}
     missing = [index for index, key in enumerate(keys) if key not in found]
     if missing:
-        with progress.task("compare stages", total=len(missing)) as task:
+        with work.progress.task("compare stages", total=len(missing)) as task:
 
             def received(result: tuple[int, Parity]) -> None:
                 index, parity = result
@@ -201,10 +177,17 @@ def _compare_stages(
                 task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
 
             calls = [
-                (settings, index, f"stage {routes[index]}", chains[index], images, logits[index])
+                (
+                    target.settings,
+                    index,
+                    f"stage {routes[index]}",
+                    chains[index],
+                    images,
+                    logits[index],
+                )
                 for index in missing
             ]
-            in_processes(compare_stage, calls, workers, received)
+            in_processes(compare_stage, calls, work.jobs or processors(), received)
     for route, key in zip(routes, keys, strict=True):
         found[key].require(golden.tolerance, f"stage {route}")
     return [found[key] for key in keys]

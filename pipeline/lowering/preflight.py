@@ -6,7 +6,7 @@ are lowered as they are before training, with weights at which no operator agree
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,13 @@ import torch
 from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
 from pipeline.core.fingerprint import fingerprint
-from pipeline.core.producers import LOWERING
-from pipeline.core.progress import Progress
+from pipeline.core.work import Work
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.packages import export_versions
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
+from pipeline.lowering.target import Target
 from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
@@ -31,7 +31,6 @@ from pipeline.model.route import Route, prefix_routes, suffix_routes
 from pipeline.settings import (
     ArmSettings,
     BackendName,
-    LoweringSettings,
     OrderName,
     Settings,
     SourceModel,
@@ -40,31 +39,6 @@ from pipeline.settings import (
 
 #: Random images that units are compared on.
 _IMAGES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What units are lowered for.
-
-    Attributes:
-        settings: the ``[lowering]`` table, with one backend.
-        exporters: versions of what writes programs.
-    """
-
-    settings: LoweringSettings
-    exporters: Mapping[str, str]
-
-    @property
-    def backend(self) -> str:
-        """Its name."""
-        (name,) = self.settings.backend
-        return name
-
-    @property
-    def context(self) -> list[object]:
-        """All that a lowering depends on beside the unit."""
-        settings = self.settings.model_dump(mode="json")
-        return [settings, dict(self.exporters), LOWERING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +56,7 @@ class Wanted:
 
 
 def preflight_of(
-    settings: Settings,
-    backends: Sequence[BackendName],
-    cache: Path,
-    progress: Progress,
-    *,
-    jobs: int | None = None,
+    settings: Settings, backends: Sequence[BackendName], work: Work
 ) -> BeforeTraining | None:
     """What to call with the model of a profile before it is trained; None where there is no need.
 
@@ -97,9 +66,7 @@ def preflight_of(
     Args:
         settings: the profile.
         backends: that its model is to be lowered for.
-        cache: the same folder as `assemble` takes.
-        progress: told every unit.
-        jobs: worker processes; by default one per processor.
+        work: how they are lowered.
     """
     if not isinstance(settings.model, SourceModel):
         return None
@@ -110,7 +77,7 @@ def preflight_of(
 
     def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
         wanted = Wanted(settings.schedule.orders, settings.arm)
-        preflight(model, image_shape, wanted, targets, cache / "preflight", progress, jobs=jobs)
+        preflight(model, image_shape, wanted, targets, work)
 
     return before_training
 
@@ -120,10 +87,7 @@ def preflight(
     image_shape: tuple[int, int, int],
     wanted: Wanted,
     targets: Sequence[Target],
-    cache: Path,
-    progress: Progress,
-    *,
-    jobs: int | None = None,
+    work: Work,
 ) -> None:
     """Refuses a model that some backend would refuse after its training.
 
@@ -132,9 +96,7 @@ def preflight(
         image_shape: channels, height, width of one image.
         wanted: what is going to be lowered of it.
         targets: each backend that the model is to be lowered for.
-        cache: folder where the structures that were lowered are remembered.
-        progress: told every unit.
-        jobs: worker processes; by default one per processor.
+        work: how they are lowered; the structures that were are remembered in its cache.
 
     Raises:
         UsageError: some units cannot be lowered whole; all operators in the way are listed.
@@ -143,7 +105,7 @@ def preflight(
     arms = arms_of(wanted.arms, model.blocks)
     routes = _routes(model.blocks, wanted.orders)
     units, wholes = _units(randomized(model), routes, arms, image_shape)
-    trials = _Trials(_Passed(cache), jobs or processors(), progress)
+    trials = _Trials(_Passed(work.cache / "preflight"), work)
     trials.run(targets, units)
     # A whole network is refused for what its units are refused for, and for little else.
     refused = {backend for backend, _ in trials.errors}
@@ -160,11 +122,11 @@ class _Trials:
         errors: with the names of the backends.
     """
 
-    def __init__(self, passed: _Passed, jobs: int, progress: Progress) -> None:
+    def __init__(self, passed: _Passed, work: Work) -> None:
         self.errors: list[tuple[str, PipelineError]] = []
         self._passed = passed
-        self._jobs = jobs
-        self._progress = progress
+        self._jobs = work.jobs or processors()
+        self._progress = work.progress
 
     def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
         """Lowers every unit for every target, but for those of a structure that was lowered."""

@@ -32,6 +32,7 @@ from pipeline.settings.profile import (
     Settings,
     backend_named,
     for_backend,
+    for_backends,
     load_settings,
 )
 from pipeline.settings.quantities import (
@@ -90,5 +91,6 @@ __all__ = [
     "VitSettings",
     "backend_named",
     "for_backend",
+    "for_backends",
     "load_settings",
 ]

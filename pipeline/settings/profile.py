@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -157,10 +158,15 @@ def backend_named(name: str) -> BackendName:
     raise UsageError(f"--backend {name!r}", f"one of: {', '.join(BACKENDS)}")
 
 
+def for_backends(settings: Settings, backends: Sequence[BackendName]) -> Settings:
+    """The same profile for some backends alone."""
+    lowering = settings.lowering.model_copy(update={"backend": tuple(backends)})
+    return settings.model_copy(update={"lowering": lowering})
+
+
 def for_backend(settings: Settings, backend: BackendName) -> Settings:
     """The same profile for one backend alone."""
-    lowering = settings.lowering.model_copy(update={"backend": (backend,)})
-    return settings.model_copy(update={"lowering": lowering})
+    return for_backends(settings, (backend,))
 
 
 def load_settings(path: Path) -> Settings:

@@ -17,16 +17,21 @@ from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.locks import replacing_place, using_folder
 from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE, TRAINING
 from pipeline.core.progress import Progress
+from pipeline.core.work import Work
 from pipeline.data.source import data_fingerprint
 from pipeline.lowering.packages import export_versions
 from pipeline.schedule.load_times import report_content
-from pipeline.settings import BackendName, Settings
+from pipeline.settings import Settings
 from pipeline.workflows.load_model import ModelSource
 
 if TYPE_CHECKING:
-    from pipeline.bundle.manifest import Manifest
+    from pipeline.bundle.compose import Composition, HostResults
+    from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.evaluation.model_warnings import ModelWarning
+    from pipeline.lowering.golden import GoldenSet
+    from pipeline.lowering.target import Target
     from pipeline.settings import BundleSettings
+    from pipeline.workflows.schedule_model import ScheduledModel
 
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
@@ -54,7 +59,6 @@ def assemble(
     *,
     jobs: int | None = None,
     source: ModelSource | None = None,
-    backends: Sequence[BackendName] = (),
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
 
@@ -64,9 +68,8 @@ def assemble(
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
         jobs: worker processes for lowering; by default one per processor.
-        source: of the profile's model, which several builds may share.
-        backends: all that bundles of this model are built for, if there are more than one: what
-            any of them refuses is told before the model is trained.
+        source: of the profile's model, which the builds for several backends share: what any of
+            them refuses is told before the model is trained.
 
     Raises:
         UsageError: settings, data or `out` are wrong, or a unit cannot be lowered whole.
@@ -89,13 +92,14 @@ def assemble(
     if found := _unchanged(record, out):
         _say_warnings(found.bundle.manifest.warnings, progress)
         return found
-    backends = backends or settings.lowering.backend
     with (
         replacing_place(out, "name another with --out"),
         replacing_place(control_folder(out), "name another with --out"),
         using_folder(cache, "name another with --cache", progress),
     ):
-        manifest, controls = _make(settings, source, backends, out, cache, progress, jobs)
+        work = Work(cache, progress, jobs)
+        parts = _composition(settings, source, work)
+        manifest, controls = _pack(parts, out)
         write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, rebuilt=True)
 
@@ -117,91 +121,104 @@ def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
         progress.say(f"warning: {warning.text}")
 
 
-def _make(
-    settings: Settings,
-    source: ModelSource,
-    backends: Sequence[BackendName],
-    out: Path,
-    cache: Path,
-    progress: Progress,
-    jobs: int | None,
-) -> tuple[Manifest, Controls]:
+def _composition(settings: Settings, source: ModelSource, work: Work) -> Composition:
+    """The model trained or taken in, scheduled, evaluated and lowered."""
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
-    from pipeline.bundle.compose import HostResults, compose_bundle, compose_controls
-    from pipeline.bundle.floors import require_floors
-    from pipeline.bundle.manifest import BackendInfo, Provenance
-    from pipeline.bundle.pack import pack_build
+    from pipeline.bundle.compose import Composition
     from pipeline.data.preprocessing import Preprocessing
-    from pipeline.evaluation.model_warnings import model_warnings
-    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import lower_model
     from pipeline.lowering.preflight import preflight_of
-    from pipeline.lowering.registry import backend_for
+    from pipeline.lowering.target import Target
     from pipeline.model.arm import arms_of
     from pipeline.workflows.load_model import model_of
     from pipeline.workflows.schedule_model import schedule
 
-    exporters = export_versions(settings)
-    preflight = preflight_of(settings, backends, cache, progress, jobs=jobs)
-    model = model_of(settings, cache, progress, source, preflight)
+    target = Target(settings.lowering, export_versions(settings))
+    preflight = preflight_of(settings, source.backends, work)
+    model = model_of(settings, work.cache, work.progress, source, preflight)
     arms = arms_of(settings.arm, model.model.blocks)
     scheduled = schedule(settings, model, [arm.route for arm in arms])
-    evaluated = scheduled.evaluated.along(scheduled.shipped)
-    dataset = evaluated.dataset
+    results = _results(settings, scheduled, work.progress)
+    dataset = scheduled.evaluated.dataset
+    golden = _golden(settings, scheduled)
+    return Composition(
+        name=settings.name,
+        family=settings.model.family,
+        lowered=lower_model(scheduled.evaluated.model, golden, arms, target, work),
+        golden=golden,
+        results=results,
+        schedule=scheduled.choice,
+        dataset=dataset,
+        preprocessing=Preprocessing.of(settings.data, dataset),
+        backend=_backend(settings, target),
+        provenance=_provenance(settings, target),
+    )
+
+
+def _results(settings: Settings, scheduled: ScheduledModel, progress: Progress) -> HostResults:
+    """What eager PyTorch says about the model; one that is too poor to ship is refused."""
+    from pipeline.bundle.compose import HostResults
+    from pipeline.bundle.floors import require_floors
+    from pipeline.evaluation.model_warnings import model_warnings
+
     whole = scheduled.evaluated
-    warnings = model_warnings(settings, evaluated, scheduled.shipped)
+    shipped = whole.along(scheduled.shipped)
+    warnings = model_warnings(settings, shipped, scheduled.shipped)
     _say_warnings(warnings, progress)
-    require_floors(settings.bundle, evaluated)
-    _say_what_is_there(settings.bundle, len(dataset.test.images), progress)
-    golden = GoldenSet.of(
-        evaluated.model,
-        evaluated.routes,
-        dataset.normalization.apply(dataset.test.images[: settings.bundle.golden_images]),
-        settings.lowering.tolerance,
-    )
-    lowered = lower_model(
-        evaluated.model,
-        golden,
-        arms,
-        settings.lowering,
-        exporters,
-        cache / "units",
-        progress,
-        jobs=jobs,
-    )
-    backend = backend_for(settings.lowering)
-    exporter, version = next(iter(exporters.items()))
-    results = HostResults(
+    require_floors(settings.bundle, shipped)
+    _say_what_is_there(settings.bundle, len(whole.dataset.test.images), progress)
+    return HostResults(
         accuracy=dict(zip(whole.routes, whole.accuracy, strict=True)),
         classes=dict(zip(whole.routes, whole.class_scores, strict=True)),
-        predictions=evaluated.predictions[:, : settings.bundle.evaluation_images],
+        predictions=shipped.predictions[:, : settings.bundle.evaluation_images],
         warnings=warnings,
     )
-    manifest, files = compose_bundle(
-        settings.name,
-        settings.model.family,
-        lowered,
-        golden,
-        results,
-        scheduled.choice,
-        dataset,
-        Preprocessing.of(settings.data, dataset),
-        BackendInfo(
-            name=backend.spec.name,
-            exporter=f"{exporter} {version}",
-            minimum_runtime=backend.minimum_runtime,
-            precision=settings.lowering.precision,
-            threads=settings.runtime.threads,
-        ),
-        backend.spec.suffix,
-        Provenance(
-            profile=settings.model_dump(mode="json"),
-            data=data_fingerprint(settings.data),
-            versions=versions(*_PACKAGES) | exporters,
-            machine=machine_kind(),
-        ),
+
+
+def _golden(settings: Settings, scheduled: ScheduledModel) -> GoldenSet:
+    from pipeline.lowering.golden import GoldenSet
+
+    dataset = scheduled.evaluated.dataset
+    images = dataset.test.images[: settings.bundle.golden_images]
+    return GoldenSet.of(
+        scheduled.evaluated.model,
+        scheduled.shipped,
+        dataset.normalization.apply(images),
+        settings.lowering.tolerance,
     )
-    controls, programs = compose_controls(manifest, lowered.arms, results, backend.spec.suffix)
+
+
+def _backend(settings: Settings, target: Target) -> BackendInfo:
+    from pipeline.bundle.manifest import BackendInfo
+    from pipeline.lowering.registry import backend_for
+
+    exporter, version = next(iter(target.exporters.items()))
+    return BackendInfo(
+        name=target.backend,
+        exporter=f"{exporter} {version}",
+        minimum_runtime=backend_for(settings.lowering).minimum_runtime,
+        precision=settings.lowering.precision,
+        threads=settings.runtime.threads,
+    )
+
+
+def _provenance(settings: Settings, target: Target) -> Provenance:
+    from pipeline.bundle.manifest import Provenance
+
+    return Provenance(
+        profile=settings.model_dump(mode="json"),
+        data=data_fingerprint(settings.data),
+        versions=versions(*_PACKAGES) | dict(target.exporters),
+        machine=machine_kind(),
+    )
+
+
+def _pack(parts: Composition, out: Path) -> tuple[Manifest, Controls]:
+    from pipeline.bundle.compose import compose_bundle, compose_controls
+    from pipeline.bundle.pack import pack_build
+
+    manifest, files = compose_bundle(parts)
+    controls, programs = compose_controls(manifest, parts)
     pack_build(manifest, files, controls, programs, out)
     return manifest, controls
 

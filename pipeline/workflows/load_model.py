@@ -42,11 +42,12 @@ class ModelSource:
     A function is called when its model or its content is first asked for, and not again.
 
     Args:
-        settings: the profile.
+        settings: the profile, with all backends that bundles of the model are built for.
         progress: told everything that takes time.
     """
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.backends = settings.lowering.backend
         self._settings = settings
         self._progress = progress
         self._keras: PwlModel | None = None

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.core.work import Work
 from pipeline.evaluate import evaluate
 from pipeline.ingest.intake import own_model
 from pipeline.lowering.preflight import preflight_of
@@ -664,7 +665,7 @@ def test_the_example_of_the_documentation_is_trained_and_lowered(
     assert settings.lowering.backend == ("executorch", "litert")
     # All units are lowered for both backends, and compared, before the model is trained.
     tried = Notes()
-    check = preflight_of(settings, settings.lowering.backend, tmp_path, tried, jobs=1)
+    check = preflight_of(settings, settings.lowering.backend, Work(tmp_path, tried, jobs=1))
     scheduled = schedule(settings, model_of(settings, tmp_path, Silent(), None, check))
     assert str(scheduled.evaluated.routes[-1]) == "TTT"
     for unit in ("teacher-0", "teacher-2", "student-2", "encoder-0", "arm teacher"):

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, UsageError
 from pipeline.core.progress import Silent
+from pipeline.core.work import Work
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
-from pipeline.lowering.preflight import Target, Wanted, preflight, preflight_of
+from pipeline.lowering.preflight import Wanted, preflight, preflight_of
+from pipeline.lowering.target import Target
 from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
@@ -55,7 +57,7 @@ def fly(model: PwlModel, cache: Path, *backends: BackendName, tolerance: float =
         Target(LoweringSettings(backend=(name,), tolerance=tolerance), {"exporter": "1"})
         for name in backends
     ]
-    preflight(model, IMAGE, Wanted(["prefix"]), targets, cache, Silent(), jobs=1)
+    preflight(model, IMAGE, Wanted(["prefix"]), targets, Work(cache, Silent(), jobs=1))
 
 
 def test_all_refusals_of_all_backends_are_listed_at_once(tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ def test_the_converters_of_every_candidate_order_are_lowered(
     )
     model = PwlModel.pair(wide, network(nn.ReLU(), nn.ReLU()), IMAGE)
     target = Target(LoweringSettings(backend=("executorch",)), {})
-    preflight(model, IMAGE, Wanted(orders), [target], tmp_path, Silent(), jobs=1)
+    preflight(model, IMAGE, Wanted(orders), [target], Work(tmp_path, Silent(), jobs=1))
     assert {name for name in lowered if "coder" in name} == converters
 
 
@@ -262,7 +264,7 @@ def test_it_comes_before_training_and_not_when_all_is_trained(tmp_path: Path) ->
 
 
 def test_a_family_needs_none(tiny_settings: Settings, tmp_path: Path) -> None:
-    assert preflight_of(tiny_settings, ("executorch",), tmp_path, Silent()) is None
+    assert preflight_of(tiny_settings, ("executorch",), Work(tmp_path, Silent())) is None
 
 
 def test_no_parameter_or_statistic_stays_as_a_constant_made_it() -> None:

@@ -1,0 +1,33 @@
+"""What units are lowered for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.core.producers import LOWERING
+from pipeline.settings import LoweringSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A backend, with all that a lowering depends on beside the unit.
+
+    Attributes:
+        settings: the ``[lowering]`` table, with one backend.
+        exporters: versions of what writes programs, as `export_versions` tells them.
+    """
+
+    settings: LoweringSettings
+    exporters: Mapping[str, str]
+
+    @property
+    def backend(self) -> str:
+        """Its name."""
+        (name,) = self.settings.backend
+        return name
+
+    @property
+    def context(self) -> list[object]:
+        """What two lowerings of one unit have to share to give the same program."""
+        return [self.settings.model_dump(mode="json"), dict(self.exporters), LOWERING]

@@ -27,6 +27,7 @@ def train(
     from pipeline.core.locks import using_folder, writing_folder
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import Silent, progress_for_terminal
+    from pipeline.core.work import Work
     from pipeline.evaluation.model_warnings import model_warnings
     from pipeline.lowering.preflight import preflight_of
     from pipeline.report.render.route_table import print_routes

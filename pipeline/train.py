@@ -33,7 +33,7 @@ def train(
     from pipeline.report.render.route_table import print_routes
     from pipeline.settings import load_settings
     from pipeline.training.processes import describe_processes, joined
-    from pipeline.training.train import training_table
+    from pipeline.training.training_files import training_table
     from pipeline.training.training_log import TensorBoardLog
     from pipeline.workflows.load_model import trained_model
     from pipeline.workflows.schedule_model import schedule

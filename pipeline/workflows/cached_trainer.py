@@ -12,7 +12,8 @@ from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route
 from pipeline.training.fit import reproducible
-from pipeline.training.train import SourcedModel, Training, TrainingFiles
+from pipeline.training.train import SourcedModel, Training
+from pipeline.training.training_files import TrainingFiles
 
 _ANY = "any"
 

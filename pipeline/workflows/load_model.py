@@ -227,7 +227,8 @@ def trained_model(
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
-    from pipeline.training.train import Training, training_table
+    from pipeline.training.train import Training
+    from pipeline.training.training_files import training_table
     from pipeline.workflows.cached_trainer import CachedTrainer
 
     training_table(settings)  # before any data is read

@@ -21,7 +21,7 @@ from pipeline.training.distill import distill
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.teacher import train_teacher
-from pipeline.training.train import TrainingFiles
+from pipeline.training.training_files import TrainingFiles
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.training.test_fit import InterruptedRunError, InterruptsAfter, equal
 

@@ -31,7 +31,7 @@ from pipeline.training.losses import distillation, feature_distance
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
-from pipeline.training.train import TrainingFiles
+from pipeline.training.training_files import TrainingFiles
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
 

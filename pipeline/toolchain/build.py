@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import LINUX_ARM64, Target
@@ -22,7 +21,7 @@ def build_harness(
         litert_library: a libLiteRt.so to take instead of the wheel's.
 
     Raises:
-        UsageError: something that the build needs is not installed, or nobody builds for `target`.
+        UsageError: something that the build needs is not installed.
         DeviceError: the build failed; the compiler's words are in the message.
         IntegrityError: something fetched is not what is pinned.
     """
@@ -35,7 +34,6 @@ def build_harness(
         from pipeline.toolchain.linux_arm64 import build_for_linux_arm64
 
         return build_for_linux_arm64(place, progress, litert_library)
-    raise UsageError(
-        f"harnesses for {target.name} are built by CMake and the Android NDK, not here",
-        "see docs/phone.md, Android's C library; linux-arm64 needs no NDK",
-    )
+    from pipeline.toolchain.android import build_for_android
+
+    return build_for_android(target, place, progress, litert_library)

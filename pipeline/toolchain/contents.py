@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.atomic_files import replacing_folder, sha256_of, write_text
@@ -21,29 +21,31 @@ _PACKAGE, _RECORD, _LIBRARIES = "package", "built.json", "lib"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files of a package for Linux.
+    """The files of a package. One for Android has the program alone.
 
     Attributes:
         target: what it is for.
         engines: name and version of the inference library, by the backend that it runs.
         program: the harness.
         libraries: every shared library by the name that others ask for.
-        litert: the name of LiteRT's among them.
-        loader: the dynamic loader.
+        litert: the name of LiteRT's among them, if it is there.
+        loader: the dynamic loader, if the device's own is not to be used.
     """
 
     target: Target
     engines: Mapping[str, str]
     program: Path
-    libraries: Mapping[str, Path]
-    litert: str
-    loader: Path
+    libraries: Mapping[str, Path] = field(default_factory=dict)
+    litert: str | None = None
+    loader: Path | None = None
 
     def write(self, package: Path) -> None:
         """Writes the package; what was there is replaced when the new one is whole."""
-        loader = f"{_LIBRARIES}/{self.loader.name}"
-        content = {PROGRAM: self.program, loader: self.loader}
+        content = {PROGRAM: self.program}
         content |= {f"{_LIBRARIES}/{name}": path for name, path in self.libraries.items()}
+        loader = f"{_LIBRARIES}/{self.loader.name}" if self.loader else None
+        if self.loader and loader:
+            content[loader] = self.loader
         with replacing_folder(package) as folder:
             (folder / _LIBRARIES).mkdir()
             files = []
@@ -59,9 +61,9 @@ class Contents:
                 abi=self.target.abi,
                 engines=self.engines,
                 program=PROGRAM,
-                litert=f"{_LIBRARIES}/{self.litert}",
+                litert=f"{_LIBRARIES}/{self.litert}" if self.litert else None,
                 loader=loader,
-                libraries=_LIBRARIES,
+                libraries=_LIBRARIES if self.libraries else None,
                 files=tuple(files),
             )
             text = json.dumps(description.model_dump(mode="json"), indent=1)

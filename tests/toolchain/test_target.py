@@ -72,7 +72,25 @@ def test_each_target_is_built_by_its_own_in_a_folder_of_its_own(
     assert built == [tmp_path / "host", tmp_path / "linux-arm64"]
 
 
-def test_an_ndk_build_says_where_it_is_described(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Android NDK") as caught:
-        build_harness(Target.parse("android-arm64"), tmp_path, Silent())
+@pytest.mark.parametrize(
+    ("set_", "told"),
+    [
+        ({}, "ANDROID_NDK is not set"),
+        ({"ANDROID_NDK": "empty"}, "ANDROID_NDK=.*empty has no build/cmake"),
+        ({"ANDROID_NDK": "ndk"}, "EXECUTORCH_ANDROID is not set"),
+        ({"ANDROID_NDK": "ndk", "EXECUTORCH_ANDROID": "empty"}, "has no lib/cmake/ExecuTorch"),
+    ],
+)
+def test_what_an_ndk_build_lacks_is_told(
+    set_: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "ndk" / "build" / "cmake").mkdir(parents=True)
+    (tmp_path / "ndk" / "build" / "cmake" / "android.toolchain.cmake").touch()
+    for name in ("ANDROID_NDK", "EXECUTORCH_ANDROID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in set_.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    with pytest.raises(UsageError, match=told) as caught:
+        build_harness(Target.parse("android-arm64"), tmp_path / "work", Silent())
     assert "docs/phone.md" in caught.value.remedy

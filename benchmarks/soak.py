@@ -30,7 +30,8 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import write_text
 from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.report.render.terminal import table_console
-from pipeline.toolchain.host import configure_command, installed_litert_library, tool
+from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.host import configure_command, installed_litert_library
 
 Sample = dict[str, int]
 

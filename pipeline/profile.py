@@ -35,7 +35,7 @@ def profile(
     ] = None,
     harness: Annotated[
         Path | None,
-        Option(help="Built harness package.", show_default="built for this machine"),
+        Option(help="Built harness package.", show_default="built for the device"),
     ] = None,
     litert_library: Annotated[
         Path | None,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +19,12 @@ import pytest
 pytest_plugins = ["tests.fixtures"]
 
 #: Fixtures that start a device of their own, and what parametrized tests call it.
-_DEVICE = {"start_loopback", "loopback_device"}
+_DEVICE = {"start_loopback", "loopback_device", "arm64_device"}
 _DEVICE_NAMES = {"adb", "adb server", "newer adb server", "adb over TLS"}
 #: Fixtures that train, lower or compile.
 _BUILD = {
     *("tiny_model", "tiny_cache", "built_bundle", "litert_bundle", "either_bundle", "bundle_copy"),
-    *("harness_package", "program"),
+    *("harness_package", "arm64_package", "program"),
 }
 #: Folders and files below this one whose tests do it themselves, for seconds each.
 _BUILDERS = (
@@ -152,4 +155,18 @@ def start_loopback() -> Iterator[Callable[..., dict[str, Any]]]:
 def loopback_device(start_loopback: Callable[..., dict[str, Any]]) -> str:
     """The spec, ``adb:127.0.0.1:PORT``, of a real adbd that the whole session shares."""
     spec: str = start_loopback()["spec"]
+    return spec
+
+
+@pytest.fixture(scope="session")
+def arm64_device(start_loopback: Callable[..., dict[str, Any]]) -> str:
+    """The spec of a loopback device that runs the programs of a phone, under QEMU."""
+    if platform.machine() != "x86_64":
+        pytest.skip("not here: another processor is emulated on x86-64")
+    if shutil.which("qemu-aarch64-static") is None:
+        pytest.skip("not here: QEMU's user mode (apt-get install qemu-user-static)")
+    release = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
+    if release < (6, 7):
+        pytest.skip("not here: binfmt_misc in user namespaces, which Linux 6.7 brought")
+    spec: str = start_loopback("--abi", "arm64-v8a")["spec"]
     return spec

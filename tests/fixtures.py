@@ -26,6 +26,7 @@ from pipeline.harness.deploy import Deployment
 from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.host import build_for_host
+from pipeline.toolchain.linux_arm64 import build_for_linux_arm64
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.schedule_model import scheduled_model
@@ -199,6 +200,16 @@ def harness_package() -> Package:
     host = ROOT / "build" / "harness" / "host"
     with locked(host.parent / "host.lock"):
         return build_for_host(host, Silent())
+
+
+@pytest.fixture(scope="session")
+def arm64_package() -> Package:
+    """The harness for 64-bit Arm, built in the folder that `profile` uses, too."""
+    if shutil.which("aarch64-linux-gnu-g++") is None:
+        pytest.skip("not here: the cross compiler (apt-get install g++-aarch64-linux-gnu)")
+    folder = ROOT / "build" / "harness" / "linux-arm64"
+    with locked(folder.parent / "linux-arm64.lock"):
+        return build_for_linux_arm64(folder, Silent())
 
 
 def deployment_in(

@@ -49,17 +49,11 @@ pwl_library(pwl_engines
 target_link_libraries(pwl_engines PUBLIC pwl)
 
 if(PWL_EXECUTORCH)
-  find_package(executorch CONFIG REQUIRED COMPONENTS runtime backend_xnnpack threadpool)
+  include(${CMAKE_CURRENT_LIST_DIR}/executorch.cmake)
   target_sources(pwl_engines PRIVATE
     src/engines/executorch/engine.cc
     src/engines/executorch/mapped_data_loader.cc)
-  target_compile_definitions(pwl_engines PRIVATE
-    PWL_EXECUTORCH_VERSION="${executorch_VERSION}")
-  # Headers of others are not held to our warnings.
-  get_target_property(executorch_includes executorch::runtime INTERFACE_INCLUDE_DIRECTORIES)
-  target_include_directories(pwl_engines SYSTEM PRIVATE ${executorch_includes})
-  target_link_libraries(pwl_engines
-    PRIVATE executorch::runtime executorch::backend_xnnpack executorch::threadpool)
+  pwl_link_executorch(pwl_engines)
 endif()
 if(PWL_LITERT)
   target_sources(pwl_engines PRIVATE

@@ -169,6 +169,7 @@ class Context(Section):
         tool: version of this package.
         device: what the device says of itself.
         engine: name and version of the inference library, as the harness package states it.
+        target: name of the target that the harness was built for.
         harness: what the harness says of itself.
         options: how much was measured.
         before: state of the device when measuring began.
@@ -180,6 +181,7 @@ class Context(Section):
     tool: str
     device: DeviceProperties
     engine: str
+    target: str = "host"
     harness: Info
     options: CampaignOptions
     before: DeviceState

@@ -20,7 +20,14 @@ def suspicions(report: Report) -> list[str]:
     What only the campaign knew, as that the device allows no cold starts, is among the reasons of
     the report's own verdict.
     """
-    return [*_device(report), *_starts(report)]
+    return [*_harness(report), *_device(report), *_starts(report)]
+
+
+def _harness(report: Report) -> Iterator[str]:
+    """A harness of this machine is right for what runs Linux; an app runs on Android's C library."""
+    context = report.context
+    if context.target == "linux-arm64" or (context.target == "host" and context.device.sdk):
+        yield "glibc harness: not bionic"
 
 
 def _device(report: Report) -> Iterator[str]:

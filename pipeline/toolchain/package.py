@@ -22,7 +22,10 @@ from pipeline.core.toml_file import Section
 
 DESCRIPTION = "harness.json"
 
-AGAIN = "build the package again, or leave --harness out, which builds one for this machine"
+AGAIN = (
+    "build the package again (scripts/build-harness), or leave --harness out, which builds one for "
+    "the device"
+)
 
 
 class PackagedFile(Section):
@@ -37,6 +40,7 @@ class PackageDescription(Section):
     """harness.json.
 
     Attributes:
+        target: name of the target that it was built for, such as ``linux-arm64``.
         abi: in Android's spelling.
         engines: name and version of the inference library, by the backend that it runs.
         program: path of the harness.
@@ -47,6 +51,7 @@ class PackageDescription(Section):
     """
 
     schema_version: Literal[1] = 1
+    target: str
     abi: str
     engines: Mapping[str, str]
     program: str

@@ -17,6 +17,7 @@ from pipeline.core.atomic_files import real_path, replacing
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
+from pipeline.device.base import DeviceProperties
 from pipeline.device.connect import connect
 from pipeline.device.state import read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
@@ -25,8 +26,9 @@ from pipeline.harness.samples import State
 from pipeline.harness.session import HarnessSession
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
-from pipeline.toolchain.host import build_for_host
+from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.package import Package
+from pipeline.toolchain.target import Target, target_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class ProfileOptions:
         states: start states.
         rounds: starts of every arm in every state.
         control: folder of the control arms; None for the one beside the bundle.
-        harness: a built package; None to build one for this machine.
+        harness: a built package; None to build one for the device.
         litert_library: a libLiteRt.so to measure; None for the package's own.
         work: folder to build it in.
     """
@@ -106,12 +108,7 @@ def measure_together(
         device.lock() as lock,
     ):
         properties = device.properties()
-        if options.harness is not None:
-            package = Package(options.harness, options.litert_library)
-        else:
-            package = build_for_host(
-                options.work / "harness" / "host", progress, options.litert_library
-            )
+        package = _package(properties, options, progress)
         installation = deploy(device, package, payloads, progress)
         sessions = [HarnessSession(device, one) for one in installation.deployments]
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
@@ -131,6 +128,7 @@ def measure_together(
                 tool=release(),
                 device=properties,
                 engine=session.deployment.engine,
+                target=package.description.target,
                 harness=campaign.info,
                 options=amount,
                 before=before,
@@ -140,6 +138,20 @@ def measure_together(
         )
         for payload, session, campaign in zip(payloads, sessions, campaigns, strict=True)
     ]
+
+
+def _package(device: DeviceProperties, options: ProfileOptions, progress: Progress) -> Package:
+    """The harness that is named, or one that is built for what the device says of itself."""
+    if options.harness is not None:
+        return Package(options.harness, options.litert_library)
+    target = target_for(device.abi, device.system)
+    if target != Target.host():
+        progress.say(
+            f"{device.model} runs {device.abi} programs: with the harness {target.name}, which is "
+            "built here and brings its own C library; for an app's own, name an NDK build with "
+            "--harness (docs/phone.md)"
+        )
+    return build_harness(target, options.work / "harness", progress, options.litert_library)
 
 
 def _check_apart(bundles: Sequence[Bundle]) -> None:

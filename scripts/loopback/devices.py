@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from loopback import host, rootfs, sandbox
+from loopback import emulation, host, rootfs, sandbox
 from loopback.errors import LoopbackError
 from loopback.process import Process
 from loopback.sandbox import Options, Sandbox
@@ -50,6 +50,7 @@ class LoopbackDevice:
             "folder": str(self.folder),
             "disk_bytes": self.options.disk_bytes,
             "auth": self.options.auth,
+            "abi": self.options.abi,
         }
 
     def save(self) -> None:
@@ -85,7 +86,8 @@ class Devices:
 
     def start(self, port: int, options: Options) -> LoopbackDevice:
         """Starts a device, or returns the one that runs on this port with the same options."""
-        host.require(host.TO_RUN)
+        emulator = (emulation.QEMU,) if emulation.is_emulated(options.abi) else ()
+        host.require((*host.TO_RUN, *emulator))
         self.folder.mkdir(parents=True, exist_ok=True)
         root = rootfs.ensure(self.state)
         with self._locked():

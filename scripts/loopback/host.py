@@ -97,6 +97,11 @@ def sandbox_refused(message: str) -> LoopbackError:
                 f"this machine forbids user namespaces ({name} = {value}): {message}",
                 f"sudo sysctl -w {name}={cure}   (until the next boot)",
             )
+    if "binfmt_misc" in message:
+        return LoopbackError(
+            f"this kernel starts no other processor's programs: {message}",
+            "Linux 6.7 or later is needed, with binfmt_misc (modprobe binfmt_misc)",
+        )
     if "Unknown option" in message:
         return LoopbackError(f"this bubblewrap is too old: {message}", "install 0.8 or later")
     return LoopbackError(

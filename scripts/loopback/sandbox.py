@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from loopback import host, rootfs
+from loopback import emulation, host, rootfs
 from loopback.errors import LoopbackError
 from loopback.process import Process, children
 
@@ -26,8 +25,6 @@ mount --bind "$2" "$1/root" && mount --bind "$3" "$1/run" && shift 3 && exec "$@
 """
 START_TIMEOUT_S = 10.0
 
-ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "i686": "x86"}
-
 
 @dataclass(frozen=True)
 class Options:
@@ -39,6 +36,7 @@ class Options:
         public_keys: the adbkey.pub lines of those who may connect.
         accept_keys: whether the device's owner allows every other key too.
         tls: whether adbd speaks TLS, as wireless debugging does, and only with those keys.
+        abi: of the programs that it runs, in Android's spelling.
     """
 
     disk_bytes: int | None = None
@@ -46,6 +44,7 @@ class Options:
     public_keys: tuple[str, ...] = ()
     accept_keys: bool = False
     tls: bool = False
+    abi: str = field(default_factory=emulation.native_abi)
 
     @property
     def adbd(self) -> Path:
@@ -70,7 +69,7 @@ class Sandbox:
     adbd: Process
 
 
-def properties(port: int) -> dict[str, str]:
+def properties(port: int, abi: str) -> dict[str, str]:
     """What the device says of itself: only what is true."""
     return {
         "ro.product.brand": "Debian",
@@ -78,7 +77,7 @@ def properties(port: int) -> dict[str, str]:
         "ro.product.manufacturer": "Debian",
         "ro.product.model": "Loopback device",
         "ro.product.name": "loopback",
-        "ro.product.cpu.abi": ABIS.get(platform.machine(), platform.machine()),
+        "ro.product.cpu.abi": abi,
         "service.adb.listen_addrs": f"tcp:localhost:{port}",
     }
 
@@ -134,8 +133,10 @@ def _prepare(run: Path, port: int, options: Options) -> None:
     for name in ("properties", "tmp"):
         (run / name).mkdir(parents=True)
     (run / "tmp").chmod(0o771)
-    for name, value in properties(port).items():
+    for name, value in properties(port, options.abi).items():
         (run / "properties" / name).write_text(value)
+    if emulation.is_emulated(options.abi):
+        emulation.prepare(run)
     (run / "adb_keys").write_text("".join(f"{key.strip()}\n" for key in options.public_keys))
     if os.geteuid() == 0:
         for path in (run / "tmp", run / "properties", *(run / "properties").iterdir()):
@@ -143,8 +144,10 @@ def _prepare(run: Path, port: int, options: Options) -> None:
 
 
 def _command(root: Path, run: Path, options: Options, status_fd: int) -> list[str]:
+    emulated = emulation.is_emulated(options.abi)
     if os.geteuid() != 0:
-        return _bwrap(root, run, options, status_fd)
+        before = emulation.enter(run) if emulated else []
+        return [*before, *_bwrap(root, run, options, status_fd)]
     # Root must not stand behind the device's user: a sandbox whose owner is uid 0 of the host can
     # write to /proc/sys. And the user that stands there instead may have no way into the state
     # folder (under /root, say), so that it gets a way in, which no other process sees.
@@ -153,6 +156,7 @@ def _command(root: Path, run: Path, options: Options, status_fd: int) -> list[st
         *("unshare", "--mount", "--propagation", "private"),
         *("sh", "-c", ENTER, "sh", str(REACHABLE), str(root), str(run)),
         *drop,
+        *(emulation.enter(REACHABLE / "run") if emulated else ()),
         *_bwrap(REACHABLE / "root", REACHABLE / "run", options, status_fd),
     ]
 
@@ -186,6 +190,7 @@ def _bwrap(root: Path, run: Path, options: Options, status_fd: int) -> list[str]
         *("--dev", "/dev", "--bind", str(run / "properties"), "/dev/__properties__"),
         *("--remount-ro", "/dev", "--chdir", "/", "--clearenv"),
         *(word for pair in environment.items() for word in ("--setenv", *pair)),
+        *(emulation.bindings(run) if emulation.is_emulated(options.abi) else ()),
         f"/{options.adbd}",
     ]
 

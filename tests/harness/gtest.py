@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.toolchain.host import configure_command, installed_litert_library, tool
+from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.host import configure_command, installed_litert_library
 from tests.fixtures import ROOT, locked
 
 _SOURCES = ROOT / "android_harness" / "tests"

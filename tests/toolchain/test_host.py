@@ -23,11 +23,11 @@ def built(harness_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copy(harness_package.root.parent / "built.json", tmp_path)
     compiled = harness_package.root / "pwl_harness"
 
-    def compile_(build: Path, progress: Progress) -> Path:
+    def compile_(command: list[str], build: Path, progress: Progress) -> Path:
         (build.parent / "compiled").touch()
         return compiled
 
-    monkeypatch.setattr(toolchain, "_compile", compile_)
+    monkeypatch.setattr(toolchain, "compile_harness", compile_)
     return tmp_path
 
 

@@ -11,12 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.bundle.verify import Bundle
-from pipeline.toolchain.host import (
-    configure_command,
-    executorch_package,
-    installed_litert_library,
-    tool,
-)
+from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.host import configure_command, executorch_package, installed_litert_library
 
 CONSUMER = Path(__file__).parent / "consumer"
 SOURCES = Path(__file__).parents[2] / "android_harness"

@@ -70,7 +70,8 @@ bool Available() {
 #if defined(__clang__)
 #define PWL_SHA_TARGET __attribute__((target("sha2")))
 #else
-#define PWL_SHA_TARGET __attribute__((target("+sha2")))
+// GCC 12's arm_neon.h gives these functions to callers with AES as well, which are asked for none.
+#define PWL_SHA_TARGET __attribute__((target("+crypto")))
 #endif
 
 // Each pair of instructions does four rounds (Arm Architecture Reference Manual, SHA256H).

@@ -1,0 +1,102 @@
+"""The whole way to a phone of another processor, over real ADB: QEMU runs the harness.
+
+What it computes is a phone's; how long it takes is not, and nothing here looks at it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.bundle.control import control_folder
+from pipeline.bundle.verify import Bundle, open_controls
+from pipeline.core.progress import Silent
+from pipeline.device.connect import connect
+from pipeline.harness.deploy import Payload, deploy
+from pipeline.harness.samples import Logits, Predictions
+from pipeline.harness.session import HarnessSession
+from pipeline.profile import profile
+from pipeline.report.schema import Report, load_report
+from pipeline.toolchain.package import Package
+from tests.fixtures import ROOT
+
+
+@pytest.fixture(scope="module")
+def said_and_report(
+    either_bundle: Bundle,
+    arm64_package: Package,
+    arm64_device: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Report]:
+    """What `profile` printed, which had to choose the harness itself, and its report."""
+    out = tmp_path_factory.mktemp("arm64") / "report"
+    words = [either_bundle.root, "--device", arm64_device, "--rounds", 1, "--states", "warm"]
+    words += ["--out", out, "--work", ROOT / "build"]
+    done = CliRunner().invoke(profile, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done.output, load_report(out / "report.json")
+
+
+@pytest.fixture
+def report(said_and_report: tuple[str, Report]) -> Report:
+    return said_and_report[1]
+
+
+@pytest.fixture
+def here(
+    either_bundle: Bundle, harness_package: Package, tmp_path: Path
+) -> tuple[list[Logits], list[Predictions]]:
+    """What this machine's harness makes of the same bundle."""
+    root = control_folder(either_bundle.root)
+    payload = Payload(either_bundle, open_controls(root, either_bundle.manifest), root)
+    with connect(f"local:{tmp_path}") as device:
+        installation = deploy(device, harness_package, [payload], Silent())
+        session = HarnessSession(device, installation.deployments[0])
+        return session.parity(), session.accuracy()
+
+
+def test_the_harness_is_chosen_by_what_the_device_runs(
+    said_and_report: tuple[str, Report],
+) -> None:
+    said, report = said_and_report
+    assert "runs arm64-v8a programs: with the harness linux-arm64" in " ".join(said.split())
+    assert report.context.target == "linux-arm64"
+    assert report.context.device.abi == report.context.harness.abi == "arm64-v8a"
+
+
+def test_logits_are_those_of_this_machine(
+    report: Report, here: tuple[list[Logits], list[Predictions]]
+) -> None:
+    ours = {(row.name, row.input): np.array(row.logits) for row in here[0]}
+    theirs = {(row.name, row.input): np.array(row.logits) for row in report.runs.logits}
+    assert theirs.keys() == ours.keys()
+    for name, row in ours.items():
+        assert np.abs(theirs[name] - row).max() <= 1e-5 * np.abs(row).max(), name
+
+
+def test_every_image_gets_the_label_that_it_gets_here(
+    report: Report, here: tuple[list[Logits], list[Predictions]]
+) -> None:
+    assert list(report.runs.predictions) == here[1]
+    assert len(here[1]) == len(report.stages) == 4
+
+
+def test_every_stage_and_control_passes_parity(report: Report) -> None:
+    assert [result.passed for result in report.parity] == [True] * 6
+
+
+def test_starts_and_swaps_run_through_every_stage(report: Report) -> None:
+    assert {sample.arm for samples in report.runs.ttfi for sample in samples} == {
+        *("pwl", "student", "teacher")
+    }
+    for samples in report.runs.progress:
+        for sample in samples:
+            assert [load.stage for load in sample.loads] == [0, 1, 2, 3]
+
+
+def test_the_report_is_suspect_because_no_app_runs_on_that_c_library(report: Report) -> None:
+    assert report.validity.verdict == "suspect"
+    assert "glibc harness: not bionic" in report.validity.reasons

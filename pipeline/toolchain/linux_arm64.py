@@ -1,7 +1,7 @@
 """Builds the harness for 64-bit Arm with Debian's cross compiler: no NDK, no phone, no emulator.
 
-It is a Linux program with glibc and the dynamic loader beside it, which starts from a phone's shell.
-That is enough for parity, accuracy and a first look at timings; an app runs on bionic.
+It is a Linux program with glibc and the dynamic loader beside it, which starts from a phone's
+shell. That is enough for parity, accuracy and a first look at timings; an app runs on bionic.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _cross_libraries() -> Path:
     path = Path(done.stdout.strip())
     if not path.is_absolute():  # the compiler repeats the name of what it does not find
         raise UsageError(
-            f"{_COMPILER} finds no C library for 64-bit Arm", "apt-get install libc6-dev-arm64-cross"
+            f"{_COMPILER} finds no C library for 64-bit Arm",
+            "apt-get install libc6-dev-arm64-cross",
         )
     return path.resolve().parent
 

@@ -79,5 +79,5 @@ def enter(run: Path) -> list[str]:
 
 
 def bindings(run: Path) -> list[str]:
-    """bubblewrap's words by which the device's programs see an Arm processor."""
+    """Bubblewrap's words by which the device's programs see an Arm processor."""
     return ["--ro-bind", str(run / "cpuinfo"), "/proc/cpuinfo", "--setenv", "QEMU_CPU", CPU]

@@ -65,7 +65,9 @@ def test_each_target_is_built_by_its_own_in_a_folder_of_its_own(
 ) -> None:
     built: list[Path] = []
     monkeypatch.setattr(host, "build_for_host", lambda folder, *_: built.append(folder))
-    monkeypatch.setattr(linux_arm64, "build_for_linux_arm64", lambda folder, *_: built.append(folder))
+    monkeypatch.setattr(
+        linux_arm64, "build_for_linux_arm64", lambda folder, *_: built.append(folder)
+    )
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     for target in (Target.host(), LINUX_ARM64):
         build_harness(target, tmp_path, Silent())

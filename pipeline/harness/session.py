@@ -34,7 +34,7 @@ _CHANGED = (
     "which deploys what is damaged anew"
 )
 _THIS_RELEASE = (
-    "build the harness package with this release; without --harness that is done for this machine"
+    "build the harness package with this release; without --harness one is built for the device"
 )
 #: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
 #: to do about them.

@@ -70,6 +70,7 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
     for key in ("model", "abi", "system", "cores"):
         name = f"device {key}"
         yield Condition(name, getattr(then.device, key), getattr(now.device, key), _DEVICE)
+    yield Condition("harness target", then.target, now.target, _HARNESS)
     for key in ("abi", "page_bytes", "cores_allowed"):
         name = f"harness {key}"
         yield Condition(name, getattr(then.harness, key), getattr(now.harness, key), _HARNESS)

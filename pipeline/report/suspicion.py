@@ -24,7 +24,7 @@ def suspicions(report: Report) -> list[str]:
 
 
 def _harness(report: Report) -> Iterator[str]:
-    """A harness of this machine is right for what runs Linux; an app runs on Android's C library."""
+    """A harness with glibc is right for what runs Linux; an app runs on Android's C library."""
     context = report.context
     if context.target == "linux-arm64" or (context.target == "host" and context.device.sdk):
         yield "glibc harness: not bionic"

@@ -1,7 +1,7 @@
 """Builds the harness for 64-bit Arm with Debian's cross compiler: no NDK, no phone, no emulator.
 
-It is a Linux program with glibc and the dynamic loader beside it, which starts from a phone's shell.
-That is enough for parity, accuracy and a first look at timings; an app runs on bionic.
+It is a Linux program with glibc and the dynamic loader beside it, which starts from a phone's
+shell. That is enough for parity, accuracy and a first look at timings; an app runs on bionic.
 """
 
 from __future__ import annotations

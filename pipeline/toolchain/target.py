@@ -31,7 +31,7 @@ class Target:
 
     @classmethod
     def host(cls) -> Target:
-        """This machine."""
+        """The machine that runs this."""
         machine = platform.machine()
         return cls(_ABIS.get(machine, machine), "linux")
 

@@ -5,8 +5,6 @@ What it computes is a phone's; how long it takes is not, and nothing here looks 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -45,14 +43,14 @@ def report(said_and_report: tuple[str, Report]) -> Report:
     return said_and_report[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def here(
-    either_bundle: Bundle, harness_package: Package, tmp_path: Path
+    either_bundle: Bundle, harness_package: Package, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Logits], list[Predictions]]:
     """What this machine's harness makes of the same bundle."""
     root = control_folder(either_bundle.root)
     payload = Payload(either_bundle, open_controls(root, either_bundle.manifest), root)
-    with connect(f"local:{tmp_path}") as device:
+    with connect(f"local:{tmp_path_factory.mktemp('device')}") as device:
         installation = deploy(device, harness_package, [payload], Silent())
         session = HarnessSession(device, installation.deployments[0])
         return session.parity(), session.accuracy()

@@ -114,6 +114,7 @@ def report(
     reasons: Sequence[str] = (),
     device: Mapping[str, Any] = DEVICE,
     harness: Mapping[str, Any] = HARNESS,
+    target: str = "host",
     max_rel: Mapping[str, float | None] | None = None,
     routes: Sequence[str] = ROUTES,
     **bundle: Any,
@@ -126,6 +127,7 @@ def report(
         reasons: of the verdict.
         device: what it was measured on.
         harness: what it was measured with.
+        target: what that was built for.
         max_rel: deviation of the programs named; None for NaN.
         routes: its stages.
         bundle: what differs from `BUNDLE`.
@@ -137,6 +139,7 @@ def report(
         device=DeviceProperties.model_validate(device),
         engine=str(harness["engine"]),
         harness=Info.model_validate(harness),
+        target=target,
         options=CampaignOptions(states=("warm",)),
         before=STATE,
         after=STATE,

@@ -34,6 +34,7 @@ OTHERS = {
         "device": {**DEVICE, "model": "Other board"}
     },
     "device system 'Linux 7'": {"device": {**DEVICE, "system": "Linux 7"}},
+    "harness target 'linux-arm64'": {"target": "linux-arm64"},
     "harness abi 'x86'": {"harness": {**HARNESS, "abi": "x86"}},
     "harness cores_allowed 1": {"harness": {**HARNESS, "cores_allowed": 1}},
     "model name 'other'": {"name": "other"},

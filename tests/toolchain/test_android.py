@@ -1,4 +1,4 @@
-"""The NDK presets, as far as they go without an NDK: its toolchain file and ExecuTorch are stubs."""
+"""The NDK presets, as far as they go without one: toolchain file and ExecuTorch are stubs."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_what_is_pinned_is_unpacked_once(
 def test_other_bytes_than_are_pinned_are_refused_and_leave_nothing(
     index: Path, pin: Callable[[str, str], Wheels], tmp_path: Path
 ) -> None:
-    with pytest.raises(IntegrityError, match="other files than .* pins"):
+    with pytest.raises(IntegrityError, match=r"other files than .* pins"):
         pin("1.0", "0" * 64).unpacked(tmp_path / "work", Silent())
     assert not (tmp_path / "work").exists()
 

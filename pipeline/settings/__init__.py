@@ -1,5 +1,6 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
+from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
 from pipeline.settings.data import (
     DataSettings,
@@ -51,6 +52,7 @@ from pipeline.settings.training import (
 __all__ = [
     "PROGRESSIVE",
     "SOURCE_KINDS",
+    "AndroidSettings",
     "ArmSettings",
     "AugmentationSettings",
     "BackendName",

@@ -24,6 +24,9 @@ def build(
     backend: Annotated[
         str | None, Option(help="executorch or litert.", show_default="the profile's")
     ] = None,
+    android: Annotated[
+        Path | None, Option(help="Folder for what an Android app takes of it: asset packs.")
+    ] = None,
     jobs: Annotated[
         int | None, Option(help="Worker processes.", show_default="one per processor", min=1)
     ] = None,
@@ -34,8 +37,10 @@ def build(
     a backend does not take is told at once. What has not changed since an earlier build is not made
     again. An interrupted training goes on
     from its last epoch. A profile that names several backends gives a bundle of each, from one
-    training run, in OUT-BACKEND.
+    training run, in OUT-BACKEND. With --android, programs and loading plan are also written as
+    asset packs for Gradle, as the profile's [android] says.
     """
+    from pipeline.bundle.android import require_android_output, write_android
     from pipeline.bundle.control import control_folder
     from pipeline.bundle.pack import require_build_output
     from pipeline.core.outputs import require_folder
@@ -48,10 +53,13 @@ def build(
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     whole = out or Path("dist") / settings.name
-    targets = _folders(whole, names)
+    targets = _folders(whole, names, "--out")
+    trees = _folders(android, names, "--android") if android else {}
     require_folder(cache, "--cache")
     for target in targets.values():
-        require_build_output(target, keeps=(cache, profile))
+        require_build_output(target, keeps=(cache, profile, *trees.values()))
+    for tree in trees.values():
+        require_android_output(tree, keeps=(cache, profile, *targets.values()))
     progress = progress_for_terminal()
     source = ModelSource(for_backends(settings, names), progress)
     for name, target in targets.items():
@@ -65,18 +73,21 @@ def build(
             f"{target} is {'built' if made.rebuilt else 'up to date'}; "
             f"its control arms are in {control_folder(target)}"
         )
+        if name in trees:
+            packs = write_android(made.bundle, settings.android, trees[name])
+            print(f"{trees[name]}: {', '.join(map(str, packs))}; see its README.md")
 
 
-def _folders(whole: Path, names: Sequence[BackendName]) -> dict[BackendName, Path]:
-    """Where the bundle of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
+def _folders(whole: Path, names: Sequence[BackendName], flag: str) -> dict[BackendName, Path]:
+    """Where what is of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
     if len(names) == 1:
         return {names[0]: whole}
     target = real_path(whole)
     if real_path(Path()).is_relative_to(target):
         raise UsageError(
-            f"{whole}: the current folder lies there, and the bundles of several backends would be "
-            "put beside it",
-            "name another with --out",
+            f"{whole}: the current folder lies there, and what is of several backends would be put "
+            "beside it",
+            f"name another with {flag}",
         )
     return {name: target.with_name(f"{target.name}-{name}") for name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,11 @@ def entry_for(path: str, content: Content) -> FileEntry:
     return FileEntry(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
+def copied_to(path: str, entry: FileEntry) -> FileEntry:
+    """The same content under another path."""
+    return FileEntry(path=path, bytes=entry.bytes, sha256=entry.sha256)
+
+
 def sums_text(digests: Mapping[str, str]) -> str:
     """The text of SHA256SUMS, as `sha256sum --check` reads it, for digests by path."""
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
@@ -46,9 +51,9 @@ def pack_bundle(manifest: Manifest, files: Mapping[str, Content], out: Path) -> 
         UsageError: `out` is something else than a bundle, and is left alone.
         IntegrityError: a file changed since the manifest was made.
     """
-    require_replaceable(out, partial(_foreign, MANIFEST), "--out")
+    require_replaceable(out, partial(foreign_file, MANIFEST, "a bundle"), "--out")
     with replacing_folder(out) as folder:
-        _write(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
+        write_folder(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
 
 
 def pack_build(
@@ -76,8 +81,8 @@ def pack_build(
     """
     require_build_output(out)
     with replacing_folders([control_folder(out), out]) as (beside, folder):
-        _write(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
-        _write(beside, CONTROL, controls.to_json(), tuple(controls.files()), arms)
+        write_folder(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
+        write_folder(beside, CONTROL, controls.to_json(), tuple(controls.files()), arms)
 
 
 def require_build_output(out: Path, *, keeps: tuple[Path, ...] = ()) -> None:
@@ -90,14 +95,21 @@ def require_build_output(out: Path, *, keeps: tuple[Path, ...] = ()) -> None:
     Raises:
         UsageError: something else is in one of the places, or they cannot be written to.
     """
-    require_replaceable(out, partial(_foreign, MANIFEST), "--out", keeps=keeps)
-    require_replaceable(control_folder(out), partial(_foreign, CONTROL), "--out", keeps=keeps)
+    require_replaceable(out, partial(foreign_file, MANIFEST, "a bundle"), "--out", keeps=keeps)
+    require_replaceable(
+        control_folder(out), partial(foreign_file, CONTROL, "a bundle"), "--out", keeps=keeps
+    )
 
 
-def _foreign(head: str, folder: Path) -> str | None:
-    """What a folder holds that no build wrote; None where it is a bundle, whole or damaged.
+def foreign_file(head: str, kind: str, folder: Path) -> str | None:
+    """What a folder holds that no build wrote; None for what `write_folder` wrote, even damaged.
 
     A manifest.json alone says little: web pages and browser extensions have one, too.
+
+    Args:
+        head: the file that says what the folder is.
+        kind: what that is, in words.
+        folder: what is looked at.
     """
     if not (folder / head).is_file():
         return f"it has no {head}"
@@ -108,16 +120,28 @@ def _foreign(head: str, folder: Path) -> str | None:
     known = {head, SUMS, *(line.partition("  ")[2] for line in text.splitlines())}
     present = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     others = sorted({str(path.relative_to(folder)) for path in present} - known)
-    return f"{others[0]} is not part of a bundle" if others else None
+    return f"{others[0]} is not part of {kind}" if others else None
 
 
-def _write(
+def write_folder(
     folder: Path,
     head: str,
     text: str,
-    entries: tuple[FileEntry, ...],
+    entries: Sequence[FileEntry],
     files: Mapping[str, Content],
 ) -> None:
+    """Writes files, the one that describes them, and SHA256SUMS into an empty folder.
+
+    Args:
+        folder: where to.
+        head: the name of the file that says what the folder is.
+        text: its content.
+        entries: all other files.
+        files: content by path, for exactly those.
+
+    Raises:
+        IntegrityError: what was written is not what the entries say.
+    """
     if {entry.path for entry in entries} != files.keys():
         raise ValueError("the files given are not the files named")
     for entry in entries:

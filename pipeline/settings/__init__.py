@@ -1,5 +1,6 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
+from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
 from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec
 from pipeline.settings.data import (
@@ -53,6 +54,7 @@ __all__ = [
     "BACKENDS",
     "PROGRESSIVE",
     "SOURCE_KINDS",
+    "AndroidSettings",
     "ArmSettings",
     "AugmentationSettings",
     "BackendName",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section, Spelling, load_toml
+from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import ArmSettings, Precision
 from pipeline.settings.backend import BACKENDS, BackendName
 from pipeline.settings.data import DataSettings
@@ -94,6 +95,7 @@ class Settings(Section):
         lowering: the mobile format.
         bundle: what travels with the programs.
         runtime: how a device runs them.
+        android: how an app gets it.
         arm: what the bundle is measured against beside student and teacher.
     """
 
@@ -113,6 +115,8 @@ class Settings(Section):
     lowering: LoweringSettings = LoweringSettings()
     bundle: BundleSettings = BundleSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    # Not part of what a bundle is made from: another delivery gives the same bundle.
+    android: Annotated[AndroidSettings, Field(exclude=True)] = AndroidSettings()
     arm: Annotated[tuple[ArmSettings, ...], AfterValidator(_each_name_once)] = ()
 
     @model_validator(mode="after")

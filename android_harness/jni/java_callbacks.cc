@@ -1,0 +1,67 @@
+#include "java_callbacks.h"
+
+#include <stdexcept>
+
+namespace pwl::jni {
+namespace {
+
+// Written once, by JNI_OnLoad.
+jmethodID g_stage_active = nullptr;
+jmethodID g_stage_failed = nullptr;
+jmethodID g_may_load = nullptr;
+
+// What mayLoad answers.
+constexpr jint kMayNot = 0;
+constexpr jint kMay = 1;
+
+// Nobody above the loading thread would catch it.
+bool Forget(JNIEnv* env) {
+  if (env->ExceptionCheck() == JNI_FALSE) return false;
+  env->ExceptionDescribe();
+  env->ExceptionClear();
+  return true;
+}
+
+}  // namespace
+
+bool InitializeCallbacks(JNIEnv* env) {
+  jclass callbacks = env->FindClass("dev/pwl/NativeCallbacks");
+  if (callbacks == nullptr) return false;
+  g_stage_active = env->GetMethodID(callbacks, "stageActive", "(I)V");
+  if (g_stage_active == nullptr) return false;
+  g_stage_failed = env->GetMethodID(callbacks, "stageFailed", "(II[B)V");
+  if (g_stage_failed == nullptr) return false;
+  g_may_load = env->GetMethodID(callbacks, "mayLoad", "(I)I");
+  env->DeleteLocalRef(callbacks);
+  return g_may_load != nullptr;
+}
+
+void JavaCallbacks::StageActive(const StageLoad& load) {
+  JNIEnv* const env = Environment();
+  if (env == nullptr) return;
+  env->CallVoidMethod(callbacks_.get(), g_stage_active, static_cast<jint>(load.stage));
+  Forget(env);
+}
+
+void JavaCallbacks::StageFailed(size_t stage, const Status& reason) {
+  JNIEnv* const env = Environment();
+  if (env == nullptr) return;
+  jbyteArray message = Bytes(env, reason.message());
+  if (Forget(env)) return;
+  env->CallVoidMethod(callbacks_.get(), g_stage_failed, static_cast<jint>(stage),
+                      static_cast<jint>(reason.code()), message);
+  Forget(env);
+  env->DeleteLocalRef(message);  // the loading thread has no frame that would
+}
+
+bool JavaCallbacks::MayLoad(size_t stage) const {
+  JNIEnv* const env = Environment();
+  if (env == nullptr) throw std::runtime_error("the JVM takes no more threads");
+  const jint answer = env->CallIntMethod(callbacks_.get(), g_may_load, static_cast<jint>(stage));
+  if (Forget(env) || (answer != kMay && answer != kMayNot)) {
+    throw std::runtime_error("mayLoad threw an exception");
+  }
+  return answer == kMay;
+}
+
+}  // namespace pwl::jni

@@ -1,0 +1,192 @@
+// The native methods of dev.pwl.NativeModel. No C++ exception leaves a function of this file.
+
+#include <jni.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "java_callbacks.h"
+#include "java_environment.h"
+#include "model_session.h"
+
+namespace pwl::jni {
+namespace {
+
+// NativeFailures.kt makes exceptions of these numbers.
+static_assert(static_cast<int>(Code::kUsage) == 1 && static_cast<int>(Code::kInvalidPlan) == 2 &&
+              static_cast<int>(Code::kMissing) == 3 && static_cast<int>(Code::kDamaged) == 4 &&
+              static_cast<int>(Code::kIncompatible) == 5 && static_cast<int>(Code::kRuntime) == 6 &&
+              static_cast<int>(Code::kIo) == 7 && static_cast<int>(Code::kCancelled) == 8 &&
+              static_cast<int>(Code::kTimedOut) == 9 && static_cast<int>(Code::kNotCold) == 10 &&
+              static_cast<int>(Code::kNotFinite) == 11);
+
+// Calls what gives a status, and has Java see a failure.
+template <typename Call>
+void Run(JNIEnv* env, Call call) {
+  try {
+    if (const Status status = call(); !status.ok()) Throw(env, status);
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(env);
+  }
+}
+
+ModelSession& Of(jlong handle) { return *reinterpret_cast<ModelSession*>(handle); }
+
+// Room for an input that every engine reads in place; see Floats::padded.
+class PaddedFloats {
+ public:
+  ~PaddedFloats() { std::free(data_); }
+  PaddedFloats() = default;
+  PaddedFloats(const PaddedFloats&) = delete;
+  PaddedFloats& operator=(const PaddedFloats&) = delete;
+
+  // Throws std::bad_alloc.
+  Floats Copy(JNIEnv* env, jfloatArray from) {
+    const auto size = static_cast<size_t>(env->GetArrayLength(from));
+    if (size > size_) {
+      std::free(data_);
+      data_ = nullptr;
+      size_ = 0;
+      void* room = nullptr;
+      const size_t bytes = size * sizeof(float) + Floats::kAlignment;
+      if (posix_memalign(&room, Floats::kAlignment, bytes) != 0) throw std::bad_alloc();
+      data_ = static_cast<float*>(room);
+      size_ = size;
+    }
+    env->GetFloatArrayRegion(from, 0, static_cast<jsize>(size), data_);
+    return {data_, size, /*padded=*/true};
+  }
+
+ private:
+  float* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// The stage that answered, or -1 with an exception pending.
+jint Infer(JNIEnv* env, jlong handle, Floats input, jfloatArray logits) {
+  thread_local std::vector<float> values;  // used again: no allocation in the second call
+  jint stage = -1;
+  Run(env, [&]() -> Status {
+    const Result<size_t> answered = Of(handle).model().Infer(input, &values);
+    if (!answered.ok()) return answered.status();
+    env->SetFloatArrayRegion(logits, 0, static_cast<jsize>(values.size()), values.data());
+    stage = static_cast<jint>(*answered);
+    return {};
+  });
+  return stage;
+}
+
+jlong Create(JNIEnv* env, jclass) {
+  jlong handle = 0;
+  Run(env, [&] {
+    handle = reinterpret_cast<jlong>(new ModelSession());
+    return Status();
+  });
+  return handle;
+}
+
+void AddFolder(JNIEnv* env, jclass, jlong handle, jbyteArray folder) {
+  Run(env, [&] {
+    Of(handle).files().AddFolder(Text(env, folder));
+    return Status();
+  });
+}
+
+void AddSlice(JNIEnv* env, jclass, jlong handle, jbyteArray path, jint descriptor, jlong offset,
+              jlong length) {
+  Run(env, [&] {
+    return Of(handle).files().AddSlice(Text(env, path), descriptor, static_cast<uint64_t>(offset),
+                                       static_cast<uint64_t>(length));
+  });
+}
+
+// Writes floats of an input, classes and stages into `sizes`.
+void Start(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jboolean verify,
+           jbyteArray stamps, jobject callbacks, jintArray sizes) {
+  Run(env, [&] {
+    SessionOptions options;
+    options.threads = threads;
+    options.library = Text(env, library);
+    options.verify = verify != JNI_FALSE;
+    options.stamps = Text(env, stamps);
+    ModelSession& session = Of(handle);
+    const Status status = session.Start(options, std::make_shared<JavaCallbacks>(env, callbacks));
+    if (!status.ok()) return status;
+    const LoadingPlan& plan = session.plan();
+    const jint found[] = {static_cast<jint>(plan.floats_in), static_cast<jint>(plan.classes),
+                          static_cast<jint>(plan.stages.size())};
+    env->SetIntArrayRegion(sizes, 0, static_cast<jsize>(std::size(found)), found);
+    return Status();
+  });
+}
+
+jint RunArray(JNIEnv* env, jclass, jlong handle, jfloatArray input, jfloatArray logits) {
+  thread_local PaddedFloats room;
+  Floats copy;
+  Run(env, [&] {
+    copy = room.Copy(env, input);
+    return Status();
+  });
+  return copy.data == nullptr ? -1 : Infer(env, handle, copy, logits);
+}
+
+// Reads `floats` values of a direct buffer in place, from byte `position` on.
+jint RunDirect(JNIEnv* env, jclass, jlong handle, jobject input, jint position, jint floats,
+               jfloatArray logits) {
+  const auto* bytes = static_cast<const char*>(env->GetDirectBufferAddress(input));
+  const auto* data = reinterpret_cast<const float*>(bytes + position);
+  return Infer(env, handle, {data, static_cast<size_t>(floats), /*padded=*/false}, logits);
+}
+
+void Advance(JNIEnv* env, jclass, jlong handle, jint up_to) {
+  Run(env, [&] { return Of(handle).model().LoadInBackground(static_cast<size_t>(up_to)); });
+}
+
+void Retreat(JNIEnv* env, jclass, jlong handle, jint to) {
+  Run(env, [&] { return Of(handle).model().ReturnInBackground(static_cast<size_t>(to)); });
+}
+
+void Cancel(JNIEnv*, jclass, jlong handle) { Of(handle).model().CancelLoading(); }
+
+void Destroy(JNIEnv*, jclass, jlong handle) { delete &Of(handle); }
+
+template <typename Function>
+JNINativeMethod Method(const char* name, const char* signature, Function* function) {
+  // jni.h declares them without const.
+  return {const_cast<char*>(name), const_cast<char*>(signature), reinterpret_cast<void*>(function)};
+}
+
+bool RegisterMethods(JNIEnv* env) {
+  const JNINativeMethod methods[] = {
+      Method("create", "()J", Create),
+      Method("addFolder", "(J[B)V", AddFolder),
+      Method("addSlice", "(J[BIJJ)V", AddSlice),
+      Method("start", "(JI[BZ[BLdev/pwl/NativeCallbacks;[I)V", Start),
+      Method("run", "(J[F[F)I", RunArray),
+      Method("runDirect", "(JLjava/nio/ByteBuffer;II[F)I", RunDirect),
+      Method("advance", "(JI)V", Advance),
+      Method("retreat", "(JI)V", Retreat),
+      Method("cancel", "(J)V", Cancel),
+      Method("destroy", "(J)V", Destroy),
+  };
+  jclass native = env->FindClass("dev/pwl/NativeModel");
+  return native != nullptr &&
+         env->RegisterNatives(native, methods, static_cast<jint>(std::size(methods))) == JNI_OK;
+}
+
+}  // namespace
+}  // namespace pwl::jni
+
+// Fails where the Kotlin half is of another version: System.loadLibrary says what is missing.
+extern "C" JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM* vm, void*) {
+  void* env = nullptr;
+  if (vm->GetEnv(&env, JNI_VERSION_1_6) != JNI_OK) return JNI_ERR;
+  auto* const java = static_cast<JNIEnv*>(env);
+  const bool ready = pwl::jni::InitializeJava(vm, java) && pwl::jni::InitializeCallbacks(java) &&
+                     pwl::jni::RegisterMethods(java);
+  return ready ? JNI_VERSION_1_6 : JNI_ERR;
+}

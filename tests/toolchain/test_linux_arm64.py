@@ -59,7 +59,8 @@ def test_the_program_finds_its_libraries_wherever_it_is_put(binaries: dict[str, 
 def test_a_built_package_is_copied_where_the_command_is_told(
     arm64_package: Package, tmp_path: Path
 ) -> None:
-    command = [ROOT / "scripts" / "build-harness", "linux-arm64", "--out", tmp_path / "package"]
+    script = str(ROOT / "scripts" / "build-harness")
+    command = [script, "linux-arm64", "--out", str(tmp_path / "package")]
     done = subprocess.run(
         [sys.executable, *command, "--work", ROOT / "build"],
         capture_output=True,

@@ -157,7 +157,7 @@ def test_a_push_that_is_stopped_leaves_no_part_of_a_file_and_no_lock_on_the_devi
     tmp_path: Path,
 ) -> None:
     words = (built_bundle.root, "--device", loopback_device, "--harness", harness_package.root)
-    place = "pipeline.device.adb.sync:_Upload.flush"
+    place = "pipeline.device.adb.sync:_Upload.wait"
     done = stopped("profile", number, place, *words, "--out", tmp_path / "out", cwd=tmp_path)
     require_stopped(done, status, word)
     assert not (tmp_path / "out").exists() or not files(tmp_path / "out")

@@ -73,7 +73,7 @@ def test_the_device_is_locked_while_it_is_measured(
         pass
 
 
-@pytest.mark.parametrize("victim", ["bundle/eval/images.u8", "plan", "../../.lock"])
+@pytest.mark.parametrize("victim", ["bundle/eval/images.u8", "measurement.plan", "../../.lock"])
 def test_what_was_replaced_while_it_was_measured_gives_no_report(
     spec: str,
     victim: str,

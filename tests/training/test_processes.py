@@ -39,11 +39,11 @@ LAUNCH = [
 DIES = """
 from pipeline.training import fit
 from pipeline.train import train
-save = fit._save
+save = fit.save_epoch
 def save_and_die(*arguments):
     save(*arguments)
     raise SystemExit(7)
-fit._save = save_and_die
+fit.save_epoch = save_and_die
 train()
 """
 

@@ -154,7 +154,7 @@ def test_what_was_logged_after_the_last_checkpoint_is_not_there_twice(
     whole = run(tmp_path, "whole", Silent())
     run(tmp_path, "broken", InterruptsAfter(1))
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.training.fit._save", fails)
+        patched.setattr("pipeline.training.fit.save_epoch", fails)
         half = run(tmp_path, "broken", InterruptsAfter(99))
     assert half["loss/loss"][-1][0] == 8
     assert run(tmp_path, "broken", Silent()) == whole

@@ -17,10 +17,8 @@ endif()
 if(NOT ANDROID_STL)
   set(ANDROID_STL c++_static)
 endif()
-# Phones with pages of 16 KB (Android 15 and later); r28 links so by itself.
+# Phones with pages of 16 KB (Android 15 and later). r27 asks for this; r28 links so by itself.
 set(ANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES ON)
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-z,max-page-size=16384")
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "-Wl,-z,max-page-size=16384")
 # ExecuTorch's install tree lies outside of the NDK's sysroot.
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
 

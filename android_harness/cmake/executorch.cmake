@@ -18,6 +18,14 @@ if(TARGET executorch::runtime)
   set(pwl_executorch_runtime executorch::runtime)
   set(pwl_executorch_libraries
     executorch::runtime executorch::backend_xnnpack executorch::threadpool)
+  if(CMAKE_CROSSCOMPILING)
+    # They have whatever links them look for libraries in the wheel's folder on this machine, too.
+    foreach(target ${pwl_executorch_libraries})
+      get_target_property(options ${target} INTERFACE_LINK_OPTIONS)
+      list(FILTER options EXCLUDE REGEX "^LINKER:-rpath,/")
+      set_target_properties(${target} PROPERTIES INTERFACE_LINK_OPTIONS "${options}")
+    endforeach()
+  endif()
 else()
   foreach(target executorch extension_module_static extension_tensor xnnpack_backend)
     if(NOT TARGET ${target})
@@ -50,7 +58,5 @@ function(pwl_link_executorch name)
   # Headers of others are not held to our warnings.
   target_include_directories(${name} SYSTEM PRIVATE
     $<TARGET_PROPERTY:${pwl_executorch_runtime},INTERFACE_INCLUDE_DIRECTORIES>)
-  target_compile_definitions(${name} PRIVATE
-    $<TARGET_PROPERTY:${pwl_executorch_runtime},INTERFACE_COMPILE_DEFINITIONS>)
   target_link_libraries(${name} PRIVATE ${pwl_executorch_libraries})
 endfunction()

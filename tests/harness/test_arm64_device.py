@@ -98,3 +98,25 @@ def test_starts_and_swaps_run_through_every_stage(report: Report) -> None:
 def test_the_report_is_suspect_because_no_app_runs_on_that_c_library(report: Report) -> None:
     assert report.validity.verdict == "suspect"
     assert "glibc harness: not bionic" in report.validity.reasons
+
+
+def test_files_are_verified_by_the_processor_s_own_instructions(
+    built_bundle: Bundle, arm64_package: Package, arm64_device: str
+) -> None:
+    """SHA-256 in Arm's instructions, which nothing else runs here."""
+    root = control_folder(built_bundle.root)
+    payload = Payload(built_bundle, open_controls(root, built_bundle.manifest), root)
+    with connect(arm64_device) as device:
+        deployment = deploy(device, arm64_package, [payload], Silent()).deployments[0]
+        plan = deployment.plan.with_name("hashing.plan")
+        script = 'sed "s/^verify .*/verify sha256/" "$1" > "$2" && grep -c "verify sha256" "$2"'
+        edit = ["sh", "-c", script, "sh", str(deployment.plan), str(plan)]
+        assert device.run(edit, deadline_s=30).stdout == b"1\n"
+        start = [*deployment.command, "--task", "parity", "--nonce", "x", "--plan", str(plan)]
+        assert device.run(start, deadline_s=120).returncode == 0
+        unit = deployment.plan.parent / "bundle" / built_bundle.manifest.artifacts[0].path
+        spoil = 'printf X | dd of="$1" bs=1 seek=1000 conv=notrunc'
+        device.run(["sh", "-c", spoil, "sh", str(unit)], deadline_s=30)
+        done = device.run(start, deadline_s=120)
+        assert done.returncode == 1
+        assert b'"code":"damaged"' in done.stdout

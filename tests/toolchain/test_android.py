@@ -38,7 +38,7 @@ def ndk(tmp_path: Path) -> Path:
     """An NDK whose toolchain compiles for this machine."""
     folder = tmp_path / "ndk" / "build" / "cmake"
     folder.mkdir(parents=True)
-    (folder / "android.toolchain.cmake").write_text("set(PWL_STUB_ABI ${ANDROID_ABI})\n")
+    (folder / "android.toolchain.cmake").write_text("set(ANDROID TRUE)\n")
     return tmp_path / "ndk"
 
 

@@ -53,23 +53,24 @@ def test_it_says_how_it_is_started_and_what_it_runs(arm64_package: Package) -> N
 
 
 def test_the_program_finds_its_libraries_wherever_it_is_put(binaries: dict[str, Elf]) -> None:
-    assert binaries["pwl_harness"].runpath == ("$ORIGIN/lib",)
+    runpath = binaries["pwl_harness"].runpath
+    assert "$ORIGIN/lib" in runpath
+    assert all(folder.startswith("$ORIGIN") for folder in runpath)
 
 
 def test_a_built_package_is_copied_where_the_command_is_told(
     arm64_package: Package, tmp_path: Path
 ) -> None:
-    script = str(ROOT / "scripts" / "build-harness")
-    command = [script, "linux-arm64", "--out", str(tmp_path / "package")]
+    script, out = str(ROOT / "scripts" / "build-harness"), str(tmp_path / "package")
     done = subprocess.run(
-        [sys.executable, *command, "--work", ROOT / "build"],
+        [sys.executable, script, "linux-arm64", "--out", out, "--work", str(ROOT / "build")],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'package'}\n"), done.stderr
-    assert Package(tmp_path / "package").description == arm64_package.description
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    assert Package(Path(out)).description == arm64_package.description
 
 
 def test_a_missing_cross_compiler_is_told_with_its_package(

@@ -1,0 +1,29 @@
+package dev.pwl
+
+import java.io.File
+
+/**
+ * How a model is opened.
+ *
+ * @property threads that one inference uses; 0: as many as the bundle says. ExecuTorch has one
+ *   thread pool in a process: models that are open at the same time need the same number.
+ * @property verify whether the SHA-256 of every file is checked before it is loaded. Without it,
+ *   a file of the right size passes, also one of another release of the app.
+ * @property verifiedFiles where it is remembered which files were verified, so that the next start
+ *   need not read them whole: a file in a folder of the app's own. Null: verified at every start.
+ * @property liteRtLibrary libLiteRt.so: a path, or a name that the dynamic linker finds. Needed for
+ *   bundles of LiteRT alone.
+ * @property advance whether the later stages begin to load as soon as the student can answer.
+ * @property mayLoad asked before each later stage is loaded, on the loading thread; may block, for
+ *   instance until the app is in the foreground. False ends loading at the stage before, and
+ *   [ProgressiveModel.advance] goes on. What it throws is the reason of [Stage.stopped]. A model
+ *   that is closed does not wait for it.
+ */
+public class Options(
+    public val threads: Int = 0,
+    public val verify: Boolean = true,
+    public val verifiedFiles: File? = null,
+    public val liteRtLibrary: String = "libLiteRt.so",
+    public val advance: Boolean = true,
+    public val mayLoad: ((stage: Int) -> Boolean)? = null,
+)

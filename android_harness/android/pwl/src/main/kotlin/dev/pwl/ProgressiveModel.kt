@@ -1,0 +1,243 @@
+package dev.pwl
+
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.locks.ReentrantReadWriteLock
+import kotlin.concurrent.read
+import kotlin.concurrent.thread
+import kotlin.concurrent.write
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.first
+
+/**
+ * A classifier that answers at once with its student, and becomes its teacher block by block.
+ *
+ * ```
+ * val model = ProgressiveModel.open(folder)    // the student is loaded: off the main thread
+ * val answer = model.run(input)                // any time, from any thread
+ * model.stage.collect { show(it) }             // how far it is, and why it stopped
+ * model.close()
+ * ```
+ *
+ * **Threads.** Every member may be called from every thread. Inferences take turns. Loading happens
+ * on one thread, `pwl-loader`, at background priority; it is the one that `mayLoad` is called on.
+ * [open] and [run] take as long as loading the student and inferring: keep them off the main
+ * thread. No other member blocks, but [awaitClosed].
+ *
+ * **Failures.** What is missing, damaged or unfit leaves the stage that serves in service, and
+ * [stage] says why. A closed model throws IllegalStateException.
+ */
+public class ProgressiveModel
+private constructor(private val handle: Long, private val callbacks: NativeCallbacks) :
+    AutoCloseable {
+    private val lifetime = ReentrantReadWriteLock() // held for reading while the handle is used
+    private val closing = AtomicBoolean()
+    private val destroyed = CountDownLatch(1)
+    private val sizes = IntArray(3)
+
+    @Volatile private var goal = 0
+
+    /** Floats of one input: one image in the layout of manifest.json, batch of one, normalized. */
+    public val inputSize: Int
+        get() = sizes[0]
+
+    /** Floats of one answer. */
+    public val classes: Int
+        get() = sizes[1]
+
+    /** How many stages there are. */
+    public val stages: Int
+        get() = sizes[2]
+
+    /** The stage that serves. A slow collector sees the newest one, and may miss others. */
+    public val stage: StateFlow<Stage> = callbacks.state.asStateFlow()
+
+    /**
+     * Runs one inference. Blocks for it and for those before it.
+     *
+     * @param input [inputSize] float32 values, copied.
+     * @throws IllegalArgumentException for another number of values.
+     * @throws PwlException if no stage can answer.
+     */
+    public fun run(input: FloatArray): Answer {
+        require(input.size == inputSize) { "given ${input.size} floats instead of $inputSize" }
+        val logits = FloatArray(classes)
+        return Answer(logits, use { NativeModel.run(it, input, logits) })
+    }
+
+    /**
+     * Runs one inference without allocating anything. Blocks for it and for those before it.
+     *
+     * @param input a direct buffer in native byte order; the [inputSize] float32 values between its
+     *   position and its limit are read in place. Nobody may write to it meanwhile. Its position
+     *   stays.
+     * @param logits receives [classes] values.
+     * @return the index of the stage that answered.
+     * @throws IllegalArgumentException for a buffer or an array that does not fit.
+     * @throws PwlException if no stage can answer.
+     */
+    public fun run(input: ByteBuffer, logits: FloatArray): Int {
+        require(input.isDirect) { "the buffer is not direct: ByteBuffer.allocateDirect makes one" }
+        require(input.order() == ByteOrder.nativeOrder()) {
+            "the buffer is not in native order: buffer.order(ByteOrder.nativeOrder())"
+        }
+        val bytes = inputSize * Float.SIZE_BYTES
+        require(input.remaining() == bytes) { "given ${input.remaining()} bytes instead of $bytes" }
+        require(input.position() % Float.SIZE_BYTES == 0) {
+            "the floats begin at byte ${input.position()}, which is no multiple of 4"
+        }
+        require(logits.size == classes) { "room for ${logits.size} logits instead of $classes" }
+        return use { NativeModel.runDirect(it, input, input.position(), inputSize, logits) }
+    }
+
+    /**
+     * Begins to load the later stages, or goes on where loading stopped. Does not block.
+     *
+     * @param upTo the stage where loading ends; while loading goes on, it changes where that is.
+     * @throws PwlException.Usage if there is no such stage.
+     */
+    public fun advance(upTo: Int = stages - 1): Unit = use {
+        if (upTo !in 0 until stages) {
+            throw PwlException.Usage("there is no stage $upTo: the model has $stages")
+        }
+        callbacks.stopped(null)
+        goal = upTo
+        NativeModel.advance(it, upTo)
+    }
+
+    /**
+     * Begins to go back to an earlier stage, and gives the memory of later ones back when their last
+     * inference has ended. Does not block. [advance] goes up again.
+     *
+     * @throws PwlException.Usage if there is no such stage.
+     */
+    public fun retreat(to: Int = 0): Unit = use {
+        NativeModel.retreat(it, to)
+        goal = minOf(goal, to)
+    }
+
+    /** Ends loading at the stage that serves. Does not block. [advance] goes on from there. */
+    public fun cancel(): Unit = use {
+        goal = 0
+        NativeModel.cancel(it)
+        if (!stage.value.isFinal) callbacks.stopped(PwlException.Cancelled("loading was cancelled"))
+    }
+
+    /**
+     * Adds a folder where files of the bundle are, such as a pack that has arrived, and goes on
+     * loading as far as was asked for, unless it was cancelled or taken back. A folder counts more than those that were added earlier.
+     * Does not block.
+     */
+    public fun addFolder(folder: File): Unit = use {
+        NativeModel.addFolder(it, folder.utf8())
+        if (goal > 0) advance(goal)
+    }
+
+    /**
+     * Suspends until a stage serves. May be cancelled like every suspending function; loading goes
+     * on then.
+     *
+     * @return the stage, or a later one.
+     * @throws PwlException the reason why loading stopped before.
+     */
+    public suspend fun awaitStage(index: Int): Stage {
+        val found = stage.first { it.index >= index || it.stopped != null }
+        found.stopped?.let { if (found.index < index) throw it }
+        return found
+    }
+
+    /**
+     * Ends the model's use. Does not block: a thread of its own waits for the inferences and the
+     * program that are under way, and gives the memory back. Other calls are refused from now on.
+     */
+    override fun close() {
+        if (!closing.compareAndSet(false, true)) return
+        NativeModel.cancel(handle)
+        callbacks.stopped(PwlException.Cancelled("the model was closed"))
+        thread(name = "pwl-close", isDaemon = true) {
+            lifetime.write { NativeModel.destroy(handle) }
+            destroyed.countDown()
+        }
+    }
+
+    /**
+     * Blocks until a model that was closed has given back its memory and its files. Not for
+     * `mayLoad`, nor for a thread that is inside of [run].
+     */
+    public fun awaitClosed(): Unit = destroyed.await()
+
+    private inline fun <T> use(call: (Long) -> T): T = lifetime.read {
+        check(!closing.get()) { "the model is closed" }
+        call(handle)
+    }
+
+    private fun start(options: Options) {
+        NativeModel.start(
+            handle,
+            options.threads,
+            options.liteRtLibrary.toByteArray(),
+            options.verify,
+            options.verifiedFiles?.utf8() ?: ByteArray(0),
+            callbacks,
+            sizes,
+        )
+        callbacks.last = stages - 1
+        callbacks.state.value = Stage(index = 0, isFinal = stages == 1)
+        if (options.advance) advance()
+    }
+
+    public companion object {
+        /**
+         * Opens a bundle that lies in a folder, and loads its student. Blocks as long as that takes.
+         *
+         * @throws PwlException if the student cannot be loaded.
+         */
+        @JvmStatic
+        @JvmOverloads
+        public fun open(folder: File, options: Options = Options()): ProgressiveModel =
+            open(emptyList(), listOf(folder), options)
+
+        /**
+         * Opens a bundle whose files are in several places, and loads its student. Blocks as long as
+         * that takes.
+         *
+         * @param slices files that came with the app. They count more than those in folders.
+         * @param folders packs that have arrived already; [addFolder] adds others later.
+         * @throws PwlException if the student cannot be loaded.
+         */
+        @JvmStatic
+        @JvmOverloads
+        public fun open(
+            slices: List<FileSlice>,
+            folders: List<File> = emptyList(),
+            options: Options = Options(),
+        ): ProgressiveModel {
+            val handle = NativeModel.create()
+            val model = ProgressiveModel(handle, NativeCallbacks(options.mayLoad))
+            try {
+                for (slice in slices) {
+                    val path = slice.path.toByteArray()
+                    NativeModel.addSlice(
+                        handle,
+                        path,
+                        slice.descriptor,
+                        slice.offset,
+                        slice.length,
+                    )
+                }
+                for (folder in folders) NativeModel.addFolder(handle, folder.utf8())
+                model.start(options)
+            } catch (error: Throwable) {
+                NativeModel.destroy(handle)
+                throw error
+            }
+            return model
+        }
+    }
+}
+
+private fun File.utf8(): ByteArray = path.toByteArray()

@@ -1,0 +1,58 @@
+package dev.pwl.android
+
+import android.content.Context
+import android.content.res.AssetFileDescriptor
+import android.content.res.AssetManager
+import dev.pwl.FileSlice
+import dev.pwl.Options
+import dev.pwl.ProgressiveModel
+import dev.pwl.PwlException
+import java.io.File
+import java.io.IOException
+
+/**
+ * Opens a bundle whose student came with the app, in its assets or in an install-time asset pack,
+ * and loads the student. Blocks as long as that takes: keep it off the main thread.
+ *
+ * @param context any of the app's.
+ * @param name the folder below `assets/`, as the profile's `[android] name` says.
+ * @param folders packs that have arrived: `File(location.assetsPath(), name)` of each.
+ *   [ProgressiveModel.addFolder] adds those that arrive later.
+ * @throws PwlException if the student cannot be loaded.
+ * @throws IOException if an asset was compressed: `noCompress` is missing in build.gradle.kts.
+ */
+@JvmOverloads
+public fun openFromAssets(
+    context: Context,
+    name: String = "pwl",
+    folders: List<File> = emptyList(),
+    options: Options = Options(),
+): ProgressiveModel {
+    val assets = context.assets
+    val open = mutableListOf<AssetFileDescriptor>()
+    try {
+        val slices =
+            bundleFiles(assets, name).map { path ->
+                val file = openStored(assets, "$name/$path").also { open += it }
+                FileSlice(path, file.parcelFileDescriptor.fd, file.startOffset, file.length)
+            }
+        return ProgressiveModel.open(slices, folders, options)
+    } finally {
+        open.forEach { it.close() }
+    }
+}
+
+/** What of a bundle is opened: the plan and the programs that are among the assets. */
+private fun bundleFiles(assets: AssetManager, name: String): List<String> =
+    listOf("loading.plan") + assets.list("$name/units").orEmpty().map { "units/$it" }
+
+private fun openStored(assets: AssetManager, path: String): AssetFileDescriptor =
+    try {
+        assets.openFd(path)
+    } catch (error: IOException) {
+        throw IOException(
+            "$path is not among the assets, or compressed: build.gradle.kts needs " +
+                "androidResources { noCompress += listOf(\"pte\", \"tflite\", \"plan\") }",
+            error,
+        )
+    }

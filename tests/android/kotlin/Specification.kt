@@ -1,0 +1,364 @@
+package dev.pwl.test
+
+import dev.pwl.FileSlice
+import dev.pwl.Options
+import dev.pwl.ProgressiveModel
+import dev.pwl.PwlException
+import dev.pwl.Stage
+import java.io.File
+import java.io.FileDescriptor
+import java.io.RandomAccessFile
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.atomic.AtomicInteger
+import java.util.concurrent.atomic.AtomicReference
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+
+/** What the library promises. Read by test_kotlin.py, which reports each scenario by its name. */
+fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
+    fun scenario(name: String, check: () -> Unit) {
+        put(name, check)
+    }
+
+    scenario("the student answers first") {
+        on.open(on.options(advance = false)).using { model ->
+            check(model.stage.value == Stage(0, isFinal = false))
+            check(on.runAll(model) == setOf(0))
+            check(model.inputSize == Fixture.INPUT && model.classes == 10)
+            check(model.stages == on.last + 1)
+        }
+    }
+
+    scenario("every answer while loading equals golden of its stage") {
+        on.open().using { model ->
+            val inferring = Inferring(on, model, 1)
+            val final = runBlocking { model.awaitStage(on.last) }
+            inferring.end()
+            check(final == Stage(on.last, isFinal = true)) { final }
+            check(on.runAll(model) == setOf(on.last))
+        }
+    }
+
+    scenario("each stage can be asked for by its number") {
+        on.open(on.options(advance = false)).using { model ->
+            for (stage in 1..on.last) {
+                model.advance(stage)
+                model.awaitIndex(stage)
+                check(on.runAll(model) == setOf(stage))
+            }
+            refused<PwlException.Usage> { model.advance(on.last + 1) }
+            refused<PwlException.Usage> { model.retreat(on.last + 1) }
+            refused<PwlException.Usage> { model.advance(-1) }
+            check(model.stage.value.stopped == null)
+        }
+    }
+
+    scenario("a direct buffer is read in place from its position on") {
+        on.open(on.options(advance = false)).using { model ->
+            val logits = FloatArray(model.classes)
+            val buffer = ByteBuffer.allocateDirect(8 + Fixture.INPUT * 4)
+            buffer.order(ByteOrder.nativeOrder()).position(8)
+            buffer.asFloatBuffer().put(on.inputs[1])
+            check(model.run(buffer, logits) == 0 && buffer.position() == 8)
+            check(logits.contentEquals(model.run(on.inputs[1]).logits))
+        }
+    }
+
+    scenario("an input that does not fit is refused and harms nothing") {
+        on.open(on.options(advance = false)).using { model ->
+            val bytes = Fixture.INPUT * 4
+            val logits = FloatArray(model.classes)
+            val native = ByteOrder.nativeOrder()
+            val direct = { size: Int -> ByteBuffer.allocateDirect(size).order(native) }
+            refused<IllegalArgumentException> { model.run(FloatArray(3)) }
+            refused<IllegalArgumentException> { model.run(ByteBuffer.allocate(bytes), logits) }
+            refused<IllegalArgumentException> { model.run(direct(bytes - 4), logits) }
+            refused<IllegalArgumentException> {
+                model.run(direct(bytes + 1).apply { position(1) }, logits)
+            }
+            refused<IllegalArgumentException> { model.run(direct(bytes), FloatArray(9)) }
+            val foreign = direct(bytes).order(ByteOrder.BIG_ENDIAN)
+            refused<IllegalArgumentException> { model.run(foreign, logits) }
+            check(on.runAll(model) == setOf(0))
+        }
+    }
+
+    scenario("a missing pack leaves the student in service and goes on when it arrives") {
+        val student = on.copy("student") { !on.isTeachers(it) }
+        val teacher = on.copy("teacher") { on.isTeachers(it) }
+        on.open(folder = student).using { model ->
+            val why = model.awaitStop()
+            check(why is PwlException.Missing && "teacher-0" in why.message!!) { why }
+            check(on.runAll(model) == setOf(0))
+            model.addFolder(teacher)
+            runBlocking { model.awaitStage(on.last) }
+            check(on.runAll(model) == setOf(on.last))
+        }
+    }
+
+    scenario("a damaged pack leaves the stage before in service until a whole one arrives") {
+        val copy = on.copy("damaged")
+        on.unit(copy, "teacher-1").let { unit ->
+            val bytes = unit.readBytes()
+            bytes[bytes.size / 2] = (bytes[bytes.size / 2] + 1).toByte()
+            unit.writeBytes(bytes)
+        }
+        on.open(folder = copy).using { model ->
+            val why = model.awaitStop()
+            check(why is PwlException.Damaged && "teacher-1: sha256" in why.message!!) { why }
+            check(model.stage.value.index == 1 && on.runAll(model) == setOf(1))
+            model.addFolder(on.copy("whole") { on.isTeachers(it) })
+            runBlocking { model.awaitStage(on.last) }
+            check(on.runAll(model) == setOf(on.last))
+        }
+    }
+
+    scenario("a half-arrived file is told as damaged") {
+        val copy = on.copy("half")
+        on.unit(copy, "teacher-2").let { it.writeBytes(it.readBytes().copyOf(100)) }
+        on.open(folder = copy).using { model ->
+            val why = refused<PwlException.Damaged> { runBlocking { model.awaitStage(on.last) } }
+            check("teacher-2: 100 bytes" in why.message!!) { why }
+            check(on.runAll(model) == setOf(2))
+        }
+    }
+
+    scenario("what keeps the student from loading is told by its reason") {
+        refused<PwlException.Missing> { on.open(folder = File("/nonexistent")) }
+        val copy = on.copy("broken")
+        on.unit(copy, "student-0").let { it.writeBytes(ByteArray(it.length().toInt())) }
+        refused<PwlException.Damaged> { on.open(folder = copy) }
+        val plan = File(copy, "loading.plan")
+        plan.writeText(plan.readText().removeSuffix("end\n"))
+        refused<PwlException.InvalidPlan> { on.open(folder = copy) }
+    }
+
+    scenario("files are mapped out of another file at any offset") {
+        val offsets = listOf(0L, 4L, 12L, 16L) // APKs have multiples of 4, engines want 16
+        val container = on.file("container")
+        RandomAccessFile(container, "rw").use { file ->
+            val slices =
+                (listOf(File(on.bundle, "loading.plan")) + on.units).mapIndexed { index, source ->
+                    val at = (file.length() + 15) / 16 * 16 + offsets[index % offsets.size]
+                    file.seek(at)
+                    file.write(source.readBytes())
+                    FileSlice(source.relativeTo(on.bundle).path, file.fd.number(), at, source.length())
+                }
+            file.write(ByteArray(100))
+            val model = ProgressiveModel.open(slices, options = on.options())
+            file.close() // the descriptor was duplicated
+            model.using {
+                runBlocking { it.awaitStage(on.last) }
+                check(on.runAll(it) == setOf(on.last))
+            }
+        }
+    }
+
+    scenario("retreat and advance under three inferring threads") {
+        on.open().using { model ->
+            val inferring = Inferring(on, model, 3)
+            repeat(10) {
+                model.advance()
+                runBlocking { model.awaitStage(on.last) }
+                model.retreat(it % 2)
+                model.awaitIndex(it % 2)
+            }
+            inferring.end()
+            model.advance()
+            runBlocking { model.awaitStage(on.last) }
+        }
+    }
+
+    scenario("close during load, twenty times, with three inferring threads") {
+        repeat(20) { round ->
+            val opened = AtomicReference<ProgressiveModel>()
+            val ready = CountDownLatch(1)
+            // In every other round the loading thread itself closes the model.
+            val mayLoad = { stage: Int ->
+                ready.await()
+                if (round % 2 == 0 && stage == 1 + round / 2 % on.last) opened.get().close()
+                true
+            }
+            val model = on.open(on.options(mayLoad = mayLoad))
+            opened.set(model)
+            val inferring = Inferring(on, model, 3)
+            inferring.awaitAnswers()
+            ready.countDown()
+            if (round % 2 == 1) runBlocking { model.awaitStage(round / 2 % on.last) }
+            model.closeAndWait()
+            inferring.end()
+        }
+    }
+
+    scenario("close does not wait for mayLoad") {
+        val asked = CountDownLatch(1)
+        val answer = CountDownLatch(1)
+        val left = CountDownLatch(1)
+        val model =
+            on.open(
+                on.options {
+                    asked.countDown()
+                    answer.await()
+                    left.countDown()
+                    true
+                }
+            )
+        asked.await()
+        model.closeAndWait()
+        check(left.count == 1L)
+        answer.countDown()
+        left.await()
+    }
+
+    scenario("a closed model refuses everything and can be closed again") {
+        val model = on.open()
+        model.closeAndWait()
+        model.close()
+        check(model.stage.value.stopped is PwlException.Cancelled)
+        val calls: List<(ProgressiveModel) -> Unit> =
+            listOf(
+                { it.run(on.inputs[0]) },
+                { it.advance() },
+                { it.retreat() },
+                { it.cancel() },
+                { it.addFolder(on.bundle) },
+            )
+        for (call in calls) refused<IllegalStateException> { call(model) }
+    }
+
+    scenario("two models at once") {
+        on.open().using { one ->
+            on.open().using { other ->
+                val inferring = listOf(Inferring(on, one, 1), Inferring(on, other, 1))
+                runBlocking { listOf(one, other).forEach { it.awaitStage(on.last) } }
+                inferring.forEach { it.end() }
+                one.closeAndWait()
+                check(on.runAll(other) == setOf(on.last))
+            }
+        }
+    }
+
+    scenario("loading happens on one named thread at background priority") {
+        val seen = AtomicReference<List<String>>()
+        val model =
+            on.open(
+                on.options {
+                    seen.set(listOf(Thread.currentThread().name, niceOf("thread-self")))
+                    true
+                }
+            )
+        model.using {
+            runBlocking { it.awaitStage(on.last) }
+            check(seen.get() == listOf("pwl-loader", "10")) { seen.get() }
+            check(niceOf("thread-self") == niceOf("self"))
+        }
+    }
+
+    scenario("mayLoad that refuses ends loading without a failure, and advance goes on") {
+        val allowed = AtomicInteger(1)
+        val refusedAt = CountDownLatch(1)
+        val mayLoad = { stage: Int ->
+            (stage <= allowed.get()).also { if (!it) refusedAt.countDown() }
+        }
+        on.open(on.options(mayLoad = mayLoad)).using { model ->
+            refusedAt.await()
+            check(model.stage.value == Stage(1, isFinal = false))
+            allowed.set(on.last)
+            model.advance()
+            runBlocking { model.awaitStage(on.last) }
+        }
+    }
+
+    scenario("mayLoad that throws is the reason why loading stopped") {
+        val mine = IllegalArgumentException("mine")
+        on.open(on.options { throw mine }).using { model ->
+            val why = refused<PwlException.Failed> { runBlocking { model.awaitStage(1) } }
+            check(why.cause === mine)
+            check(on.runAll(model) == setOf(0))
+        }
+    }
+
+    scenario("cancelled loading says so and goes on when it is asked for again") {
+        val asked = CountDownLatch(1)
+        val cancelled = CountDownLatch(1)
+        val mayLoad = { stage: Int ->
+            if (stage == 2) {
+                asked.countDown()
+                cancelled.await()
+            }
+            true
+        }
+        on.open(on.options(mayLoad = mayLoad)).using { model ->
+            asked.await()
+            model.cancel()
+            cancelled.countDown()
+            check(model.stage.value.stopped is PwlException.Cancelled)
+            check(on.runAll(model) == setOf(1))
+            model.advance()
+            check(runBlocking { model.awaitStage(on.last) }.stopped == null)
+        }
+    }
+
+    scenario("a coroutine that waits for a stage can be cancelled") {
+        val answer = CountDownLatch(1)
+        on.open(
+                on.options {
+                    answer.await()
+                    true
+                }
+            )
+            .using { model ->
+                runBlocking {
+                    val waiting =
+                        launch(Dispatchers.Default, CoroutineStart.UNDISPATCHED) {
+                            model.awaitStage(on.last)
+                        }
+                    waiting.cancel()
+                    waiting.join()
+                    check(waiting.isCancelled)
+                    answer.countDown()
+                    model.awaitStage(on.last)
+                }
+            }
+    }
+
+    scenario("what was verified once is remembered") {
+        val stamps = on.file("stamps")
+        val copy = on.copy("stamped")
+        val options =
+            Options(liteRtLibrary = on.library, verifiedFiles = stamps, advance = false)
+        on.open(options, copy).using { on.runAll(it) }
+        on.open(options, copy).using { check(on.runAll(it) == setOf(0)) }
+    }
+
+    scenario("a folder may have any name") {
+        val folder = on.copy("m\u00f6del \ud83d\ude80")
+        on.open(folder = folder).using { runBlocking { it.awaitStage(on.last) } }
+        val missing = File(on.file("nirgends \ud83d\ude80"), "x")
+        refused<PwlException.Missing> { on.open(folder = missing) }
+    }
+
+    scenario("models that were closed leave no file and no thread open") {
+        val cycle = { on.open().using { model -> runBlocking { model.awaitStage(on.last) } } }
+        repeat(5) { cycle() }
+        val before = descriptors()
+        repeat(100) { cycle() }
+        check(descriptors() <= before) { "${descriptors()} descriptors, $before before" }
+        val left = Thread.getAllStackTraces().keys.filter { it.name == "pwl-loader" }
+        check(left.isEmpty()) { left }
+    }
+}
+
+fun descriptors(): Int = File("/proc/self/fd").list()!!.size
+
+/** The nice value of a process or thread. Behind the name, which may have spaces, it is the 17th. */
+fun niceOf(task: String): String =
+    File("/proc/$task/stat").readText().substringAfterLast(") ").split(" ")[16]
+
+/** What ParcelFileDescriptor.getFd gives on Android. */
+fun FileDescriptor.number(): Int =
+    FileDescriptor::class.java.getDeclaredField("fd").apply { isAccessible = true }.getInt(this)

@@ -1,0 +1,147 @@
+"""Kotlin's compiler, the native library and the JVM, as the tests of the Kotlin library use them.
+
+The compiler is npm's kotlin-compiler, which brings coroutines; it is kept below build/.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.atomic_files import sha256_of
+from pipeline.core.fingerprint import fingerprint
+from pipeline.toolchain.host import executorch_package, tool
+from tests.fixtures import ROOT, locked
+
+COMPILER = "kotlin-compiler@2.4.20"
+LIBRARY = ROOT / "android_harness" / "android" / "pwl" / "src" / "main" / "kotlin" / "dev" / "pwl"
+TESTS = Path(__file__).parent / "kotlin"
+JNI = ROOT / "android_harness" / "jni"
+PLACE = ROOT / "build" / "kotlin"
+#: Ours, as in android_harness/CMakeLists.txt; no consumer inherits them.
+WARNINGS = (
+    "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wold-style-cast "
+    "-Wnon-virtual-dtor -Woverloaded-virtual -Werror -g0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kotlin:
+    """A compiler, with the libraries that it brings."""
+
+    root: Path
+
+    def jars(self, *names: str) -> str:
+        return ":".join(str(self.root / "lib" / f"{name}.jar") for name in names)
+
+    @property
+    def runtime(self) -> str:
+        """What every program of it needs."""
+        return self.jars("kotlin-stdlib", "kotlinx-coroutines-core-jvm")
+
+    def compile(self, sources: Sequence[Path], jar: Path, *options: str, needs: str = "") -> Path:
+        """Compiles without a single warning, unless that was done before with the same sources."""
+        read = [*sources, *map(Path, filter(None, [needs]))]
+        key = fingerprint(COMPILER, options, [(str(path), sha256_of(path)) for path in read])
+        record = jar.with_suffix(".key")
+        if jar.exists() and record.exists() and record.read_text() == key:
+            return jar
+        tools = ("kotlin-compiler", "kotlin-stdlib", "kotlin-script-runtime", "kotlin-reflect")
+        classes = self.jars(*tools, "kotlinx-coroutines-core-jvm", "annotations-13.0")
+        command = [
+            *("java", "-Xmx768m", "-XX:TieredStopAtLevel=1", "-cp", classes),
+            *("org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-kotlin-home", str(self.root)),
+            *("-Werror", "-jvm-target", "11", "-no-reflect", *options),
+            *("-cp", ":".join(filter(None, (self.runtime, needs))), "-d", str(jar)),
+            *map(str, sources),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        record.write_text(key)
+        return jar
+
+
+def kotlin() -> Kotlin:
+    """The compiler; skips the test where it cannot be had."""
+    for name in ("java", "npm"):
+        if shutil.which(name) is None:
+            pytest.skip(f"not here: {name}")
+    PLACE.mkdir(parents=True, exist_ok=True)
+    with locked(PLACE / "compiler.lock"):
+        root = PLACE / COMPILER.replace("@", "-")
+        if not root.exists():
+            command = ["npm", "pack", "--silent", COMPILER]
+            done = subprocess.run(command, cwd=PLACE, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"not here: {COMPILER} of npm: {done.stderr.strip()[:200]}")
+            archive = PLACE / done.stdout.split()[-1]
+            with tarfile.open(archive) as packed:
+                packed.extractall(PLACE / "unpacked", filter="data")
+            (PLACE / "unpacked" / "package").rename(root)
+            archive.unlink()
+    return Kotlin(root)
+
+
+@contextmanager
+def class_path(compiler: Kotlin) -> Iterator[str]:
+    """That of the library and its tests, compiled; nobody else compiles until the block ends."""
+    with locked(PLACE / "classes.lock"):
+        library = compiler.compile(
+            sorted(LIBRARY.glob("*.kt")), PLACE / "pwl.jar", "-Xexplicit-api=strict"
+        )
+        tests = compiler.compile(
+            sorted(TESTS.glob("*.kt")), PLACE / "specification.jar", needs=str(library)
+        )
+        yield f"{library}:{tests}:{compiler.runtime}"
+
+
+def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program on a JVM that checks every call of the native half."""
+    command = [
+        *("java", "-Xcheck:jni", "-Xmx512m", f"-Djava.library.path={native}"),
+        *("--add-opens", "java.base/java.io=ALL-UNNAMED"),  # the number of a descriptor
+        *("-cp", classes, *arguments),
+    ]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=900,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
+    )
+
+
+def native_library() -> Path:
+    """The folder with libpwl_jni.so for the JVM of this machine, both engines in it."""
+    java = shutil.which("java")
+    home = Path(java).resolve().parents[1] if java else Path()
+    if not (home / "include" / "jni.h").exists():
+        pytest.skip("not here: jni.h of a JDK")
+    build = ROOT / "build" / "jni"
+    with locked(build.parent / "jni.lock"):
+        configure = [
+            *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
+            *("-S", str(JNI), "-B", str(build), f"-DCMAKE_PREFIX_PATH={executorch_package()}"),
+            # Nothing is optimized: what it computes is in the inference libraries.
+            *("-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_CXX_FLAGS={WARNINGS}"),
+        ]
+        for command in (configure, [tool("cmake"), "--build", str(build)]):
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "JAVA_HOME": str(home)},
+            )
+            assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return build

@@ -138,7 +138,7 @@ def test_a_build_that_is_stopped_while_it_packs_leaves_what_was_there(
     before = files(home)
     (tmp_path / "tiny.toml").write_text(TINY_PROFILE.replace('"tiny"', '"other"'))
     words = ("tiny.toml", "--cache", tiny_cache, "--out", home / bundle_copy.name)
-    done = stopped("build", number, "pipeline.bundle.pack:_write", *words, cwd=tmp_path)
+    done = stopped("build", number, "pipeline.bundle.pack:write_folder", *words, cwd=tmp_path)
     require_stopped(done, status, word)
     assert files(home) == before
     assert sorted(path.name for path in home.iterdir()) == sorted(

@@ -18,7 +18,8 @@ import pytest
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.fingerprint import fingerprint
-from pipeline.toolchain.host import executorch_package, tool
+from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.host import executorch_package
 from tests.fixtures import ROOT, locked
 
 COMPILER = "kotlin-compiler@2.4.20"

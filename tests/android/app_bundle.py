@@ -78,20 +78,27 @@ def _fetch(command: Sequence[str], what: str) -> None:
         pytest.skip(f"not here: {what}: {done.stderr.strip()[-200:]}")
 
 
-def app_bundle(tools: Tools, tree: Path, packs: Sequence[AssetPack], folder: Path) -> Path:
-    """Builds the .aab of an app without code, with the packs of a tree."""
-    modules = [_module(tools, folder / "base.zip", _APP)]
-    for pack in packs:
+def app_bundle(
+    tools: Tools,
+    tree: Path,
+    packs: Sequence[AssetPack],
+    folder: Path,
+    uncompressed: Sequence[str] = UNCOMPRESSED,
+) -> Path:
+    """Builds the .aab of an app without code, with the packs of a tree or with its base assets."""
+    folder.mkdir(exist_ok=True)
+    modules = [_module(tools, folder / "base.zip", _APP, tree / "assets")]
+    for pack in (pack for pack in packs if pack.delivery != "base"):
         manifest = _PACK.format(head=_HEAD, name=pack.name, delivery=pack.delivery)
-        assets = tree / pack.name / "src" / "main"
+        assets = tree / pack.name / "src" / "main" / "assets"
         modules.append(_module(tools, folder / f"{pack.name}.zip", manifest, assets))
     made = folder / "app.aab"
     names = ",".join(map(str, modules))
     call(tools.bundletool, "build-bundle", f"--modules={names}", f"--output={made}")
-    return _with_no_compress(made, folder / "app-stored.aab")
+    return _with_no_compress(made, folder / "app-configured.aab", uncompressed)
 
 
-def _module(tools: Tools, path: Path, manifest: str, assets: Path | None = None) -> Path:
+def _module(tools: Tools, path: Path, manifest: str, assets: Path) -> Path:
     """A module as bundletool wants it: its manifest in protobuf, its assets as they are."""
     text, linked = path.with_suffix(".xml"), path.with_suffix(".apk")
     text.write_text(manifest)
@@ -101,21 +108,21 @@ def _module(tools: Tools, path: Path, manifest: str, assets: Path | None = None)
     )
     with zipfile.ZipFile(linked) as source, zipfile.ZipFile(path, "w") as module:
         module.writestr("manifest/AndroidManifest.xml", source.read("AndroidManifest.xml"))
-        if assets is None:
+        if manifest == _APP:
             module.writestr("resources.pb", source.read("resources.pb"))
-        for file in sorted(assets.rglob("*")) if assets else ():
+        for file in sorted(assets.rglob("*")):
             if file.is_file():
-                module.write(file, file.relative_to(assets.parent / "main").as_posix())
+                module.write(file, file.relative_to(assets.parent).as_posix())
     return path
 
 
-def _with_no_compress(source: Path, target: Path) -> Path:
+def _with_no_compress(source: Path, target: Path, suffixes: Sequence[str]) -> Path:
     """Adds what Gradle makes of androidResources.noCompress to BundleConfig.pb.
 
     Field 3 is the compression, and field 1 in it a pattern; fields of a message that stands twice
     are joined.
     """
-    globs = [f"**.{suffix}".encode() for suffix in UNCOMPRESSED]
+    globs = [f"**.{suffix}".encode() for suffix in suffixes]
     patterns = b"".join(b"\x0a" + bytes([len(glob)]) + glob for glob in globs)
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for entry in old.infolist():

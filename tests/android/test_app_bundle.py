@@ -66,6 +66,23 @@ def test_what_is_mapped_is_stored(app: App) -> None:
     assert {entry.compress_type for entry in mapped} == {zipfile.ZIP_STORED}
 
 
+@pytest.mark.parametrize(
+    ("uncompressed", "method"), [(UNCOMPRESSED, zipfile.ZIP_STORED), ((), zipfile.ZIP_DEFLATED)]
+)
+def test_assets_of_the_app_itself_are_stored_because_of_no_compress(
+    uncompressed: tuple[str, ...], method: int, either_bundle: Bundle, tmp_path: Path
+) -> None:
+    """Packs are always stored; the base is compressed but for what the README's line names."""
+    tree = tmp_path / "tree"
+    packs = write_android(either_bundle, AndroidSettings(delivery="base"), tree)
+    programs = tools()
+    bundle = app_bundle(programs, tree, packs, tmp_path / "app", uncompressed)
+    app = App(either_bundle, bundle, universal_apk(programs, bundle, tmp_path / "app"))
+    mapped = [e for e in app.assets() if not e.filename.endswith(".json")]
+    assert len(mapped) == 1 + len(either_bundle.manifest.artifacts)
+    assert {entry.compress_type for entry in mapped} == {method}
+
+
 def test_it_is_signed(app: App) -> None:
     """Scheme 2 and later, before the directory of the archive; minSdk 26 needs no older one."""
     assert b"APK Sig Block 42" in app.apk.read_bytes()

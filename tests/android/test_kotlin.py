@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,14 @@ def test_on_the_jvm(scenario: str, run: Run) -> None:
 def test_the_jvm_has_nothing_to_say_against_the_native_half(run: Run) -> None:
     """-Xcheck:jni looks at every call: pending exceptions, wrong types, references that leak."""
     assert not re.findall(r"WARNING in native method.*|FATAL ERROR.*", run.output)
+
+
+def test_what_needs_android_follows_assets_activities_and_memory(
+    built_bundle: Bundle, tmp_path: Path
+) -> None:
+    """On stand-ins of Android's classes (stubs/): its own word is not to be had here."""
+    native = native_library()
+    with class_path(kotlin()) as classes:
+        places = (str(built_bundle.root), "", str(tmp_path))
+        done = jvm(classes, native, "dev.pwl.test.OnAndroid", *places)
+    assert done.stdout.splitlines()[-1:] == ["ok"], done.stdout + done.stderr

@@ -25,6 +25,7 @@ from tests.fixtures import ROOT, locked
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARY = ROOT / "android_harness" / "android" / "pwl" / "src" / "main" / "kotlin" / "dev" / "pwl"
 TESTS = Path(__file__).parent / "kotlin"
+STUBS = Path(__file__).parent / "stubs"
 JNI = ROOT / "android_harness" / "jni"
 PLACE = ROOT / "build" / "kotlin"
 #: Ours, as in android_harness/CMakeLists.txt; no consumer inherits them.
@@ -50,7 +51,7 @@ class Kotlin:
 
     def compile(self, sources: Sequence[Path], jar: Path, *options: str, needs: str = "") -> Path:
         """Compiles without a single warning, unless that was done before with the same sources."""
-        read = [*sources, *map(Path, filter(None, [needs]))]
+        read = [*sources, *(Path(part) for part in needs.split(":") if part.endswith(".jar"))]
         key = fingerprint(COMPILER, options, [(str(path), sha256_of(path)) for path in read])
         record = jar.with_suffix(".key")
         if jar.exists() and record.exists() and record.read_text() == key:
@@ -72,7 +73,7 @@ class Kotlin:
 
 def kotlin() -> Kotlin:
     """The compiler; skips the test where it cannot be had."""
-    for name in ("java", "npm"):
+    for name in ("java", "javac", "npm"):
         if shutil.which(name) is None:
             pytest.skip(f"not here: {name}")
     PLACE.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,24 @@ def class_path(compiler: Kotlin) -> Iterator[str]:
         tests = compiler.compile(
             sorted(TESTS.glob("*.kt")), PLACE / "specification.jar", needs=str(library)
         )
-        yield f"{library}:{tests}:{compiler.runtime}"
+        stubs = _stubs()
+        android = compiler.compile(
+            [*sorted(LIBRARY.glob("android/*.kt")), *sorted(TESTS.glob("android/*.kt"))],
+            PLACE / "android.jar",
+            needs=f"{library}:{tests}:{stubs}",
+        )
+        yield f"{library}:{tests}:{android}:{stubs}:{compiler.runtime}"
+
+
+def _stubs() -> Path:
+    """Stand-ins for what of Android the library uses, compiled."""
+    classes = PLACE / "stubs"
+    shutil.rmtree(classes, ignore_errors=True)
+    sources = sorted(map(str, STUBS.rglob("*.java")))
+    command = ["javac", "-nowarn", "--release", "11", "-d", str(classes), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return classes
 
 
 def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

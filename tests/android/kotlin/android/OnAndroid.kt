@@ -1,0 +1,71 @@
+package dev.pwl.test
+
+import android.app.Activity
+import android.app.Application
+import android.content.Context
+import android.content.res.AssetManager
+import dev.pwl.PwlException
+import dev.pwl.android.AppLifecycle
+import dev.pwl.android.openFromAssets
+import java.io.File
+import java.io.IOException
+import kotlinx.coroutines.runBlocking
+
+private class AppContext(private val folder: File) : Context() {
+    override fun getAssets() = AssetManager(folder)
+}
+
+/** What the files that need Android do, on a stand-in of it. Arguments: bundle, library, work. */
+object OnAndroid {
+    @JvmStatic
+    fun main(arguments: Array<String>) {
+        val (bundle, library, work) = arguments
+        val on = Fixture(File(bundle), library, File(work))
+        theStudentComesFromTheAssets(on)
+        aMissingAssetNamesNoCompress(on)
+        loadingFollowsTheActivities(on)
+        println("ok")
+    }
+
+    private fun theStudentComesFromTheAssets(on: Fixture) {
+        on.copy("assets/pwl") { !on.isTeachers(it) }
+        val context = AppContext(on.file("assets"))
+        openFromAssets(context, options = on.options()).using { on.runAll(it) }
+        val before = descriptors() // with what the first model of a process leaves open
+        openFromAssets(context, options = on.options()).using { model ->
+            check(model.awaitStop() is PwlException.Missing)
+            model.addFolder(on.copy("pack") { on.isTeachers(it) })
+            runBlocking { model.awaitStage(on.last) }
+            check(on.runAll(model) == setOf(on.last))
+        }
+        check(descriptors() == before)
+    }
+
+    private fun aMissingAssetNamesNoCompress(on: Fixture) {
+        val error = refused<IOException> { openFromAssets(AppContext(on.file("nothing"))) }
+        check("noCompress" in error.message!!)
+    }
+
+    private fun loadingFollowsTheActivities(on: Fixture) {
+        val app = Application()
+        val activity = Activity()
+        on.open(on.options(advance = false)).using { model ->
+            AppLifecycle(app, model).use {
+                val system = app.activities.single()
+                system.onActivityStarted(activity)
+                system.onActivityStarted(Activity()) // the next one, before the first has stopped
+                system.onActivityStopped(activity)
+                runBlocking { model.awaitStage(on.last) }
+                app.trimMemory(20) // its window is hidden: nothing is given up yet
+                check(on.runAll(model) == setOf(on.last))
+                app.trimMemory(40)
+                model.awaitIndex(0)
+                system.onActivityStopped(activity)
+                check(model.stage.value.stopped is PwlException.Cancelled)
+                system.onActivityStarted(activity)
+                runBlocking { model.awaitStage(on.last) }
+            }
+            check(app.activities.isEmpty() && app.components.isEmpty())
+        }
+    }
+}

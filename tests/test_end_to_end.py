@@ -174,8 +174,10 @@ def test_build_and_inspect_from_an_empty_folder(tiny_cache: Path, tmp_path: Path
     done = run("pipeline.build", "tiny.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "dist/tiny is built" in done.stdout
-    again = run("pipeline.build", "tiny.toml", cwd=tmp_path)
+    again = run("pipeline.build", "tiny.toml", "--android", "out", cwd=tmp_path)
     assert "dist/tiny is up to date" in again.stdout
+    assert "out: pwl_student (install-time), pwl_teacher (fast-follow)" in again.stdout
+    assert (tmp_path / "out/pwl_teacher/src/main/assets/pwl/units/teacher-2.pte").exists()
     shown = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)
     assert shown.returncode == 0
     assert "files verified" in shown.stdout

@@ -144,7 +144,7 @@ def test_a_profile_with_a_checkpoint_is_evaluated_and_built_into_a_bundle(
     def make(*_: object) -> None:
         raise UsageError("it is made anew")
 
-    monkeypatch.setattr("pipeline.workflows.build_bundle._make", make)
+    monkeypatch.setattr("pipeline.workflows.build_bundle._composition", make)
     assert "it is made anew" in run(*built).stderr
 
 

@@ -156,6 +156,8 @@ def test_a_push_that_is_stopped_leaves_no_part_of_a_file_and_no_lock_on_the_devi
     loopback_device: str,
     tmp_path: Path,
 ) -> None:
+    with connect(loopback_device) as device:  # another test may have brought everything already
+        device.run(["rm", "-rf", str(device.workdir / "bundles")], deadline_s=30)
     words = (built_bundle.root, "--device", loopback_device, "--harness", harness_package.root)
     place = "pipeline.device.adb.sync:_Upload.wait"
     done = stopped("profile", number, place, *words, "--out", tmp_path / "out", cwd=tmp_path)

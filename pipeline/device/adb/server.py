@@ -97,6 +97,7 @@ class Server:
             ) from None
         except (OSError, EOFError) as error:
             connection.close()
+            self._connect(deadline).close()  # an error of its own where there is no server any more
             raise DeviceGoneError(
                 f"the adb server at {self.address} ended the connection: {error}",
                 "start again; if that does not help: `adb kill-server`",

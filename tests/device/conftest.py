@@ -92,9 +92,14 @@ def listens(spec: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def wireless(start_loopback: Callable[..., dict[str, Any]], paired_key: Path) -> Wireless:
+def wireless_device(start_loopback: Callable[..., dict[str, Any]], paired_key: Path) -> Wireless:
     options = ("--auth", "--tls", "--auth-key", f"{paired_key}.pub")
     return Wireless(functools.partial(start_loopback, *options))
+
+
+@pytest.fixture
+def wireless(wireless_device: Wireless) -> str:
+    return wireless_device.spec
 
 
 @pytest.fixture(params=["local", "adb", SYSTEM, NEWER, "adb over TLS"])
@@ -104,8 +109,8 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return f"local:{tmp_path / 'device'}"
     if request.param == "adb over TLS":
         monkeypatch.setenv("ADB_VENDOR_KEYS", str(request.getfixturevalue("paired_key")))
-        wireless: Wireless = request.getfixturevalue("wireless")
-        return wireless.spec
+        wireless: str = request.getfixturevalue("wireless")
+        return wireless
     adb: str = request.getfixturevalue("loopback_device")
     if request.param != "adb":
         server: AdbServer = request.getfixturevalue("servers")(request.param)
@@ -116,15 +121,15 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def device(spec: str, wireless: Wireless) -> Iterator[Device]:
-    with connected(spec, wireless) as device:
+def device(spec: str, wireless_device: Wireless) -> Iterator[Device]:
+    with connected(spec, wireless_device) as device:
         yield device
 
 
 @pytest.fixture
-def second(spec: str, wireless: Wireless) -> Iterator[Device]:
+def second(spec: str, wireless_device: Wireless) -> Iterator[Device]:
     """The same device, over a connection of its own."""
-    with connected(spec, wireless) as device:
+    with connected(spec, wireless_device) as device:
         yield device
 
 

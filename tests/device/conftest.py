@@ -69,17 +69,13 @@ class Wireless:
 
     def __init__(self, start: Callable[[], dict[str, Any]]) -> None:
         self._start = start
-        self._specs: list[str] = []
+        self._spec = ""
 
     @property
     def spec(self) -> str:
-        if not self._specs or not listens(self._specs[-1]):
-            self._specs.append(self._start()["spec"])
-        return self._specs[-1]
-
-    def is_one(self, spec: str) -> bool:
-        """Whether it is, or was, called so."""
-        return spec in self._specs
+        if not self._spec or not listens(self._spec):
+            self._spec = self._start()["spec"]
+        return self._spec
 
 
 def listens(spec: str) -> bool:
@@ -121,24 +117,27 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def device(spec: str, wireless_device: Wireless) -> Iterator[Device]:
-    with connected(spec, wireless_device) as device:
+def device(spec: str, request: pytest.FixtureRequest) -> Iterator[Device]:
+    with connected(spec, request) as device:
         yield device
 
 
 @pytest.fixture
-def second(spec: str, wireless_device: Wireless) -> Iterator[Device]:
+def second(spec: str, request: pytest.FixtureRequest) -> Iterator[Device]:
     """The same device, over a connection of its own."""
-    with connected(spec, wireless_device) as device:
+    with connected(spec, request) as device:
         yield device
 
 
-def connected(spec: str, wireless: Wireless) -> Device:
+def connected(spec: str, request: pytest.FixtureRequest) -> Device:
     """The device, or the one in its place where its daemon crashed when it was last left."""
     try:
         return connect(spec)
     except DeviceError:
-        if not wireless.is_one(spec) or wireless.spec == spec:
+        if request.node.callspec.params.get("spec") != "adb over TLS":
+            raise
+        wireless: Wireless = request.getfixturevalue("wireless_device")
+        if wireless.spec == spec:  # it is alive, and means it
             raise
         return connect(wireless.spec)
 

@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "adb over TLS" in named or place == "device/test_adb_tls.py":
             # Debian's adbd uses a transport after it has freed it, once in some hundred connections
             # under TLS: it crashes, or ends another connection than the one that was left.
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=4))
         if fixtures & _BUILD or place.startswith(_BUILDERS):
             item.add_marker("build")
     slow = {item.path for item in items if item.get_closest_marker("build")}

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/plan_texts.h"
 #include "tests/temporary_folder.h"
 
 namespace pwl {
@@ -45,17 +46,11 @@ std::string GoodPlan() {
 }
 
 std::string Replaced(const std::string& from, const std::string& to) {
-  std::string text = GoodPlan();
-  const size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return text.replace(at, from.size(), to);
+  return With(GoodPlan(), from, to);
 }
 
 void ExpectRefused(const std::string& text, const std::string& why) {
-  const Result<LoadingPlan> plan = ParseLoadingPlan(text);
-  ASSERT_FALSE(plan.ok()) << text;
-  EXPECT_EQ(plan.status().code(), Code::kInvalidPlan);
-  EXPECT_NE(plan.status().message().find(why), std::string::npos) << plan.status().message();
+  ExpectNoPlan(ParseLoadingPlan(text), text, why);
 }
 
 TEST(LoadingPlan, SaysWhatIsInItsText) {

@@ -29,5 +29,5 @@ class Target:
 
     @property
     def context(self) -> list[object]:
-        """What two lowerings of one unit have to share to give the same program."""
+        """All that it depends on whether a unit can be lowered: its tolerance, too."""
         return [self.settings.model_dump(mode="json"), dict(self.exporters), LOWERING]

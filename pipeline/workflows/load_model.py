@@ -74,12 +74,8 @@ class ModelSource:
         dataset = self._stated_by_profile(source, self._dataset)
         return fingerprint(text, keras_content(self._keras_model(source, dataset)))
 
-    def initial(self, dataset: Dataset) -> SourcedModel:
-        """The model, checked against the data of the profile.
-
-        Raises:
-            UsageError: there is no such source, or it does not fit the data.
-        """
+    def _checked(self, dataset: Dataset) -> SourcedModel:
+        """The model, checked against the data of the profile."""
         from pipeline.training.initial import initial_model
         from pipeline.training.train import SourcedModel
 
@@ -150,10 +146,10 @@ class ModelSource:
             UsageError: data and source do not fit together, or one of them is not there.
         """
         if self._settings.training is not None:
-            return self.initial(self._dataset)
+            return self._checked(self._dataset)
         dataset = self._dataset
         with self._progress.task(f"{self._settings.model.family} model", total=1) as task:
-            sourced = self.initial(dataset)
+            sourced = self._checked(dataset)
             task.advance(1)
         return sourced
 

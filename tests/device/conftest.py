@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from adb_shell.auth.keygen import keygen
 
-from pipeline.core.errors import DeviceError
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
@@ -63,7 +62,8 @@ class Wireless:
     """A device with wireless debugging that knows one key, as after `adb pair`.
 
     Its daemon is Debian's, made to speak TLS by one changed jump. It has a use after free of its
-    own, and so crashes now and then when a connection ends: then another takes its place.
+    own, and so crashes now and then when a connection ends: then another takes its place, and
+    the test is tried again (see tests/conftest.py).
     """
 
     def __init__(self, start: Callable[[], dict[str, Any]]) -> None:
@@ -109,29 +109,16 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def device(spec: str, request: pytest.FixtureRequest) -> Iterator[Device]:
-    with connected(spec, request) as device:
+def device(spec: str) -> Iterator[Device]:
+    with connect(spec) as device:
         yield device
 
 
 @pytest.fixture
-def second(spec: str, request: pytest.FixtureRequest) -> Iterator[Device]:
+def second(spec: str) -> Iterator[Device]:
     """The same device, over a connection of its own."""
-    with connected(spec, request) as device:
+    with connect(spec) as device:
         yield device
-
-
-def connected(spec: str, request: pytest.FixtureRequest) -> Device:
-    """The device, or the one in its place where its daemon crashed when it was last left."""
-    try:
-        return connect(spec)
-    except DeviceError:
-        if request.node.callspec.params.get("spec") != "adb over TLS":
-            raise
-        wireless: Wireless = request.getfixturevalue("wireless_device")
-        if wireless.spec == spec:  # it is alive, and means it
-            raise
-        return connect(wireless.spec)
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ struct Floats {
   static constexpr size_t kAlignment = 64;
 };
 
+// kUsage unless there are values, and as many as that.
+Status RequireFloats(Floats input, size_t count);
+
 // Where the time of a load went, in nanoseconds.
 struct LoadTimes {
   int64_t locate_ns = 0;   // finding the file and checking its size

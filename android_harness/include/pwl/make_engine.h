@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "pwl/engine.h"
 #include "pwl/weight_cache.h"
@@ -20,9 +19,6 @@ struct EngineOptions {
 
 // Whether a version is the same as another or later. Both are numbers with dots between them.
 bool IsAtLeast(const std::string& version, const std::string& minimum);
-
-// The backends that this build has an engine for.
-std::vector<std::string> EngineNames();
 
 // The engine for the programs of a backend, as LoadingPlan::backend names it. kUsage when this
 // build has none, kIncompatible when it is older than the programs ask for, or what the engine

@@ -41,14 +41,6 @@ constexpr Entry kEngines[] = {
 
 }  // namespace
 
-std::vector<std::string> EngineNames() {
-  std::vector<std::string> names;
-  for (const Entry* entry = kEngines; entry->backend != nullptr; ++entry) {
-    names.emplace_back(entry->backend);
-  }
-  return names;
-}
-
 bool IsAtLeast(const std::string& version, const std::string& minimum) {
   const char* have = version.c_str();
   const char* want = minimum.c_str();

@@ -4,6 +4,12 @@
 
 namespace pwl {
 
+Status RequireFloats(Floats input, size_t count) {
+  if (input.data != nullptr && input.size == count) return {};
+  return {Code::kUsage,
+          "given " + std::to_string(input.size) + " floats instead of " + std::to_string(count)};
+}
+
 Status ProgramSpec::Fits(size_t in, size_t out) const {
   if ((floats_in == 0 || floats_in == in) && (floats_out == 0 || floats_out == out)) return {};
   return {Code::kIncompatible, "reads " + std::to_string(in) + " and writes " +

@@ -41,10 +41,7 @@ class ProgressiveModel::Core::Serving {
 };
 
 Result<size_t> ProgressiveModel::Core::Infer(Floats input, std::vector<float>* logits) {
-  if (input.data == nullptr || input.size != bundle_.plan.floats_in) {
-    return Status(Code::kUsage, "given " + std::to_string(input.size) + " floats instead of " +
-                                    std::to_string(bundle_.plan.floats_in));
-  }
+  if (Status status = RequireFloats(input, bundle_.plan.floats_in); !status.ok()) return status;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return Status(Code::kUsage, "the model is being destroyed");

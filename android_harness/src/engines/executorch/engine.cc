@@ -89,10 +89,7 @@ class ExecuTorchProgram final : public pwl::Program {
   size_t floats_out() const override { return floats_out_; }
 
   Result<Floats> Run(Floats input) override {
-    if (input.size != floats_in_) {
-      return Status(Code::kUsage, "given " + std::to_string(input.size) + " floats instead of " +
-                                      std::to_string(floats_in_));
-    }
+    if (Status status = RequireFloats(input, floats_in_); !status.ok()) return status;
     // ExecuTorch reads inputs through a pointer to non-const and copies them into its own memory.
     input_->unsafeGetTensorImpl()->set_data(const_cast<float*>(input.data));
     const auto outputs = module_->forward({EValue(input_)});

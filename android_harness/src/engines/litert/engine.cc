@@ -97,10 +97,7 @@ class LiteRtProgram final : public Program {
   size_t floats_out() const override { return floats_out_; }
 
   Result<Floats> Run(Floats input) override {
-    if (input.size != floats_in_) {
-      return Status(Code::kUsage, "given " + std::to_string(input.size) + " floats instead of " +
-                                      std::to_string(floats_in_));
-    }
+    if (Status status = RequireFloats(input, floats_in_); !status.ok()) return status;
     // What another program of this engine wrote is read where it lies.
     const float* source = input.data;
     if (!input.padded) {

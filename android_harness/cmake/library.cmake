@@ -35,7 +35,8 @@ pwl_library(pwl
   src/runtime/stage.cc
   src/runtime/status.cc
   src/runtime/verified_files.cc
-  src/runtime/weight_cache.cc)
+  src/runtime/weight_cache.cc
+  src/runtime/weight_cache_builder.cc)
 target_include_directories(pwl PUBLIC
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
   $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>

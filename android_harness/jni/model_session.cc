@@ -4,8 +4,6 @@
 
 #include <utility>
 
-#include "pwl/make_engine.h"
-
 namespace pwl::jni {
 namespace {
 
@@ -18,18 +16,17 @@ void YieldToTheApp() { (void)setpriority(PRIO_PROCESS, 0, kBackground); }
 
 }  // namespace
 
+void ModelSession::UseCaches(std::string folder, std::string runtime, uint64_t quota) {
+  engine_options_.cache = {std::move(folder), std::move(runtime), /*build=*/false};
+  cache_quota_ = quota;
+}
+
 Status ModelSession::Start(const SessionOptions& options,
                            std::shared_ptr<JavaCallbacks> callbacks) {
   Result<Bundle> bundle = Bundle::Open(files_);
   if (!bundle.ok()) return bundle.status();
-  plan_ = bundle->plan;
-  EngineOptions wanted;
-  wanted.threads = options.threads > 0 ? options.threads : plan_.threads;
-  wanted.library = options.library;
-  wanted.minimum_runtime = plan_.minimum_runtime;
-  Result<std::unique_ptr<Engine>> engine = MakeEngine(plan_.backend, wanted);
-  if (!engine.ok()) return engine.status();
-  engine_ = std::move(*engine);
+  const LoadingPlan& plan = bundle_.emplace(std::move(*bundle)).plan;
+  if (Status status = MakeEngineFor(plan, options); !status.ok()) return status;
   callbacks_ = std::move(callbacks);
 
   ProgressiveOptions progressive;
@@ -44,10 +41,53 @@ Status ModelSession::Start(const SessionOptions& options,
     return asked->MayLoad(stage);
   };
   Result<std::unique_ptr<ProgressiveModel>> model = ProgressiveModel::Start(
-      std::move(*bundle), engine_.get(), std::move(progressive), callbacks_.get(), nullptr);
+      *bundle_, engine_.get(), std::move(progressive), callbacks_.get(), nullptr);
   if (!model.ok()) return model.status();
   model_ = std::move(*model);
   return {};
+}
+
+Status ModelSession::MakeEngineFor(const LoadingPlan& plan, const SessionOptions& options) {
+  engine_options_.threads = options.threads > 0 ? options.threads : plan.threads;
+  engine_options_.library = options.library;
+  engine_options_.minimum_runtime = plan.minimum_runtime;
+  if (engine_ != nullptr) {
+    if (IsAtLeast(engine_->Version(), plan.minimum_runtime)) return {};
+    return {Code::kIncompatible, "the programs need " + plan.backend + " " + plan.minimum_runtime +
+                                     ", this is " + engine_->Version()};
+  }
+  Result<std::unique_ptr<Engine>> engine = MakeEngine(plan.backend, engine_options_);
+  if (!engine.ok()) return engine.status();
+  engine_ = std::move(*engine);
+  return {};
+}
+
+Result<size_t> ModelSession::BeginCaches() {
+  if (!engine_options_.cache.enabled()) return Status(Code::kUsage, "the model has no caches");
+  EngineOptions options = engine_options_;
+  options.cache.build = true;
+  Result<std::unique_ptr<Engine>> engine = MakeEngine(plan().backend, options);
+  if (!engine.ok()) return engine.status();
+  const std::lock_guard<std::mutex> lock(caches_mutex_);
+  builder_.reset();
+  building_engine_ = std::move(*engine);
+  VerifiedFiles* const verified = verified_ ? &*verified_ : nullptr;
+  builder_ = std::make_unique<WeightCacheBuilder>(*bundle_, building_engine_.get(), options.cache,
+                                                  cache_quota_, verified);
+  return builder_->programs();
+}
+
+Result<WeightCacheBuilder::Outcome> ModelSession::BuildCache(size_t program) {
+  YieldToTheApp();
+  const std::lock_guard<std::mutex> lock(caches_mutex_);
+  if (builder_ == nullptr) return Status(Code::kUsage, "no caches are being built");
+  return builder_->Build(program);
+}
+
+void ModelSession::EndCaches() {
+  const std::lock_guard<std::mutex> lock(caches_mutex_);
+  builder_.reset();
+  building_engine_.reset();
 }
 
 }  // namespace pwl::jni

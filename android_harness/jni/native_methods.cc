@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "java_callbacks.h"
+#include "java_engine.h"
 #include "java_environment.h"
 #include "model_session.h"
 
@@ -23,6 +24,10 @@ static_assert(static_cast<int>(Code::kUsage) == 1 && static_cast<int>(Code::kInv
               static_cast<int>(Code::kIo) == 7 && static_cast<int>(Code::kCancelled) == 8 &&
               static_cast<int>(Code::kTimedOut) == 9 && static_cast<int>(Code::kNotCold) == 10 &&
               static_cast<int>(Code::kNotFinite) == 11);
+// So does ProgressiveModel.kt of these.
+static_assert(static_cast<int>(WeightCacheBuilder::Outcome::kThere) == 0 &&
+              static_cast<int>(WeightCacheBuilder::Outcome::kBuilt) == 1 &&
+              static_cast<int>(WeightCacheBuilder::Outcome::kWithout) == 2);
 
 // Calls what gives a status, and has Java see a failure.
 template <typename Call>
@@ -104,6 +109,25 @@ void AddSlice(JNIEnv* env, jclass, jlong handle, jbyteArray path, jint descripto
   });
 }
 
+void UseCaches(JNIEnv* env, jclass, jlong handle, jbyteArray folder, jbyteArray runtime,
+               jlong quota) {
+  Run(env, [&] {
+    Of(handle).UseCaches(Text(env, folder), Text(env, runtime), static_cast<uint64_t>(quota));
+    return Status();
+  });
+}
+
+// `engine` is a NativeEngine, and `copies` a folder for programs that it cannot open where they
+// are.
+void UseEngine(JNIEnv* env, jclass, jlong handle, jobject engine, jbyteArray version,
+               jbyteArray copies) {
+  Run(env, [&] {
+    Of(handle).UseEngine(
+        std::make_unique<JavaEngine>(env, engine, Text(env, version), Text(env, copies)));
+    return Status();
+  });
+}
+
 // Writes floats of an input, classes and stages into `sizes`.
 void Start(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jboolean verify,
            jbyteArray stamps, jobject callbacks, jintArray sizes) {
@@ -152,6 +176,32 @@ void Retreat(JNIEnv* env, jclass, jlong handle, jint to) {
 
 void Cancel(JNIEnv*, jclass, jlong handle) { Of(handle).model().CancelLoading(); }
 
+// The number of programs, or -1 with an exception pending.
+jint BeginCaches(JNIEnv* env, jclass, jlong handle) {
+  jint programs = -1;
+  Run(env, [&]() -> Status {
+    const Result<size_t> found = Of(handle).BeginCaches();
+    if (!found.ok()) return found.status();
+    programs = static_cast<jint>(*found);
+    return {};
+  });
+  return programs;
+}
+
+// An Outcome, or -1 with an exception pending.
+jint BuildCache(JNIEnv* env, jclass, jlong handle, jint program) {
+  jint outcome = -1;
+  Run(env, [&]() -> Status {
+    const auto built = Of(handle).BuildCache(static_cast<size_t>(program));
+    if (!built.ok()) return built.status();
+    outcome = static_cast<jint>(*built);
+    return {};
+  });
+  return outcome;
+}
+
+void EndCaches(JNIEnv*, jclass, jlong handle) { Of(handle).EndCaches(); }
+
 void Destroy(JNIEnv*, jclass, jlong handle) { delete &Of(handle); }
 
 template <typename Function>
@@ -165,12 +215,17 @@ bool RegisterMethods(JNIEnv* env) {
       Method("create", "()J", Create),
       Method("addFolder", "(J[B)V", AddFolder),
       Method("addSlice", "(J[BIJJ)V", AddSlice),
+      Method("useCaches", "(J[B[BJ)V", UseCaches),
+      Method("useEngine", "(JLdev/pwl/NativeEngine;[B[B)V", UseEngine),
       Method("start", "(JI[BZ[BLdev/pwl/NativeCallbacks;[I)V", Start),
       Method("run", "(J[F[F)I", RunArray),
       Method("runDirect", "(JLjava/nio/ByteBuffer;II[F)I", RunDirect),
       Method("advance", "(JI)V", Advance),
       Method("retreat", "(JI)V", Retreat),
       Method("cancel", "(J)V", Cancel),
+      Method("beginCaches", "(J)I", BeginCaches),
+      Method("buildCache", "(JI)I", BuildCache),
+      Method("endCaches", "(J)V", EndCaches),
       Method("destroy", "(J)V", Destroy),
   };
   jclass native = env->FindClass("dev/pwl/NativeModel");
@@ -187,6 +242,6 @@ extern "C" JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM* vm, void*) {
   if (vm->GetEnv(&env, JNI_VERSION_1_6) != JNI_OK) return JNI_ERR;
   auto* const java = static_cast<JNIEnv*>(env);
   const bool ready = pwl::jni::InitializeJava(vm, java) && pwl::jni::InitializeCallbacks(java) &&
-                     pwl::jni::RegisterMethods(java);
+                     pwl::jni::InitializeEngine(java) && pwl::jni::RegisterMethods(java);
   return ready ? JNI_VERSION_1_6 : JNI_ERR;
 }

@@ -10,7 +10,7 @@ record them anew.
 from __future__ import annotations
 
 #: Images and labels of a ``[data]`` table.
-DATA = 1
+DATA = 2
 #: Weights of a profile's model, from initialization to the last step of distillation.
 TRAINING = 1
 #: The labels that a model gives to images.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
 #: Two statements of a mean or deviation, on the scale from 0 to 1, that differ by less are one.
 _ROUNDING = 1e-5
 #: Images that are worked on at once where all of them would take too much memory.
-CHUNK = 256
+_CHUNK = 256
 
 
 class Inputs(Protocol):
@@ -87,8 +87,8 @@ class _Normalized:
 def _histogram(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """How often each of the 256 values occurs, ``[256]``."""
     counts = np.zeros(256)
-    for start in range(0, len(values), CHUNK):
-        counts += np.bincount(values[start : start + CHUNK].reshape(-1), minlength=256)
+    for start in range(0, len(values), _CHUNK):
+        counts += np.bincount(values[start : start + _CHUNK].reshape(-1), minlength=256)
     return counts
 
 

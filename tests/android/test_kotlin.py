@@ -63,3 +63,12 @@ def test_what_needs_android_follows_assets_activities_and_memory(
         places = (str(built_bundle.root), "", str(tmp_path))
         done = jvm(classes, native, "dev.pwl.test.OnAndroid", *places)
     assert done.stdout.splitlines()[-1:] == ["ok"], done.stdout + done.stderr
+
+
+def test_the_official_module_is_an_engine(built_bundle: Bundle, tmp_path: Path) -> None:
+    """On stand-ins of the AAR's classes, behind which real programs run."""
+    native = native_library()
+    with class_path(kotlin()) as classes:
+        places = (str(built_bundle.root), str(tmp_path))
+        done = jvm(classes, native, "dev.pwl.test.OnModules", *places)
+    assert done.stdout.splitlines()[-1:] == ["ok"], done.stdout + done.stderr

@@ -20,10 +20,13 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.fingerprint import fingerprint
 from pipeline.toolchain.cmake import tool
 from pipeline.toolchain.host import executorch_package
+from tests.android.debian import packaged_file
 from tests.fixtures import ROOT, locked
 
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARY = ROOT / "android_harness" / "android" / "pwl" / "src" / "main" / "kotlin" / "dev" / "pwl"
+#: Of the Debian package libandroid-23-java; no later one is packaged.
+ANDROID_JAR = "usr/lib/android-sdk/platforms/android-23/android.jar"
 TESTS = Path(__file__).parent / "kotlin"
 STUBS = Path(__file__).parent / "stubs"
 JNI = ROOT / "android_harness" / "jni"
@@ -51,7 +54,9 @@ class Kotlin:
 
     def compile(self, sources: Sequence[Path], jar: Path, *options: str, needs: str = "") -> Path:
         """Compiles without a single warning, unless that was done before with the same sources."""
-        read = [*sources, *(Path(part) for part in needs.split(":") if part.endswith(".jar"))]
+        read = list(sources)
+        for part in map(Path, filter(None, needs.split(":"))):
+            read += sorted(part.rglob("*.class")) if part.is_dir() else [part]
         key = fingerprint(COMPILER, options, [(str(path), sha256_of(path)) for path in read])
         record = jar.with_suffix(".key")
         if jar.exists() and record.exists() and record.read_text() == key:
@@ -94,21 +99,24 @@ def kotlin() -> Kotlin:
 
 @contextmanager
 def class_path(compiler: Kotlin) -> Iterator[str]:
-    """That of the library and its tests, compiled; nobody else compiles until the block ends."""
+    """That of the library and its tests, compiled; nobody else compiles until the block ends.
+
+    The library is compiled for the Java and the Android of API level 23, where they can be had:
+    what came later is an error. Tests run on stand-ins of their classes, and of ExecuTorch's AAR.
+    """
     with locked(PLACE / "classes.lock"):
+        stubs = _stubs()
+        jar = packaged_file("bullseye", "libandroid-23-java", ANDROID_JAR)
         library = compiler.compile(
-            sorted(LIBRARY.glob("*.kt")), PLACE / "pwl.jar", "-Xexplicit-api=strict"
+            sorted(LIBRARY.rglob("*.kt")),
+            PLACE / "pwl.jar",
+            *("-Xexplicit-api=strict", *(("-no-jdk",) if jar else ())),
+            needs=f"{jar}:{stubs}" if jar else str(stubs),
         )
         tests = compiler.compile(
-            sorted(TESTS.glob("*.kt")), PLACE / "specification.jar", needs=str(library)
+            sorted(TESTS.rglob("*.kt")), PLACE / "tests.jar", needs=f"{library}:{stubs}"
         )
-        stubs = _stubs()
-        android = compiler.compile(
-            [*sorted(LIBRARY.glob("android/*.kt")), *sorted(TESTS.glob("android/*.kt"))],
-            PLACE / "android.jar",
-            needs=f"{library}:{tests}:{stubs}",
-        )
-        yield f"{library}:{tests}:{android}:{stubs}:{compiler.runtime}"
+        yield f"{library}:{tests}:{stubs}:{compiler.runtime}"
 
 
 def _stubs() -> Path:

@@ -34,4 +34,6 @@ android {
 
 dependencies {
     api("org.jetbrains.kotlinx:kotlinx-coroutines-core:1.10.2")
+    // For apps that use ModuleEngine, which bring it themselves.
+    compileOnly("org.pytorch:executorch-android:1.5.1")
 }

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pwl/status.h"
 
@@ -53,6 +54,9 @@ class CacheUse {
 struct WeightCache {
   std::string folder;   // it exists, belongs to the app alone, and is writable; empty: no cache
   std::string runtime;  // sha256 of what made the files: the inference library, or the app
+  // Whether a load builds the cache that it misses, and takes longer for it. False: it uses what is
+  // there; a WeightCacheBuilder builds the rest when the app is idle.
+  bool build = true;
 
   bool enabled() const { return !folder.empty(); }
 
@@ -70,6 +74,17 @@ struct WeightCache {
   // Checks the cache of a program now, so that Open need not: kMissing, kDamaged (then it is
   // removed), or kOk.
   Status Check(const std::string& program_sha256) const;
+
+  // Removes the cache of a program, if there is one.
+  void Remove(const std::string& program_sha256) const;
+
+  // Bytes of all caches in the folder, whatever made them.
+  uint64_t Bytes() const;
+
+  // Removes the caches that were not used for the longest time until all of them, with `bytes`
+  // more, take at most `quota` bytes; those of the programs `keep` stay. Whether that could be
+  // reached. Programs that run from a cache that is removed go on running.
+  bool MakeRoom(uint64_t bytes, uint64_t quota, const std::vector<std::string>& keep) const;
 };
 
 }  // namespace pwl

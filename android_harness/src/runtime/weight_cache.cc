@@ -1,12 +1,18 @@
 #include "pwl/weight_cache.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
+#include <memory>
+#include <tuple>
 #include <utility>
 
 #include "pwl/program_source.h"
@@ -18,6 +24,8 @@ namespace {
 
 // Packed weights are a little larger than the program; beside them there should be room for others.
 constexpr uint64_t kRoom = 16 << 20;
+
+constexpr char kSuffix[] = ".xnnpack";
 
 // What is known of a cache file: its sha256, and the boot and the stamp under which it was checked.
 struct Record {
@@ -49,9 +57,56 @@ std::string BootId() {
   return id;
 }
 
-void Remove(const std::string& cache) {
+void RemoveFiles(const std::string& cache) {
   unlink(cache.c_str());
   unlink(Record::PathOf(cache).c_str());
+}
+
+// A cache in the folder.
+struct Entry {
+  std::string path;
+  uint64_t bytes = 0;
+  timespec used{};  // when a program was loaded from it, or it was built
+
+  bool operator<(const Entry& other) const {
+    return std::tie(used.tv_sec, used.tv_nsec, path) <
+           std::tie(other.used.tv_sec, other.used.tv_nsec, other.path);
+  }
+};
+
+// The time of a record's file is when its cache was used: that of the cache itself is part of what
+// says that it has not changed.
+void MarkUsed(const std::string& cache) {
+  (void)utimensat(AT_FDCWD, Record::PathOf(cache).c_str(), nullptr, 0);
+}
+
+std::vector<Entry> EntriesOf(const std::string& folder) {
+  std::vector<Entry> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(opendir(folder.c_str()), &closedir);
+  const std::string suffix = kSuffix;
+  while (const dirent* file = listing == nullptr ? nullptr : readdir(listing.get())) {
+    const std::string name = file->d_name;
+    if (name.size() <= suffix.size() ||
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
+      continue;
+    }
+    Entry entry;
+    entry.path = folder + "/" + name;
+    struct stat cache{};
+    struct stat record{};
+    if (stat(entry.path.c_str(), &cache) != 0) continue;
+    entry.bytes = static_cast<uint64_t>(cache.st_size);
+    // Without a record it is not believed: the first to go.
+    if (stat(Record::PathOf(entry.path).c_str(), &record) == 0) entry.used = record.st_mtim;
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+uint64_t BytesOf(const std::vector<Entry>& entries) {
+  uint64_t bytes = 0;
+  for (const Entry& entry : entries) bytes += entry.bytes;
+  return bytes;
 }
 
 bool HasRoom(const std::string& folder, uint64_t program_bytes) {
@@ -97,7 +152,7 @@ Status CacheUse::Keep() {
 }
 
 std::string WeightCache::FileOf(const std::string& program_sha256) const {
-  return folder + "/" + program_sha256 + "-" + runtime + ".xnnpack";
+  return folder + "/" + program_sha256 + "-" + runtime + kSuffix;
 }
 
 std::string WeightCache::ExistingFileOf(const std::string& program_sha256) const {
@@ -116,7 +171,7 @@ Status WeightCache::Check(const std::string& program_sha256) const {
   if (!stamp.empty() && known.stamp == stamp && known.boot == boot) return {};
   const Result<std::string> digest = Sha256Of(*file);
   if (!digest.ok() || *digest != known.sha256) {
-    Remove(path);
+    RemoveFiles(path);
     return {Code::kDamaged, path + " is not as it was built; it was removed"};
   }
   // Where this cannot be written, the file is hashed again next time.
@@ -129,10 +184,11 @@ CacheUse WeightCache::Open(const std::string& program_sha256, uint64_t program_b
   if (!enabled()) return use;
   const std::string path = FileOf(program_sha256);
   if (Check(program_sha256).ok()) {
+    MarkUsed(path);
     use.path_ = path;
     return use;
   }
-  if (!HasRoom(folder, program_bytes)) return use;
+  if (!build || !HasRoom(folder, program_bytes)) return use;
   const int lock = open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (lock < 0) return use;
   if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
@@ -144,6 +200,30 @@ CacheUse WeightCache::Open(const std::string& program_sha256, uint64_t program_b
   use.lock_ = lock;
   unlink(use.path_.c_str());  // of a process that died while it built
   return use;
+}
+
+void WeightCache::Remove(const std::string& program_sha256) const {
+  RemoveFiles(FileOf(program_sha256));
+}
+
+uint64_t WeightCache::Bytes() const { return BytesOf(EntriesOf(folder)); }
+
+bool WeightCache::MakeRoom(uint64_t bytes, uint64_t quota,
+                           const std::vector<std::string>& keep) const {
+  std::vector<Entry> entries = EntriesOf(folder);
+  uint64_t taken = BytesOf(entries);
+  const auto fits = [&] { return bytes <= quota && taken <= quota - bytes; };
+  std::sort(entries.begin(), entries.end());
+  for (const Entry& entry : entries) {
+    if (fits()) break;
+    const bool kept = std::any_of(keep.begin(), keep.end(), [&](const std::string& program) {
+      return entry.path == FileOf(program);
+    });
+    if (kept) continue;
+    RemoveFiles(entry.path);
+    taken -= entry.bytes;
+  }
+  return fits();
 }
 
 }  // namespace pwl

@@ -42,7 +42,7 @@ class Fixture(val bundle: File, val library: String, private val work: File) {
     fun copy(name: String, wanted: (String) -> Boolean = { true }): File {
         val folder = File(work, name)
         folder.deleteRecursively()
-        for (file in listOf(File(bundle, "loading.plan")) + units) {
+        for (file in listOf("loading.plan", "manifest.json").map { File(bundle, it) } + units) {
             val path = file.relativeTo(bundle).path
             if (wanted(path)) file.copyTo(File(folder, path))
         }
@@ -65,14 +65,13 @@ class Fixture(val bundle: File, val library: String, private val work: File) {
     }
 
     /** Runs every golden input once, and gives the stages that answered. */
-    fun runAll(model: ProgressiveModel): Set<Int> =
-        inputs.indices
-            .map { image ->
-                val answer = model.run(inputs[image])
-                requireGolden(answer, image)
-                answer.stage
-            }
-            .toSet()
+    fun runAll(model: ProgressiveModel): Set<Int> = inputs.indices
+        .map { image ->
+            val answer = model.run(inputs[image])
+            requireGolden(answer, image)
+            answer.stage
+        }
+        .toSet()
 
     companion object {
         const val INPUT = 64
@@ -138,9 +137,8 @@ fun ProgressiveModel.closeAndWait() {
 }
 
 /** Gives a model to a block and waits until its memory is given back. */
-inline fun <T> ProgressiveModel.using(block: (ProgressiveModel) -> T): T =
-    try {
-        block(this)
-    } finally {
-        closeAndWait()
-    }
+inline fun <T> ProgressiveModel.using(block: (ProgressiveModel) -> T): T = try {
+    block(this)
+} finally {
+    closeAndWait()
+}

@@ -1,10 +1,13 @@
 package dev.pwl.test
 
+import dev.pwl.BundleManifest
 import dev.pwl.FileSlice
+import dev.pwl.ImageInput
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
 import dev.pwl.PwlException
 import dev.pwl.Stage
+import dev.pwl.WeightCaches
 import java.io.File
 import java.io.FileDescriptor
 import java.io.RandomAccessFile
@@ -15,6 +18,8 @@ import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicReference
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.async
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 
@@ -146,7 +151,12 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
                     val at = (file.length() + 15) / 16 * 16 + offsets[index % offsets.size]
                     file.seek(at)
                     file.write(source.readBytes())
-                    FileSlice(source.relativeTo(on.bundle).path, file.fd.number(), at, source.length())
+                    FileSlice(
+                        source.relativeTo(on.bundle).path,
+                        file.fd.number(),
+                        at,
+                        source.length()
+                    )
                 }
             file.write(ByteArray(100))
             val model = ProgressiveModel.open(slices, options = on.options())
@@ -225,7 +235,7 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
                 { it.advance() },
                 { it.retreat() },
                 { it.cancel() },
-                { it.addFolder(on.bundle) },
+                { it.addFolder(on.bundle) }
             )
         for (call in calls) refused<IllegalStateException> { call(model) }
     }
@@ -306,11 +316,11 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
     scenario("a coroutine that waits for a stage can be cancelled") {
         val answer = CountDownLatch(1)
         on.open(
-                on.options {
-                    answer.await()
-                    true
-                }
-            )
+            on.options {
+                answer.await()
+                true
+            }
+        )
             .using { model ->
                 runBlocking {
                     val waiting =
@@ -333,6 +343,116 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             Options(liteRtLibrary = on.library, verifiedFiles = stamps, advance = false)
         on.open(options, copy).using { on.runAll(it) }
         on.open(options, copy).using { check(on.runAll(it) == setOf(0)) }
+    }
+
+    scenario("weight caches are built when they are asked for, and used at the next start") {
+        val folder = on.file("caches")
+        val caches = WeightCaches(folder, quota = Long.MAX_VALUE, madeBy = "test 1")
+        val options = Options(liteRtLibrary = on.library, weightCaches = caches)
+        val inCaches = { folder.listFiles()!!.filter { it.extension == "xnnpack" } }
+        on.open(options).using { model ->
+            runBlocking { model.awaitStage(on.last) }
+            check(inCaches().isEmpty()) { "loading built a cache" }
+            val built = runBlocking { model.buildWeightCaches() }
+            check(built.built == inCaches().size && built.there == 0) { "$built, ${inCaches()}" }
+            check(built.built + built.without == on.units.size && built.built > 0) { built }
+            check(on.runAll(model) == setOf(on.last))
+        }
+        val before = inCaches().associateWith { it.lastModified() }
+        on.open(options).using { model ->
+            runBlocking { model.awaitStage(on.last) }
+            check(on.runAll(model) == setOf(on.last))
+            val built = runBlocking { model.buildWeightCaches() }
+            check(built.built == 0 && built.there == before.size) { built }
+        }
+        check(inCaches().associateWith { it.lastModified() } == before)
+    }
+
+    scenario("weight caches keep to their quota, and a damaged one is built anew") {
+        val folder = on.file("small caches")
+        val open = { quota: Long ->
+            val caches = WeightCaches(folder, quota, madeBy = "test 1")
+            on.open(Options(liteRtLibrary = on.library, weightCaches = caches, advance = false))
+        }
+        val sizes = { folder.listFiles()!!.filter { it.extension == "xnnpack" } }
+        open(0).using { model ->
+            val built = runBlocking { model.buildWeightCaches() }
+            check(built.without == on.units.size && sizes().isEmpty()) { built }
+        }
+        open(1 shl 20).using { model -> runBlocking { model.buildWeightCaches() } }
+        val damaged = sizes().maxBy { it.length() }
+        RandomAccessFile(damaged, "rw").use { file ->
+            file.seek(file.length() / 2)
+            file.write(file.read() xor 1)
+        }
+        open(1 shl 20).using { model ->
+            check(on.runAll(model) == setOf(0))
+            val built = runBlocking { model.buildWeightCaches() }
+            check(built.built == 1) { built }
+        }
+    }
+
+    scenario("building weight caches ends when it is cancelled, and when the model is closed") {
+        val caches = WeightCaches(on.file("cancelled caches"), 1 shl 20, madeBy = "test 1")
+        val options = Options(liteRtLibrary = on.library, weightCaches = caches, advance = false)
+        on.open(options).using { model ->
+            runBlocking {
+                val building =
+                    launch(Dispatchers.Default, CoroutineStart.UNDISPATCHED) {
+                        model.buildWeightCaches()
+                    }
+                building.cancel()
+                building.join()
+                check(building.isCancelled)
+            }
+            check(on.runAll(model) == setOf(0))
+        }
+        val model = on.open(options)
+        model.closeAndWait()
+        refused<IllegalStateException> { runBlocking { model.buildWeightCaches() } }
+        on.open(on.options(advance = false)).using {
+            refused<PwlException.Usage> { runBlocking { it.buildWeightCaches() } }
+        }
+    }
+
+    scenario("a collector that throws harms nobody but itself") {
+        on.open(on.options(advance = false)).using { model ->
+            val mine = IllegalArgumentException("mine")
+            runBlocking(Dispatchers.Default) {
+                val failing = async(SupervisorJob()) {
+                    model.stage.collect {
+                        if (it.index >
+                            0
+                        ) {
+                            throw mine
+                        }
+                    }
+                }
+                model.advance()
+                check(model.awaitStage(on.last).stopped == null)
+                check(
+                    refused<IllegalArgumentException> {
+                        runBlocking { failing.await() }
+                    }.message ==
+                        "mine"
+                )
+            }
+            check(on.runAll(model) == setOf(on.last))
+        }
+    }
+
+    scenario("the manifest names labels and what each stage is worth") {
+        val manifest = BundleManifest.read(on.bundle)
+        check(manifest.labels == (0..9).map { "$it" })
+        check(manifest.stages.size == on.last + 1 && manifest.stages[0].route == "SSS")
+        check(manifest.stages.all { it.accuracy in 0.0..1.0 && it.loadBytes > 0 })
+        check(ImageInput(manifest.input).size == Fixture.INPUT)
+        val text = File(on.bundle, BundleManifest.FILE).readText()
+        refused<PwlException.InvalidPlan> { BundleManifest.parse(text.dropLast(2)) }
+        refused<PwlException.InvalidPlan> {
+            BundleManifest.parse(text.replace("\"gray\"", "\"BGR\""))
+        }
+        refused<PwlException.InvalidPlan> { BundleManifest.parse("[".repeat(100_000)) }
     }
 
     scenario("a folder may have any name") {

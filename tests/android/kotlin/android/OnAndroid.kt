@@ -4,15 +4,21 @@ import android.app.Activity
 import android.app.Application
 import android.content.Context
 import android.content.res.AssetManager
+import android.graphics.Bitmap
 import dev.pwl.PwlException
 import dev.pwl.android.AppLifecycle
+import dev.pwl.android.BitmapInput
 import dev.pwl.android.openFromAssets
+import dev.pwl.android.readManifest
 import java.io.File
 import java.io.IOException
+import kotlin.math.abs
 import kotlinx.coroutines.runBlocking
 
 private class AppContext(private val folder: File) : Context() {
     override fun getAssets() = AssetManager(folder)
+
+    override fun getNoBackupFilesDir() = folder
 }
 
 /** What the files that need Android do, on a stand-in of it. Arguments: bundle, library, work. */
@@ -22,6 +28,7 @@ object OnAndroid {
         val (bundle, library, work) = arguments
         val on = Fixture(File(bundle), library, File(work))
         theStudentComesFromTheAssets(on)
+        aBitmapBecomesAnInput(on)
         aMissingAssetNamesNoCompress(on)
         loadingFollowsTheActivities(on)
         println("ok")
@@ -39,6 +46,20 @@ object OnAndroid {
             check(on.runAll(model) == setOf(on.last))
         }
         check(descriptors() == before)
+        check(on.file("assets/pwl-verified").length() > 0)
+    }
+
+    private fun aBitmapBecomesAnInput(on: Fixture) {
+        val manifest = readManifest(AppContext(on.file("assets")))
+        val bitmap = Bitmap(IntArray(64) { 0xFF000000.toInt() or it * 0x010101 }, 8)
+        val input = BitmapInput(manifest.input).convert(bitmap)
+        // The digits are gray, on a scale from 0 to 1, less a mean, over a deviation.
+        val step = input[1] - input[0]
+        check(
+            input.size == 64 && input.indices.all {
+                abs(input[it] - input[0] - it * step) < 1e-4
+            }
+        )
     }
 
     private fun aMissingAssetNamesNoCompress(on: Fixture) {

@@ -16,6 +16,10 @@ public final class AssetManager {
     return names == null ? new String[0] : names;
   }
 
+  public java.io.InputStream open(String path) throws IOException {
+    return new java.io.FileInputStream(new File(folder, path));
+  }
+
   public AssetFileDescriptor openFd(String path) throws IOException {
     File file = new File(folder, path);
     if (!file.exists()) {

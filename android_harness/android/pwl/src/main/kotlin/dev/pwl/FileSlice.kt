@@ -15,5 +15,5 @@ public class FileSlice(
     public val path: String,
     public val descriptor: Int,
     public val offset: Long,
-    public val length: Long,
+    public val length: Long
 )

@@ -32,13 +32,12 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
     }
 
     /** 1: yes, 0: no, -1: it threw. */
-    fun mayLoad(stage: Int): Int =
-        try {
-            if (ask == null || ask.invoke(stage)) 1 else 0
-        } catch (error: Throwable) {
-            thrown = error
-            -1
-        }
+    fun mayLoad(stage: Int): Int = try {
+        if (ask == null || ask.invoke(stage)) 1 else 0
+    } catch (error: Throwable) {
+        thrown = error
+        -1
+    }
 
     fun stopped(why: PwlException?) {
         state.update { it.copy(stopped = why) }

@@ -23,7 +23,18 @@ internal object NativeModel {
         path: ByteArray,
         descriptor: Int,
         offset: Long,
-        length: Long,
+        length: Long
+    )
+
+    @JvmStatic
+    external fun useCaches(handle: Long, folder: ByteArray, runtime: ByteArray, quota: Long)
+
+    @JvmStatic
+    external fun useEngine(
+        handle: Long,
+        engine: NativeEngine,
+        version: ByteArray,
+        copies: ByteArray
     )
 
     /** Loads stage 0. [sizes] receives: floats of an input, classes, stages. */
@@ -35,7 +46,7 @@ internal object NativeModel {
         verify: Boolean,
         stamps: ByteArray,
         callbacks: NativeCallbacks,
-        sizes: IntArray,
+        sizes: IntArray
     )
 
     @JvmStatic external fun run(handle: Long, input: FloatArray, logits: FloatArray): Int
@@ -46,7 +57,7 @@ internal object NativeModel {
         input: ByteBuffer,
         position: Int,
         floats: Int,
-        logits: FloatArray,
+        logits: FloatArray
     ): Int
 
     @JvmStatic external fun advance(handle: Long, upTo: Int)
@@ -54,6 +65,14 @@ internal object NativeModel {
     @JvmStatic external fun retreat(handle: Long, to: Int)
 
     @JvmStatic external fun cancel(handle: Long)
+
+    /** The number of programs whose caches [buildCache] can build. */
+    @JvmStatic external fun beginCaches(handle: Long): Int
+
+    /** 0: it was there, 1: it was built, 2: there is none. */
+    @JvmStatic external fun buildCache(handle: Long, program: Int): Int
+
+    @JvmStatic external fun endCaches(handle: Long)
 
     @JvmStatic external fun destroy(handle: Long)
 }

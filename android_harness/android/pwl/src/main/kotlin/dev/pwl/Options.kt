@@ -11,6 +11,10 @@ import java.io.File
  *   a file of the right size passes, also one of another release of the app.
  * @property verifiedFiles where it is remembered which files were verified, so that the next start
  *   need not read them whole: a file in a folder of the app's own. Null: verified at every start.
+ * @property weightCaches where packed weights are kept for the next start. Null: nowhere.
+ * @property engine an inference library that is called from Kotlin, such as
+ *   [dev.pwl.executorch.ModuleEngine]; needs manifest.json, and knows no weight caches. Null: the one
+ *   in C++ that the bundle names.
  * @property liteRtLibrary libLiteRt.so: a path, or a name that the dynamic linker finds. Needed for
  *   bundles of LiteRT alone.
  * @property advance whether the later stages begin to load as soon as the student can answer.
@@ -23,7 +27,13 @@ public class Options(
     public val threads: Int = 0,
     public val verify: Boolean = true,
     public val verifiedFiles: File? = null,
+    public val weightCaches: WeightCaches? = null,
+    public val engine: KotlinEngine? = null,
     public val liteRtLibrary: String = "libLiteRt.so",
     public val advance: Boolean = true,
-    public val mayLoad: ((stage: Int) -> Boolean)? = null,
-)
+    public val mayLoad: ((stage: Int) -> Boolean)? = null
+) {
+    init {
+        require(engine == null || weightCaches == null) { "a KotlinEngine keeps no weight caches" }
+    }
+}

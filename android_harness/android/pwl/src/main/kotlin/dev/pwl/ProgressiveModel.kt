@@ -12,6 +12,7 @@ import kotlin.concurrent.write
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.suspendCancellableCoroutine
 
 /**
  * A classifier that answers at once with its student, and becomes its teacher block by block.
@@ -32,8 +33,10 @@ import kotlinx.coroutines.flow.first
  * [stage] says why. A closed model throws IllegalStateException.
  */
 public class ProgressiveModel
-private constructor(private val handle: Long, private val callbacks: NativeCallbacks) :
-    AutoCloseable {
+private constructor(
+    private val handle: Long,
+    private val callbacks: NativeCallbacks
+) : AutoCloseable {
     private val lifetime = ReentrantReadWriteLock() // held for reading while the handle is used
     private val closing = AtomicBoolean()
     private val destroyed = CountDownLatch(1)
@@ -151,6 +154,21 @@ private constructor(private val handle: Long, private val callbacks: NativeCallb
     }
 
     /**
+     * Builds the weight caches that are missing, on a thread of its own at background priority, and
+     * suspends meanwhile. To be called when nobody waits for the app: it loads every program of the
+     * bundle once more, one after the other. Being cancelled ends it before the next program, and so
+     * does [close].
+     *
+     * @throws PwlException.Usage if the model was opened without [Options.weightCaches].
+     */
+    public suspend fun buildWeightCaches(): WeightCaches.Built =
+        suspendCancellableCoroutine { waiting ->
+            thread(name = "pwl-caches", isDaemon = true) {
+                waiting.resumeWith(runCatching { buildCachesWhile { waiting.isActive } })
+            }
+        }
+
+    /**
      * Ends the model's use. Does not block: a thread of its own waits for the inferences and the
      * program that are under way, and gives the memory back. Other calls are refused from now on.
      */
@@ -170,20 +188,60 @@ private constructor(private val handle: Long, private val callbacks: NativeCallb
      */
     public fun awaitClosed(): Unit = destroyed.await()
 
-    private inline fun <T> use(call: (Long) -> T): T = lifetime.read {
-        check(!closing.get()) { "the model is closed" }
-        call(handle)
+    private inline fun <T> use(call: (Long) -> T): T {
+        requireOpen() // at once, also while close waits for the others
+        return lifetime.read {
+            requireOpen()
+            call(handle)
+        }
     }
 
-    private fun start(options: Options) {
+    private fun requireOpen() {
+        check(!closing.get()) { "the model is closed" }
+    }
+
+    private inline fun buildCachesWhile(wanted: () -> Boolean): WeightCaches.Built {
+        val outcomes = IntArray(3)
+        val programs = use { NativeModel.beginCaches(it) }
+        try {
+            for (program in 0 until programs) {
+                if (wanted()) outcomes[use { buildCache(it, program) }]++
+            }
+        } finally {
+            if (!closing.get()) use { NativeModel.endCaches(it) }
+        }
+        return WeightCaches.Built(there = outcomes[0], built = outcomes[1], without = outcomes[2])
+    }
+
+    private fun buildCache(handle: Long, program: Int): Int = try {
+        NativeModel.buildCache(handle, program)
+    } catch (_: PwlException) {
+        2 // its file is not there, or not whole: loading it says so to whoever asks for it
+    }
+
+    private fun start(options: Options, files: BundleFiles) {
+        options.weightCaches?.let { caches ->
+            caches.folder.mkdirs()
+            val runtime = caches.runtime.toByteArray()
+            NativeModel.useCaches(handle, caches.folder.utf8(), runtime, caches.quota)
+        }
+        options.engine?.let { engine ->
+            val manifest = BundleManifest.parse(files.manifest())
+            val threads = if (options.threads > 0) options.threads else manifest.threads
+            val native = NativeEngine(engine, threads, manifest.shapes)
+            engine.copies.mkdirs()
+            val version = engine.version.toByteArray()
+            NativeModel.useEngine(handle, native, version, engine.copies.utf8())
+        }
+        val verified = options.verifiedFiles ?: files.verified
         NativeModel.start(
             handle,
             options.threads,
             options.liteRtLibrary.toByteArray(),
             options.verify,
-            options.verifiedFiles?.utf8() ?: ByteArray(0),
+            verified?.utf8() ?: ByteArray(0),
             callbacks,
-            sizes,
+            sizes
         )
         callbacks.last = stages - 1
         callbacks.state.value = Stage(index = 0, isFinal = stages == 1)
@@ -214,23 +272,15 @@ private constructor(private val handle: Long, private val callbacks: NativeCallb
         public fun open(
             slices: List<FileSlice>,
             folders: List<File> = emptyList(),
-            options: Options = Options(),
-        ): ProgressiveModel {
+            options: Options = Options()
+        ): ProgressiveModel = open(BundleFiles(slices, folders), options)
+
+        internal fun open(files: BundleFiles, options: Options): ProgressiveModel {
             val handle = NativeModel.create()
             val model = ProgressiveModel(handle, NativeCallbacks(options.mayLoad))
             try {
-                for (slice in slices) {
-                    val path = slice.path.toByteArray()
-                    NativeModel.addSlice(
-                        handle,
-                        path,
-                        slice.descriptor,
-                        slice.offset,
-                        slice.length,
-                    )
-                }
-                for (folder in folders) NativeModel.addFolder(handle, folder.utf8())
-                model.start(options)
+                files.addTo(handle)
+                model.start(options, files)
             } catch (error: Throwable) {
                 NativeModel.destroy(handle)
                 throw error
@@ -239,5 +289,3 @@ private constructor(private val handle: Long, private val callbacks: NativeCallb
         }
     }
 }
-
-private fun File.utf8(): ByteArray = path.toByteArray()

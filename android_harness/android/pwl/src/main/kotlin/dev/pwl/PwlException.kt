@@ -7,7 +7,7 @@ public sealed class PwlException(message: String, cause: Throwable? = null) :
     /** Something was asked for that does not exist, such as a stage or an engine of this build. */
     public class Usage internal constructor(message: String) : PwlException(message)
 
-    /** loading.plan is wrong or cut short. */
+    /** loading.plan or manifest.json is wrong or cut short. */
     public class InvalidPlan internal constructor(message: String) : PwlException(message)
 
     /** A file is not there, or not yet: [ProgressiveModel.addFolder] when its pack has arrived. */

@@ -11,5 +11,5 @@ package dev.pwl
 public data class Stage(
     public val index: Int,
     public val isFinal: Boolean,
-    public val stopped: PwlException? = null,
+    public val stopped: PwlException? = null
 )

@@ -3,6 +3,8 @@ package dev.pwl.android
 import android.content.Context
 import android.content.res.AssetFileDescriptor
 import android.content.res.AssetManager
+import dev.pwl.BundleFiles
+import dev.pwl.BundleManifest
 import dev.pwl.FileSlice
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
@@ -18,6 +20,8 @@ import java.io.IOException
  * @param name the folder below `assets/`, as the profile's `[android] name` says.
  * @param folders packs that have arrived: `File(location.assetsPath(), name)` of each.
  *   [ProgressiveModel.addFolder] adds those that arrive later.
+ * @param options unless they say where, it is remembered in `noBackupFilesDir` which files were
+ *   verified: each is hashed once an installation.
  * @throws PwlException if the student cannot be loaded.
  * @throws IOException if an asset was compressed: `noCompress` is missing in build.gradle.kts.
  */
@@ -26,7 +30,7 @@ public fun openFromAssets(
     context: Context,
     name: String = "pwl",
     folders: List<File> = emptyList(),
-    options: Options = Options(),
+    options: Options = Options()
 ): ProgressiveModel {
     val assets = context.assets
     val open = mutableListOf<AssetFileDescriptor>()
@@ -36,23 +40,38 @@ public fun openFromAssets(
                 val file = openStored(assets, "$name/$path").also { open += it }
                 FileSlice(path, file.parcelFileDescriptor.fd, file.startOffset, file.length)
             }
-        return ProgressiveModel.open(slices, folders, options)
+        val verified = File(context.noBackupFilesDir, "$name-verified")
+        val files = BundleFiles(slices, folders, verified) { manifestText(assets, name) }
+        return ProgressiveModel.open(files, options)
     } finally {
         open.forEach { it.close() }
     }
 }
 
+/**
+ * Reads the manifest of a bundle whose student came with the app. Blocks for a few milliseconds.
+ *
+ * @param name the folder below `assets/`.
+ * @throws PwlException.InvalidPlan if this version cannot read it.
+ * @throws IOException if it is not there.
+ */
+@JvmOverloads
+public fun readManifest(context: Context, name: String = "pwl"): BundleManifest =
+    BundleManifest.parse(manifestText(context.assets, name))
+
+private fun manifestText(assets: AssetManager, name: String): String =
+    assets.open("$name/${BundleManifest.FILE}").use { it.readBytes().toString(Charsets.UTF_8) }
+
 /** What of a bundle is opened: the plan and the programs that are among the assets. */
 private fun bundleFiles(assets: AssetManager, name: String): List<String> =
     listOf("loading.plan") + assets.list("$name/units").orEmpty().map { "units/$it" }
 
-private fun openStored(assets: AssetManager, path: String): AssetFileDescriptor =
-    try {
-        assets.openFd(path)
-    } catch (error: IOException) {
-        throw IOException(
-            "$path is not among the assets, or compressed: build.gradle.kts needs " +
-                "androidResources { noCompress += listOf(\"pte\", \"tflite\", \"plan\") }",
-            error,
-        )
-    }
+private fun openStored(assets: AssetManager, path: String): AssetFileDescriptor = try {
+    assets.openFd(path)
+} catch (error: IOException) {
+    throw IOException(
+        "$path is not among the assets, or compressed: build.gradle.kts needs " +
+            "androidResources { noCompress += listOf(\"pte\", \"tflite\", \"plan\") }",
+        error
+    )
+}

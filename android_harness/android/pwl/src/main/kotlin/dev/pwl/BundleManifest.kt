@@ -1,0 +1,101 @@
+package dev.pwl
+
+import java.io.File
+
+/**
+ * What a person needs to know of a bundle: names of labels, accuracy of stages, preprocessing.
+ *
+ * Read from manifest.json, which is among the files of the student. A model runs without it.
+ *
+ * @property name of the bundle.
+ * @property labels what each of a model's logits stands for, in their order.
+ * @property stages what each stage is worth.
+ * @property input how an image becomes what a model reads.
+ */
+public class BundleManifest
+private constructor(
+    public val name: String,
+    public val labels: List<String>,
+    public val stages: List<StageInfo>,
+    public val input: Preprocessing,
+    internal val threads: Int,
+    internal val shapes: Map<String, UnitShapes>
+) {
+    /**
+     * A stage as the build measured it.
+     *
+     * @property route S for a block of the student, T for one of the teacher.
+     * @property accuracy share of test images that are labeled rightly, from 0 to 1.
+     * @property loadBytes size of what it loads beyond the stage before.
+     */
+    public class StageInfo
+    internal constructor(
+        public val route: String,
+        public val accuracy: Double,
+        public val loadBytes: Long
+    )
+
+    public companion object {
+        /**
+         * Reads the text of a manifest.json.
+         *
+         * @throws PwlException.InvalidPlan if it is none, or of a format that this version does not
+         *   know.
+         */
+        @JvmStatic
+        public fun parse(text: String): BundleManifest {
+            try {
+                return of(Json.parse(text))
+            } catch (error: PwlException.InvalidPlan) {
+                throw PwlException.InvalidPlan("manifest.json: ${error.message}")
+            }
+        }
+
+        /**
+         * Reads the manifest.json of a bundle that lies in a folder. Blocks.
+         *
+         * @throws java.io.IOException if it cannot be read.
+         * @throws PwlException.InvalidPlan as [parse] does.
+         */
+        @JvmStatic
+        public fun read(folder: File): BundleManifest = parse(File(folder, FILE).readText())
+
+        /** Where a manifest is in a bundle. */
+        public const val FILE: String = "manifest.json"
+
+        private fun of(json: JsonObject): BundleManifest {
+            val version = json.int("schema_version")
+            if (version != VERSION) {
+                throw PwlException.InvalidPlan("of format $version; this version reads $VERSION")
+            }
+            return BundleManifest(
+                json.text("name"),
+                json.fields("model").texts("labels"),
+                json.objects("stages").map {
+                    val accuracy = it.fields("accuracy").number("top1")
+                    StageInfo(it.text("route"), accuracy, it.number("load_bytes").toLong())
+                },
+                Preprocessing.of(json.fields("input")),
+                json.fields("backend").int("threads"),
+                json.objects("artifacts").associate { it.text("sha256") to UnitShapes.of(it) }
+            )
+        }
+
+        private const val VERSION = 2
+    }
+}
+
+/** Sizes of what a program reads and writes, in the order of PyTorch: batch, channels, ... */
+internal class UnitShapes private constructor(val input: LongArray, val output: LongArray) {
+    companion object {
+        fun of(artifact: JsonObject): UnitShapes =
+            UnitShapes(edge(artifact.fields("input")), edge(artifact.fields("output")))
+
+        private fun edge(edge: JsonObject): LongArray {
+            val sizes = edge.numbers("shape").map { it.toLong() }
+            if (edge.text("layout") != "NHWC" || sizes.size != 4) return sizes.toLongArray()
+            val (batch, height, width, channels) = sizes
+            return longArrayOf(batch, channels, height, width)
+        }
+    }
+}

@@ -1,0 +1,206 @@
+#include "java_engine.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace pwl::jni {
+namespace {
+
+// Written once, by JNI_OnLoad.
+jmethodID g_load = nullptr;     // NativeEngine.load(byte[], byte[], ByteBuffer, ByteBuffer)
+jmethodID g_failure = nullptr;  // NativeProgram.failure(): byte[]
+jmethodID g_run = nullptr;      // NativeProgram.run(): byte[]
+jmethodID g_close = nullptr;    // NativeProgram.close()
+
+constexpr jint kLocalReferences = 16;
+
+// The references that a call makes, which the loading thread would keep until it ends.
+class LocalFrame {
+ public:
+  explicit LocalFrame(JNIEnv* env) : env_(env) {
+    if (env_->PushLocalFrame(kLocalReferences) != JNI_OK) {
+      env_->ExceptionClear();
+      throw std::bad_alloc();
+    }
+  }
+  ~LocalFrame() { env_->PopLocalFrame(nullptr); }
+  LocalFrame(const LocalFrame&) = delete;
+  LocalFrame& operator=(const LocalFrame&) = delete;
+
+ private:
+  JNIEnv* const env_;
+};
+
+// What Kotlin answered: null, or why it failed.
+Status Failure(JNIEnv* env, Code code, jobject message) {
+  if (env->ExceptionCheck() == JNI_TRUE) {
+    env->ExceptionClear();  // a lack of memory: all others arrive as messages
+    return {Code::kRuntime, "no memory in Java"};
+  }
+  if (message == nullptr) return {};
+  return {code, Text(env, static_cast<jbyteArray>(message))};
+}
+
+// Floats that C++ and Java both see.
+class SharedFloats {
+ public:
+  explicit SharedFloats(size_t size) : size_(size) {
+    void* room = nullptr;
+    if (posix_memalign(&room, Floats::kAlignment, Bytes() + Floats::kAlignment) != 0) {
+      throw std::bad_alloc();
+    }
+    std::memset(room, 0, Bytes());
+    data_ = static_cast<float*>(room);
+  }
+  ~SharedFloats() { std::free(data_); }
+  SharedFloats(const SharedFloats&) = delete;
+  SharedFloats& operator=(const SharedFloats&) = delete;
+
+  size_t Bytes() const { return size_ * sizeof(float); }
+  float* data() const { return data_; }
+  Floats view() const { return {data_, size_, /*padded=*/true}; }
+
+  // A direct buffer; it must not be used when the floats are gone.
+  jobject Buffer(JNIEnv* env) const {
+    return env->NewDirectByteBuffer(data_, static_cast<jlong>(Bytes()));
+  }
+
+ private:
+  const size_t size_;
+  float* data_ = nullptr;
+};
+
+class JavaProgram final : public Program {
+ public:
+  explicit JavaProgram(const ProgramSpec& spec)
+      : input_(spec.floats_in), output_(spec.floats_out) {}
+
+  ~JavaProgram() override {
+    JNIEnv* const env = program_ == nullptr ? nullptr : Environment();
+    if (env == nullptr) return;
+    env->CallVoidMethod(program_->get(), g_close);
+    if (env->ExceptionCheck() == JNI_TRUE) env->ExceptionClear();
+  }
+
+  Status Load(JNIEnv* env, jobject engine, const std::string& path, const std::string& sha256) {
+    const LocalFrame frame(env);
+    jobject input = input_.Buffer(env);
+    jobject output = output_.Buffer(env);
+    jbyteArray where = Bytes(env, path);
+    jbyteArray which = Bytes(env, sha256);
+    if (env->ExceptionCheck() == JNI_TRUE) return Failure(env, Code::kRuntime, nullptr);
+    jobject program = env->CallObjectMethod(engine, g_load, where, which, input, output);
+    if (env->ExceptionCheck() == JNI_TRUE) return Failure(env, Code::kRuntime, nullptr);
+    jobject failure = env->CallObjectMethod(program, g_failure);
+    if (Status status = Failure(env, Code::kIncompatible, failure); !status.ok()) return status;
+    program_ = std::make_unique<GlobalReference>(env, program);
+    return {};
+  }
+
+  size_t floats_in() const override { return input_.view().size; }
+  size_t floats_out() const override { return output_.view().size; }
+
+  Result<Floats> Run(Floats input) override {
+    if (Status status = RequireFloats(input, floats_in()); !status.ok()) return status;
+    JNIEnv* const env = Environment();
+    if (env == nullptr) return Status(Code::kRuntime, "the JVM takes no more threads");
+    const LocalFrame frame(env);
+    std::memcpy(input_.data(), input.data, input_.Bytes());
+    jobject failure = env->CallObjectMethod(program_->get(), g_run);
+    if (Status status = Failure(env, Code::kRuntime, failure); !status.ok()) return status;
+    return output_.view();
+  }
+
+ private:
+  const SharedFloats input_;
+  const SharedFloats output_;
+  std::unique_ptr<GlobalReference> program_;  // of dev.pwl.NativeProgram
+};
+
+bool IsWholeFile(const ProgramSource& source) {
+  return source.offset() == 0 && source.size() == static_cast<uint64_t>(source.identity().st_size);
+}
+
+// Copies a program into a file that gets its name when it is whole.
+Status Copy(const ProgramSource& source, const std::string& target) {
+  const std::string partial = target + "." + std::to_string(getpid()) + ".part";
+  const int file =
+      open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return FileError(partial);
+  Status status;
+  std::vector<char> block(size_t{1} << 16);
+  for (uint64_t at = 0; at < source.size() && status.ok();) {
+    const auto wanted = static_cast<size_t>(std::min<uint64_t>(block.size(), source.size() - at));
+    status = source.Read(at, block.data(), wanted);
+    ssize_t done = 0;
+    for (size_t written = 0; status.ok() && written < wanted;
+         written += static_cast<size_t>(done)) {
+      done = write(file, block.data() + written, wanted - written);
+      if (done < 0 && errno == EINTR) done = 0;
+      if (done < 0) status = FileError(partial);
+    }
+    at += wanted;
+  }
+  if (status.ok() && fsync(file) != 0) status = FileError(partial);
+  close(file);
+  if (status.ok() && rename(partial.c_str(), target.c_str()) != 0) status = FileError(target);
+  if (!status.ok()) unlink(partial.c_str());
+  return status;
+}
+
+}  // namespace
+
+bool InitializeEngine(JNIEnv* env) {
+  jclass engine = env->FindClass("dev/pwl/NativeEngine");
+  if (engine == nullptr) return false;
+  g_load = env->GetMethodID(engine, "load",
+                            "([B[BLjava/nio/ByteBuffer;Ljava/nio/ByteBuffer;)"
+                            "Ldev/pwl/NativeProgram;");
+  env->DeleteLocalRef(engine);
+  jclass program = g_load == nullptr ? nullptr : env->FindClass("dev/pwl/NativeProgram");
+  if (program == nullptr) return false;
+  g_failure = env->GetMethodID(program, "failure", "()[B");
+  if (g_failure != nullptr) g_run = env->GetMethodID(program, "run", "()[B");
+  if (g_run != nullptr) g_close = env->GetMethodID(program, "close", "()V");
+  env->DeleteLocalRef(program);
+  return g_close != nullptr;
+}
+
+Result<std::unique_ptr<Program>> JavaEngine::Load(const ProgramSource& source,
+                                                  const ProgramSpec& spec, LoadTimes* times) {
+  JNIEnv* const env = Environment();
+  if (env == nullptr) return Status(Code::kRuntime, "the JVM takes no more threads");
+  const auto begin = std::chrono::steady_clock::now();
+  const Result<std::string> path = PathOf(source, spec.sha256);
+  if (!path.ok()) return path.status();
+  auto program = std::make_unique<JavaProgram>(spec);
+  if (Status status = program->Load(env, engine_->get(), *path, spec.sha256); !status.ok()) {
+    return status;
+  }
+  times->prepare_ns += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+  return std::unique_ptr<Program>(std::move(program));
+}
+
+Result<std::string> JavaEngine::PathOf(const ProgramSource& source,
+                                       const std::string& sha256) const {
+  if (IsWholeFile(source)) return "/proc/self/fd/" + std::to_string(source.descriptor());
+  const std::string copy = copies_ + "/" + sha256;
+  struct stat found{};
+  // Whole: it got its name when it was. Its bytes were those that had been checked.
+  if (stat(copy.c_str(), &found) == 0 && static_cast<uint64_t>(found.st_size) == source.size()) {
+    return copy;
+  }
+  if (Status status = Copy(source, copy); !status.ok()) return status;
+  return copy;
+}
+
+}  // namespace pwl::jni

@@ -1,0 +1,49 @@
+// An inference library that is called from Kotlin: dev.pwl.KotlinEngine as an engine of the
+// runtime.
+#ifndef PWL_JNI_JAVA_ENGINE_H_
+#define PWL_JNI_JAVA_ENGINE_H_
+
+#include <jni.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "java_environment.h"
+#include "pwl/engine.h"
+
+namespace pwl::jni {
+
+// Finds the methods of dev.pwl.NativeEngine and NativeProgram; see InitializeJava.
+bool InitializeEngine(JNIEnv* env);
+
+// Such a library opens files by their paths. A program that is a whole file is opened through its
+// descriptor, so that it is the very file that was checked; one that lies in another file, as in an
+// APK, is copied into a folder first.
+class JavaEngine final : public Engine {
+ public:
+  // `engine` is an object of dev.pwl.NativeEngine. `copies` is a folder that belongs to the app
+  // alone.
+  JavaEngine(JNIEnv* env, jobject engine, std::string version, std::string copies)
+      : engine_(std::make_shared<GlobalReference>(env, engine)),
+        version_(std::move(version)),
+        copies_(std::move(copies)) {}
+
+  Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
+                                        LoadTimes* times) override;
+
+  std::string Name() const override { return "kotlin " + version_; }
+  std::string Version() const override { return version_; }
+
+ private:
+  // Where the library finds a program.
+  Result<std::string> PathOf(const ProgramSource& source, const std::string& sha256) const;
+
+  const std::shared_ptr<GlobalReference> engine_;
+  const std::string version_;
+  const std::string copies_;
+};
+
+}  // namespace pwl::jni
+
+#endif  // PWL_JNI_JAVA_ENGINE_H_

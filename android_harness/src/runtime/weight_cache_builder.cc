@@ -1,0 +1,55 @@
+#include "pwl/weight_cache_builder.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/guard.h"
+#include "runtime/loading.h"
+
+namespace pwl {
+namespace {
+
+// Packed weights are padded to what the processor works on at once.
+uint64_t Expected(const Artifact& artifact) { return artifact.bytes + artifact.bytes / 8; }
+
+}  // namespace
+
+WeightCacheBuilder::WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCache cache,
+                                       uint64_t quota, VerifiedFiles* verified)
+    : bundle_(std::move(bundle)),
+      engine_(engine),
+      cache_(std::move(cache)),
+      quota_(quota),
+      verified_(verified) {
+  for (const std::vector<size_t>& stage : bundle_.plan.stages) {
+    for (const size_t unit : stage) {
+      if (std::find(order_.begin(), order_.end(), unit) == order_.end()) order_.push_back(unit);
+    }
+  }
+  for (const size_t unit : order_) keep_.push_back(bundle_.plan.artifacts[unit].sha256);
+}
+
+Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::Build(size_t program) noexcept {
+  return Guarded("building a weight cache failed", [&]() -> Result<Outcome> {
+    if (program >= order_.size()) {
+      return Status(Code::kUsage, "there is no program " + std::to_string(program));
+    }
+    return BuildArtifact(bundle_.plan.artifacts[order_[program]]);
+  });
+}
+
+Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::BuildArtifact(
+    const Artifact& artifact) const {
+  if (cache_.Check(artifact.sha256).ok()) return Outcome::kThere;
+  if (!cache_.MakeRoom(Expected(artifact), quota_, keep_)) return Outcome::kWithout;
+  LoadTimes times;
+  const auto loaded =
+      LoadArtifact(*bundle_.files, artifact, {Verify::kSha256, verified_}, engine_, &times);
+  if (!loaded.ok()) return loaded.status();
+  // It may have become larger than expected: then the oldest of the others go first.
+  if (!cache_.MakeRoom(0, quota_, keep_)) cache_.Remove(artifact.sha256);
+  return cache_.Check(artifact.sha256).ok() ? Outcome::kBuilt : Outcome::kWithout;
+}
+
+}  // namespace pwl

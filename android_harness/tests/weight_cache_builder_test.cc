@@ -1,0 +1,154 @@
+#include "pwl/weight_cache_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/sha256.h"
+#include "tests/temporary_folder.h"
+
+namespace pwl {
+namespace {
+
+namespace fs = std::filesystem;
+using Outcome = WeightCacheBuilder::Outcome;
+
+// Packs what a program's file holds, a byte for each of it, as an engine packs weights.
+class PackingEngine final : public Engine {
+ public:
+  explicit PackingEngine(WeightCache cache) : cache_(std::move(cache)) {}
+
+  class OneFloat final : public Program {
+   public:
+    size_t floats_in() const override { return 1; }
+    size_t floats_out() const override { return 1; }
+    Result<Floats> Run(Floats input) override { return input; }
+  };
+
+  Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
+                                        LoadTimes*) override {
+    CacheUse use = cache_.Open(spec.sha256, source.size());
+    if (!use.path().empty() && !use.filled()) {
+      std::ofstream(use.path()) << std::string(source.size() + extra_, 'w');
+    }
+    if (Status kept = use.Keep(); !kept.ok()) return kept;
+    return std::unique_ptr<Program>(std::make_unique<OneFloat>());
+  }
+
+  std::string Name() const override { return "packing 1"; }
+  std::string Version() const override { return "1"; }
+
+  size_t extra_ = 0;
+
+ private:
+  const WeightCache cache_;
+};
+
+class WeightCacheBuilderTest : public testing::Test {
+ protected:
+  WeightCacheBuilderTest() : cache_{MadeFolder("caches"), "runtime"}, engine_(cache_) {
+    MadeFolder("bundle");
+    for (const size_t bytes : {100, 300, 200}) AddUnit(bytes);
+  }
+
+  std::string MadeFolder(const std::string& name) {
+    const std::string path = folder_.path() + "/" + name;
+    fs::create_directory(path);
+    return path;
+  }
+
+  void AddUnit(size_t bytes) {
+    const std::string path = folder_.Write("bundle/unit-" + std::to_string(bytes),
+                                           std::string(bytes, static_cast<char>('a' + bytes % 7)));
+    const std::string sha256 = *Sha256Of(*ProgramSource::Open(path));
+    bundle_.plan.artifacts.push_back(
+        {"unit", "unit-" + std::to_string(bytes), bytes, sha256, 1, 1});
+    bundle_.plan.stages.push_back({bundle_.plan.artifacts.size() - 1});
+    bundle_.files = std::make_shared<const FolderFiles>(folder_.path() + "/bundle");
+  }
+
+  const std::string& Sha256(size_t unit) const { return bundle_.plan.artifacts[unit].sha256; }
+  bool HasCache(size_t unit) const { return !cache_.ExistingFileOf(Sha256(unit)).empty(); }
+
+  WeightCacheBuilder Builder(uint64_t quota) { return {bundle_, &engine_, cache_, quota, nullptr}; }
+
+  // Has a cache of another program there, used before all that is built later.
+  std::string Older(const std::string& program, size_t bytes) {
+    CacheUse use = cache_.Open(program, bytes);
+    std::ofstream(use.path()) << std::string(bytes, 'o');
+    EXPECT_TRUE(use.Keep().ok());
+    const std::string record = cache_.FileOf(program) + ".sha256";
+    fs::last_write_time(record, fs::last_write_time(record) - std::chrono::hours(1));
+    return cache_.FileOf(program);
+  }
+
+  TemporaryFolder folder_;
+  WeightCache cache_;
+  PackingEngine engine_;
+  Bundle bundle_;
+};
+
+TEST_F(WeightCacheBuilderTest, BuildsWhatIsMissingAndNothingTwice) {
+  WeightCacheBuilder builder = Builder(10000);
+  ASSERT_EQ(builder.programs(), 3u);
+  for (size_t unit = 0; unit < 3; ++unit) {
+    EXPECT_EQ(*builder.Build(unit), Outcome::kBuilt);
+    EXPECT_TRUE(HasCache(unit));
+    EXPECT_EQ(*builder.Build(unit), Outcome::kThere);
+  }
+  EXPECT_EQ(cache_.Bytes(), 600u);
+  EXPECT_EQ(builder.Build(3).status().code(), Code::kUsage);
+}
+
+TEST_F(WeightCacheBuilderTest, LeavesOutWhatTheQuotaHasNoRoomFor) {
+  WeightCacheBuilder builder = Builder(400);
+  EXPECT_EQ(*builder.Build(0), Outcome::kBuilt);
+  EXPECT_EQ(*builder.Build(1), Outcome::kWithout);
+  EXPECT_EQ(*builder.Build(2), Outcome::kBuilt);
+  EXPECT_EQ(cache_.Bytes(), 300u);
+}
+
+TEST_F(WeightCacheBuilderTest, RemovesWhatWasUsedLeastRecentlyToMakeRoom) {
+  const std::string used = Older("used", 150);
+  const std::string oldest = Older("oldest", 150);
+  EXPECT_TRUE(cache_.Open("used", 150).filled());  // now it is the newer one
+  EXPECT_EQ(*Builder(300).Build(0), Outcome::kBuilt);
+  EXPECT_TRUE(fs::exists(used));
+  EXPECT_FALSE(fs::exists(oldest));
+  EXPECT_FALSE(fs::exists(oldest + ".sha256"));
+}
+
+TEST_F(WeightCacheBuilderTest, NeverRemovesOneOfTheSameBundle) {
+  EXPECT_EQ(*Builder(400).Build(0), Outcome::kBuilt);
+  EXPECT_EQ(*Builder(300).Build(1), Outcome::kWithout);
+  EXPECT_TRUE(HasCache(0));
+}
+
+TEST_F(WeightCacheBuilderTest, RemovesACacheThatBecameLargerThanTheQuota) {
+  engine_.extra_ = 1000;
+  EXPECT_EQ(*Builder(500).Build(0), Outcome::kWithout);
+  EXPECT_EQ(cache_.Bytes(), 0u);
+}
+
+TEST_F(WeightCacheBuilderTest, BuildsNothingFromADamagedProgram) {
+  folder_.Write("bundle/unit-300", std::string(300, '?'));
+  EXPECT_EQ(Builder(10000).Build(1).status().code(), Code::kDamaged);
+  fs::remove(folder_.path() + "/bundle/unit-200");
+  EXPECT_EQ(Builder(10000).Build(2).status().code(), Code::kMissing);
+  EXPECT_EQ(cache_.Bytes(), 0u);
+}
+
+TEST_F(WeightCacheBuilderTest, ALoadThatOnlyUsesCachesBuildsNone) {
+  WeightCache used = cache_;
+  used.build = false;
+  EXPECT_TRUE(used.Open(Sha256(0), 100).path().empty());
+  EXPECT_EQ(*Builder(10000).Build(0), Outcome::kBuilt);
+  EXPECT_TRUE(used.Open(Sha256(0), 100).filled());
+}
+
+}  // namespace
+}  // namespace pwl

@@ -42,6 +42,21 @@ def profile(
         Option(help="libLiteRt.so of the device's ABI.", show_default="the package's"),
     ] = None,
     work: Annotated[Path, Option(help="Folder to build the harness in.")] = Path("build"),
+    cores: Annotated[
+        str, Option(help="Cores to run on: all, big, or numbers such as 4-7 or 0,4-7.")
+    ] = "all",
+    allow: Annotated[
+        list[str] | None,
+        Option(
+            help="Measure although this guard refuses, such as EMULATOR (may be repeated); the "
+            "report says so. docs/phone.md lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Annotated[
+        float,
+        Option(help="Seconds to wait, in all, for heat and load of a phone to pass.", min=0),
+    ] = 300.0,
 ) -> None:
     """Measures a bundle on a device, interleaved with its control arms.
 
@@ -52,6 +67,9 @@ def profile(
     from pipeline.core.locks import writing_folder
     from pipeline.core.outputs import require_file, require_folder
     from pipeline.core.progress import progress_for_terminal
+    from pipeline.device.admission import GuardOptions
+    from pipeline.device.cores import parse_cores
+    from pipeline.device.guards import parse_allowed
     from pipeline.report.integrity import require_right_results
     from pipeline.report.render.tables import print_report
     from pipeline.workflows.measure_device import (
@@ -72,6 +90,8 @@ def profile(
         harness=harness,
         litert_library=litert_library,
         work=work,
+        cores=parse_cores(cores),
+        guards=GuardOptions(allow=parse_allowed(allow or ()), wait_s=wait),
     )
     folder = out or Path("reports") / report_name(bundle, device)
     require_folder(folder, "--out")

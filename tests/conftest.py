@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.device.phone import Phone
+
 pytest_plugins = ["tests.fixtures"]
 
 #: Fixtures that start a device of their own, and what parametrized tests call it.
@@ -174,3 +176,15 @@ def arm64_device(start_loopback: Callable[..., dict[str, Any]]) -> str:
         pytest.skip("not here: binfmt_misc in user namespaces, which Linux 6.7 brought")
     spec: str = start_loopback("--abi", "arm64-v8a")["spec"]
     return spec
+
+
+@pytest.fixture(scope="session")
+def _shared_phone(start_loopback: Callable[..., dict[str, Any]]) -> Phone:
+    return Phone(start_loopback)
+
+
+@pytest.fixture
+def phone(_shared_phone: Phone) -> Phone:
+    """A phone that can be measured, until a test says otherwise."""
+    _shared_phone.reset()
+    return _shared_phone

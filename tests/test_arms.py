@@ -18,6 +18,7 @@ from pipeline.report.render import plots
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
 from pipeline.report.schema import Report, load_report
+from pipeline.report.suspicion import REASON_IDS
 from pipeline.settings import ArmSettings
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
@@ -105,10 +106,9 @@ def test_a_gate_can_ask_for_it_and_a_wildcard_covers_it(report: Report) -> None:
     assert asked["parity_over_tolerance.odd"] is Verdict.PASS
     lost = {name: m for name, m in report.metrics.items() if name != "parity_over_tolerance.odd"}
     without = report.model_copy(update={"metrics": lost})
+    gates = GateFile.model_validate({"gate": (gate,), "allow": REASON_IDS})
     (result,) = [
-        result
-        for result in judge(GateFile(gate=(gate,), allow_suspect=True), without, None)
-        if result.verdict is not Verdict.PASS
+        result for result in judge(gates, without, None) if result.verdict is not Verdict.PASS
     ]
     assert result.metric == "parity_over_tolerance.odd"
 

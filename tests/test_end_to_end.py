@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.report.schema import Report, load_report
+from pipeline.report.suspicion import REASON_IDS
 from pipeline.toolchain.package import Package
 from pipeline.workflows import measure_device
 from pipeline.workflows.measure_device import ProfileOptions
@@ -151,7 +153,8 @@ def test_the_check_command_judges_it(
 ) -> None:
     gates = tmp_path / "gates.toml"
     gates.write_text(
-        'allow_suspect = true\n[[gate]]\nname = "parity"\nmetric = "parity_max_rel.*"\n'
+        f"allow = {json.dumps(REASON_IDS)}\n"
+        '[[gate]]\nname = "parity"\nmetric = "parity_max_rel.*"\n'
         'at_most = 1e-4\nintegrity = true\n[[gate]]\nname = "size"\nmetric = "bundle_bytes"\n'
         "at_most = 1e6\n"
     )

@@ -13,9 +13,9 @@ import pytest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.core.locks import BusyError
-from pipeline.core.progress import Progress, Silent
+from pipeline.core.progress import Silent
 from pipeline.device.connect import connect
-from pipeline.harness.campaign import Campaign, CampaignOptions
+from pipeline.harness.campaign import Campaign
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 from pipeline.workflows import measure_device
@@ -83,9 +83,7 @@ def test_what_was_replaced_while_it_was_measured_gives_no_report(
 ) -> None:
     """As a run of an older release does, which knows no lock, or a person who tidies up."""
 
-    def spoiled(
-        sessions: Sequence[HarnessSession], options: CampaignOptions, progress: Progress
-    ) -> list[Campaign]:
+    def spoiled(sessions: Sequence[HarnessSession], *_: object) -> list[Campaign]:
         home = PurePosixPath(sessions[0].deployment.plan).parent
         campaigns = [Campaign(session.info()) for session in sessions]
         with connect(spec) as second:

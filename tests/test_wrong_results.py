@@ -71,7 +71,7 @@ def test_profile_writes_an_invalid_report_and_ends_with_four(
     assert said in done.stderr
     report: Report = load_report(tmp_path / "report" / "report.json")
     assert report.validity.verdict == "invalid"
-    assert any(said in reason for reason in report.validity.reasons)
+    assert any(said in reason.text for reason in report.validity.reasons)
     assert "the numbers are invalid" in done.stdout
     page = (tmp_path / "report" / "report.html").read_text()
     assert '<span class="badge invalid">' in page

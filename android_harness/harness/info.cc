@@ -1,8 +1,8 @@
 // info: what this build is, and what the device lets it see.
 
-#include <sched.h>
 #include <unistd.h>
 
+#include "harness/affinity.h"
 #include "harness/json_line.h"
 #include "harness/tasks.h"
 #include "pwl/make_engine.h"
@@ -24,9 +24,6 @@ constexpr char kAbi[] = "x86_64";
 Status RunInfo(const Options& options, const Bundle& bundle) {
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  const int known = sched_getaffinity(0, sizeof allowed, &allowed);
   JsonLine("info")
       .Add("harness", PWL_VERSION)
       .Add("engine", (*engine)->Name())
@@ -34,7 +31,7 @@ Status RunInfo(const Options& options, const Bundle& bundle) {
       .Add("compiler", __VERSION__)
       .Add("page_bytes", static_cast<int64_t>(sysconf(_SC_PAGESIZE)))
       .Add("cores_online", static_cast<int64_t>(sysconf(_SC_NPROCESSORS_ONLN)))
-      .Add("cores_allowed", known == 0 ? CPU_COUNT(&allowed) : -1)
+      .Add("cores", CoresAllowed())
       .Print();
   return {};
 }

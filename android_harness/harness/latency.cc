@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cpu_clock.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/programs.h"
@@ -23,6 +24,7 @@ struct Contender {
   std::string name;
   Chain chain;
   std::vector<int64_t> durations;
+  std::vector<int64_t> cpu;
 };
 
 Status RunOnce(const Contender& contender, Floats input) {
@@ -45,14 +47,14 @@ Status RunLatency(const Options& options, const MeasurementPlan& plan, const Bun
   }
   std::vector<Contender> contenders;
   for (size_t k = 0; k < bundle.plan.stages.size(); ++k) {
-    Contender contender{"stage-" + std::to_string(k), {}, {}};
+    Contender contender{"stage-" + std::to_string(k), {}, {}, {}};
     for (const size_t unit : bundle.plan.stages[k]) contender.chain.push_back(units[unit]);
     contenders.push_back(std::move(contender));
   }
   for (const Arm& arm : plan.arms) {
     Result<Chain> chain = LoadArm(plan, arm, engine->get(), &times);
     if (!chain.ok()) return chain.status();
-    contenders.push_back({arm.name, std::move(*chain), {}});
+    contenders.push_back({arm.name, std::move(*chain), {}, {}});
   }
   for (int round = -kWarmUp; round < options.inferences; ++round) {
     for (size_t i = 0; i < contenders.size(); ++i) {
@@ -62,14 +64,21 @@ Status RunLatency(const Options& options, const MeasurementPlan& plan, const Bun
       // Once to bring its own weights back into the processor's caches, once for the clock.
       const Floats input = inputs->row(i % inputs->count());
       if (Status status = RunOnce(contender, input); !status.ok()) return status;
+      const int64_t before_cpu = CpuNs();
       const int64_t before = NowNs();
       if (Status status = RunOnce(contender, input); !status.ok()) return status;
       const int64_t after = NowNs();
-      if (round >= 0) contender.durations.push_back(after - before);
+      if (round < 0) continue;
+      contender.durations.push_back(after - before);
+      contender.cpu.push_back(CpuNs() - before_cpu);
     }
   }
   for (const Contender& contender : contenders) {
-    JsonLine("latency").Add("name", contender.name).Add("steady_ns", contender.durations).Print();
+    JsonLine("latency")
+        .Add("name", contender.name)
+        .Add("steady_ns", contender.durations)
+        .Add("steady_cpu_ns", contender.cpu)
+        .Print();
   }
   return {};
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/affinity.h"
 #include "harness/json_line.h"
 #include "harness/measurement_plan.h"
 #include "harness/options.h"
@@ -41,10 +42,10 @@ Status Launch(const Options& options, const MeasurementPlan& plan, const Loading
     }
     for (std::string& file : CachesOf(options, *programs)) files.push_back(std::move(file));
   }
-  return EnterStartState(options.state, files);
+  return EnterStartState(options.state, files, options.drop_caches);
 }
 
-Status Run(const Options& options, int64_t main_ns) {
+Status RunTask(const Options& options, int64_t main_ns) {
   const bool measured = options.task == "ttfi" || options.task == "progress";
   if (const std::optional<StartState> start = CurrentStartState(); measured && start) {
     return options.task == "ttfi" ? RunTtfi(options, *start, main_ns)
@@ -62,6 +63,12 @@ Status Run(const Options& options, int64_t main_ns) {
   if (options.task == "accuracy") return RunAccuracy(options, *plan, *bundle);
   if (options.task == "parity") return RunParity(options, *plan, *bundle);
   return {Code::kUsage, "no task is called " + options.task};
+}
+
+Status Run(const Options& options, int64_t main_ns) {
+  if (Status status = RunOnCores(options.cores); !status.ok()) return status;
+  if (Status status = RunTask(options, main_ns); !status.ok()) return status;
+  return CheckCores(options.cores);
 }
 
 // What proves to the host that these were its own plans: taken when everything has been measured,

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "harness/affinity.h"
+
 namespace pwl::harness {
 namespace {
 
@@ -44,6 +46,11 @@ Result<Options> ParseOptions(int argc, char** argv) {
       options.cache.runtime = value;
     } else if (name == "--hold") {
       good = ParseCount(value, &options.hold);
+    } else if (name == "--cores") {
+      good = ParseCores(value, &options.cores);
+    } else if (name == "--drop-caches") {
+      options.drop_caches = value == "property";
+      good = options.drop_caches || value == "eviction";
     } else {
       return Status(Code::kUsage, "unknown option " + std::string(name));
     }

@@ -2,8 +2,10 @@
 #ifndef PWL_HARNESS_OPTIONS_H_
 #define PWL_HARNESS_OPTIONS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pwl/bundle.h"
 #include "pwl/make_engine.h"
@@ -19,16 +21,19 @@ struct Options {
   std::string arm = "pwl";     // ttfi: pwl, or a control arm
   std::string state = "warm";  // ttfi, progress: cold or warm page cache; cold-cached: cold, with
                                // weight caches on disk
-  int inferences = 0;   // ttfi: after the first; progress: after the last stage; latency: rounds
-  int hold = 0;         // progress: inferences at each stage before the next one is loaded
-  std::string library;  // of an engine that is loaded while the program runs: its path
-  WeightCache cache;    // where the engine keeps packed weights, if it shall
+  int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds
+  int hold = 0;        // progress: inferences at each stage before the next one is loaded
+  std::vector<int64_t> cores;  // to run on; empty: wherever the system puts the process
+  bool drop_caches = false;    // cold: have Android drop the whole page cache first
+  std::string library;         // of an engine that is loaded while the program runs: its path
+  WeightCache cache;           // where the engine keeps packed weights, if it shall
 };
 
 constexpr char kUsage[] =
     "usage: pwl_harness --task TASK --plan PLAN --nonce WORD\n"
     "                   [--arm NAME] [--state cold|warm|cold-cached] [--inferences N] [--hold N]\n"
     "                   [--library PATH] [--weight-cache FOLDER --runtime SHA256]\n"
+    "                   [--cores LIST] [--drop-caches eviction|property]\n"
     "tasks: info, ttfi, progress, latency, accuracy, parity\n";
 
 Result<Options> ParseOptions(int argc, char** argv);

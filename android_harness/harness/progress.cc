@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cpu_clock.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/process.h"
@@ -102,6 +103,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   const Result<Rows> inputs = ReadGoldenInputs(*plan, described->plan.floats_in);
   if (!inputs.ok()) return inputs.status();
 
+  const int64_t origin_cpu = CpuNs();
   const int64_t origin = NowNs();
   Result<Bundle> bundle = Bundle::Open(plan->bundle);
   if (!bundle.ok()) return bundle.status();
@@ -123,6 +125,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
 
   std::vector<int64_t> begin;
   std::vector<int64_t> duration;
+  std::vector<int64_t> cpu;
   std::vector<int64_t> stages;
   std::vector<float> logits;
   // A model whose loading failed never reaches its last stage, so it serves until that is known.
@@ -135,6 +138,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   Status failure;
   for (int after = 0; failure.ok() && (loading || after < options.inferences);) {
     const bool done = !loading;
+    const int64_t before_cpu = CpuNs();
     const int64_t before = NowNs();
     const Result<size_t> stage = model.Infer(inputs->row(0), &logits);
     const int64_t now = NowNs();
@@ -144,6 +148,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
     }
     begin.push_back(before - origin);
     duration.push_back(now - before);
+    cpu.push_back(CpuNs() - before_cpu);
     stages.push_back(static_cast<int64_t>(*stage));
     pace.Served(*stage);
     if (done) ++after;
@@ -152,6 +157,8 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   waiter.join();
   if (!failure.ok()) return failure;
 
+  const int64_t end = NowNs();
+  const int64_t end_cpu = CpuNs();
   const Memory last = ReadMemory();
   JsonLine("progress")
       .Add("state", start.state)
@@ -160,6 +167,8 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
       .Add("process_to_origin_ns", origin - start.exec_ns)
       .Add("start_ns", main_ns - start.exec_ns)
       .Add("hold", options.hold)
+      .Add("wall_ns", end - origin)
+      .Add("cpu_ns", end_cpu - origin_cpu)
       .Add("rss_kb", last.rss_kb)
       .Add("peak_rss_kb", last.peak_kb)
       .Add("bytes_read", StorageBytesRead())
@@ -172,6 +181,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   JsonLine("inferences")
       .Add("begin_ns", begin)
       .Add("duration_ns", duration)
+      .Add("cpu_ns", cpu)
       .Add("stage", stages)
       .Print();
   return outcome;

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "harness/cpu_clock.h"
+#include "harness/page_cache.h"
 #include "harness/process.h"
 #include "runtime/clock.h"
 
@@ -35,17 +37,31 @@ class File {
   const int fd_;
 };
 
+// Pages that have not been written yet cannot be dropped.
+Status Write(const File& file, const std::string& path) {
+  if (file.fd() < 0) return FileError(path);
+  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return FileError(path);
+  return {};
+}
+
 Status Evict(const std::string& path) {
   const File file(path);
-  if (file.fd() < 0) return FileError(path);
-  // Pages that have not been written yet cannot be dropped.
-  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return FileError(path);
+  if (Status status = Write(file, path); !status.ok()) return status;
   const int error = posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
   if (error != 0) {
     errno = error;
     return FileError(path);
   }
   return {};
+}
+
+// Everything that is clean, and the programs and libraries among it. From Android 12 on, init does
+// it for the user "shell".
+Status DropCaches(const std::vector<std::string>& files) {
+  for (const std::string& path : files) {
+    if (Status status = Write(File(path), path); !status.ok()) return status;
+  }
+  return DropPageCache();
 }
 
 Status ReadThrough(const std::string& path) {
@@ -105,14 +121,19 @@ std::optional<StartState> CurrentStartState() {
   long long exec = 0;
   long long pages = 0;
   long long resident = 0;
-  if (std::sscanf(text, "%15s %lld %lld %lld", name, &exec, &pages, &resident) != 4) {
+  long long cpu = 0;
+  if (std::sscanf(text, "%15s %lld %lld %lld %lld", name, &exec, &pages, &resident, &cpu) != 5) {
     return std::nullopt;
   }
-  return StartState{name, exec, pages, resident};
+  return StartState{name, exec, pages, resident, cpu};
 }
 
-Status EnterStartState(const std::string& state, const std::vector<std::string>& files) {
+Status EnterStartState(const std::string& state, const std::vector<std::string>& files,
+                       bool drop_caches) {
   const bool cold = state != "warm";
+  if (cold && drop_caches) {
+    if (Status status = DropCaches(files); !status.ok()) return status;
+  }
   int64_t pages = 0;
   int64_t resident = 0;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -132,10 +153,10 @@ Status EnterStartState(const std::string& state, const std::vector<std::string>&
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  char value[96];
-  std::snprintf(value, sizeof value, "%s %lld %lld %lld", state.c_str(),
+  char value[128];
+  std::snprintf(value, sizeof value, "%s %lld %lld %lld %lld", state.c_str(),
                 static_cast<long long>(NowNs()), static_cast<long long>(pages),
-                static_cast<long long>(resident));
+                static_cast<long long>(resident), static_cast<long long>(CpuNs()));
   setenv(kVariable, value, 1);
   execv("/proc/self/exe", argv.data());
   return FileError("/proc/self/exe");

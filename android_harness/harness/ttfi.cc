@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/cpu_clock.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/process.h"
@@ -88,6 +89,7 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
   }
   std::vector<float> logits;
 
+  const int64_t begin_cpu = CpuNs();
   const int64_t begin = NowNs();
   Result<StartedArm> arm = options.arm == "pwl"
                                ? StartPwl(options, *plan)
@@ -96,14 +98,18 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
   const int64_t loaded = NowNs();
   if (Status status = arm->Infer(inputs->row(0), &logits); !status.ok()) return status;
   const int64_t answered = NowNs();
+  const int64_t answered_cpu = CpuNs();
   const Memory first = ReadMemory();
   const int64_t bytes_read = StorageBytesRead();
 
   std::vector<int64_t> steady;
+  std::vector<int64_t> steady_cpu;
   for (int i = 0; i < options.inferences; ++i) {
+    const int64_t before_cpu = CpuNs();
     const int64_t before = NowNs();
     if (Status status = arm->Infer(inputs->row(0), &logits); !status.ok()) return status;
     steady.push_back(NowNs() - before);
+    steady_cpu.push_back(CpuNs() - before_cpu);
   }
   const Memory after = ReadMemory();
   JsonLine("ttfi")
@@ -120,13 +126,16 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
       .Add("prepare_ns", arm->times.prepare_ns)
       .Add("run0_ns", answered - loaded)
       .Add("ttfi_ns", answered - begin)
+      .Add("ttfi_cpu_ns", answered_cpu - begin_cpu)
       .Add("process_ns", answered - start.exec_ns)
+      .Add("process_cpu_ns", answered_cpu - start.cpu_ns)
       .Add("rss_kb", first.rss_kb)
       .Add("steady_rss_kb", after.rss_kb)
       .Add("peak_rss_kb", after.peak_kb)
       .Add("bytes_read", bytes_read)
       .Add("cache_bytes", CacheBytes(options, *plan, bundle->plan))
       .Add("steady_ns", steady)
+      .Add("steady_cpu_ns", steady_cpu)
       .Add("logits", logits)
       .Print();
   return {};

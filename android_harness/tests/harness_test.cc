@@ -5,7 +5,9 @@
 #include <sstream>
 #include <string>
 
+#include "harness/affinity.h"
 #include "harness/answer.h"
+#include "harness/cpu_clock.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
 #include "harness/options.h"
@@ -140,7 +142,51 @@ TEST(StartState, CountsThePagesOfAFileThatWasJustWritten) {
 }
 
 TEST(StartState, OfAMissingFileIsAnError) {
-  EXPECT_EQ(EnterStartState("cold", {"/nowhere/at/all"}).code(), Code::kMissing);
+  EXPECT_EQ(EnterStartState("cold", {"/nowhere/at/all"}, false).code(), Code::kMissing);
+}
+
+TEST(StartState, OfACacheThatTheSystemKeepsIsAnError) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("file", "x");
+  // No such program, and no such property: this is no Android.
+  EXPECT_EQ(EnterStartState("cold", {path}, true).code(), Code::kNotCold);
+}
+
+TEST(Affinity, ReadsListsAndRanges) {
+  std::vector<int64_t> cores;
+  EXPECT_TRUE(ParseCores("4-7", &cores));
+  EXPECT_EQ(cores, (std::vector<int64_t>{4, 5, 6, 7}));
+  EXPECT_TRUE(ParseCores("7,0,2-3,3", &cores));
+  EXPECT_EQ(cores, (std::vector<int64_t>{0, 2, 3, 7}));
+  for (const char* wrong :
+       {"", ",", "a", "1,", "3-1", "-1", "1-", "1-2-3", "1024", " 1", "99999999999999999999"}) {
+    EXPECT_FALSE(ParseCores(wrong, &cores)) << wrong;
+  }
+}
+
+TEST(Affinity, IsProvenToBeWhatWasAskedFor) {
+  const std::vector<int64_t> before = CoresAllowed();
+  ASSERT_FALSE(before.empty());
+  ASSERT_TRUE(RunOnCores({before.back()}).ok());
+  EXPECT_EQ(CoresAllowed(), std::vector<int64_t>{before.back()});
+  EXPECT_TRUE(CheckCores({before.back()}).ok());
+  ASSERT_TRUE(RunOnCores(before).ok());
+  EXPECT_EQ(CheckCores({before.back(), 1000}).code(), Code::kIo);
+}
+
+TEST(Affinity, OfACoreThatIsNotThereIsRefused) {
+  const std::vector<int64_t> before = CoresAllowed();
+  EXPECT_EQ(RunOnCores({1000}).code(), Code::kIo);
+  // The kernel takes those that are there, and says nothing of the other.
+  EXPECT_EQ(RunOnCores({before.front(), 1000}).code(), Code::kIo);
+  ASSERT_TRUE(RunOnCores(before).ok());
+}
+
+TEST(CpuClock, RunsWhileTheProcessDoes) {
+  const int64_t before = CpuNs();
+  volatile int work = 0;
+  while (CpuNs() == before) work = work + 1;
+  EXPECT_GT(CpuNs(), before);
 }
 
 TEST(Process, KnowsItsMemoryAndItsCommandLine) {

@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
+from pipeline.harness import contention
+from pipeline.harness.contention import Repeater
 from pipeline.harness.samples import (
     Info,
     LatencySample,
     Logits,
     Predictions,
     ProgressSample,
+    Rejected,
     State,
     TtfiSample,
 )
@@ -48,6 +51,18 @@ class CampaignOptions(Section):
     latency_rounds: int = 25
 
 
+class Watch(Protocol):
+    """Who looks at the device meanwhile."""
+
+    def between_rounds(self) -> None:
+        """A round is over, and the next one may be waited with."""
+        ...
+
+    def not_cold(self, reason: str) -> None:
+        """No cold starts can be had; an exception ends the campaign."""
+        ...
+
+
 @dataclass(slots=True)
 class Campaign:
     """Everything that was measured; lists of rounds, in the order in which they were run."""
@@ -59,16 +74,17 @@ class Campaign:
     latency: list[list[LatencySample]] = field(default_factory=list)
     predictions: list[Predictions] = field(default_factory=list)
     logits: list[Logits] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
 
 
 def run_campaigns(
-    sessions: Sequence[HarnessSession], options: CampaignOptions, progress: Progress
+    sessions: Sequence[HarnessSession], options: CampaignOptions, progress: Progress, watch: Watch
 ) -> list[Campaign]:
     """Runs a whole campaign of each session, all in one: every round is a round of each.
 
     Correctness comes first: a device that computes wrong logits is not worth timing. One round is
-    run and thrown away, so that the first measured one finds the device as every other does.
+    run and thrown away, so that the first measured one finds the device as every other does. Runs
+    that waited for processors are run again; see `pipeline.harness.contention`.
 
     Raises:
         IntegrityError: the harness refuses a file.
@@ -81,33 +97,28 @@ def run_campaigns(
             task.advance(1)
             campaign.predictions = session.accuracy()
             task.advance(1)
-    notes: list[str] = []
-    states = _possible_states(sessions[0], options.states, notes)
-    for session, campaign in pairs:
-        campaign.notes += notes
+    states = _possible_states(sessions, options.states, watch)
+    for session, _ in pairs:
         if "cold-cached" in states:
             session.fill_caches(_arms(session))
     order = random.Random(options.seed)
-    each = {id(session): len(states) * (len(_arms(session)) + 1) for session, _ in pairs}
-    with progress.task("starts", total=(options.rounds + 1) * sum(each.values())) as task:
+    turns = {
+        id(session): _Turns(session, campaign, states, options, order)
+        for session, campaign in pairs
+    }
+    with progress.task("starts", total=sum(one.starts for one in turns.values())) as task:
         for number in range(-1, options.rounds):
-            for session, campaign in _shuffled(pairs, order):
-                ttfi, through = _round(session, states, options, order)
-                if number >= 0:
-                    campaign.ttfi.append(ttfi)
-                    campaign.progress.append(through)
-                task.advance(each[id(session)], f"round {number + 1}/{options.rounds}")
+            for session, _ in _shuffled(pairs, order):
+                one = turns[id(session)]
+                one.start(number)
+                task.advance(one.starts_in_round, f"round {number + 1}/{options.rounds}")
+            watch.between_rounds()
     total = (options.paced + options.latency_runs) * len(pairs)
     with progress.task("swaps and latency", total=total) as task:
         for number in range(max(options.paced, options.latency_runs)):
-            for session, campaign in _shuffled(pairs, order):
-                if number < options.paced:
-                    sample = session.progress("warm", options.hold, options.hold)
-                    campaign.paced.append(sample)
-                    task.advance(1)
-                if number < options.latency_runs:
-                    campaign.latency.append(session.latency(options.latency_rounds))
-                    task.advance(1)
+            for session, _ in _shuffled(pairs, order):
+                task.advance(turns[id(session)].swap(number))
+            watch.between_rounds()
     return [campaign for _, campaign in pairs]
 
 
@@ -122,29 +133,100 @@ def _shuffled(pairs: Sequence[T], order: random.Random) -> list[T]:
 
 
 def _possible_states(
-    session: HarnessSession, states: Sequence[State], notes: list[str]
+    sessions: Sequence[HarnessSession], states: Sequence[State], watch: Watch
 ) -> list[State]:
-    """The start states that the device allows; a cold one is tried before it is counted on."""
-    if set(states) - {"warm"}:
+    """The start states that the device allows; a cold one is tried before it is counted on.
+
+    A device that does not drop its page cache when it is told to may still let go of our files.
+    """
+    if not set(states) - {"warm"}:
+        return list(states)
+    while True:
         try:
-            session.ttfi(PROGRESSIVE, "cold", 0)
+            sessions[0].ttfi(PROGRESSIVE, "cold", 0)
         except NotColdError as error:
-            notes.append(f"no cold starts: {error.what}")
-            return [state for state in states if state == "warm"]
-    return list(states)
-
-
-def _round(
-    session: HarnessSession, states: Sequence[State], options: CampaignOptions, order: random.Random
-) -> tuple[list[TtfiSample], list[ProgressSample]]:
-    """Every arm and the progressive run once in every state, in random order."""
-    starts = [(arm, state) for state in states for arm in (*_arms(session), None)]
-    order.shuffle(starts)
-    ttfi: list[TtfiSample] = []
-    through: list[ProgressSample] = []
-    for arm, state in starts:
-        if arm is None:
-            through.append(session.progress(state, options.steady))
+            if sessions[0].dropping == "eviction":
+                watch.not_cold(error.what)
+                return [state for state in states if state == "warm"]
+            for session in sessions:
+                session.dropping = "eviction"
         else:
-            ttfi.append(session.ttfi(arm, state, options.steady))
-    return ttfi, through
+            return list(states)
+
+
+class _Turns:
+    """What one session has to run, round by round."""
+
+    def __init__(
+        self,
+        session: HarnessSession,
+        campaign: Campaign,
+        states: Sequence[State],
+        options: CampaignOptions,
+        order: random.Random,
+    ) -> None:
+        self._session, self._campaign = session, campaign
+        self._states, self._options, self._order = states, options, order
+        self.starts_in_round = len(states) * (len(_arms(session)) + 1)
+        self.starts = (options.rounds + 1) * self.starts_in_round
+        runs = options.rounds * self.starts_in_round + options.paced + options.latency_runs
+        self._repeater = Repeater(contention.repeats(runs), campaign.rejected)
+
+    def start(self, number: int) -> None:
+        """Every arm and the progressive run once in every state, in random order.
+
+        What round -1 gives is thrown away.
+        """
+        starts = [(arm, state) for state in self._states for arm in (*_arms(self._session), None)]
+        self._order.shuffle(starts)
+        ttfi: list[TtfiSample] = []
+        through: list[ProgressSample] = []
+        steady = self._options.steady
+        for arm, state in starts:
+            if number < 0:
+                self._warm_up(arm, state)
+            elif arm is None:
+                through.append(self._progress(number, state, steady, 0))
+            else:
+                ttfi.append(self._ttfi(number, arm, state))
+        if number >= 0:
+            self._campaign.ttfi.append(ttfi)
+            self._campaign.progress.append(through)
+
+    def swap(self, number: int) -> int:
+        """A paced run and steady latencies, while there are any left; says how many runs."""
+        options, campaign = self._options, self._campaign
+        paced, latency = number < options.paced, number < options.latency_runs
+        if paced:
+            campaign.paced.append(self._progress(number, "warm", options.hold, options.hold))
+        if latency:
+            campaign.latency.append(
+                self._repeater.undisturbed(
+                    lambda: self._session.latency(options.latency_rounds),
+                    contention.of_latencies,
+                    lambda run, waited: Rejected(
+                        round=number, wall_over_cpu=waited, latency=tuple(run)
+                    ),
+                )
+            )
+        return paced + latency
+
+    def _warm_up(self, arm: str | None, state: State) -> None:
+        if arm is None:
+            self._session.progress(state, self._options.steady)
+        else:
+            self._session.ttfi(arm, state, self._options.steady)
+
+    def _ttfi(self, number: int, arm: str, state: State) -> TtfiSample:
+        return self._repeater.undisturbed(
+            lambda: self._session.ttfi(arm, state, self._options.steady),
+            contention.of_start,
+            lambda run, waited: Rejected(round=number, wall_over_cpu=waited, ttfi=run),
+        )
+
+    def _progress(self, number: int, state: State, inferences: int, hold: int) -> ProgressSample:
+        return self._repeater.undisturbed(
+            lambda: self._session.progress(state, inferences, hold),
+            contention.of_progress,
+            lambda run, waited: Rejected(round=number, wall_over_cpu=waited, progress=run),
+        )

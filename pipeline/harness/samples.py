@@ -12,16 +12,24 @@ from pipeline.core.toml_file import Section
 #: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
 State = Literal["cold", "cold-cached", "warm"]
 
+#: How files leave the page cache before a cold start: Android drops all of it when a property says
+#: so; the harness has the kernel let go of its own files.
+Dropping = Literal["property", "eviction"]
+
 #: What stands for the label of an image whose logits hold NaN or infinity.
 NO_LABEL = -1
 
 #: What a program makes of one input; None stands for NaN or infinity.
 LogitRow = Annotated[tuple[float | None, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Info(Section):
-    """The build of the harness, and what the device lets it see."""
+    """The build of the harness, and what the device lets it see.
+
+    `cores` are those that it runs on, as the kernel says: where some were asked for, these.
+    """
 
     harness: str
     engine: str
@@ -29,7 +37,7 @@ class Info(Section):
     compiler: str
     page_bytes: int
     cores_online: int
-    cores_allowed: int
+    cores: tuple[int, ...]
 
 
 class TtfiSample(Section):
@@ -38,7 +46,8 @@ class TtfiSample(Section):
     `cache_bytes` is the size of the arm's weight caches, 0 without them. Times are nanoseconds,
     memory kB; -1 where the device does not say. `ttfi_ns` runs from "the app
     wants an answer" to the answer; `process_ns` from the start of the process. The phases of the
-    former are engine, locate, verify, map, parse, prepare, run0.
+    former are engine, locate, verify, map, parse, prepare, run0. Beside a wall time stands, as
+    ``_cpu_ns``, the processors' time that the process used in it, all its threads together.
     """
 
     arm: str
@@ -54,14 +63,23 @@ class TtfiSample(Section):
     prepare_ns: int
     run0_ns: int
     ttfi_ns: Positive
+    ttfi_cpu_ns: Count
     process_ns: Positive
+    process_cpu_ns: Count
     rss_kb: int
     steady_rss_kb: int
     peak_rss_kb: int
     bytes_read: int
     cache_bytes: int
     steady_ns: tuple[Positive, ...]
+    steady_cpu_ns: tuple[Count, ...]
     logits: LogitRow
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.steady_ns) != len(self.steady_cpu_ns):
+            raise ValueError("steady_ns and steady_cpu_ns differ in length")
+        return self
 
 
 class StageLoad(Section):
@@ -82,16 +100,21 @@ class StageLoad(Section):
 
 
 class Inferences(Section):
-    """Every inference of a process: when it began, how long it took, on which stage it ran."""
+    """Every inference of a process: when it began, how long it took, on which stage it ran.
+
+    `cpu_ns` is the processors' time of the whole process in it: that of the loading thread, too.
+    """
 
     begin_ns: Annotated[tuple[int, ...], Field(min_length=1)]
     duration_ns: tuple[Positive, ...]
+    cpu_ns: tuple[Count, ...]
     stage: tuple[int, ...]
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
-        if not len(self.begin_ns) == len(self.duration_ns) == len(self.stage):
-            raise ValueError("begin_ns, duration_ns and stage differ in length")
+        lists = (self.begin_ns, self.duration_ns, self.cpu_ns, self.stage)
+        if len({len(each) for each in lists}) > 1:
+            raise ValueError("begin_ns, duration_ns, cpu_ns and stage differ in length")
         return self
 
 
@@ -105,6 +128,8 @@ class ProgressSample(Section):
         process_to_origin_ns: from the start of the process to the origin of all other times.
         start_ns: from the start of the process to main().
         hold: inferences served at each stage before the next one was loaded.
+        wall_ns: from the origin to the end of serving.
+        cpu_ns: processors' time that the process used in that.
         rss_kb: at the end.
         peak_rss_kb: highest.
         bytes_read: from storage.
@@ -119,6 +144,8 @@ class ProgressSample(Section):
     process_to_origin_ns: int
     start_ns: int
     hold: int
+    wall_ns: Positive
+    cpu_ns: Count
     rss_kb: int
     peak_rss_kb: int
     bytes_read: int
@@ -141,6 +168,13 @@ class LatencySample(Section):
 
     name: str
     steady_ns: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    steady_cpu_ns: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.steady_ns) != len(self.steady_cpu_ns):
+            raise ValueError("steady_ns and steady_cpu_ns differ in length")
+        return self
 
 
 class Predictions(Section):
@@ -158,8 +192,29 @@ class Logits(Section):
     logits: LogitRow
 
 
+class Rejected(Section):
+    """A run that waited for processors, and was run again in its place.
+
+    Attributes:
+        round: in which it was run.
+        wall_over_cpu: see `pipeline.harness.contention`.
+        ttfi: what it gave, if it was a start of an arm.
+        progress: if it went through all stages; with `hold`, at a pace.
+        latency: if it took steady latencies.
+    """
+
+    round: Count
+    wall_over_cpu: float
+    ttfi: TtfiSample | None = None
+    progress: ProgressSample | None = None
+    latency: tuple[LatencySample, ...] = ()
+
+
 class Runs(Section):
-    """Every sample of a campaign: lists of rounds, in the order in which they were run."""
+    """Every sample of a campaign: lists of rounds, in the order in which they were run.
+
+    `rejected` are runs whose place another one took.
+    """
 
     ttfi: tuple[tuple[TtfiSample, ...], ...]
     progress: tuple[tuple[ProgressSample, ...], ...]
@@ -167,6 +222,7 @@ class Runs(Section):
     latency: tuple[tuple[LatencySample, ...], ...]
     predictions: tuple[Predictions, ...]
     logits: tuple[Logits, ...]
+    rejected: tuple[Rejected, ...] = ()
 
 
 def is_finite(row: Sequence[float | None]) -> bool:

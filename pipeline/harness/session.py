@@ -15,6 +15,7 @@ from pipeline.core.toml_file import Section
 from pipeline.device.base import Completed, Device, DeviceTimeoutError
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.samples import (
+    Dropping,
     Info,
     LatencySample,
     Logits,
@@ -81,12 +82,24 @@ class HarnessSession:
         device: where it runs.
         deployment: what was deployed there.
         deadline_s: how long a single task may take.
+        cores: those that it shall run on; none: wherever the system puts it.
+        dropping: how files leave the page cache before a cold start.
     """
 
-    def __init__(self, device: Device, deployment: Deployment, deadline_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        device: Device,
+        deployment: Deployment,
+        deadline_s: float = 300.0,
+        *,
+        cores: Sequence[int] = (),
+        dropping: Dropping = "eviction",
+    ) -> None:
         self._device = device
         self.deployment = deployment
         self._deadline_s = deadline_s
+        self._pinned = ["--cores", ",".join(map(str, cores))] if cores else []
+        self.dropping: Dropping = dropping
 
     def info(self) -> Info:
         """What the harness is."""
@@ -144,7 +157,7 @@ class HarnessSession:
         """
         nonce = secrets.token_hex(8)
         argv = [*self.deployment.command, "--task", task, "--nonce", nonce]
-        argv += ["--plan", str(self.deployment.plan), *flags]
+        argv += ["--plan", str(self.deployment.plan), *self._pinned, *flags]
         done = self._run(task, argv)
         lines = self._parse(task, done)
         errors = [line for line in lines if line["event"] == "error"]
@@ -193,7 +206,8 @@ class HarnessSession:
 
     def _state(self, state: State) -> list[str]:
         caching = self.deployment.caching if state == "cold-cached" else ()
-        return ["--state", state, *caching]
+        dropping = ["--drop-caches", self.dropping] if state != "warm" else []
+        return ["--state", state, *dropping, *caching]
 
     def _parse(self, task: str, done: Completed) -> list[Line]:
         lines: list[Line] = []

@@ -13,6 +13,7 @@ from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import DeviceError
 from pipeline.core.intervals import wilson_interval
+from pipeline.device.guards import Finding
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.deploy import Payload
@@ -30,7 +31,7 @@ from pipeline.report.schema import (
     Validity,
     Verdict,
 )
-from pipeline.report.suspicion import suspicions
+from pipeline.report.suspicion import WRONG_RESULTS, suspicions
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
         warnings=manifest.warnings,
     )
     wrong = wrong_results(report)
-    reasons = (*wrong, *campaign.notes, *suspicions(report))
+    reasons = (*(Finding(id=WRONG_RESULTS, text=text) for text in wrong), *suspicions(report))
     verdict: Verdict = "invalid" if wrong else "suspect" if reasons else "valid"
     return report.model_copy(update={"validity": Validity(verdict=verdict, reasons=reasons)})
 
@@ -178,6 +179,7 @@ def _runs(campaign: Campaign) -> Runs:
         latency=_rounds(campaign.latency),
         predictions=tuple(campaign.predictions),
         logits=tuple(campaign.logits),
+        rejected=tuple(campaign.rejected),
     )
 
 

@@ -71,7 +71,8 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
         name = f"device {key}"
         yield Condition(name, getattr(then.device, key), getattr(now.device, key), _DEVICE)
     yield Condition("harness target", then.target, now.target, _HARNESS)
-    for key in ("abi", "page_bytes", "cores_allowed"):
+    yield Condition("page cache dropped by", then.dropping, now.dropping, _DEVICE)
+    for key in ("abi", "page_bytes", "cores"):
         name = f"harness {key}"
         yield Condition(name, getattr(then.harness, key), getattr(now.harness, key), _HARNESS)
     for key in ("name", "family", "blocks"):

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -29,7 +29,7 @@ from pipeline.report.metric_names import expected_metrics
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import Metric, Report
 from pipeline.report.statistics import Estimate, significantly_greater
-from pipeline.report.suspicion import suspicions
+from pipeline.report.suspicion import REASON_IDS, ReasonId, suspicions
 
 #: What `over` and `minus` call the baseline report.
 BASELINE = "baseline"
@@ -97,12 +97,23 @@ class GateFile(Section):
     """A gates file.
 
     Attributes:
-        allow_suspect: judge reports whose own validity is suspect; otherwise that is an error.
+        allow: ids of what may speak against a report's timings, such as ``BUSY-DEVICE``; a report
+            against which anything else speaks is an error.
         gate: the gates, in order.
     """
 
-    allow_suspect: bool = False
+    allow: tuple[ReasonId, ...] = ()
     gate: Annotated[tuple[Gate, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_by_one(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "allow_suspect" in table:
+            raise ValueError(
+                "allow_suspect is no longer a key: name what a report may be suspect of, such as "
+                'allow = ["BUSY-DEVICE"]; known are ' + ", ".join(REASON_IDS)
+            )
+        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +185,20 @@ def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterat
 def _trust(gates: GateFile, report: Report, which: str) -> Iterator[GateResult]:
     """Whether a report's results are right and its timings its own, whatever its verdict says."""
     verdict = report.validity.verdict
-    reasons = [*dict.fromkeys((*report.validity.reasons, *suspicions(report)))]
+    told = {(one.id, one.text): one for one in (*report.validity.reasons, *suspicions(report))}
+    reasons = [one for one in told.values() if one.id not in gates.allow]
     wrong = wrong_results(report)
     if wrong or verdict == "invalid":
         gate = Gate(
             name=f"the {which}'s results are right", metric="validity", at_least=0, integrity=True
         )
-        why = f"the {which} is invalid: {'; '.join(dict.fromkeys(wrong + reasons))}"
+        texts = dict.fromkeys([*wrong, *(one.text for one in told.values())])
+        why = f"the {which} is invalid: {'; '.join(texts)}"
         yield GateResult(gate, "validity", Verdict.REGRESSION, None, why)
-    elif (reasons or verdict == "suspect") and not gates.allow_suspect:
+    elif reasons or (verdict == "suspect" and not told):
         gate = Gate(name=f"the {which} can be judged", metric="validity", at_least=0)
-        yield _error(gate, "validity", f"the {which} is suspect: {'; '.join(reasons)}")
+        why = "; ".join(map(str, reasons)) or "it does not say of what"
+        yield _error(gate, "validity", f"the {which} is suspect: {why}")
 
 
 def _error(gate: Gate, name: str, why: str) -> GateResult:

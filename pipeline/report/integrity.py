@@ -76,7 +76,7 @@ def require_right_results(report: Report, folder: Path) -> None:
     """
     if report.validity.verdict == "invalid":
         # Its reasons also tell what speaks against the timings.
-        wrong = wrong_results(report) or report.validity.reasons
+        wrong = wrong_results(report) or [str(reason) for reason in report.validity.reasons]
         lines = "\n  ".join(["wrong results:", *wrong])
         device = report.context.device.serial
         raise IntegrityError(

@@ -20,13 +20,14 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
+from pipeline.device.guards import Finding, GuardId
 from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
-from pipeline.harness.samples import Info, Runs
+from pipeline.harness.samples import Dropping, Info, Runs
 from pipeline.report.consistency import contradictions, metrics_not_of_runs
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 Verdict = Literal["valid", "suspect", "invalid"]
 Count = Annotated[int, Field(ge=0)]
@@ -172,7 +173,11 @@ class Context(Section):
         target: name of the target that the harness was built for.
         harness: what the harness says of itself.
         options: how much was measured.
+        allowed: guards that were told not to refuse the device; see `pipeline.device.guards`.
+        cores: those that the harness was bound to; none: wherever the system put it.
+        dropping: how files left the page cache before cold starts.
         before: state of the device when measuring began.
+        between: its states after each round, once it had cooled where that was waited for.
         after: state when it ended.
         seconds: how long it took.
     """
@@ -184,7 +189,11 @@ class Context(Section):
     target: str = "host"
     harness: Info
     options: CampaignOptions
+    allowed: tuple[GuardId, ...] = ()
+    cores: tuple[int, ...] = ()
+    dropping: Dropping = "eviction"
     before: DeviceState
+    between: tuple[DeviceState, ...] = ()
     after: DeviceState
     seconds: float
 
@@ -195,11 +204,11 @@ class Validity(Section):
     Attributes:
         verdict: ``suspect`` where timings may be those of something else, ``invalid`` where results
             are wrong.
-        reasons: why.
+        reasons: why, each with the id by which a gates file allows it.
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Finding, ...]
 
 
 class Report(Section):
@@ -211,7 +220,7 @@ class Report(Section):
         warnings: what speaks against the model, as the manifest says.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     bundle: BundleFacts
     context: Context
     validity: Validity

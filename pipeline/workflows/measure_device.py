@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import get_args
@@ -17,18 +17,24 @@ from pipeline.core.atomic_files import real_path, replacing
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
+from pipeline.device.admission import Admission, GuardOptions
 from pipeline.device.base import DeviceProperties
 from pipeline.device.connect import connect
-from pipeline.device.state import read_state
+from pipeline.device.cores import ALL, chosen_cores
+from pipeline.device.guards import is_refused
+from pipeline.device.state import WATCH_S, DeviceState, read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Payload, deploy, device_folder
-from pipeline.harness.samples import State
+from pipeline.harness.samples import Dropping, State
 from pipeline.harness.session import HarnessSession
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
 from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target, target_for
+
+#: The API level from which the user "shell" can have the page cache dropped.
+_DROPS_CACHES = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class ProfileOptions:
         harness: a built package; None to build one for the device.
         litert_library: a libLiteRt.so to measure; None for the package's own.
         work: folder to build it in.
+        cores: which cores to run on, as `parse_cores` takes it.
+        guards: what is asked of the device's state.
     """
 
     device: str
@@ -54,6 +62,8 @@ class ProfileOptions:
     litert_library: Path | None = None
     work: Path = Path("build")
     device_folder: PurePosixPath | None = None
+    cores: str = ALL
+    guards: GuardOptions = field(default_factory=GuardOptions)
 
 
 def parse_states(text: str) -> tuple[State, ...]:
@@ -108,15 +118,24 @@ def measure_together(
         device.lock() as lock,
     ):
         properties = device.properties()
+        admission = Admission(device, properties, options.guards, progress)
+        # A phone is refused before anything is built or sent; nothing else is.
+        arrived = admission.require_fit(WATCH_S if is_refused(properties) else 0)
+        cores = chosen_cores(options.cores, arrived.cores, device.spec)
         package = _package(properties, options, progress)
         installation = deploy(device, package, payloads, progress)
-        sessions = [HarnessSession(device, one) for one in installation.deployments]
+        dropping: Dropping = "property" if (properties.sdk or 0) >= _DROPS_CACHES else "eviction"
+        sessions = [
+            HarnessSession(device, one, cores=cores, dropping=dropping)
+            for one in installation.deployments
+        ]
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
-        before = read_state(device)
+        watch = _Watch(admission, progress)
+        before = admission.require_fit(WATCH_S)
         begin, created = time.monotonic(), datetime.now(UTC)
-        campaigns = run_campaigns(sessions, amount, progress)
+        campaigns = run_campaigns(sessions, amount, progress, watch)
         seconds = time.monotonic() - begin
-        after = read_state(device)
+        after = read_state(device, watch_s=0)
         installation.require_unchanged(device)
         lock.require()
     return [
@@ -131,13 +150,33 @@ def measure_together(
                 target=package.description.target,
                 harness=campaign.info,
                 options=amount,
+                allowed=options.guards.allow,
+                cores=cores,
+                dropping=session.dropping,
                 before=before,
+                between=tuple(watch.states),
                 after=after,
                 seconds=round(seconds, 3),
             ),
         )
         for payload, session, campaign in zip(payloads, sessions, campaigns, strict=True)
     ]
+
+
+class _Watch:
+    """Looks at the device between rounds; see `pipeline.harness.campaign.Watch`."""
+
+    def __init__(self, admission: Admission, progress: Progress) -> None:
+        self._admission = admission
+        self._progress = progress
+        self.states: list[DeviceState] = []
+
+    def between_rounds(self) -> None:
+        self.states.append(self._admission.between_rounds())
+
+    def not_cold(self, reason: str) -> None:
+        self._admission.require("CACHE-NOT-DROPPED", reason)
+        self._progress.say(f"no cold starts: {reason}")
 
 
 def _package(device: DeviceProperties, options: ProfileOptions, progress: Progress) -> Package:

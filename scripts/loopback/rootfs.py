@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from loopback import debs, host, secure_adbd
+from loopback import debs, host, secure_adbd, stand_ins
 from loopback.errors import LoopbackError
 
 SOURCES = Path(__file__).resolve().parent
@@ -30,7 +30,17 @@ FROM_BUSYBOX = ("awk", "dd", "diff", "expr", "getopt", "stty", "tr")
 #: What packages bring that no program on the device reads.
 LEFT_OUT = ("./etc", "./usr/share", "./usr/lib/systemd", "./usr/lib/*/gconv")
 
-FOLDERS = ("system/bin", "etc", "proc", "sys", "dev", "tmp", "data/local/tmp", "data/misc/adb")
+FOLDERS = (
+    "system/bin",
+    stand_ins.FOLDER,
+    "etc",
+    "proc",
+    "sys",
+    "dev",
+    "tmp",
+    "data/local/tmp",
+    "data/misc/adb",
+)
 LINKS = {"bin": "system/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
 PASSWD = "root:x:0:0::/:/system/bin/sh\nshell:x:2000:2000::/:/system/bin/sh\n"
 GROUP = "root:x:0:\nshell:x:2000:\n"

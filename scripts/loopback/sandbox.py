@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loopback import emulation, host, rootfs
+from loopback import emulation, host, rootfs, stand_ins
 from loopback.errors import LoopbackError
 from loopback.process import Process, children
 
@@ -37,6 +37,7 @@ class Options:
         accept_keys: whether the device's owner allows every other key too.
         tls: whether adbd speaks TLS, as wireless debugging does, and only with those keys.
         abi: of the programs that it runs, in Android's spelling.
+        stand_ins: whether it says that it runs Android, and answers as a test has it.
     """
 
     disk_bytes: int | None = None
@@ -45,6 +46,7 @@ class Options:
     accept_keys: bool = False
     tls: bool = False
     abi: str = field(default_factory=emulation.native_abi)
+    stand_ins: bool = False
 
     @property
     def adbd(self) -> Path:
@@ -69,15 +71,18 @@ class Sandbox:
     adbd: Process
 
 
-def properties(port: int, abi: str) -> dict[str, str]:
-    """What the device says of itself: only what is true."""
+def properties(port: int, options: Options) -> dict[str, str]:
+    """What the device says of itself: only what is true, but for stand-ins."""
+    emulated = {"ro.boot.qemu": "1"} if emulation.is_emulated(options.abi) else {}
     return {
+        **emulated,
+        **(stand_ins.PROPERTIES if options.stand_ins else {}),
         "ro.product.brand": "Debian",
         "ro.product.device": "loopback",
         "ro.product.manufacturer": "Debian",
         "ro.product.model": "Loopback device",
         "ro.product.name": "loopback",
-        "ro.product.cpu.abi": abi,
+        "ro.product.cpu.abi": options.abi,
         "service.adb.listen_addrs": f"tcp:localhost:{port}",
     }
 
@@ -133,10 +138,12 @@ def _prepare(run: Path, port: int, options: Options) -> None:
     for name in ("properties", "tmp"):
         (run / name).mkdir(parents=True)
     (run / "tmp").chmod(0o771)
-    for name, value in properties(port, options.abi).items():
+    for name, value in properties(port, options).items():
         (run / "properties" / name).write_text(value)
     if emulation.is_emulated(options.abi):
         emulation.prepare(run)
+    if options.stand_ins:
+        stand_ins.prepare(run)
     (run / "adb_keys").write_text("".join(f"{key.strip()}\n" for key in options.public_keys))
     if os.geteuid() == 0:
         for path in (run / "tmp", run / "properties", *(run / "properties").iterdir()):
@@ -172,7 +179,7 @@ def _bwrap(root: Path, run: Path, options: Options, status_fd: int) -> list[str]
         "DEVSHIM_PROPERTIES": "/dev/__properties__",
         "HOME": "/",
         "LD_PRELOAD": f"/{rootfs.SHIM}",
-        "PATH": "/system/bin",
+        "PATH": f"/system/bin:/{stand_ins.FOLDER}",
         "SHELL": "/system/bin/sh",
         "TMPDIR": "/data/local/tmp",
     }
@@ -191,6 +198,7 @@ def _bwrap(root: Path, run: Path, options: Options, status_fd: int) -> list[str]
         *("--remount-ro", "/dev", "--chdir", "/", "--clearenv"),
         *(word for pair in environment.items() for word in ("--setenv", *pair)),
         *(emulation.bindings(run) if emulation.is_emulated(options.abi) else ()),
+        *(stand_ins.bindings(run) if options.stand_ins else ()),
         f"/{options.adbd}",
     ]
 

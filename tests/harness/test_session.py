@@ -73,7 +73,7 @@ INFO = {
     "compiler": "12",
     "page_bytes": 4096,
     "cores_online": 2,
-    "cores_allowed": 2,
+    "cores": [0, 1],
 }
 
 
@@ -188,7 +188,11 @@ def test_a_missing_line_is_named() -> None:
 
 def test_a_task_is_asked_for_with_the_plan_and_its_options() -> None:
     device = ScriptedDevice(
-        lambda nonce: (line("latency", name="x", steady_ns=[1]) + end(nonce), "", 0)
+        lambda nonce: (
+            line("latency", name="x", steady_ns=[1], steady_cpu_ns=[1]) + end(nonce),
+            "",
+            0,
+        )
     )
     typed: Any = device
     HarnessSession(typed, deployment("/x/ld.so", "/x/harness")).latency(7)

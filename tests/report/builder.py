@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.device.base import DeviceProperties
+from pipeline.device.guards import Finding
 from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
@@ -52,18 +53,10 @@ HARNESS = {
     "compiler": "12",
     "page_bytes": 4096,
     "cores_online": 2,
-    "cores_allowed": 2,
+    "cores": [0, 1],
 }
 #: What a device says that says nothing.
-STATE = DeviceState(
-    busy_share=None,
-    load_1min=None,
-    memory_available_kb=None,
-    governors=(),
-    frequencies_khz=(),
-    hottest_celsius=None,
-    battery_percent=None,
-)
+STATE = DeviceState()
 ARMS = [
     {"name": "student", "route": "SS", "precision": "fp32", "bytes": 1, "host_top1": 0.9},
     {"name": "teacher", "route": "TT", "precision": "fp32", "bytes": 1, "host_top1": 0.9},
@@ -111,7 +104,7 @@ def report(
     metrics: Mapping[str, Metric],
     *,
     verdict: Verdict = "valid",
-    reasons: Sequence[str] = (),
+    reasons: Sequence[Finding] = (),
     device: Mapping[str, Any] = DEVICE,
     harness: Mapping[str, Any] = HARNESS,
     target: str = "host",
@@ -223,7 +216,11 @@ def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm"
         ttfi=(tuple(start(arm, each) for each in states for arm in ("pwl", "student", "teacher")),),
         progress=(tuple(through(each, stages) for each in states),),
         paced=(through("warm", stages),),
-        latency=(tuple(LatencySample(name=name, steady_ns=(1,)) for name in deviations),),
+        latency=(
+            tuple(
+                LatencySample(name=name, steady_ns=(1,), steady_cpu_ns=(1,)) for name in deviations
+            ),
+        ),
         predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in range(stages)),
         logits=tuple(logits),
     )
@@ -232,7 +229,8 @@ def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm"
 def start(arm: str, state: str) -> TtfiSample:
     numbers = dict.fromkeys(TtfiSample.model_fields, 1)
     return TtfiSample.model_validate(
-        numbers | {"arm": arm, "state": state, "steady_ns": (1,), "logits": ROW}
+        numbers
+        | {"arm": arm, "state": state, "steady_ns": (1,), "steady_cpu_ns": (1,), "logits": ROW}
     )
 
 
@@ -241,7 +239,9 @@ def through(state: str, stages: int) -> ProgressSample:
     numbers = dict.fromkeys(ProgressSample.model_fields, 1)
     order = tuple(range(stages))
     loads = tuple(StageLoad.model_validate(load | {"stage": k}) for k in order)
-    inferences = Inferences(begin_ns=order, duration_ns=(1,) * stages, stage=order)
+    inferences = Inferences(
+        begin_ns=order, duration_ns=(1,) * stages, cpu_ns=(1,) * stages, stage=order
+    )
     return ProgressSample.model_validate(
         numbers | {"state": state, "loads": loads, "inferences": inferences}
     )

@@ -59,14 +59,14 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     }
     run = through("warm", len(stages))
     numbers = dict.fromkeys(Info.model_fields, 1)
-    words = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x")
+    words = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x") | {"cores": (0,)}
     answers = {"pwl": "stage-0", "student": "student", "teacher": "teacher"}
     return Campaign(
         info=Info.model_validate(numbers | words),
         ttfi=[[_start(arm, golden[name][0]) for arm, name in answers.items()]],
         progress=[[run]],
         paced=[run],
-        latency=[[LatencySample(name=name, steady_ns=(1,)) for name in files]],
+        latency=[[LatencySample(name=name, steady_ns=(1,), steady_cpu_ns=(1,)) for name in files]],
         predictions=[
             Predictions(stage=k, predictions=tuple(int(label) for label in expected[k]))
             for k in stages
@@ -109,7 +109,7 @@ def test_logits_that_are_none_or_far_off_make_it_invalid(
     assert report.validity.verdict == "invalid"
     assert report.parity[-1].passed is False
     assert (report.parity[-1].max_rel is None) == (value is None)
-    assert line.name in report.validity.reasons[0]
+    assert line.name in report.validity.reasons[0].text
 
 
 def test_an_image_without_a_label_is_wrong_and_makes_it_invalid(
@@ -134,19 +134,22 @@ def test_all_labels_differing_make_it_invalid(
     campaign.predictions[0] = line.model_copy(update={"predictions": predictions})
     report = compose()
     assert report.validity.verdict == "invalid"
-    assert "40 of 40 images are labeled otherwise" in report.validity.reasons[0]
+    assert "40 of 40 images are labeled otherwise" in report.validity.reasons[0].text
 
 
 def test_wrong_results_weigh_more_than_a_busy_device(
     campaign: Campaign, compose: Callable[[], Report]
 ) -> None:
-    campaign.notes.append("no cold starts")
+    campaign.paced[0] = through("warm", 4).model_copy(update={"wall_ns": 9})
+    campaign.latency[0] = [
+        one.model_copy(update={"steady_ns": (9,)}) for one in campaign.latency[0]
+    ]
     assert compose().validity.verdict == "suspect"
     line = campaign.logits[0]
     campaign.logits[0] = line.model_copy(update={"logits": (None, *line.logits[1:])})
     validity = compose().validity
     assert validity.verdict == "invalid"
-    assert "no cold starts" in validity.reasons
+    assert [reason.id for reason in validity.reasons] == ["WRONG-RESULTS", "OTHER-LOAD"]
 
 
 @pytest.mark.parametrize(

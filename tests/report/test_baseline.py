@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pipeline.bundle.manifest import Input
 from pipeline.check import check
 from pipeline.core.errors import ExitCode
+from pipeline.device.guards import Finding
 from pipeline.report.baseline import mismatches
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
 from pipeline.report.schema import Report
@@ -36,7 +37,7 @@ OTHERS = {
     "device system 'Linux 7'": {"device": {**DEVICE, "system": "Linux 7"}},
     "harness target 'linux-arm64'": {"target": "linux-arm64"},
     "harness abi 'x86'": {"harness": {**HARNESS, "abi": "x86"}},
-    "harness cores_allowed 1": {"harness": {**HARNESS, "cores_allowed": 1}},
+    "harness cores (0,)": {"harness": {**HARNESS, "cores": [0]}},
     "model name 'other'": {"name": "other"},
     "model family 'vgg'": {"family": "vgg"},
     "backend 'litert', this report 'executorch'": {"backend": "litert"},
@@ -102,11 +103,12 @@ def test_stages_of_other_routes_are_not_compared_by_their_number() -> None:
 
 
 def test_a_suspect_baseline_is_an_error_unless_that_is_allowed() -> None:
-    before = report(TIME, verdict="suspect", reasons=["the device was hot"])
+    before = report(TIME, verdict="suspect", reasons=[Finding(id="HOT-DEVICE", text="it was hot")])
     why, code = decide(report(TIME), before)
-    assert "the baseline is suspect: the device was hot" in why
+    assert "the baseline is suspect: HOT-DEVICE: it was hot" in why
     assert code is ExitCode.DEVICE
-    gates = GateFile(gate=(Gate.model_validate({**SLOWER, "metric": "time"}),), allow_suspect=True)
+    gate = Gate.model_validate({**SLOWER, "metric": "time"})
+    gates = GateFile(gate=(gate,), allow=("HOT-DEVICE",))
     assert exit_code(judge(gates, report(TIME), before)) is ExitCode.OK
 
 

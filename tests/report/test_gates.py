@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import load_toml
+from pipeline.device.guards import Finding
+from pipeline.device.state import Battery, DeviceState, Thermal
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.gates import Gate, GateFile, GateResult, Verdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
@@ -116,12 +118,39 @@ def test_a_baseline_of_another_device_is_an_error() -> None:
 
 
 def test_a_suspect_report_is_not_judged_unless_that_is_allowed() -> None:
-    ours = report(TEN, verdict="suspect", reasons=["the device was hot"])
+    ours = report(TEN, verdict="suspect", reasons=[Finding(id="HOT-DEVICE", text="it was hot")])
     gate = Gate(name="gate", metric="time", at_most=11)
     results = judge(GateFile(gate=(gate,)), ours, None)
     assert results[0].verdict is Verdict.ERROR
-    assert "the device was hot" in results[0].why
-    assert len(judge(GateFile(gate=(gate,), allow_suspect=True), ours, None)) == 1
+    assert "HOT-DEVICE: it was hot" in results[0].why
+    assert len(judge(GateFile(gate=(gate,), allow=("HOT-DEVICE",)), ours, None)) == 1
+
+
+def test_what_is_allowed_is_allowed_one_by_one() -> None:
+    found = [Finding(id=name, text="so") for name in ("HOT-DEVICE", "EMULATOR")]
+    ours = report(TEN, verdict="suspect", reasons=found)
+    gates = GateFile(gate=(Gate(name="gate", metric="time", at_most=11),), allow=("EMULATOR",))
+    assert judge(gates, ours, None)[0].why == "the report is suspect: HOT-DEVICE: so"
+
+
+def test_a_suspect_report_that_does_not_say_of_what_is_not_judged() -> None:
+    gates = GateFile(gate=(Gate(name="gate", metric="time", at_most=11),), allow=("EMULATOR",))
+    results = judge(gates, report(TEN, verdict="suspect"), None)
+    assert exit_code(results) is ExitCode.DEVICE
+
+
+def test_the_key_of_old_is_answered_with_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text('allow_suspect = true\n[[gate]]\nname = "x"\nmetric = "y"\nat_most = 1\n')
+    with pytest.raises(UsageError, match=r'allow = \["BUSY-DEVICE"\]'):
+        load_toml(path, GateFile)
+
+
+def test_only_what_is_known_can_be_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text('allow = ["WRONG-RESULTS"]\n[[gate]]\nname = "x"\nmetric = "y"\nat_most = 1\n')
+    with pytest.raises(UsageError, match="EMULATOR"):
+        load_toml(path, GateFile)
 
 
 def result(verdict: Verdict, *, integrity: bool = False) -> GateResult:
@@ -268,12 +297,17 @@ ALL = [result(verdict) for verdict in Verdict]
 
 
 BUSY = {"before": STATE.model_copy(update={"busy_share": 0.9})}
-HOT = {"after": STATE.model_copy(update={"hottest_celsius": 70.0})}
-EMPTY = {"after": STATE.model_copy(update={"battery_percent": 5})}
+HOT = {"after": DeviceState(thermal=Thermal(hottest_celsius=90.0))}
+EMPTY = {"between": (STATE, DeviceState(battery=Battery(level_percent=5)))}
 
 
 @pytest.mark.parametrize(
-    ("context", "said"), [(BUSY, "was busy"), (HOT, "was hot after"), (EMPTY, "battery was low")]
+    ("context", "said"),
+    [
+        (BUSY, "BUSY-DEVICE: 90% of its processors' time is in use (25% may be), before"),
+        (HOT, "HOT-DEVICE: its hottest sensor reads 90 °C (80 is too hot), after"),
+        (EMPTY, "LOW-BATTERY: its battery is at 5 % (25 are needed), at 1 of 2 looks between"),
+    ],
 )
 def test_what_speaks_against_the_timings_is_seen_whatever_the_verdict_says(
     context: dict[str, Any], said: str
@@ -284,11 +318,14 @@ def test_what_speaks_against_the_timings_is_seen_whatever_the_verdict_says(
     results = judge(GateFile(gate=(gate,)), ours, None)
     assert said in results[0].why
     assert exit_code(results) is ExitCode.DEVICE
-    assert exit_code(judge(GateFile(gate=(gate,), allow_suspect=True), ours, None)) is ExitCode.OK
+    allowed = GateFile.model_validate({"gate": (gate,), "allow": [said.partition(":")[0]]})
+    assert exit_code(judge(allowed, ours, None)) is ExitCode.OK
 
 
 def test_a_verdict_is_not_believed_that_its_own_reasons_deny() -> None:
-    ours = report(TEN, verdict="valid", reasons=["no cold starts"])
+    ours = report(
+        TEN, verdict="valid", reasons=[Finding(id="CACHE-NOT-DROPPED", text="no cold starts")]
+    )
     results = judge(GateFile(gate=(Gate(name="time", metric="time", at_most=99),)), ours, None)
     assert "no cold starts" in results[0].why
 

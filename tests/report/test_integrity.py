@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import ExitCode, IntegrityError
+from pipeline.device.guards import Finding
 from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
 from pipeline.report.integrity import (
     differing_allowed,
@@ -88,8 +89,10 @@ def test_a_baseline_with_wrong_results_ends_with_four_too(said: str) -> None:
 
 
 def test_a_report_that_calls_itself_invalid_ends_with_four() -> None:
-    ours = report(TIME, verdict="invalid", reasons=["the moon was full"])
-    judgments = judge(GateFile(gate=ANY.gate, allow_suspect=True), ours, None)
+    ours = report(
+        TIME, verdict="invalid", reasons=[Finding(id="WRONG-RESULTS", text="the moon was full")]
+    )
+    judgments = judge(GateFile(gate=ANY.gate, allow=("BUSY-DEVICE",)), ours, None)
     assert "the moon was full" in judgments[0].why
     assert exit_code(judgments) is ExitCode.INTEGRITY
 
@@ -143,8 +146,11 @@ def test_a_gate_on_the_parity_of_a_program_that_gives_nan_fails() -> None:
 
 
 def test_only_an_invalid_report_is_refused_after_it_was_written() -> None:
-    require_right_results(report(TIME, verdict="suspect", reasons=["hot"]), Path("out"))
+    require_right_results(
+        report(TIME, verdict="suspect", reasons=[Finding(id="HOT-DEVICE", text="hot")]), Path("out")
+    )
     with pytest.raises(IntegrityError, match="stage-1 gave NaN") as caught:
-        ours = report(TIME, verdict="invalid", reasons=["stage-1 gave NaN"])
+        found = Finding(id="WRONG-RESULTS", text="stage-1 gave NaN")
+        ours = report(TIME, verdict="invalid", reasons=[found])
         require_right_results(ours, Path("out"))
     assert "out/report.html" in caught.value.remedy

@@ -25,13 +25,15 @@ def sample(runs: list[tuple[int, int, int]], loads: list[StageLoad]) -> Progress
         resident_pages=1,
         process_to_origin_ns=0,
         start_ns=0,
+        wall_ns=1,
+        cpu_ns=1,
         hold=0,
         rss_kb=0,
         peak_rss_kb=0,
         bytes_read=0,
         cache_bytes=0,
         loads=tuple(loads),
-        inferences=Inferences(begin_ns=begin, duration_ns=duration, stage=stage),
+        inferences=Inferences(begin_ns=begin, duration_ns=duration, cpu_ns=duration, stage=stage),
     )
 
 

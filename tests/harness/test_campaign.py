@@ -1,0 +1,179 @@
+"""What a campaign runs, runs again, and does where a device is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import DeviceError
+from pipeline.core.progress import Silent
+from pipeline.harness import contention
+from pipeline.harness.campaign import Campaign, CampaignOptions, run_campaigns
+from pipeline.harness.samples import Dropping, Info, LatencySample, ProgressSample, TtfiSample
+from pipeline.harness.session import NotColdError
+from tests.report.builder import HARNESS, start, through
+
+SMALL = CampaignOptions(rounds=4, states=("cold", "warm"), paced=2, latency_runs=1)
+#: Starts of three arms and runs through all stages, in two states and four rounds; paced; latency.
+RUNS = 4 * 2 * 4 + 2 + 1
+
+
+class Session:
+    """A harness whose runs wait for processors as a test says, one after the other.
+
+    Args:
+        waits: wall over CPU time of each run; 1 when they are used up.
+        cold: ways in which files leave the page cache here.
+    """
+
+    deployment = SimpleNamespace(arms=("student", "teacher"))
+
+    def __init__(self, waits: Sequence[int] = (), cold: Sequence[Dropping] = ("eviction",)) -> None:
+        self.dropping: Dropping = "property"
+        self.runs = 0
+        self._waits, self._cold = list(waits), cold
+        self._warmed_up = False
+
+    def info(self) -> Info:
+        return Info.model_validate(HARNESS)
+
+    def parity(self) -> list[Any]:
+        return []
+
+    accuracy = parity
+
+    def ttfi(self, arm: str, state: str, inferences: int) -> TtfiSample:
+        if state == "cold" and self.dropping not in self._cold:
+            raise NotColdError(f"{self.dropping} fails")
+        if inferences == 0:  # only to see whether cold starts can be had
+            return start(arm, state)
+        return start(arm, state).model_copy(update={"steady_ns": (self._wait(),)})
+
+    def progress(self, state: str, inferences: int, hold: int = 0) -> ProgressSample:
+        wait = self._wait()
+        runs = through(state, 3).inferences.model_copy(update={"duration_ns": (1, 1, wait)})
+        return through(state, 3).model_copy(update={"inferences": runs, "wall_ns": wait})
+
+    def latency(self, rounds: int) -> list[LatencySample]:
+        return [LatencySample(name="stage-0", steady_ns=(self._wait(),), steady_cpu_ns=(1,))]
+
+    def _wait(self) -> int:
+        self.runs += 1
+        # The round that is thrown away.
+        return self._waits.pop(0) if self.runs > 8 and self._waits else 1
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.reasons: list[str] = []
+
+    def between_rounds(self) -> None:
+        self.rounds += 1
+
+    def not_cold(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def campaign(
+    session: Session, watch: Watch | None = None, options: CampaignOptions = SMALL
+) -> Campaign:
+    typed: Any = session
+    return run_campaigns([typed], options, Silent(), watch or Watch())[0]
+
+
+def test_undisturbed_runs_are_run_once() -> None:
+    session = Session()
+    found = campaign(session)
+    assert session.runs == 8 + RUNS
+    assert found.rejected == []
+    assert len(found.ttfi) == len(found.progress) == 4
+    assert len(found.paced) == 2
+
+
+def test_a_run_that_waited_is_kept_aside_and_run_again() -> None:
+    session = Session([7])
+    found = campaign(session)
+    assert session.runs == 8 + RUNS + 1
+    (rejected,) = found.rejected
+    assert (rejected.round, rejected.wall_over_cpu) == (0, 7.0)
+    assert contention.of_rejected(rejected) == 7.0
+    kept = [sample for samples in found.ttfi for sample in samples]
+    assert max(contention.of_start(sample) for sample in kept) == 1
+
+
+def test_of_several_that_waited_the_least_disturbed_one_stays() -> None:
+    found = campaign(Session([5, 9, 3]))
+    first = [*(contention.of_start(one) for one in found.ttfi[0])]
+    first += [contention.of_progress(one) for one in found.progress[0]]
+    assert sorted(first)[-1] == 3
+    assert [run.wall_over_cpu for run in found.rejected] == [9.0, 5.0]
+
+
+def test_repeats_are_bounded_where_everything_waits() -> None:
+    session = Session([9] * 1000)
+    found = campaign(session)
+    assert len(found.rejected) == contention.repeats(RUNS)
+    assert session.runs == 8 + RUNS + contention.repeats(RUNS)
+
+
+@pytest.mark.parametrize("turn", [RUNS - 3, RUNS - 2, RUNS - 1])
+def test_paced_runs_and_latencies_are_run_again_too(turn: int) -> None:
+    found = campaign(Session([*([1] * turn), 2]))
+    (rejected,) = found.rejected
+    assert (rejected.progress is not None) or rejected.latency
+    assert contention.of_rejected(rejected) == 2.0
+
+
+def test_a_wait_for_storage_is_none_for_processors() -> None:
+    cold = start("pwl", "cold").model_copy(update={"ttfi_ns": 50})
+    assert contention.of_start(cold) == 1
+    assert contention.of_start(cold.model_copy(update={"state": "warm"})) == 50
+    run = through("cold", 3).model_copy(update={"wall_ns": 50})
+    assert contention.of_progress(run) <= 1
+
+
+def test_a_device_that_counts_no_cpu_time_rejects_nothing() -> None:
+    sample = start("pwl", "warm").model_copy(update={"steady_cpu_ns": (0,), "ttfi_cpu_ns": 0})
+    assert contention.of_start(sample) == 0
+
+
+def test_the_device_is_looked_at_after_every_round() -> None:
+    watch = Watch()
+    campaign(Session(), watch)
+    assert watch.rounds == 1 + 4 + 2
+
+
+def test_a_system_that_keeps_its_cache_may_let_go_of_our_files() -> None:
+    session, watch = Session(), Watch()
+    found = campaign(session, watch)
+    assert session.dropping == "eviction"
+    assert watch.reasons == []
+    assert {sample.state for sample in found.ttfi[0]} == {"cold", "warm"}
+
+
+def test_a_system_that_drops_its_cache_goes_on_doing_so() -> None:
+    session = Session(cold=("property",))
+    campaign(session)
+    assert session.dropping == "property"
+
+
+def test_without_cold_starts_warm_ones_are_measured_where_that_is_allowed() -> None:
+    watch = Watch()
+    found = campaign(Session(cold=()), watch)
+    assert watch.reasons == ["eviction fails"]
+    assert {sample.state for sample in found.ttfi[0]} == {"warm"}
+
+
+def test_and_nothing_is_measured_where_it_is_not() -> None:
+    class Strict(Watch):
+        def not_cold(self, reason: str) -> None:
+            raise DeviceError(reason)
+
+    session = Session(cold=())
+    with pytest.raises(DeviceError):
+        campaign(session, Strict())
+    assert session.runs == 0

@@ -196,18 +196,24 @@ def _status(stop: KeyboardInterrupt) -> int:
 
 def _tell(error: BaseException) -> int:
     """Says on stderr why the program ends; gives the exit status."""
-    shown = error if isinstance(error, PipelineError) else _in_words(error)
-    if shown is None:
-        from pipeline.core.release import description
-
-        traceback.print_exception(error)
-        where = description().replace("\n", ", ")
-        shown = DeviceError(
-            f"a fault of the pipeline itself ({type(error).__name__}), {where}",
-            "please report the lines above, with the command and its files",
-        )
+    shown = as_pipeline_error(error)
     print(f"error: {shown}", file=sys.stderr)
     return int(shown.code)
+
+
+def as_pipeline_error(error: BaseException) -> PipelineError:
+    """What ended a piece of work, in words; the traceback of a fault is printed on stderr."""
+    shown = error if isinstance(error, PipelineError) else _in_words(error)
+    if shown is not None:
+        return shown
+    from pipeline.core.release import description
+
+    traceback.print_exception(error)
+    where = description().replace("\n", ", ")
+    return DeviceError(
+        f"a fault of the pipeline itself ({type(error).__name__}), {where}",
+        "please report the lines above, with the command and its files",
+    )
 
 
 def _in_words(error: BaseException) -> PipelineError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -14,6 +15,18 @@ class ExitCode(IntEnum):
     DEVICE = 3
     INTEGRITY = 4
     INCONCLUSIVE = 5
+
+
+#: Wrong results weigh most; a wrong command comes before a device that may work the next time.
+_BY_WEIGHT = (
+    *(ExitCode.INTEGRITY, ExitCode.REGRESSION, ExitCode.USAGE),
+    *(ExitCode.DEVICE, ExitCode.INCONCLUSIVE, ExitCode.OK),
+)
+
+
+def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+    """The exit status of a command that did several things, each of which ended with its own."""
+    return min(codes, key=_BY_WEIGHT.index, default=ExitCode.OK)
 
 
 class PipelineError(Exception):

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
@@ -50,19 +51,25 @@ class _SilentTask:
 
 
 class Lines:
-    """Plain lines on stderr, at most one every few seconds for each task: for logs."""
+    """Plain lines on stderr, at most one every few seconds for each task: for logs.
 
-    def __init__(self, interval_s: float = 5.0) -> None:
+    Args:
+        interval_s: seconds between two lines of a task.
+        prefix: what every line begins with.
+    """
+
+    def __init__(self, interval_s: float = 5.0, prefix: str = "") -> None:
         self._interval_s = interval_s
+        self._prefix = prefix
 
     @contextmanager
     def task(self, title: str, total: float) -> Iterator[Task]:
-        task = _LineTask(title, total, self._interval_s)
+        task = _LineTask(self._prefix + title, total, self._interval_s)
         yield task
         task.finish()
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(f"{self._prefix}{line}", file=sys.stderr, flush=True)
 
 
 class _LineTask:
@@ -96,22 +103,30 @@ class Bars:
 
     @contextmanager
     def task(self, title: str, total: float) -> Iterator[Task]:
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as RichProgress
-        from rich.table import Column
-
-        columns = (
-            TextColumn("{task.description:<20}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(Column(no_wrap=True, min_width=len("0:00:00"))),
-            TextColumn("{task.fields[note]}", style="dim"),
-        )
-        with RichProgress(*columns, console=self._console) as progress:
+        with _rich_progress(self._console, _TITLE) as progress:
             yield _BarTask(progress, progress.add_task(title, total=total, note=""))
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+#: Columns of what a bar is called: the title of a task, or the name of a device.
+_TITLE, _NAME = 20, 26
+
+
+def _rich_progress(console: Console, width: int) -> RichProgress:
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+    from rich.table import Column
+
+    return RichProgress(
+        TextColumn(f"{{task.description:<{width}}}", markup=False),
+        BarColumn(bar_width=48 - width),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(Column(no_wrap=True, min_width=len("0:00:00"))),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
+        console=console,
+    )
 
 
 class _BarTask:
@@ -122,6 +137,86 @@ class _BarTask:
         if note:
             self._progress.update(self._identity, note=note)
         self._progress.advance(self._identity, amount)
+
+
+class Row(Progress, Protocol):
+    """One of several works that go on at the same time."""
+
+    def end(self, word: str) -> None:
+        """Announces how it ended, such as ``measured``."""
+        ...
+
+
+class Rows(Protocol):
+    """Where several works are announced, each by a name of its own."""
+
+    def row(self, name: str) -> Row:
+        """A new one."""
+        ...
+
+
+class LineRows:
+    """Plain lines on stderr, each with the name of its work: for logs."""
+
+    def row(self, name: str) -> Row:
+        return _LineRow(prefix=f"{name}: ")
+
+
+class _LineRow(Lines):
+    def end(self, word: str) -> None:
+        self.say(word)
+
+
+class BarRows:
+    """A live bar for each work on a terminal (stderr): what it does now, and how far it is."""
+
+    def __init__(self, progress: RichProgress) -> None:
+        self._progress = progress
+
+    def row(self, name: str) -> Row:
+        return _BarRow(self._progress, name)
+
+
+class _BarRow:
+    def __init__(self, progress: RichProgress, name: str) -> None:
+        self._progress, self._name = progress, name
+        shown = name if len(name) <= _NAME else f"...{name[3 - _NAME :]}"
+        self._identity = progress.add_task(shown, total=None, note="")
+
+    @contextmanager
+    def task(self, title: str, total: float) -> Iterator[Task]:
+        self._progress.reset(self._identity, total=total, note=title)
+        yield _RowTask(self._progress, self._identity, title)
+
+    def say(self, line: str) -> None:
+        self._progress.console.print(
+            f"{self._name}: {line}", markup=False, highlight=False, soft_wrap=True
+        )
+
+    def end(self, word: str) -> None:
+        self._progress.update(self._identity, total=1, completed=1, note=word)
+
+
+class _RowTask:
+    def __init__(self, progress: RichProgress, identity: TaskID, title: str) -> None:
+        self._progress, self._identity, self._title = progress, identity, title
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        if note:
+            self._progress.update(self._identity, note=f"{self._title}, {note}")
+        self._progress.advance(self._identity, amount)
+
+
+@contextmanager
+def rows_for_terminal() -> Iterator[Rows]:
+    """A bar for each work where a person watches, lines where a log is written."""
+    if not sys.stderr.isatty():
+        yield LineRows()
+        return
+    from rich.console import Console
+
+    with _rich_progress(Console(stderr=True), _NAME) as progress:
+        yield BarRows(progress)
 
 
 def progress_for_terminal() -> Progress:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.device.base import Device
 
 FORMS = (
@@ -19,6 +19,55 @@ EMULATOR = re.compile(r"emulator-[0-9]+")
 #: As USB devices, emulators and wireless debugging ("adb-R5CN-x (2)._adb-tls-connect._tcp") have.
 SERIAL = re.compile(r"[^\s:]+(?: [^\s:]+)*")
 USB = re.compile(r"usb(?::(?P<serial>[^\s:]+))?")
+
+
+def require_spec(spec: str, folder: PurePosixPath | None = None) -> None:
+    """Makes sure that a spec can name a device, which is not looked for.
+
+    Args:
+        spec: one of `FORMS`.
+        folder: where to work on an ADB device.
+
+    Raises:
+        UsageError: there is no such form of spec, or the folder is none to work in there.
+    """
+    kind, separator, rest = spec.partition(":")
+    if kind == "local" and bool(separator) == bool(rest):
+        if folder is not None:
+            raise UsageError(
+                f"--device-folder {folder} is for ADB devices, and the device is {spec}",
+                f"write --device local:{folder}",
+            )
+        return
+    named = _address(rest) or USB.fullmatch(rest) or SERIAL.fullmatch(rest) or spec == "adb"
+    if not EMULATOR.fullmatch(spec) and (kind != "adb" or not named):
+        raise UsageError(f"{spec!r} names no device", f"write one of: {FORMS}")
+    if folder is not None and (not folder.is_absolute() or len(folder.parts) < 2):
+        raise UsageError(
+            f"--device-folder {folder} is not a folder to work in",
+            "give an absolute path of its own, such as /data/local/tmp/me",
+        )
+
+
+def _address(text: str) -> re.Match[str] | None:
+    """A host and a port, where that is what the text is."""
+    found = ADB_ADDRESS.fullmatch(text)
+    return found if found is not None and 0 < int(found["port"]) < 65536 else None
+
+
+def every_device(*, timeout_s: float = 10.0) -> dict[str, PipelineError | None]:
+    """The specs of all devices of the adb server, which is started as `connect` does.
+
+    Returns:
+        By spec, why the device cannot be used; None where it can be, or is about to be ready.
+
+    Raises:
+        UsageError: the server's address is set to something else.
+        DeviceError: there is no device, or no server.
+    """
+    from pipeline.device.adb.dial import Dialer
+
+    return Dialer(timeout_s, 0.0, ()).every_device()
 
 
 def connect(
@@ -48,31 +97,15 @@ def connect(
         UsageError: there is no such form of spec, it names several devices, or the folder is none.
         DeviceError: the device cannot be reached, does not speak ADB, or does not let this host in.
     """
-    kind, separator, rest = spec.partition(":")
-    if kind == "local" and bool(separator) == bool(rest):
+    require_spec(spec, folder)
+    kind, _, rest = spec.partition(":")
+    if kind == "local":
         from pipeline.device.local import LocalDevice
 
-        if folder is not None:
-            raise UsageError(
-                f"--device-folder {folder} is for ADB devices, and the device is {spec}",
-                f"write --device local:{folder}",
-            )
         return LocalDevice(Path(rest) if rest else None)
     if EMULATOR.fullmatch(spec):
         kind, rest = "adb", spec
-    address = ADB_ADDRESS.fullmatch(rest)
-    if address is not None and not 0 < int(address["port"]) < 65536:
-        address = None
-    usb = USB.fullmatch(rest)
-    named = address or usb or SERIAL.fullmatch(rest) or spec == "adb"
-    if kind != "adb" or not named:
-        raise UsageError(f"{spec!r} names no device", f"write one of: {FORMS}")
-
-    if folder is not None and (not folder.is_absolute() or len(folder.parts) < 2):
-        raise UsageError(
-            f"--device-folder {folder} is not a folder to work in",
-            "give an absolute path of its own, such as /data/local/tmp/me",
-        )
+    address, usb = _address(rest), USB.fullmatch(rest)
 
     # What ADB needs, cryptography above all, takes longer to import than a local run takes.
     from pipeline.device.adb.device import WORKDIR, AdbDevice

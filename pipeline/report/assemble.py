@@ -51,7 +51,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
     manifest = payload.bundle.manifest
     parity = _parity(payload, campaign.logits)
     stages = _stages(payload.bundle, campaign.predictions)
-    facts = _facts(manifest, payload.controls)
+    facts = bundle_facts(manifest, payload.controls)
     runs = _runs(campaign)
     metrics = metrics_of(runs, stages, parity, facts, manifest.warnings)
     report = Report(
@@ -74,7 +74,8 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
     return report.model_copy(update={"validity": Validity(verdict=verdict, reasons=reasons)})
 
 
-def _facts(manifest: Manifest, controls: Controls) -> BundleFacts:
+def bundle_facts(manifest: Manifest, controls: Controls) -> BundleFacts:
+    """What a report says of a bundle and its control arms."""
     return BundleFacts(
         name=manifest.name,
         id=manifest.id,

@@ -10,7 +10,7 @@ import json
 import math
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -29,6 +29,7 @@ from pipeline.report.consistency import contradictions, metrics_not_of_runs
 
 SCHEMA_VERSION: Literal[3] = 3
 
+Document = TypeVar("Document", bound=Section)
 Verdict = Literal["valid", "suspect", "invalid"]
 Count = Annotated[int, Field(ge=0)]
 
@@ -256,6 +257,21 @@ def load_report(path: Path) -> Report:
         UsageError: there is none, or it was written by a newer release.
         IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
     """
+    return read_document(path, Report, SCHEMA_VERSION)
+
+
+def read_document(path: Path, kind: type[Document], version: int) -> Document:
+    """Reads a file of JSON that `python -m pipeline.profile` wrote.
+
+    Args:
+        path: of the file.
+        kind: what it holds.
+        version: of its schema, that this release reads.
+
+    Raises:
+        UsageError: there is none, or it was written by a newer release.
+        IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         data = json.loads(
@@ -267,9 +283,9 @@ def load_report(path: Path) -> Report:
         raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
-    require_schema_version(data, SCHEMA_VERSION, path, "measure again with this release")
+    require_schema_version(data, version, path, "measure again with this release")
     try:
-        return Report.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

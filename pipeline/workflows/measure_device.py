@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from pipeline.report.schema import Context, Report
 from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target, target_for
+from pipeline.workflows.named_devices import folder_name
 
 #: The API level from which the user "shell" can have the page cache dropped.
 _DROPS_CACHES = 31
@@ -107,12 +107,7 @@ def measure_together(
         bundle, root = open_bundle(folder), options.control or control_folder(folder)
         payloads.append(Payload(bundle, open_controls(root, bundle.manifest), root))
     _check_apart([payload.bundle for payload in payloads])
-    backends = {payload.bundle.manifest.backend.name for payload in payloads}
-    if options.litert_library and "litert" not in backends:
-        raise UsageError(
-            f"{folders[0]} is no LiteRT bundle, which {options.litert_library} could run",
-            "leave --litert-library out",
-        )
+    require_litert([payload.bundle for payload in payloads], options)
     with (
         connect(options.device, folder=options.device_folder) as device,
         device.lock() as lock,
@@ -122,7 +117,7 @@ def measure_together(
         # A phone is refused before anything is built or sent; nothing else is.
         arrived = admission.require_fit(WATCH_S if is_refused(properties) else 0)
         cores = chosen_cores(options.cores, arrived.cores, device.spec)
-        package = _package(properties, options, progress)
+        package = package_for(properties, options, progress)
         installation = deploy(device, package, payloads, progress)
         dropping: Dropping = "property" if (properties.sdk or 0) >= _DROPS_CACHES else "eviction"
         sessions = [
@@ -179,8 +174,14 @@ class _Watch:
         self._progress.say(f"no cold starts: {reason}")
 
 
-def _package(device: DeviceProperties, options: ProfileOptions, progress: Progress) -> Package:
-    """The harness that is named, or one that is built for what the device says of itself."""
+def package_for(device: DeviceProperties, options: ProfileOptions, progress: Progress) -> Package:
+    """The harness that is named, or one that is built for what the device says of itself.
+
+    Raises:
+        UsageError: something that its build needs is not installed, or the named one is none.
+        DeviceError: no harness is built for that device, or the build failed.
+        IntegrityError: the named one, or what a build fetches, is damaged.
+    """
     if options.harness is not None:
         return Package(options.harness, options.litert_library)
     target = target_for(device.abi, device.system)
@@ -191,6 +192,16 @@ def _package(device: DeviceProperties, options: ProfileOptions, progress: Progre
             "--harness (docs/phone.md)"
         )
     return build_harness(target, options.work / "harness", progress, options.litert_library)
+
+
+def require_litert(bundles: Sequence[Bundle], options: ProfileOptions) -> None:
+    """Refuses a library of LiteRT's where no bundle needs one. Raises `UsageError`."""
+    backends = {bundle.manifest.backend.name for bundle in bundles}
+    if options.litert_library and "litert" not in backends:
+        raise UsageError(
+            f"{bundles[0].root} is no LiteRT bundle, which {options.litert_library} could run",
+            "leave --litert-library out",
+        )
 
 
 def _check_apart(bundles: Sequence[Bundle]) -> None:
@@ -211,7 +222,7 @@ REPORT_FILES = ("curve.svg", "report.html", "report.json")
 
 def report_name(bundle: Path, device: str) -> str:
     """The default name of a report's folder, such as ``digits-adb-192.168.1.20-5555``."""
-    return f"{real_path(bundle).name}-{re.sub('[^A-Za-z0-9._-]+', '-', device)}"
+    return f"{real_path(bundle).name}-{folder_name(device)}"
 
 
 def write_report(report: Report, folder: Path) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import DeviceError
+from pipeline.core.errors import DeviceError, PipelineError
 from pipeline.device.adb.address import ServerAddress
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.link import Link
-from pipeline.device.adb.listing import READY, choose
+from pipeline.device.adb.listing import READY, by_spec, choose
 from pipeline.device.adb.server import Server
 from pipeline.device.adb.server_link import ServerLink
 from pipeline.device.adb.transport import TcpTransport, Transport
@@ -42,6 +42,17 @@ class Dialer:
         server = self._server()
         server.ensure_running()
         return choose(server.devices(), None, server.address).serial
+
+    def every_device(self) -> dict[str, PipelineError | None]:
+        """All devices of the adb server, with why one cannot be used; see `by_spec`.
+
+        Raises:
+            UsageError: the server's address is set to something else.
+            DeviceError: there is none, or no server.
+        """
+        server = self._server()
+        server.ensure_running()
+        return by_spec(server.devices(), server.address)
 
     def to_serial(self, serial: str) -> Dial:
         """To the device of that name of the adb server.

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.errors import DeviceError, PipelineError, UsageError
 
 READY = "device"
-#: States that end by themselves, or when the device's owner presses Allow.
-PASSING = ("authorizing", "connecting", "unauthorized")
+#: States that end by themselves.
+ABOUT_TO_BE = ("authorizing", "connecting")
+#: These, and the one that ends when the device's owner presses Allow.
+PASSING = (*ABOUT_TO_BE, "unauthorized")
 
 _LINE = re.compile(
     r"(?P<serial>\(no serial number\)|\S+(?: \(\d+\)\S*)?)\s+"
@@ -98,12 +100,7 @@ def choose(listed: Sequence[Listed], serial: str | None, server: object) -> List
                 "unplug all but one of them",
             )
         return named[0]
-    if not listed:
-        raise DeviceError(
-            f"the adb server at {server} has no device",
-            "plug one in with USB debugging on, start an emulator, or name a device's own "
-            "address: adb:HOST:PORT",
-        )
+    _require_any(listed, server)
     ready = [each for each in listed if each.state == READY]
     candidates = ready or list(listed)
     if len(candidates) > 1:
@@ -113,6 +110,38 @@ def choose(listed: Sequence[Listed], serial: str | None, server: object) -> List
             "name one, with --device adb:SERIAL or in ANDROID_SERIAL",
         )
     return candidates[0]
+
+
+def by_spec(listed: Sequence[Listed], server: object) -> dict[str, PipelineError | None]:
+    """Every device by the spec that names it, with why it cannot be used, if so.
+
+    Args:
+        listed: all that there are.
+        server: the adb server, for messages.
+
+    Raises:
+        DeviceError: there is none.
+    """
+    _require_any(listed, server)
+    found: dict[str, PipelineError | None] = {}
+    for device in listed:
+        try:
+            choose(listed, device.serial, server)
+        except PipelineError as error:  # several of one serial number
+            found[f"adb:{device.serial}"] = error
+        else:
+            able = device.state in (READY, *ABOUT_TO_BE)
+            found[f"adb:{device.serial}"] = None if able else not_ready(device)
+    return found
+
+
+def _require_any(listed: Sequence[Listed], server: object) -> None:
+    if not listed:
+        raise DeviceError(
+            f"the adb server at {server} has no device",
+            "plug one in with USB debugging on, start an emulator, or name a device's own "
+            "address: adb:HOST:PORT",
+        )
 
 
 def not_ready(device: Listed) -> DeviceError:

@@ -9,6 +9,7 @@ from pipeline.report.arms import arm_names
 from pipeline.report.integrity import parity_of, parity_text, within_tolerance
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import plots
+from pipeline.report.render.page import environment
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_rows, schedule_sentence
 from pipeline.report.render.tables import (
@@ -27,35 +28,33 @@ def report_page(report: Report, curve: str) -> str:
         report: what to show.
         curve: the accuracy curve as SVG, which is also written on its own.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pipeline.report.render", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     states = states_of(report)
-    return environment.get_template("page.html.j2").render(
-        report=report,
-        device=describe_device(report),
-        states=states,
-        sentences={state: _sentence(report, state) for state in states},
-        starts=_starts(report, states),
-        stages=_stages(report, states),
-        recall=_recall(report),
-        images=_images(report),
-        choice=schedule_rows(report.schedule) if report.schedule else [],
-        chosen=schedule_sentence(report.schedule) if report.schedule else "",
-        ratios=_ratios(report),
-        parity=_parity(report),
-        plots={
-            "curve": curve,
-            "phases": plots.phases(report),
-            "memory": plots.memory(report),
-            "timeline": plots.timeline(report),
-        },
-        context=json.dumps(report.context.model_dump(mode="json"), indent=1, ensure_ascii=False),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            device=describe_device(report),
+            states=states,
+            sentences={state: _sentence(report, state) for state in states},
+            starts=_starts(report, states),
+            stages=_stages(report, states),
+            recall=_recall(report),
+            images=_images(report),
+            choice=schedule_rows(report.schedule) if report.schedule else [],
+            chosen=schedule_sentence(report.schedule) if report.schedule else "",
+            ratios=_ratios(report),
+            parity=_parity(report),
+            plots={
+                "curve": curve,
+                "phases": plots.phases(report),
+                "memory": plots.memory(report),
+                "timeline": plots.timeline(report),
+            },
+            context=json.dumps(
+                report.context.model_dump(mode="json"), indent=1, ensure_ascii=False
+            ),
+        )
     )
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLORS = ("#1f6feb", "#2da44e", "#d1690e", "#8250df", "#bf3989", "#6e7781", "#0550ae", "#7d4e00")
+COLORS = ("#1f6feb", "#2da44e", "#d1690e", "#8250df", "#bf3989", "#6e7781", "#0550ae", "#7d4e00")
 _PHASE_COLORS = ("#8c959f", "#54aeff", "#e16f24", "#bf8700", "#4ac26b", "#0969da", "#8250df")
 
 
 def arm_colors(report: Report) -> dict[str, str]:
     """A color for each arm, the progressive one first: the same in every plot."""
-    return dict(zip(arm_names(report.bundle), cycle(_COLORS), strict=False))
+    return dict(zip(arm_names(report.bundle), cycle(COLORS), strict=False))
 
 
 def _title(arm: str) -> str:
@@ -33,7 +33,7 @@ def _title(arm: str) -> str:
 def curve(report: Report) -> str:
     """Accuracy over the time since the app wanted an answer: progressive against the monoliths."""
     states = states_of(report)
-    figure, axes = _figure(len(states), 2.9)
+    figure, axes = new_figure(len(states), 2.9)
     accuracy = [100 * stage.top1 for stage in report.stages]
     low, high = ([100 * getattr(stage, end) for stage in report.stages] for end in ("low", "high"))
     least = min([*low, *(100 * accuracy_of(arm, report) for arm in report.bundle.arms)])
@@ -84,14 +84,14 @@ def curve(report: Report) -> str:
     axes[0].set_ylabel("top-1 accuracy, %")
     figure.supxlabel("ms since the app wanted an answer", fontsize="medium")
     axes[-1].legend(loc="lower right", fontsize=8, frameon=False)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def phases(report: Report) -> str:
     """Time to first inference of every arm, its phases stacked."""
     states = states_of(report)
     arms = arm_names(report.bundle)
-    figure, axes = _figure(len(states), 1.0 + 0.3 * len(arms))
+    figure, axes = new_figure(len(states), 1.0 + 0.3 * len(arms))
     for axis, state in zip(axes, states, strict=True):
         for row, arm in enumerate(reversed(arms)):
             left = 0.0
@@ -109,12 +109,12 @@ def phases(report: Report) -> str:
         axis.margins(x=0.16)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, ncols=len(PHASES), loc="outside lower center", fontsize=8)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def memory(report: Report) -> str:
     """Resident memory at every stage, beside the peaks of the arms."""
-    figure, (axis,) = _figure(1, 2.6)
+    figure, (axis,) = new_figure(1, 2.6)
     colors = arm_colors(report)
     measured = [report.metrics.get(f"stage_rss_mb.{stage.index}") for stage in report.stages]
     values = [metric.median if metric else 0.0 for metric in measured]  # 0: the device does not say
@@ -139,12 +139,12 @@ def memory(report: Report) -> str:
         )
     axis.set(xlabel="stage", ylabel="resident MB")
     axis.margins(y=0.2)
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def timeline(report: Report) -> str:
     """Every inference of one run that stays at each stage for a while, and when blocks loaded."""
-    figure, (axis,) = _figure(1, 2.6)
+    figure, (axis,) = new_figure(1, 2.6)
     runs = report.runs.paced
     typical = median(run.inferences.begin_ns[-1] for run in runs)
     run = min(runs, key=lambda run: abs(run.inferences.begin_ns[-1] - typical))
@@ -155,10 +155,11 @@ def timeline(report: Report) -> str:
     axis.scatter(begin, took, c=run.inferences.stage, cmap="viridis", s=7)
     axis.set(xlabel="ms since the app wanted an answer", ylabel="latency, ms", ylim=(0, None))
     axis.set_title("color: stage; shaded: a block loads in the background", fontsize=9)
-    return _svg(figure)
+    return as_svg(figure)
 
 
-def _figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+def new_figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as a page, of so many axes beside each other; its height in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, height), layout="constrained")
@@ -170,7 +171,8 @@ def _figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
+    """A figure as the text of an SVG element; the same figure gives the same text."""
     import matplotlib
 
     buffer = io.StringIO()

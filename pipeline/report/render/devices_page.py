@@ -1,0 +1,103 @@
+"""Several devices side by side as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pipeline.core.formatting import milliseconds, size
+from pipeline.report.devices import DeviceResult, DevicesReport, Measured
+from pipeline.report.ratios import ratio_words
+from pipeline.report.render import devices_plots
+from pipeline.report.render.devices_table import states_of
+from pipeline.report.render.page import environment
+
+#: Value and interval.
+Cell = tuple[str, str]
+
+
+def devices_page(report: DevicesReport) -> str:
+    """The text of devices.html; its links lead to the devices' own pages beside it."""
+    states = states_of(report)
+    plots = {"curves": "", "starts": "", "costs": ""}
+    if report.measured:
+        plots = {
+            "curves": devices_plots.curves(report, states),
+            "starts": devices_plots.starts(report, states),
+            "costs": devices_plots.costs(report),
+        }
+    return (
+        environment()
+        .get_template("devices.html.j2")
+        .render(
+            report=report,
+            descriptions={result.name: _description(result) for result in report.devices},
+            numbers=[(title, cells) for title, cells in _numbers(report, states) if any(cells)],
+            **plots,
+        )
+    )
+
+
+def _description(result: DeviceResult) -> str:
+    if result.measured is None:
+        return ""
+    device = result.measured.device
+    memory = [size(device.memory_bytes)] if device.memory_bytes else []
+    return ", ".join([device.model, device.system, f"{device.cores} cores", *memory])
+
+
+def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[Cell]]]:
+    """Title and cells, one for each device that was measured."""
+    devices = [measured for _, measured in report.measured]
+    longest = max((len(device.stages) for device in devices), default=0)
+    rows: list[tuple[str, list[Cell]]] = []
+    for state in states:
+        for arm in ("pwl", *(arm.name for arm in report.bundle.arms)):
+            name = f"ttfi_ms.{arm}.{state}"
+            title = "progressive" if arm == "pwl" else f"{arm} alone"
+            rows.append((f"first answer, {title}, {state}, ms", [_ms(d, name) for d in devices]))
+        name = f"time_to_final_ms.{state}"
+        rows.append((f"last stage reached, {state}, ms", [_ms(d, name) for d in devices]))
+    for index in range(longest):
+        cells = [_accuracy(device, index) for device in devices]
+        rows.append((f"top-1 of stage {index}", cells))
+    for name, words in _metrics(longest).items():
+        rows.append((words, [_metric(device, name) for device in devices]))
+    for name in sorted({name for device in devices for name in device.ratios}):
+        words, state = ratio_words(name)
+        title = f"{words}, {state}" if state else words
+        rows.append((title, [_ratio(device, name) for device in devices]))
+    return rows
+
+
+def _metrics(stages: int) -> dict[str, str]:
+    by_stage = {f"latency_ms.stage-{k}": f"steady latency of stage {k}, ms" for k in range(stages)}
+    swaps = {
+        f"latency_during_load_ms.{k}": f"worst latency while stage {k} loads, ms"
+        for k in range(1, stages)
+    }
+    peaks = {f"peak_rss_mb.pwl.{state}": f"peak memory, {state}, MB" for state in ("cold", "warm")}
+    return by_stage | swaps | peaks
+
+
+def _ms(device: Measured, name: str) -> Cell:
+    metric = device.metrics.get(name)
+    if metric is None:
+        return "", ""
+    return milliseconds(metric.median), f"{milliseconds(metric.low)}-{milliseconds(metric.high)}"
+
+
+def _metric(device: Measured, name: str) -> Cell:
+    metric = device.metrics.get(name)
+    if metric is None or metric.unit == "ms":
+        return _ms(device, name)
+    return f"{metric.median:.1f}", f"{metric.low:.1f}-{metric.high:.1f}"
+
+
+def _accuracy(device: Measured, index: int) -> Cell:
+    stage = next((stage for stage in device.stages if stage.index == index), None)
+    if stage is None:
+        return "", ""
+    return f"{stage.top1:.2%}", f"{100 * stage.low:.1f}-{100 * stage.high:.1f}"
+
+
+def _ratio(device: Measured, name: str) -> Cell:
+    ratio = device.ratios.get(name)
+    return (f"{ratio.median:.3f}", f"{ratio.low:.3f}-{ratio.high:.3f}") if ratio else ("", "")

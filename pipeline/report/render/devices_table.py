@@ -1,0 +1,132 @@
+"""Several devices side by side as a table for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.core.formatting import milliseconds
+from pipeline.report.devices import DeviceResult, DevicesReport, Measured
+from pipeline.report.render.terminal import table_console
+
+#: In the order of a report.
+STATES = ("cold", "warm", "cold-cached")
+_BAR = 24
+
+
+def print_devices(report: DevicesReport) -> None:
+    """Prints `devices_tables` on stdout, never wider than 100 columns."""
+    console = table_console()
+    console.print(devices_tables(report))
+
+
+def devices_tables(report: DevicesReport) -> RenderableType:
+    """What became of each device, and a table of first answers for each start state."""
+    parts: list[RenderableType] = [_head(report), _devices(report)]
+    return Group(*parts, *(_starts(report, state) for state in states_of(report)))
+
+
+def states_of(report: DevicesReport) -> list[str]:
+    """The start states that any device was measured in."""
+    named = {name for _, measured in report.measured for name in measured.metrics}
+    return [state for state in STATES if f"ttfi_ms.pwl.{state}" in named]
+
+
+def _head(report: DevicesReport) -> Text:
+    bundle = report.bundle
+    return Text(
+        f"{bundle.name} {bundle.id[:12]} ({bundle.backend}) on {len(report.devices)} devices, "
+        f"{len(report.measured)} measured; {report.options.rounds} rounds, medians\n"
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column(columns[0], overflow="fold", max_width=30)
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _devices(report: DevicesReport) -> Table:
+    table = _table(
+        "devices",
+        *("device", "model", "the numbers\nare", "top-1\nfirst", "\nlast", "latency ms\nsteady"),
+        *("\nduring load", "RSS MB\npeak"),
+    )
+    table.columns[1].justify = table.columns[2].justify = "left"
+    table.columns[1].no_wrap, table.columns[1].overflow = False, "fold"
+    for result in report.devices:
+        table.add_row(*_row(result))
+    return table
+
+
+def _row(result: DeviceResult) -> list[str]:
+    measured = result.measured
+    if measured is None:
+        return [result.name, "", result.outcome]
+    first, last = measured.stages[0], measured.stages[-1]
+    return [
+        result.name,
+        measured.device.model,
+        measured.validity.verdict,
+        f"{first.top1:.2%}",
+        f"{last.top1:.2%}",
+        value(measured, f"latency_ms.stage-{last.index}"),
+        worst(measured, "latency_during_load_ms."),
+        megabytes(measured),
+    ]
+
+
+def _starts(report: DevicesReport, state: str) -> Table:
+    """First answers and when the last stage is reached; the bars are all of one scale."""
+    table = _table(
+        f"{state} start: first answer in ms, progressive (=) and teacher alone (-)",
+        *("device", "progressive", "teacher", "ratio", "last stage"),
+    )
+    table.add_column("", no_wrap=True)
+    names = [f"ttfi_ms.{arm}.{state}" for arm in ("teacher", "pwl")]
+    found = [each.metrics for _, each in report.measured]
+    longest = max(
+        (each[name].median for each in found for name in names if name in each), default=0
+    )
+    for name, measured in report.measured:
+        ratio = measured.ratios.get(f"ttfi_over_teacher.{state}")
+        bars = [bar(measured, each, longest, sign) for each, sign in zip(names, "-=", strict=True)]
+        table.add_row(
+            name,
+            value(measured, names[1]),
+            value(measured, names[0]),
+            f"{ratio.median:.3f}" if ratio else "-",
+            value(measured, f"time_to_final_ms.{state}"),
+            bars[1] + bars[0][len(bars[1]) :],
+        )
+    return table
+
+
+def bar(measured: Measured, name: str, longest: float, sign: str) -> str:
+    """A bar as long as a metric's median, of a scale on which `longest` fills the column."""
+    metric = measured.metrics.get(name)
+    return sign * max(1, round(_BAR * metric.median / longest)) if metric and longest > 0 else ""
+
+
+def value(measured: Measured, name: str) -> str:
+    """The median of a metric in milliseconds."""
+    metric = measured.metrics.get(name)
+    return milliseconds(metric.median) if metric else "-"
+
+
+def worst(measured: Measured, kind: str) -> str:
+    """The largest median of all metrics of a kind, in milliseconds."""
+    found = [metric.median for name, metric in measured.metrics.items() if name.startswith(kind)]
+    return milliseconds(max(found)) if found else "-"
+
+
+def megabytes(measured: Measured) -> str:
+    """The progressive arm's peak memory, in the state that was measured last."""
+    for state in reversed(STATES[:2]):
+        if metric := measured.metrics.get(f"peak_rss_mb.pwl.{state}"):
+            return f"{metric.median:.1f}"
+    return "-"

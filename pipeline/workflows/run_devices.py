@@ -196,7 +196,7 @@ def _measure(run: Sequence[_Device]) -> None:
         if not told:
             told = True
             for device in waiting:
-                device.row.say("waits until others on its processor, or measured from it, are done")
+                device.row.say("waits for its turn: one at a time is measured on its processor")
         _receive(run)
         waiting, running = ([each for each in some if each.going] for some in (waiting, running))
 

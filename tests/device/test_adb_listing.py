@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.adb.address import ServerAddress
-from pipeline.device.adb.listing import Listed, choose, not_ready, parse_devices
+from pipeline.device.adb.listing import Listed, by_spec, choose, not_ready, parse_devices
 
 #: As adb 29 and adb 36 print it.
 LISTING = """\
@@ -116,3 +116,18 @@ def test_a_server_elsewhere_is_not_one_of_this_machine() -> None:
     assert ServerAddress().is_here
     assert ServerAddress(path="/run/adb").is_here
     assert not ServerAddress("lab").is_here
+
+
+def test_each_device_has_a_spec_and_what_keeps_it_from_being_used() -> None:
+    states = {"a": "device", "b": "offline", "c": "unauthorized", "d": "authorizing"}
+    found = by_spec([device(serial, state) for serial, state in states.items()], "there")
+    assert [*found] == ["adb:a", "adb:b", "adb:c", "adb:d"]
+    assert {spec for spec, problem in found.items() if problem is None} == {"adb:a", "adb:d"}
+    assert "adb:b cannot be used: offline" in str(found["adb:b"])
+    assert "Allow USB debugging" in str(found["adb:c"])
+
+
+def test_devices_of_one_serial_number_are_one_problem() -> None:
+    found = by_spec([device("0123", "device"), device("0123", "device")], "there")
+    assert [*found] == ["adb:0123"]
+    assert "2 devices have the serial number 0123" in str(found["adb:0123"])

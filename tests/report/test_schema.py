@@ -9,6 +9,8 @@ import pytest
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.toml_file import Section
+from pipeline.report.devices import DevicesReport
 from pipeline.report.schema import Report, load_report
 from tests.fixtures import ROOT
 from tests.report.builder import around, metric, report
@@ -53,10 +55,10 @@ def test_a_missing_report_and_a_folder_are_wrong_usage(tmp_path: Path) -> None:
             load_report(path)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Manifest, "manifest"), (Report, "report")])
-def test_published_schemas_are_those_of_the_code(
-    kind: type[Manifest] | type[Report], name: str
-) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Manifest, "manifest"), (Report, "report"), (DevicesReport, "devices")]
+)
+def test_published_schemas_are_those_of_the_code(kind: type[Section], name: str) -> None:
     published = json.loads((ROOT / "docs" / f"{name}.schema.json").read_text())
     assert published.pop("$schema") == "https://json-schema.org/draft/2020-12/schema"
     assert published == kind.model_json_schema(), "run python scripts/write-schemas"

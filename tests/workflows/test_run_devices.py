@@ -68,22 +68,15 @@ def test_one_device_that_fails_spoils_no_other(
     assert lines_of(log)["well"] == ["begins with harness/x86_64", "ends"]
 
 
-def test_the_only_one_of_its_processor_does_not_wait_for_another(tmp_path: Path) -> None:
-    """Two of one kernel go one after the other, what runs on this machine goes last and alone."""
+def test_what_runs_on_this_machine_goes_when_all_others_are_through(tmp_path: Path) -> None:
     log, here = tmp_path / "log", this_kernel()
-    works = [
-        *(FakeWork(name, log, kernel=here) for name in ("local", "loopback")),
-        *(FakeWork(name, log, kernel="of a board") for name in ("one", "other")),
-        FakeWork("phone", log),
-    ]
-    results = run(works)
+    works = [FakeWork("local", log, kernel=here), FakeWork("loopback", log, kernel=here)]
+    results = run([*works, FakeWork("phone", log)])
     assert all(result.measured for result in results.values())
-    order = [line.partition(" ")[::2] for line in log.read_text().splitlines()]
-    at = {(name, words.split()[0]): index for index, (name, words) in enumerate(order)}
-    assert at["one", "ends"] < at["other", "begins"]
-    assert max(at[name, "ends"] for name in ("one", "other", "phone")) < at["local", "begins"]
-    assert at["local", "ends"] < at["loopback", "begins"]
-    assert results["other"].shares_processor_with == ("one",)
+    lines = log.read_text().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [
+        *("phone", "phone", "local", "local", "loopback", "loopback")
+    ]
     assert results["local"].shares_processor_with == ("loopback",)
     assert results["phone"].shares_processor_with == ()
 

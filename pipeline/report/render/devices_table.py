@@ -44,7 +44,7 @@ def _head(report: DevicesReport) -> Text:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    table.add_column(columns[0], overflow="fold", max_width=30)
+    table.add_column(columns[0], overflow="fold", min_width=22, max_width=30)
     for name in columns[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -52,12 +52,13 @@ def _table(title: str, *columns: str) -> Table:
 
 def _devices(report: DevicesReport) -> Table:
     table = _table(
-        "devices",
-        *("device", "model", "the numbers\nare", "top-1\nfirst", "\nlast", "latency ms\nsteady"),
-        *("\nduring load", "RSS MB\npeak"),
+        "devices (latencies and top-1 of the last stage; during: worst while a block loads)",
+        *("device\n", "model\n", "numbers\n", "top-1\n", "latency ms\nsteady", "\nduring"),
+        "peak RSS\nMB",
     )
-    table.columns[1].justify = table.columns[2].justify = "left"
-    table.columns[1].no_wrap, table.columns[1].overflow = False, "fold"
+    model = table.columns[1]
+    model.justify, model.no_wrap, model.overflow, model.max_width = "left", False, "fold", 24
+    table.columns[2].justify = "left"
     for result in report.devices:
         table.add_row(*_row(result))
     return table
@@ -67,12 +68,11 @@ def _row(result: DeviceResult) -> list[str]:
     measured = result.measured
     if measured is None:
         return [result.name, "", result.outcome]
-    first, last = measured.stages[0], measured.stages[-1]
+    last = measured.stages[-1]
     return [
         result.name,
         measured.device.model,
         measured.validity.verdict,
-        f"{first.top1:.2%}",
         f"{last.top1:.2%}",
         value(measured, f"latency_ms.stage-{last.index}"),
         worst(measured, "latency_during_load_ms."),

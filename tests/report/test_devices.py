@@ -1,0 +1,112 @@
+"""Several devices side by side: the file, the tables, the page."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.core.errors import ExitCode, IntegrityError, UsageError, gravest
+from pipeline.report.devices import DevicesReport, load_devices
+from pipeline.report.render.devices_page import devices_page
+from pipeline.report.render.devices_table import devices_tables
+from tests.report.several import failed, several, well
+
+MANY = [well(f"phone-{number}") for number in range(12)]
+LONG = well("x" * 70)
+
+
+def test_the_file_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    written = several([well("one"), failed("other")])
+    (tmp_path / "devices.json").write_text(written.to_json())
+    assert load_devices(tmp_path / "devices.json") == written
+    assert written.status == ExitCode.DEVICE
+
+
+def changed(report: DevicesReport, **update: Any) -> str:
+    return json.dumps({**report.model_dump(mode="json"), **update})
+
+
+@pytest.mark.parametrize(
+    ("update", "error", "said"),
+    [
+        ({"schema_version": 2}, UsageError, "schema version 2"),
+        ({"status": 0}, IntegrityError, "not the gravest"),
+        ({"devices": []}, IntegrityError, "devices"),
+        ({"colour": "red"}, IntegrityError, "colour"),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(
+    update: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "devices.json"
+    path.write_text(changed(several([well("one"), failed("other")]), **update))
+    with pytest.raises(error, match=said):
+        load_devices(path)
+
+
+@pytest.mark.parametrize("folder", ["..", ".", "a/b", "", "-x", "/tmp"])
+def test_a_report_is_looked_for_beside_the_file_only(folder: str, tmp_path: Path) -> None:
+    data = json.loads(changed(several([well("one")])))
+    data["devices"][0]["measured"]["folder"] = folder
+    (tmp_path / "devices.json").write_text(json.dumps(data))
+    with pytest.raises(IntegrityError, match="folder"):
+        load_devices(tmp_path / "devices.json")
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ([], 0),
+        ([0, 0], 0),
+        ([0, 5], 5),
+        ([5, 3], 3),
+        ([3, 2, 5], 2),
+        ([2, 1, 3], 1),
+        ([1, 4, 0], 4),
+    ],
+)
+def test_the_exit_status_is_the_gravest(codes: list[int], code: int) -> None:
+    assert gravest(map(ExitCode, codes)) == code
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [MANY, [LONG, failed("y" * 70)], [failed("one"), failed("other")], [well("one")]],
+    ids=["many", "long names", "none measured", "one"],
+)
+def test_the_tables_fit_a_hundred_columns_and_name_every_device(devices: list[Any]) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(devices_tables(several(devices)))
+    text = console.export_text()
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert "…" not in text
+    for device in devices:
+        assert device.name in text or device.name[:22] in text
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [MANY, [LONG, failed("other")], [failed("one"), failed("other")], [well("one")]],
+    ids=["many", "a failure", "none measured", "one"],
+)
+def test_the_page_is_whole_and_needs_no_other_file(devices: list[Any]) -> None:
+    page = devices_page(several(devices))
+    measured = [device.name for device in devices if device.measured]
+    assert page.count("<svg") == page.count("</svg>") == (3 if measured else 0)
+    for device in devices:
+        assert device.name in page
+    links = re.findall(r'href="(?!#)([^"]+)"', page)
+    assert links == [f"{name}/report.html" for name in measured]
+    assert not re.findall(r'src="|url\((?!#)|@import', page)
+
+
+def test_the_page_keeps_an_error_with_its_remedy_and_escapes_it() -> None:
+    page = devices_page(several([well("one"), failed("other")]))
+    assert "nothing listens at &lt;phone&gt;" in page
+    assert "plug it in &amp; try again" in page

@@ -11,53 +11,63 @@ from pipeline.core.command_line import Argument, Exit, Option, command
 
 @command
 def check(
-    report: Annotated[Path, Argument(help="report.json to judge.")],
+    report: Annotated[
+        list[Path],
+        Argument(help="report.json to judge, several of them, or a devices.json for all in it."),
+    ],
     gates: Annotated[Path, Option(help="Gates, such as profiles/gates/release.toml.")],
     baseline: Annotated[
-        Path | None,
-        Option(help="report.json of the last release, of the same model on the same device."),
+        list[Path] | None,
+        Option(
+            help="report.json of the last release, of the same model on the same device; one for "
+            "each device, or a devices.json."
+        ),
     ] = None,
     junit: Annotated[Path | None, Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, Option(help="Write a Markdown summary here.")] = None,
 ) -> None:
-    """Judges a report by gates.
+    """Judges reports by gates. All have to pass; what is wrong with one stops none of the others.
 
     Exit status: 0 all pass; 1 a regression; 2 wrong usage; 3 something could not be judged;
     4 a damaged report, wrong results (NaN, parity, labels), in the baseline too, or a gate with
-    `integrity = true` failed; 5 inconclusive.
+    `integrity = true` failed; 5 inconclusive. Of several reports, the gravest: 4, 1, 2, 3, 5.
     """
     from pipeline.core.atomic_files import real_path, write_text
-    from pipeline.core.errors import UsageError
+    from pipeline.core.errors import UsageError, gravest
     from pipeline.core.outputs import require_file
     from pipeline.core.toml_file import load_toml
-    from pipeline.report.gates import GateFile, exit_code, judge
-    from pipeline.report.render.verdicts import junit_xml, print_gate_results
-    from pipeline.report.render.verdicts import markdown as markdown_text
-    from pipeline.report.schema import load_report_to_judge
+    from pipeline.report.gates import GateFile
+    from pipeline.report.judgments import judge_all
+    from pipeline.report.render.judgments import junit_of, markdown_of, print_judgments
 
-    inputs = tuple(path for path in (report, gates, baseline) if path)
-    for flag, path in (("--junit", junit), ("--markdown", markdown)):
-        if path:
-            require_file(path, flag, reads=inputs)
+    baselines = baseline or []
+    for number, path in enumerate(report):
+        if real_path(path) in map(real_path, report[:number]):
+            raise UsageError(f"{path} is given twice", "name each report once")
+    for flag, target in (("--junit", junit), ("--markdown", markdown)):
+        if target:
+            require_file(target, flag, reads=(*report, gates, *baselines))
     if junit and markdown and real_path(junit) == real_path(markdown):
         raise UsageError(f"--junit and --markdown are both {junit}", "name two files")
     limits = load_toml(gates, GateFile)
-    if baseline and not any(gate.needs_baseline for gate in limits.gate):
+    if baselines and not any(gate.needs_baseline for gate in limits.gate):
         raise UsageError(
-            f"{gates}: no gate compares with the baseline {baseline}",
+            f"{gates}: no gate compares with the baseline {baselines[0]}",
             'leave --baseline out, or add gates with over = "baseline", as in '
             "profiles/gates/release.toml",
         )
-    judged = load_report_to_judge(report)
-    results = judge(limits, judged, load_report_to_judge(baseline) if baseline else None)
-    print_gate_results(results)
-    for warning in judged.warnings:
-        print(f"warning: {warning.text}", file=sys.stderr)
+    judgments = judge_all(limits, report, baselines)
+    if len(judgments) == 1 and judgments[0].error is not None:
+        raise judgments[0].error
+    print_judgments(judgments)
+    for judgment in judgments:
+        for warning in judgment.report.warnings if judgment.report else ():
+            print(f"warning: {warning.text}", file=sys.stderr)
     if junit:
-        write_text(junit, junit_xml(judged, results))
+        write_text(junit, junit_of(judgments))
     if markdown:
-        write_text(markdown, markdown_text(judged, results))
-    raise Exit(int(exit_code(results)))
+        write_text(markdown, markdown_of(judgments))
+    raise Exit(int(gravest(judgment.code for judgment in judgments)))
 
 
 if __name__ == "__main__":

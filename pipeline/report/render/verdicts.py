@@ -50,7 +50,12 @@ def print_gate_results(results: Sequence[GateResult]) -> None:
 
 
 def junit_xml(report: Report, results: Sequence[GateResult]) -> str:
-    """JUnit XML: a regression is a failure, an error an error, inconclusive a skipped test."""
+    """JUnit XML of one report; see `junit_suite`."""
+    return junit_text(junit_suite(report, results))
+
+
+def junit_suite(report: Report, results: Sequence[GateResult]) -> ElementTree.Element:
+    """A suite: a regression is a failure, an error an error, inconclusive a skipped test."""
     counts = Counter(result.verdict for result in results)
     suite = ElementTree.Element(
         "testsuite",
@@ -78,8 +83,13 @@ def junit_xml(report: Report, results: Sequence[GateResult]) -> str:
     if report.warnings:
         text = "\n".join(f"warning: {warning.text}" for warning in report.warnings)
         ElementTree.SubElement(suite, "system-err").text = text
-    ElementTree.indent(suite)
-    text = ElementTree.tostring(suite, encoding="unicode")
+    return suite
+
+
+def junit_text(root: ElementTree.Element) -> str:
+    """The text of a file of JUnit XML."""
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 

@@ -60,9 +60,10 @@ def check(
     if len(judgments) == 1 and judgments[0].error is not None:
         raise judgments[0].error
     print_judgments(judgments)
-    for judgment in judgments:
-        for warning in judgment.report.warnings if judgment.report else ():
-            print(f"warning: {warning.text}", file=sys.stderr)
+    judged = [judgment.report for judgment in judgments if judgment.report]
+    texts = [warning.text for each in judged for warning in each.warnings]
+    for text in dict.fromkeys(texts):  # devices of one model have the same
+        print(f"warning: {text}", file=sys.stderr)
     if junit:
         write_text(junit, junit_of(judgments))
     if markdown:

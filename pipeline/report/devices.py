@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from pipeline.core.errors import ExitCode, PipelineError, gravest
 from pipeline.core.toml_file import Section, Spelling
 from pipeline.device.base import DeviceProperties
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.schema import BundleFacts, Ratio, Report, Validity, read_document
 
@@ -184,6 +185,7 @@ class DevicesReport(Section):
         options: how much was measured.
         seconds: how long all of it took.
         devices: in the order in which they were named.
+        warnings: what speaks against the model, as the manifest says.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -194,6 +196,7 @@ class DevicesReport(Section):
     options: CampaignOptions
     seconds: float
     devices: Annotated[tuple[DeviceResult, ...], Field(min_length=1)]
+    warnings: tuple[ModelWarning, ...] = ()
 
     def to_json(self) -> str:
         """The text of devices.json."""

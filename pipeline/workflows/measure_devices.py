@@ -137,4 +137,5 @@ def measure_devices(
         options=CampaignOptions(rounds=options.rounds, states=options.states),
         seconds=round(time.monotonic() - begin, 3),
         devices=tuple(results),
+        warnings=bundle.manifest.warnings,
     )

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.core.errors import ExitCode, IntegrityError, UsageError, gravest
+from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.report.devices import DevicesReport, load_devices
 from pipeline.report.render.devices_page import devices_page
 from pipeline.report.render.devices_table import devices_tables
@@ -104,6 +105,15 @@ def test_the_page_is_whole_and_needs_no_other_file(devices: list[Any]) -> None:
     links = re.findall(r'href="(?!#)([^"]+)"', page)
     assert links == [f"{name}/report.html" for name in measured]
     assert not re.findall(r'src="|url\((?!#)|@import', page)
+
+
+def test_what_speaks_against_the_model_is_in_the_tables_and_on_the_page() -> None:
+    warning = ModelWarning(kind="teacher", text="the teacher is no better than chance")
+    report = several([failed("one")]).model_copy(update={"warnings": (warning,)})
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(devices_tables(report))
+    assert "warning: the teacher is no better than chance" in console.export_text()
+    assert "the teacher is no better than chance" in devices_page(report)
 
 
 def test_the_page_keeps_an_error_with_its_remedy_and_escapes_it() -> None:

@@ -25,7 +25,8 @@ def print_devices(report: DevicesReport) -> None:
 def devices_tables(report: DevicesReport) -> RenderableType:
     """What became of each device, and a table of first answers for each start state."""
     parts: list[RenderableType] = [_head(report), _devices(report)]
-    return Group(*parts, *(_starts(report, state) for state in states_of(report)))
+    parts += [_starts(report, state) for state in states_of(report)]
+    return Group(*parts, Text("\n".join(f"warning: {each.text}" for each in report.warnings)))
 
 
 def states_of(report: DevicesReport) -> list[str]:

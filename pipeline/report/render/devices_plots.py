@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle, product
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,9 @@ from pipeline.report.devices import DevicesReport, Measured
 from pipeline.report.render.plots import COLORS, as_svg, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LINES = ("-", "--", ":", "-.")
 _LONGEST = 28
@@ -18,7 +20,7 @@ _LONGEST = 28
 
 def curves(report: DevicesReport, states: list[str]) -> str:
     """Accuracy over the time since the app wanted an answer, a line for each device."""
-    figure, axes = new_figure(len(states), 3.2)
+    figure, axes = new_figure(len(states), 3.2 + 0.2 * (len(report.measured) // 4))
     styles = dict(zip((name for name, _ in report.measured), _styles(), strict=False))
     for axis, state in zip(axes, states, strict=True):
         reached = {name: _reached(each, state) for name, each in report.measured}
@@ -38,10 +40,9 @@ def curves(report: DevicesReport, states: list[str]) -> str:
                     markersize=4,
                     label=_short(name),
                 )
-        axis.set(title=f"{state} start", xlim=(0, end))
+        axis.set(title=f"{state} start", xlim=(0, end), xlabel="ms since the app wanted an answer")
     axes[0].set_ylabel("top-1 accuracy, %")
-    figure.supxlabel("ms since the app wanted an answer", fontsize="medium")
-    axes[-1].legend(loc="lower right", fontsize=8, frameon=False)
+    _legend(figure, axes, columns=4)
     return as_svg(figure)
 
 
@@ -65,8 +66,7 @@ def starts(report: DevicesReport, states: list[str]) -> str:
         _name_rows(axis, report)
         axis.set(title=f"{state} start", xlabel="ms")
         axis.margins(x=0.14)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, ncols=2, loc="outside lower center", fontsize=8)
+    _legend(figure, axes, columns=2)
     return as_svg(figure)
 
 
@@ -86,13 +86,29 @@ def costs(report: DevicesReport) -> str:
     ):
         _name_rows(axis, report)
         axis.set(title=title, xlabel=unit)
-    axes[0].legend(fontsize=8, frameon=False)
+    _legend(figure, axes, columns=2)
     return as_svg(figure)
 
 
 def _styles() -> Iterator[tuple[str, str]]:
     """Line and color: as many as can be told from each other, then from the beginning."""
     return cycle(product(_LINES, COLORS))
+
+
+def _legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
+    """Below all axes, where it covers nothing."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        [*found.values()],
+        [*found],
+        ncols=columns,
+        loc="outside lower center",
+        fontsize=8,
+        frameon=False,
+    )
 
 
 def _name_rows(axis: Axes, report: DevicesReport) -> None:

@@ -161,7 +161,8 @@ def _power_save(properties: DeviceProperties, state: DeviceState) -> Iterator[st
         yield "it saves power"
 
 
-def _emulator(properties: DeviceProperties, state: DeviceState) -> Iterator[str]:
+def emulator_mark(properties: DeviceProperties) -> str | None:
+    """The property by which an Android emulator is known, and its value; None for a real device."""
     said = properties.extra
     marks = {
         "ro.boot.qemu": said.get("ro.boot.qemu") == "1",
@@ -172,8 +173,12 @@ def _emulator(properties: DeviceProperties, state: DeviceState) -> Iterator[str]
         "ro.build.characteristics": "emulator" in said.get("ro.build.characteristics", ""),
     }
     found = next((name for name, seen in marks.items() if seen), None)
-    if found is not None:
-        yield f"it is an emulator ({found} is {said[found]})"
+    return None if found is None else f"{found} is {said[found]}"
+
+
+def _emulator(properties: DeviceProperties, state: DeviceState) -> Iterator[str]:
+    if mark := emulator_mark(properties):
+        yield f"it is an emulator ({mark})"
 
 
 def _busy(properties: DeviceProperties, state: DeviceState) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.device.base import Device, DeviceProperties
+from pipeline.device.guards import emulator_mark
 
 #: Where Linux keeps a number that is made anew at every start of the kernel.
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -15,8 +16,6 @@ read boot < {_BOOT_ID} && echo "boot $boot"
 place=$(stat -c %d:%i "$1") && echo "place $place"
 exit 0
 """
-#: Of ro.hardware: the emulator of the Android SDK, of old and of today, and Cuttlefish.
-_VIRTUAL = ("goldfish", "ranchu", "cutf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,10 @@ def identify(device: Device, properties: DeviceProperties) -> Identity:
     done = device.run(["sh", "-c", _PROBE, "sh", str(device.workdir)], deadline_s=30.0)
     lines = done.stdout.decode(errors="replace").splitlines()
     facts = dict(line.split(" ", 1) for line in lines if " " in line)
-    hardware = properties.extra.get("ro.hardware", "")
     return Identity(
         facts.get("boot", "").strip(),
         facts.get("place", "").strip(),
-        properties.serial.startswith("emulator-") or hardware.startswith(_VIRTUAL),
+        properties.serial.startswith("emulator-") or emulator_mark(properties) is not None,
     )
 
 

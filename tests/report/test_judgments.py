@@ -17,7 +17,6 @@ from tests.report.builder import DEVICE, around, metric, report
 from tests.report.several import failed, several, well
 
 GATES = """
-allow_suspect = true
 [[gate]]
 name = "fast"
 metric = "time"

@@ -25,6 +25,7 @@ from tests.fixtures import ROOT, locked
 
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARY = ROOT / "android_harness" / "android" / "pwl" / "src" / "main" / "kotlin" / "dev" / "pwl"
+SAMPLE = ROOT / "android_harness" / "android" / "sample"
 #: Of the Debian package libandroid-23-java; no later one is packaged.
 ANDROID_JAR = "usr/lib/android-sdk/platforms/android-23/android.jar"
 TESTS = Path(__file__).parent / "kotlin"
@@ -119,6 +120,20 @@ def class_path(compiler: Kotlin) -> Iterator[str]:
         yield f"{library}:{tests}:{stubs}:{compiler.runtime}"
 
 
+def sample_app(compiler: Kotlin) -> Path:
+    """The sample's classes; skips the test where Android's own cannot be had."""
+    jar = packaged_file("bullseye", "libandroid-23-java", ANDROID_JAR)
+    if jar is None:
+        pytest.skip("not here: Debian's libandroid-23-java")
+    with class_path(compiler):
+        return compiler.compile(
+            sorted((SAMPLE / "src").rglob("*.kt")),
+            PLACE / "sample.jar",
+            "-no-jdk",
+            needs=f"{jar}:{PLACE / 'pwl.jar'}",
+        )
+
+
 def _stubs() -> Path:
     """Stand-ins for what of Android the library uses, compiled."""
     classes = PLACE / "stubs"
@@ -148,19 +163,18 @@ def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProc
     )
 
 
-def native_library() -> Path:
+def native_library(build: Path = ROOT / "build" / "jni", kind: str = "Debug") -> Path:
     """The folder with libpwl_jni.so for the JVM of this machine, both engines in it."""
     java = shutil.which("java")
     home = Path(java).resolve().parents[1] if java else Path()
     if not (home / "include" / "jni.h").exists():
         pytest.skip("not here: jni.h of a JDK")
-    build = ROOT / "build" / "jni"
     with locked(build.parent / "jni.lock"):
         configure = [
             *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
             *("-S", str(JNI), "-B", str(build), f"-DCMAKE_PREFIX_PATH={executorch_package()}"),
-            # Nothing is optimized: what it computes is in the inference libraries.
-            *("-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_CXX_FLAGS={WARNINGS}"),
+            # Tests optimize nothing: what is computed is in the inference libraries.
+            *(f"-DCMAKE_BUILD_TYPE={kind}", f"-DCMAKE_CXX_FLAGS={WARNINGS}"),
         ]
         for command in (configure, [tool("cmake"), "--build", str(build)]):
             done = subprocess.run(

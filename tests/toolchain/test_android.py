@@ -116,3 +116,58 @@ def test_an_executorch_without_xnnpack_is_told(
     )
     assert done.returncode != 0
     assert "EXECUTORCH_BUILD_XNNPACK" in done.stderr
+
+
+SCRIPT = SOURCES.parent / "scripts" / "build-executorch-android"
+#: Writes down how it was called; what git clones is there then.
+RECORDER = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$RECORD"
+for last; do :; done
+case $1 in clone) mkdir -p "$last" ;; esac
+"""
+
+
+def run_script(folder: Path, *arguments: str, **environment: Path) -> tuple[int, str, str]:
+    tools = folder / "tools"
+    tools.mkdir(exist_ok=True)
+    for name in ("git", "cmake"):
+        (tools / name).write_text(RECORDER)
+        (tools / name).chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k != "ANDROID_NDK"}
+    kept |= {"PATH": f"{tools}:{os.environ['PATH']}", "RECORD": str(folder / "record")}
+    kept |= {name: str(path) for name, path in environment.items()}
+    done = subprocess.run(
+        [SCRIPT, *arguments], env=kept, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_script_builds_the_pinned_executorch_once_fetched(tmp_path: Path, ndk: Path) -> None:
+    place = tmp_path / "place"
+    for _ in range(2):
+        status, printed, _ = run_script(tmp_path, "arm64-v8a", str(place), ANDROID_NDK=ndk)
+        assert status == 0
+    version = next(
+        line.partition("==")[2]
+        for line in (SCRIPT.parent / "constraints.txt").read_text().splitlines()
+        if line.startswith("executorch==")
+    )
+    assert printed.splitlines() == [str(place / f"{version}-arm64-v8a")]
+    said = (tmp_path / "record").read_text()
+    assert said.count(f"git clone --depth 1 --branch v{version} ") == 1
+    assert f"-DCMAKE_TOOLCHAIN_FILE={ndk}/build/cmake/android.toolchain.cmake" in said
+    assert f"-DCMAKE_INSTALL_PREFIX={printed.strip()}" in said
+    # What executorch.cmake asks of an install tree.
+    for extension in ("MODULE", "DATA_LOADER", "FLAT_TENSOR", "NAMED_DATA_MAP", "TENSOR"):
+        assert f"-DEXECUTORCH_BUILD_EXTENSION_{extension}=ON" in said
+    assert "-DEXECUTORCH_BUILD_XNNPACK=ON" in said
+
+
+def test_the_script_says_what_it_needs(tmp_path: Path) -> None:
+    status, _, said = run_script(tmp_path)
+    assert status == 2
+    assert "ANDROID_NDK" in said
+    status, _, said = run_script(tmp_path, "armeabi-v7a")
+    assert status == 2
+    assert "arm64-v8a or x86_64" in said
+    assert not (tmp_path / "record").exists()

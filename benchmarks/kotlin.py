@@ -1,0 +1,117 @@
+"""What the Kotlin library costs on top of the C++ runtime, in one process on the JVM here.
+
+    python -m pipeline.build profiles/digits-resnet.toml --out dist/digits-resnet
+    python -m benchmarks.kotlin [BUNDLE ...] [--rounds 30] [--cycles 2000]
+
+Inferences and starts by Kotlin and by C++ take turns. Right is: run() takes at most 15 us more than
+C++ at the first stage and 1.02 of its time at the last, open() to the first answer at most 1 ms
+more, and opening and closing models leaves memory, descriptors and threads as they are. Ends with
+1 otherwise. A phone's JVM is another: ratios there are open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.host import executorch_package, installed_litert_library
+from tests.android.toolchain import PLACE, class_path, kotlin, native_library
+from tests.fixtures import ROOT
+
+HERE = Path(__file__).parent / "jvm"
+Lines = dict[str, list[list[int]]]
+
+
+def main() -> None:
+    """Measures every bundle, prints what was found, and says whether all held."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundles", nargs="*", type=Path, default=[Path("dist/digits-resnet")])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--cycles", type=int, default=2000)
+    options = parser.parse_args()
+    wrong: list[str] = []
+    for bundle in options.bundles:
+        found = measure(bundle, options.rounds, options.cycles)
+        print(f"{bundle}:")
+        wrong += [f"{bundle}: {fault}" for fault in report(found)]
+    for line in wrong:
+        print(line, file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+def measure(bundle: Path, rounds: int, cycles: int) -> Lines:
+    """The numbers of each line that Overhead.kt prints, by the line's first word."""
+    compiler = kotlin()
+    libraries = f"{native_library(ROOT / 'build' / 'jni-release', 'Release')}:{build_direct()}"
+    with class_path(compiler) as classes:
+        jar = compiler.compile(
+            sorted(HERE.glob("*.kt")), PLACE / "bench.jar", needs=str(PLACE / "pwl.jar")
+        )
+        command = [
+            *("java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch"),
+            *(f"-Djava.library.path={libraries}", "-cp", f"{classes}:{jar}"),
+            *("dev.pwl.bench.OverheadKt", str(bundle), str(installed_litert_library())),
+            *(str(rounds), str(cycles)),
+        ]
+        environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=environment
+        )
+    found: Lines = {}
+    for kind, *numbers in (line.split() for line in done.stdout.splitlines()):
+        found.setdefault(kind, []).append([int(number) for number in numbers])
+    return found
+
+
+def build_direct() -> Path:
+    """The folder with libpwl_direct.so."""
+    build = ROOT / "build" / "jni-direct"
+    java = Path(shutil.which("java") or "java").resolve().parents[1]
+    configure = [
+        *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
+        *("-S", str(HERE), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"),
+        f"-DCMAKE_PREFIX_PATH={executorch_package()}",
+    ]
+    for command in (configure, [tool("cmake"), "--build", str(build)]):
+        environment = {**os.environ, "JAVA_HOME": str(java)}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return build
+
+
+def report(found: Lines) -> list[str]:
+    """Prints medians; what is not as it should be, a sentence each."""
+    wrong = []
+    for stage in sorted({line[0] for line in found["call"]}):
+        rows = [line[1:] for line in found["call"] if line[0] == stage]
+        native, array, direct = (median(row[i] for row in rows) / 1000 for i in range(3))
+        print(
+            f"  stage {stage}: C++ {native:.1f} us, array {array:.1f}, direct buffer {direct:.1f}"
+        )
+        ratio = median(row[1] / row[0] for row in rows)
+        more = median(row[1] - row[0] for row in rows) / 1000
+        print(f"    by array {more:+.1f} us, {ratio:.3f} of C++")
+        if more > 15 if stage == 0 else ratio > 1.02:
+            wrong.append(f"stage {stage}: run() takes {more:.1f} us more than C++, {ratio:.3f}")
+    native, ours = (median(line[i] for line in found["start"]) / 1e6 for i in range(2))
+    more = median(line[1] - line[0] for line in found["start"]) / 1e6
+    print(f"  first answer: C++ {native:.2f} ms, Kotlin {ours:.2f}, {more:+.2f}")
+    if more > 1:
+        wrong.append(f"open() to the first answer takes {more:.2f} ms more than C++")
+    cycles = found.get("cycle", [])
+    for line in (cycles[len(cycles) // 5], cycles[-1]) if cycles else ():
+        print("  after {} cycles: {} KB resident, {} descriptors, {} threads".format(*line))
+    if cycles and cycles[-1][1] > 1.02 * cycles[len(cycles) // 5][1]:
+        wrong.append("memory grows with models that were closed")
+    if cycles and cycles[-1][2:] != cycles[len(cycles) // 5][2:]:
+        wrong.append("descriptors or threads of models that were closed are left")
+    return wrong
+
+
+if __name__ == "__main__":
+    main()

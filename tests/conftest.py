@@ -188,3 +188,9 @@ def phone(_shared_phone: Phone) -> Phone:
     """A phone that can be measured, until a test says otherwise."""
     _shared_phone.reset()
     return _shared_phone
+
+
+@pytest.fixture(scope="session")
+def small_phone(start_loopback: Callable[..., dict[str, Any]]) -> Phone:
+    """A phone of 64 MB whose storage is memory. Leave it as it is."""
+    return Phone(start_loopback, "--disk", str(64 << 20))

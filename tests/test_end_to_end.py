@@ -143,6 +143,8 @@ def test_the_page_is_whole_and_needs_no_other_file(
     assert page.count("<svg") == page.count("</svg>") == 4
     for heading in ("Accuracy over time", "Time to first inference, by phase", "Memory by stage"):
         assert heading in page
+    assert '<td class="text">memory available</td>' in page
+    assert "the harness ran on any of the cores" in page
     loaded = re.findall(r'(?:src|href)="(?!#)([^"]+)"|url\((?!#)([^)]+)\)|@import', page)
     assert loaded == []
     assert (reported[0] / "curve.svg").read_text().startswith("<svg")

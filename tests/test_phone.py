@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.bundle.verify import Bundle
 from pipeline.core.progress import Silent
-from pipeline.device.admission import GuardOptions
+from pipeline.device.admission import GuardOptions, NotFitError
 from pipeline.device.connect import connect
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.schema import Report
@@ -103,3 +103,21 @@ def test_what_was_allowed_stamps_the_report(measured: Report) -> None:
     assert context.dropping == "property"
     cold = [one for one in measured.runs.ttfi[0] if one.state == "cold"]
     assert [one.resident_pages for one in cold] == [0, 0, 0]
+
+
+def test_a_phone_that_keeps_files_in_memory_is_refused_when_that_shows(
+    small_phone: Phone,
+    built_bundle: Bundle,
+    harness_package: Package,
+) -> None:
+    options = ProfileOptions(
+        device=small_phone.spec,
+        harness=harness_package.root,
+        guards=GuardOptions(
+            allow=("THROTTLED", "BUSY-DEVICE", "LOW-SPACE", "OTHER-LOAD"), wait_s=0
+        ),
+    )
+    with pytest.raises(NotFitError, match=r"CACHE-NOT-DROPPED: .* pages stay in memory") as caught:
+        measure(built_bundle.root, options, Silent())
+    assert "--states warm" in caught.value.remedy
+    assert "--allow CACHE-NOT-DROPPED" in caught.value.remedy

@@ -119,7 +119,7 @@ class Admission:
 
         if not standing() or self._left_s <= 0:
             return state
-        with self._progress.task("waiting for it", total=self._left_s) as task:
+        with self._progress.task(f"waiting for {self._device.spec}", total=self._left_s) as task:
             while (found := standing()) and self._left_s > 0:
                 seconds = min(PAUSE_S, self._left_s)
                 task.advance(0, "; ".join(map(str, found)))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.harness import contention
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.report.arms import arm_names, program_names
 from pipeline.report.integrity import within_tolerance
@@ -159,6 +160,9 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
     for number, run in enumerate(runs.latency):
         if sorted(sample.name for sample in run) != sorted(program_names(report)):
             yield f"runs.latency.{number}: not one line for each stage and control arm"
+    for aside in runs.rejected:
+        if contention.of_rejected(aside) != aside.wall_over_cpu:
+            yield f"runs.rejected: a run of round {aside.round} has another wall_over_cpu"
     for sample in (*runs.paced, *(sample for samples in runs.progress for sample in samples)):
         if len(sample.loads) != stages:
             yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"

@@ -30,12 +30,16 @@ FIT = {
 class Phone:
     """A loopback device with stand-ins.
 
+    Args:
+        start: starts one; see `tests.conftest.start_loopback`.
+        options: of `scripts/loopback-device start`.
+
     Attributes:
         spec: its name.
     """
 
-    def __init__(self, start: Callable[..., dict[str, Any]]) -> None:
-        record = start("--stand-ins")
+    def __init__(self, start: Callable[..., dict[str, Any]], *options: str) -> None:
+        record = start("--stand-ins", *options)
         self.spec: str = record["spec"]
         self._folder = Path(record["folder"])
         self._properties = self._folder / "properties"

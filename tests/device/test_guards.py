@@ -34,7 +34,8 @@ PHONE = DeviceProperties(
 )
 HOST = PHONE.model_copy(update={"kind": "local", "sdk": None, "system": "Linux 6"})
 #: Other programs run where tests do.
-SHARED: tuple[GuardId, ...] = ("BUSY-DEVICE", "OTHER-LOAD", "LOW-SPACE", "THROTTLED")
+SHARED_BUT_SPACE: tuple[GuardId, ...] = ("BUSY-DEVICE", "OTHER-LOAD", "THROTTLED")
+SHARED: tuple[GuardId, ...] = (*SHARED_BUT_SPACE, "LOW-SPACE")
 
 
 @contextmanager
@@ -138,6 +139,20 @@ def test_a_busy_phone_is_refused_and_the_program_named(
     assert "BUSY-DEVICE: " in caught.value.what
     assert "OTHER-LOAD: other programs use its cores: " in caught.value.what
     assert "cores: sh " in caught.value.what
+
+
+def test_a_phone_without_room_is_refused(small_phone: Phone) -> None:
+    with connect(small_phone.spec) as device:
+        ballast = str(device.workdir / "ballast")
+        fill = ["dd", "if=/dev/zero", f"of={ballast}", "bs=1048576", "count=62"]
+        assert device.run(fill, deadline_s=30).returncode == 0
+        door = Admission(device, device.properties(), GuardOptions(SHARED_BUT_SPACE, 0), Silent())
+        try:
+            with pytest.raises(NotFitError, match=r"LOW-SPACE: \d MB of its 64 MB"):
+                door.require_fit(watch_s=0)
+        finally:
+            device.run(["rm", ballast], deadline_s=10)
+        assert door.require_fit(watch_s=0).space_total_kb == 64 << 10
 
 
 @pytest.mark.parametrize(
@@ -307,4 +322,5 @@ def test_a_person_is_told_what_is_waited_for(phone: Phone) -> None:
     with connect(phone.spec) as device:
         options = GuardOptions(allow=SHARED)
         Admission(device, device.properties(), options, told, clock.pause).require_fit(watch_s=0)
-    assert told.notes[0] == ("waiting for it: HOT-DEVICE: its battery has 45.0 °C (40 is too warm)")
+    said = "HOT-DEVICE: its battery has 45.0 °C (40 is too warm)"
+    assert told.notes[0] == f"waiting for {phone.spec}: {said}"

@@ -12,6 +12,12 @@ from pipeline.report.render import plots
 from pipeline.report.render.page import environment
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_rows, schedule_sentence
+from pipeline.report.render.state_table import (
+    build_words,
+    cores_words,
+    rejected_words,
+    state_rows,
+)
 from pipeline.report.render.tables import (
     STALL_WORDS,
     describe_device,
@@ -45,6 +51,10 @@ def report_page(report: Report, curve: str) -> str:
             chosen=schedule_sentence(report.schedule) if report.schedule else "",
             ratios=_ratios(report),
             parity=_parity(report),
+            build=build_words(report),
+            cores=cores_words(report),
+            rejected=rejected_words(report),
+            state=state_rows(report),
             plots={
                 "curve": curve,
                 "phases": plots.phases(report),

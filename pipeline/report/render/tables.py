@@ -15,6 +15,7 @@ from pipeline.report.arms import arm_names
 from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render.schedule_table import schedule_table
+from pipeline.report.render.state_table import rejected_words
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
 
@@ -165,4 +166,5 @@ def _ratios(report: Report) -> Table:
 def _trust(report: Report) -> Text:
     lines = [f"the numbers are {report.validity.verdict}"]
     lines += [f"  {reason}" for reason in report.validity.reasons]
+    lines += [words] if (words := rejected_words(report)) else []
     return Text("\n".join(lines))

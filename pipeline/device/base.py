@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -27,8 +27,25 @@ class DeviceTimeoutError(DeviceError):
     """A command or transfer did not end within its deadline; on the device it is killed."""
 
 
+class OutputLimitError(DeviceError):
+    """A command wrote more than was to be accepted; on the device it is killed."""
+
+
 class TransferError(DeviceError):
     """A file did not arrive: refused, disk full, or other bytes than were sent."""
+
+
+@contextmanager
+def device_task(name: str) -> Iterator[None]:
+    """Has errors of a device that is lost, or late, begin with what was being done.
+
+    Args:
+        name: task and device, such as ``deploying to adb:192.168.1.20:5555``.
+    """
+    try:
+        yield
+    except (DeviceGoneError, DeviceTimeoutError) as error:
+        raise type(error)(f"{name}: {error.what}", error.remedy) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,7 @@ class Device(Protocol):
         deadline_s: float,
         stdin: bytes = b"",
         output_limit: int = 64 << 20,
+        label: str = "",
     ) -> Completed:
         """Runs a program (no shell is visible to the caller) and waits for its end.
 
@@ -144,12 +162,13 @@ class Device(Protocol):
             deadline_s: seconds after which the program's process group is killed.
             stdin: what the program reads; its standard input ends after these bytes.
             output_limit: bytes of stdout and stderr together that are still accepted.
+            label: what errors call it; by default, the program as it is named in argv.
 
         Raises:
             DeviceTimeoutError: the deadline passed; the process group is killed.
             DeviceGoneError: the connection was lost.
-            DeviceError: more output than the limit (the process group is killed), a command line
-                that is too long, or the device refused.
+            OutputLimitError: more output than the limit; the process group is killed.
+            DeviceError: a command line that is too long, or the device refused.
             UsageError: there is no program, or a NUL in an argument.
         """
         ...

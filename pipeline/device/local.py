@@ -77,9 +77,14 @@ class LocalDevice(AbstractContextManager["LocalDevice"]):
         deadline_s: float,
         stdin: bytes = b"",
         output_limit: int = 64 << 20,
+        label: str = "",
     ) -> Completed:
         return run_process(
-            checked_argv(argv), deadline_s=deadline_s, stdin=stdin, output_limit=output_limit
+            checked_argv(argv),
+            deadline_s=deadline_s,
+            stdin=stdin,
+            output_limit=output_limit,
+            label=label,
         )
 
     def push(

@@ -13,15 +13,16 @@ import time
 from typing import IO
 
 from pipeline.core.errors import DeviceError
-from pipeline.device.base import Completed, DeviceTimeoutError
+from pipeline.device.base import Completed, DeviceTimeoutError, OutputLimitError
 
 PIECE = 1 << 16
 
 
 def run_process(
-    argv: tuple[str, ...], *, deadline_s: float, stdin: bytes, output_limit: int
+    argv: tuple[str, ...], *, deadline_s: float, stdin: bytes, output_limit: int, label: str = ""
 ) -> Completed:
     """Runs a program as `pipeline.device.base.Device.run` describes it."""
+    label = label or argv[0]
     started = time.monotonic()
     deadline = started + deadline_s
     try:
@@ -37,7 +38,7 @@ def run_process(
         return _not_started(argv, error)
     with process:
         try:
-            stdout, stderr = _converse(process, stdin, deadline, output_limit)
+            stdout, stderr = _converse(process, stdin, deadline, output_limit, label)
             _wait(process, deadline)
         except BaseException as error:
             # The leader is not yet reaped, so that its number cannot mean another group.
@@ -45,7 +46,7 @@ def run_process(
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, TimeoutError):
                 raise DeviceTimeoutError(
-                    f"{argv[0]} did not end on this machine within {deadline_s:g} s; it was killed",
+                    f"{label} did not end on this machine within {deadline_s:g} s; it was killed",
                     "find out what it waits for, or end what else keeps the machine busy",
                 ) from None
             raise
@@ -72,13 +73,13 @@ def _not_started(argv: tuple[str, ...], error: OSError) -> Completed:
 
 
 def _converse(
-    process: subprocess.Popen[bytes], stdin: bytes, deadline: float, output_limit: int
+    process: subprocess.Popen[bytes], stdin: bytes, deadline: float, output_limit: int, label: str
 ) -> tuple[bytes, bytes]:
     """Feeds standard input and gathers both outputs until these are closed.
 
     Raises:
         TimeoutError: the deadline passed.
-        DeviceError: more output than the limit.
+        OutputLimitError: more output than the limit.
     """
     assert process.stdin is not None
     assert process.stdout is not None
@@ -108,8 +109,8 @@ def _converse(
                     selector.unregister(key.data)
                     open_outputs -= 1
             if sum(map(len, outputs.values())) > output_limit:
-                raise DeviceError(
-                    f"the program wrote more than {output_limit} bytes",
+                raise OutputLimitError(
+                    f"{label} wrote more than {output_limit} bytes",
                     "let it write to a file on the device, and pull that",
                 )
     return bytes(outputs[process.stdout]), bytes(outputs[process.stderr])

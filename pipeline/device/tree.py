@@ -93,6 +93,8 @@ def not_executable(device: Device, paths: Sequence[PurePosixPath]) -> set[PurePo
     Raises:
         DeviceError: the device has no shell.
     """
+    if not paths:
+        return set()
     done = device.run(
         ["sh", "-c", _EXECUTABLE, "sh", *map(str, paths)],
         deadline_s=_DEADLINE_S,

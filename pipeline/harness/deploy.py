@@ -11,23 +11,19 @@ from pathlib import Path, PurePosixPath
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
-from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
-from pipeline.core.formatting import size
 from pipeline.core.progress import Progress
-from pipeline.device.base import Device, TransferError
+from pipeline.device.base import Device, device_task
 from pipeline.device.digest import device_sha256
-from pipeline.device.files import file_size
-from pipeline.device.tree import make_folders, not_executable, read_tree, remove
+from pipeline.device.tree import make_folders, read_tree, remove
 from pipeline.harness.measurement_plan import (
     BUNDLE_FOLDER,
     CONTROL_FOLDER,
     MEASUREMENT_PLAN,
     measurement_plan,
 )
+from pipeline.harness.push import Wanted, push_missing
 from pipeline.toolchain.package import Package, PackageFile
-
-Wanted = dict[PurePosixPath, PackageFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,8 @@ class Installation:
             IntegrityError: files are others now than those that were deployed; they are named.
             DeviceError: the device is gone.
         """
-        now = device_sha256(device, self.digests)
+        with device_task(f"checking what was measured on {device.spec}"):
+            now = device_sha256(device, self.digests)
         changed = [str(path) for path, sha256 in self.digests.items() if now.get(path) != sha256]
         if changed:
             raise IntegrityError(
@@ -111,20 +108,23 @@ def deploy(
 
     Raises:
         UsageError: two bundles would overwrite each other.
-        DeviceError: the device is gone, full, of another ABI than the package, or does not run
-            programs where they are.
+        DeviceError: the device is gone, full (mostly seen before anything is pushed), of another
+            ABI than the package, or does not run programs where they are.
         IntegrityError: a file changed on this machine's disk while it was being pushed.
     """
     _require_abi(device, package)
     placed = [_Placed.of(device, package, payload) for payload in payloads]
-    with tempfile.TemporaryDirectory(prefix="pwl-") as scratch:
+    with (
+        device_task(f"deploying to {device.spec}"),
+        tempfile.TemporaryDirectory(prefix="pwl-") as scratch,
+    ):
         wanted = _all_wanted(package, device.workdir / "harness", placed, Path(scratch))
         caches = {one.caches: one.cache_files for one in placed}
         tops = [device.workdir / "harness", *dict.fromkeys(one.home for one in placed), *caches]
         kept = {*wanted, *(file for files in caches.values() for file in files)}
         _remove_stale(device, tops, kept)
         make_folders(device, [*caches])
-        pushed, pushed_bytes = _push(device, wanted, progress)
+        pushed, pushed_bytes = push_missing(device, wanted, progress)
     return Installation(
         deployments=tuple(one.deployment(package) for one in placed),
         digests={path: file.sha256 for path, file in wanted.items()},
@@ -245,60 +245,3 @@ def _remove_stale(
     there = read_tree(device, tops)
     stale = (there.files - files) | there.others | (there.folders - folders)
     remove(device, {path for path in stale if not stale.intersection(path.parents)})
-
-
-def _push(device: Device, wanted: Wanted, progress: Progress) -> tuple[int, int]:
-    """Pushes what is not there yet, or not as it should be; says how many files and bytes."""
-    programs = [path for path, file in wanted.items() if file.executable]
-    there, idle = device_sha256(device, wanted), not_executable(device, programs)
-    missing = {
-        path: file
-        for path, file in wanted.items()
-        if there.get(path) != file.sha256 or path in idle
-    }
-    if not missing:
-        return 0, 0
-    total = sum(file_size(file.source) for file in missing.values())
-    with progress.task("push", total=total) as task:
-        for path, file in missing.items():
-            before = 0
-
-            def report(done: int, of: int) -> None:
-                nonlocal before
-                task.advance(done - before)
-                before = done
-
-            task.advance(0, f"{path.name}, {size(total)} in all")
-            try:
-                device.push(
-                    file.source,
-                    path,
-                    executable=file.executable,
-                    sha256=file.sha256,
-                    progress=report,
-                )
-            except TransferError as error:
-                _require_unchanged_here(file, error)
-                raise
-    if idle and (refused := not_executable(device, programs)):
-        raise DeviceError(
-            f"{min(refused)} cannot be executed on {device.spec}, whatever its mode is",
-            f"its storage is mounted noexec (`mount` there says so): remount that of "
-            f"{device.workdir} with exec" + _other_folder(device),
-        )
-    return len(missing), total
-
-
-def _require_unchanged_here(file: PackageFile, error: TransferError) -> None:
-    """Tells a file that changed on this machine from one that the device did not get whole."""
-    if file.source.exists() and sha256_of(file.source) != file.sha256:
-        raise IntegrityError(
-            f"{file.source} changed since it was checked",
-            "build the bundle (of a harness: the harness) again, and measure when that is done",
-        ) from error
-
-
-def _other_folder(device: Device) -> str:
-    local = device.spec.startswith("local")
-    option = "--device local:FOLDER" if local else "--device-folder FOLDER"
-    return f", or measure in a folder elsewhere, with {option}"

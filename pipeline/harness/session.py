@@ -12,7 +12,13 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import DeviceError, IntegrityError
 from pipeline.core.toml_file import Section
-from pipeline.device.base import Completed, Device, DeviceTimeoutError
+from pipeline.device.base import (
+    Completed,
+    Device,
+    DeviceGoneError,
+    DeviceTimeoutError,
+    OutputLimitError,
+)
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.samples import (
     Dropping,
@@ -36,6 +42,10 @@ _CHANGED = (
 )
 _THIS_RELEASE = (
     "build the harness package with this release; without --harness one is built for the device"
+)
+_PRINTING = (
+    "a wrapper, a preloaded library or the device's shell prints into its output: see what "
+    "`adb shell true` prints there, and remove that"
 )
 #: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
 #: to do about them.
@@ -180,13 +190,19 @@ class HarnessSession:
         return [line for line in lines[:-1] if line not in errors]
 
     def _run(self, task: str, argv: Sequence[str]) -> Completed:
+        label = f"harness task {task}"
         try:
-            return self._device.run(argv, deadline_s=self._deadline_s)
+            return self._device.run(argv, deadline_s=self._deadline_s, label=label)
         except DeviceTimeoutError as error:
             remedy = "end what else runs on the device; a harness that hangs: see its log"
             if task == "accuracy":
                 remedy += "; for a slow model, build with fewer [bundle] evaluation_images"
-            raise DeviceTimeoutError(f"harness task {task}: {error.what}", remedy) from None
+            raise DeviceTimeoutError(error.what, remedy) from None
+        except DeviceGoneError as error:
+            what = f"{label} on {self._device.spec}: {error.what}"
+            raise DeviceGoneError(what, error.remedy) from None
+        except OutputLimitError as error:
+            raise DeviceError(f"{error.what} on {self._device.spec}", _PRINTING) from None
 
     def _require_plans(self, task: str, digests: Sequence[object]) -> None:
         """Makes sure that the harness measured what the report is going to be about."""
@@ -222,8 +238,7 @@ class HarnessSession:
                 raise DeviceError(
                     f"harness task {task} on {self._device.spec} printed what is no result: "
                     f"{text[:80]!r}",
-                    "a wrapper, a preloaded library or the device's shell prints into its output: "
-                    "see what `adb shell true` prints there, and remove that",
+                    _PRINTING,
                 )
             lines.append(line)
         return lines

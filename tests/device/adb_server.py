@@ -64,9 +64,10 @@ def adb_program(kind: str) -> str:
 
 
 @contextlib.contextmanager
-def adb_server(program: str, home: Path) -> Iterator[AdbServer]:
+def adb_server(program: str, home: Path, port: int = 0) -> Iterator[AdbServer]:
     """Runs a server that knows no device; its keys and its log lie below ``home``."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    home.mkdir(exist_ok=True)
+    with socket.create_server(("127.0.0.1", port)) as probe:
         port = probe.getsockname()[1]
     environment = {
         **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from adb_shell.auth.keygen import keygen
 
+from pipeline.device.adb import handshake
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
@@ -97,6 +98,8 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return f"local:{tmp_path / 'device'}"
     if request.param == "adb over TLS":
         monkeypatch.setenv("ADB_VENDOR_KEYS", str(request.getfixturevalue("paired_key")))
+        # As with Android 11 to 13: each message is confirmed by itself.
+        monkeypatch.setattr(handshake, "FEATURES", handshake.FEATURES[:-1])
         wireless: str = request.getfixturevalue("wireless")
         return wireless
     adb: str = request.getfixturevalue("loopback_device")

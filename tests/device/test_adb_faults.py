@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from pipeline.device.base import (
 )
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
+from tests.fixtures import ROOT
 
 from .conftest import dial, names, no_hang
 
@@ -75,6 +78,32 @@ def test_adbd_killed_during_a_push(device: Device, victim: dict[str, Any], sourc
         )
     left = [path.name for path in Path(victim["folder"], "tmp").iterdir()]
     assert "target" not in left
+
+
+PUSH = """
+import os, signal, sys
+from pathlib import Path, PurePosixPath
+from pipeline.device.connect import connect
+with connect(sys.argv[1]) as device:
+    def die(done, of):
+        os.kill(os.getpid(), signal.SIGKILL)
+    device.push(Path(sys.argv[2]), PurePosixPath(sys.argv[3]), progress=die)
+"""
+
+
+def test_we_are_killed_during_a_push(spec: str, source: Path) -> None:
+    """It leaves nothing, and its lock would not outlive it: see tests/device/test_lock.py."""
+    with connect(spec) as shared:
+        folder = shared.workdir / "killed-push"
+        words = [sys.executable, "-c", PUSH, spec, str(source), str(folder / "target")]
+        assert subprocess.run(words, cwd=ROOT).returncode == -signal.SIGKILL
+        if not spec.startswith("local"):
+            with no_hang(20):
+                while names(shared, folder):
+                    pass  # adbd removes the part when it sees that the connection has ended
+        shared.push(source, folder / "target")
+        assert "target" in names(shared, folder)
+        shared.run(["rm", "-rf", str(folder)], deadline_s=10)
 
 
 def test_adbd_killed_during_a_pull(

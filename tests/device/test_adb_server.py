@@ -101,6 +101,14 @@ def test_an_unknown_serial_is_told_what_there_is(server: AdbServer, loopback_dev
     assert "emulator-5554" in refusal("emulator-5554").what
 
 
+def test_an_address_that_the_server_has_goes_through_it(
+    server: AdbServer, loopback_device: str
+) -> None:
+    server.attach(loopback_device)
+    with connect(loopback_device) as device:
+        assert device.properties().extra["adb.route"] == "adb server"
+
+
 def test_an_address_that_the_server_does_not_know_is_connected_to(
     server: AdbServer, loopback_device: str
 ) -> None:
@@ -232,6 +240,30 @@ def test_what_is_no_adb_server_is_named(
     assert error.code is ExitCode.DEVICE
 
 
+#: States in which a device cannot be used, and a part of what to do about each.
+STATES = {
+    "offline": "unplug and plug it again",
+    "unauthorized": 'press "Allow USB debugging"',
+    "recovery": "`adb -s R5CN30 reboot`",
+    "sideload": "`adb -s R5CN30 reboot`",
+    "bootloader": "`fastboot -s R5CN30 reboot`",
+    "no permissions (missing udev rules?); see [http://x]": "udev rules",
+}
+
+
+@pytest.mark.parametrize(("state", "remedy"), STATES.items(), ids=STATES.keys())
+@pytest.mark.parametrize("spec", ["adb", "adb:R5CN30"])
+def test_a_device_that_cannot_be_used_is_named_with_its_state_and_what_to_do(
+    spec: str, state: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = f"R5CN30                 {state} usb:1-1 transport_id:4\n".encode()
+    with server_that(says(b"OKAY%04x%s" % (len(answer), answer)), monkeypatch):
+        error = refusal(spec, timeout_s=0.3, consent_timeout_s=0.0)
+    assert "adb:R5CN30 cannot be used" in error.what
+    assert remedy in error.remedy
+    assert error.code is ExitCode.DEVICE
+
+
 # ---- while it is used
 
 
@@ -273,6 +305,24 @@ def test_a_server_killed_in_a_command_is_named(device: Device, server: AdbServer
     with no_hang(20), pytest.raises(DeviceGoneError, match="no adb server answers"):
         device.run(["sleep", "60"], deadline_s=300)
     timer.join()
+
+
+def test_a_server_killed_in_a_push_leaves_nothing_and_the_next_one_goes_on(
+    device: Device, server: AdbServer, victim: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "source").write_bytes(LARGE)
+    target = PurePosixPath("/data/local/tmp/folder/target")
+    with no_hang(20), pytest.raises(DeviceError, match="no adb server answers"):
+        device.push(tmp_path / "source", target, progress=lambda done, of: server.process.kill())
+    server.process.wait()
+    with adb_server(server.program, tmp_path / "again", port=server.port) as again:
+        again.attach(victim["spec"])
+        with connect("adb") as device:
+            with no_hang(20):
+                while names(device, target.parent):
+                    pass  # the device sees that the other server has gone
+            device.push(tmp_path / "source", target)
+            assert names(device, target.parent) == ["target"]
 
 
 def test_a_device_that_is_unplugged_in_a_command_is_gone(device: Device, server: AdbServer) -> None:

@@ -77,6 +77,10 @@ NOT_ADB: dict[str, tuple[Behavior, str]] = {
         say(message(b"CNXN", 0x01000000, 4096, b"device::ro.product.model=Old;")),
         "no shell protocol 2",
     ),
+    "recovery": (
+        say(message(b"CNXN", 0x01000000, 1 << 20, BANNER.replace(b"device", b"recovery"))),
+        "cannot be used: recovery",
+    ),
     "tiny messages": (say(message(b"CNXN", 0x01000000, 0, BANNER)), "messages of 0 bytes"),
     "token too long": (
         say(message(b"AUTH", 1, 0, bytes(1000))),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from tests.holder import holder
 
+from .adb_server import NEWER, SYSTEM, AdbServer
 from .conftest import dial, no_hang
 from .peers import peer
 from .test_hostile_peers import after_greeting, frame
@@ -86,6 +89,29 @@ def test_the_process_that_the_remedy_names_ends_the_lock(loopback_device: str) -
             pass
         with pytest.raises(DeviceError, match="was lost"):
             lock.require()
+
+
+def test_a_device_that_another_host_uses_is_refused_with_its_name(
+    servers: Callable[[str], AdbServer],
+    start_loopback: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two servers stand for the hosts: each has a key of its own."""
+    spec = start_loopback("--auth", "--accept-keys")["spec"]
+    serial = spec.removeprefix("adb:")
+    here, there = servers(SYSTEM), servers(NEWER)
+    for server in (here, there):
+        server.adb("connect", serial)
+        server.adb("-s", serial, "wait-for-device")  # its owner presses Allow
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(there.port))
+    with holder("device", spec) as other:
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(here.port))
+        with connect(spec) as device, pytest.raises(BusyError) as caught:
+            assert device.properties().extra["adb.route"] == "adb server"
+            device.lock()
+    for server in (here, there):
+        server.adb("disconnect", serial)
+    assert re.search(rf"in use by \S+@\S+, process {other.pid}, since 20", caught.value.what)
 
 
 def test_a_device_without_flock_is_refused() -> None:

@@ -200,6 +200,16 @@ def test_the_deadline_names_the_program_and_the_time(device: Device) -> None:
         device.run(["sleep", "60"], deadline_s=0.5)
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [(["sleep", "60"], "did not end on"), (["yes"], "wrote more than 100 bytes")],
+    ids=["late", "too much"],
+)
+def test_errors_call_a_command_by_its_label(device: Device, argv: list[str], said: str) -> None:
+    with no_hang(20), pytest.raises(DeviceError, match=f"^harness task info {said}"):
+        device.run(argv, deadline_s=0.3, output_limit=100, label="harness task info")
+
+
 def test_the_deadline_holds_for_a_program_that_never_stops_writing(device: Device) -> None:
     with no_hang(20), pytest.raises(DeviceTimeoutError):
         device.run(["yes"], deadline_s=0.5, output_limit=1 << 40)

@@ -140,7 +140,7 @@ def test_a_program_that_can_never_be_executed_there_is_told(
 ) -> None:
     """As on storage that is mounted noexec."""
     controls = open_controls(control_folder(built_bundle.root), built_bundle.manifest)
-    monkeypatch.setattr("pipeline.harness.deploy.not_executable", lambda device, paths: {*paths})
+    monkeypatch.setattr("pipeline.harness.push.not_executable", lambda device, paths: {*paths})
     with pytest.raises(DeviceError, match="cannot be executed") as caught:
         bring(device, harness_package, built_bundle, controls)
     assert "noexec" in caught.value.remedy

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DeviceError, IntegrityError
-from pipeline.device.base import Completed
+from pipeline.device.base import (
+    Completed,
+    DeviceGoneError,
+    DeviceTimeoutError,
+    OutputLimitError,
+)
 from pipeline.harness.deploy import Deployment
 from pipeline.harness.session import HarnessSession, NotColdError
 
@@ -29,9 +34,12 @@ class ScriptedDevice:
     def __init__(self, script: Script) -> None:
         self._script = script
         self.argv: list[str] = []
+        self.label = ""
 
-    def run(self, argv: Sequence[str], *, deadline_s: float, **_: Any) -> Completed:
-        self.argv = list(argv)
+    def run(
+        self, argv: Sequence[str], *, deadline_s: float, label: str = "", **_: Any
+    ) -> Completed:
+        self.argv, self.label = list(argv), label
         nonce = argv[list(argv).index("--nonce") + 1]
         stdout, stderr, status = self._script(nonce)
         return Completed(tuple(argv), status, stdout.encode(), stderr.encode(), 0.1)
@@ -184,6 +192,39 @@ def test_a_harness_of_another_version_is_refused() -> None:
 def test_a_missing_line_is_named() -> None:
     with pytest.raises(DeviceError, match="no 'info' line"):
         session(lambda nonce: (end(nonce), "", 0)).info()
+
+
+#: What a device says of a harness that did not come to its end, and what is said of that in turn.
+NO_END: dict[str, tuple[DeviceError, str]] = {
+    "late": (
+        DeviceTimeoutError("harness task info did not end on scripted within 9 s", "x"),
+        "harness task info did not end on scripted within 9 s",
+    ),
+    "gone": (
+        DeviceGoneError("the connection to 1.2.3.4:5555 is lost: it was restarted", "reconnect"),
+        "harness task info on scripted: the connection to 1.2.3.4:5555 is lost: it was restarted",
+    ),
+    "too much": (
+        OutputLimitError("harness task info wrote more than 9 bytes", "let it write to a file"),
+        "harness task info wrote more than 9 bytes on scripted",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "what"), NO_END.values(), ids=NO_END.keys())
+def test_a_harness_without_an_end_is_called_by_its_task_and_device(
+    said: DeviceError, what: str
+) -> None:
+    def fail(nonce: str) -> tuple[str, str, int]:
+        raise said
+
+    device: Any = ScriptedDevice(fail)
+    with pytest.raises(DeviceError) as caught:
+        HarnessSession(device, deployment("/x/ld-linux-aarch64.so.1", "/x/harness")).info()
+    assert caught.value.what == what
+    assert "ld-linux" not in str(caught.value)
+    assert caught.value.remedy not in ("x", "let it write to a file")
+    assert device.label == "harness task info"
 
 
 def test_a_task_is_asked_for_with_the_plan_and_its_options() -> None:

@@ -32,8 +32,16 @@ WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 #: Slower than any storage in use; what a hash of a file may take is reckoned from it.
 SLOWEST_HASH_BYTES_S = 1 << 20
 
+#: Of PROBE: a program is missing that is needed later. What else is used (env, stat, timeout) has a
+#: stand-in.
+NO_PROGRAM = 70
 #: Argument: the folder. A shell runs a file that is no program, but may be executed, as a script.
-PROBE = """
+PROBE = f"""
+missing=
+for program in cat chmod find grep mkdir mv rm sha256sum; do
+  command -v $program >/dev/null || missing="$missing $program"
+done
+[ -z "$missing" ] || {{ echo $missing >&2; exit {NO_PROGRAM}; }}
 umask 022
 mkdir -p "$1" || exit 1
 probe="$1/.pwl-probe-$$"
@@ -53,7 +61,7 @@ chmod "$4" "$1" && mv -f "$1" "$2"
 SIZE = """
 [ -e "$1" ] || { echo "no such file" >&2; exit 1; }
 [ -f "$1" ] || { echo "not a file" >&2; exit 1; }
-stat -c %s "$1"
+stat -c %s "$1" 2>/dev/null || wc -c <"$1"
 """
 PROPERTIES = """
 uname -s; uname -r; uname -m
@@ -114,10 +122,16 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         """Made and tried on first use: whether files can be written and executed there.
 
         Raises:
-            DeviceError: they cannot; another folder is needed.
+            DeviceError: they cannot; another folder is needed. Or the device lacks a program.
         """
         if not self._workdir_made:
             done = self._shell(PROBE, str(self._folder))
+            if done.returncode == NO_PROGRAM:
+                raise DeviceError(
+                    f"{self._spec} lacks programs: {', '.join(_reason(done).split())}",
+                    "Android 8 and later have all that is needed; elsewhere install toybox or "
+                    "busybox",
+                )
             if done.returncode != 0:
                 reason = _reason(done)
                 raise DeviceError(
@@ -162,9 +176,10 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         deadline_s: float,
         stdin: bytes = b"",
         output_limit: int = 64 << 20,
+        label: str = "",
     ) -> Completed:
         deadline = time.monotonic() + deadline_s
-        command = ShellCommand(argv, stdin=stdin, output_limit=output_limit)
+        command = ShellCommand(argv, stdin=stdin, output_limit=output_limit, label=label)
         try:
             return command.run(self._link(), deadline)
         except DeviceGoneError:
@@ -172,7 +187,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         except DeviceTimeoutError:
             state = self._kill(command)
             raise DeviceTimeoutError(
-                f"{argv[0]} did not end on {self._spec} within {deadline_s:g} s; {state}",
+                f"{command.label} did not end on {self._spec} within {deadline_s:g} s; {state}",
                 "find out what it waits for, or end what else keeps the device busy",
             ) from None
         except BaseException:

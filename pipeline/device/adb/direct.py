@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,14 +11,23 @@ from typing import Self
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.adb.banner import Banner
-from pipeline.device.adb.handshake import Handshake
+from pipeline.device.adb.handshake import DELAYED_ACK, Handshake
 from pipeline.device.adb.link import RECONNECT, Buffer, Link, Stream
-from pipeline.device.adb.messages import Message, Messages, NotAdbError
+from pipeline.device.adb.messages import (
+    SLOW_BYTES,
+    SLOWEST_LINK_BYTES_S,
+    Message,
+    Messages,
+    NotAdbError,
+)
 from pipeline.device.adb.transport import Transport
 from pipeline.device.base import DeviceGoneError, DeviceTimeoutError
 
 #: adbd hands the whole line to `sh -c` as one argument, which Linux limits (MAX_ARG_STRLEN).
 COMMAND_LIMIT = 128 * 1024 - 1
+BYTES_TAKEN = struct.Struct("<i")
+#: Bytes of one stream that may be on their way to us.
+WINDOW = 1 << 20
 #: A service that no adbd has: it refuses it at once, where it still runs.
 NO_SERVICE = b"pwl-is-there:"
 #: Of the link's timeout: silence after which the device is asked whether it is still there.
@@ -35,7 +45,7 @@ class DirectLink(Link):
     even do that within `timeout_s`, it is lost, however long a command may still take.
 
     Attributes:
-        banner: what the device says of itself.
+        banner: what the device says of itself, with the features that both sides have.
         max_payload: bytes that one message to the device may carry.
     """
 
@@ -84,13 +94,14 @@ class DirectLink(Link):
 
     def open(self, service: bytes, deadline: float) -> Stream:
         number = self._new_number()
-        self.send(b"OPEN", number, 0, service + b"\0")
+        self.send(b"OPEN", number, self._window, service + b"\0")
         while True:
             message = self.receive(deadline)
             if message.arg1 != number:
                 continue
             if message.command == b"OKAY":
-                return DirectStream(self, number, message.arg0)
+                credit = bytes_taken(message) if self._window else None
+                return DirectStream(self, number, message.arg0, credit)
             if message.command == b"CLSE":
                 raise refused(self.serial, service)
 
@@ -103,11 +114,12 @@ class DirectLink(Link):
         with self._whole_message():
             self._messages.send(command, stream, peer, *buffers)
 
-    def receive(self, deadline: float) -> Message:
+    def receive(self, deadline: float, delay_s: float = 0.0) -> Message:
         """Waits for the next message.
 
         Args:
             deadline: `time.monotonic` by which it must have begun.
+            delay_s: that an answer may take longer, since bytes are on a slow way before it.
 
         Raises:
             DeviceTimeoutError: none began; the link is still usable.
@@ -122,8 +134,8 @@ class DirectLink(Link):
                 if asked is not None:
                     raise self._gone(TimeoutError("its adbd no longer answers"))
                 asked = self._new_number()
-                self.send(b"OPEN", asked, 0, NO_SERVICE + b"\0")
-                patience = time.monotonic() + self.timeout_s
+                self.send(b"OPEN", asked, self._window, NO_SERVICE + b"\0")
+                patience = time.monotonic() + self.timeout_s + delay_s
                 continue
             with self._whole_message():
                 message = self._messages.receive()
@@ -134,6 +146,11 @@ class DirectLink(Link):
 
     def close(self) -> None:
         self._lose("closed by this side")
+
+    @property
+    def _window(self) -> int:
+        """What a stream is opened with."""
+        return WINDOW if DELAYED_ACK in self.banner.features else 0
 
     def _new_number(self) -> int:
         self._last_stream += 1
@@ -171,44 +188,79 @@ class DirectLink(Link):
 
 
 class DirectStream(Stream):
-    """See `Stream`. ADB allows one unconfirmed message in each direction.
+    """See `Stream`. Without delayed confirmations, one message may be on its way.
 
     A link carries one open stream at a time: what still arrives for an earlier one is dropped.
+
+    Args:
+        link: to which it belongs.
+        number: what this side calls it.
+        peer: what the device calls it.
+        credit: bytes that may be on their way; None where each message is confirmed by itself.
     """
 
-    def __init__(self, link: DirectLink, number: int, peer: int) -> None:
-        self.writable = True
+    def __init__(self, link: DirectLink, number: int, peer: int, credit: int | None) -> None:
         self.ended = False
-        self.room = link.max_payload
+        self.in_flight = 0
         self._link = link
         self._number = number
         self._peer = peer
+        self._credit = credit
+
+    @property
+    def room(self) -> int:
+        most = self._link.max_payload
+        if self._credit is None:
+            return 0 if self.in_flight else most
+        return max(0, min(self._credit - self.in_flight, most))
+
+    @property
+    def delay_s(self) -> float:
+        # More than that is on its way only where a second sufficed for it before.
+        return min(self.in_flight, SLOW_BYTES) / SLOWEST_LINK_BYTES_S
 
     def write(self, *buffers: Buffer) -> None:
-        assert self.writable
-        self.writable = False
+        length = sum(map(len, buffers))
+        assert length <= self.room
+        self.in_flight += length
         self._link.send(b"WRTE", self._number, self._peer, *buffers)
 
     def read(self, deadline: float) -> bytes:
         while True:
-            message = self._link.receive(deadline)
+            message = self._link.receive(deadline, self.delay_s)
             if message.arg1 != self._number:
                 continue
             if message.command == b"WRTE":
-                self._link.send(b"OKAY", self._number, self._peer)
+                delayed = self._credit is not None
+                taken = (BYTES_TAKEN.pack(len(message.data)),) if delayed else ()
+                self._link.send(b"OKAY", self._number, self._peer, *taken)
                 return message.data
             if message.command == b"OKAY":
-                self.writable = True
+                self.in_flight -= self._taken(message)
                 return b""
             if message.command == b"CLSE":
                 self.ended = True
                 return b""
+
+    def _taken(self, message: Message) -> int:
+        """Bytes that a confirmation is for."""
+        if self._credit is None:
+            return self.in_flight
+        return min(bytes_taken(message), self.in_flight)
 
     def close(self) -> None:
         if not self.ended:
             self.ended = True
             with contextlib.suppress(DeviceError):  # a link that is gone has no streams either
                 self._link.send(b"CLSE", self._number, self._peer)
+
+
+def bytes_taken(message: Message) -> int:
+    """What a delayed confirmation says; nothing where it says what cannot be."""
+    if len(message.data) != BYTES_TAKEN.size:
+        return 0
+    count: int = BYTES_TAKEN.unpack(message.data)[0]
+    return max(0, count)
 
 
 def refused(serial: str, service: bytes) -> DeviceError:

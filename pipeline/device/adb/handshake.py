@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import ssl
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from pipeline.core.errors import DeviceError
 from pipeline.device.adb import auth
 from pipeline.device.adb.banner import Banner
+from pipeline.device.adb.listing import READY, Listed, not_ready
 from pipeline.device.adb.messages import (
     MAX_PAYLOAD,
     WITHOUT_CHECKSUMS,
@@ -29,7 +31,11 @@ TOKEN_BYTES = 20
 TLS_VERSION = 0x01000000
 #: Bytes that even the oldest adbd takes in one message.
 LEAST_PAYLOAD = 4096
-OURSELVES = b"host::features=shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir\0"
+#: The feature by which both sides may have many bytes on their way: each stream is opened with the
+#: number that its opener takes, and a confirmation says how many more (Android 14).
+DELAYED_ACK = "delayed_ack"
+#: What we can do ourselves.
+FEATURES = ("shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir", DELAYED_ACK)
 
 UNPAIRED = (
     "pair this host once: `adb pair HOST:PORT` with the code that the device shows under Wireless "
@@ -65,6 +71,8 @@ class Handshake:
     def perform(self) -> tuple[Banner, int]:
         """Connects; returns what the device says of itself, and the bytes a message may carry.
 
+        Of its features, those are left out that this side does not have.
+
         Raises:
             DeviceError: not reachable, not ADB, not authorized, or too old.
         """
@@ -86,16 +94,19 @@ class Handshake:
                 f"{name} does not speak ADB: {error}", "check the host and the port"
             ) from None
         banner = Banner.parse(accepted.data)
+        if banner.state != READY:
+            raise not_ready(Listed(name, banner.state or "of an unknown state", {}))
         if "shell_v2" not in banner.features:
             raise DeviceError(
-                f"{name} has no shell protocol 2 (state: {banner.state or 'unknown'})",
-                "Android 7 or later is needed, started normally (not recovery)",
+                f"{name} has no shell protocol 2",
+                "Android 7 or later is needed",
             )
         if accepted.arg1 < LEAST_PAYLOAD:
             raise DeviceError(
                 f"{name} takes messages of {accepted.arg1} bytes only",
                 "no adbd of Android does: check the host and the port",
             )
+        banner = dataclasses.replace(banner, features=banner.features.intersection(FEATURES))
         return banner, min(accepted.arg1, MAX_PAYLOAD)
 
     def _greet(self) -> Message:
@@ -110,7 +121,9 @@ class Handshake:
         """Opens the connection and says who we are; returns what the device makes of it."""
         self._transport.deadline = time.monotonic() + self._timeout_s
         self._transport.connect()
-        self._messages.send(b"CNXN", WITHOUT_CHECKSUMS, MAX_PAYLOAD, OURSELVES)
+        # Without a NUL at its end, which adbd would take for a part of the last feature's name.
+        ourselves = f"host::features={','.join(FEATURES)}".encode()
+        self._messages.send(b"CNXN", WITHOUT_CHECKSUMS, MAX_PAYLOAD, ourselves)
         return self._answer()
 
     def _answer(self) -> Message:

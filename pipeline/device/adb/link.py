@@ -15,18 +15,29 @@ class Stream(AbstractContextManager["Stream"]):
     """Bytes to and from one service of adbd, such as ``sync:``.
 
     Attributes:
-        writable: whether what the last `write` was given has been taken.
         ended: whether the device has closed the stream; nothing comes after that.
-        room: bytes that one `write` takes.
+        in_flight: bytes that were written, and not yet taken as far as this side knows.
     """
 
-    writable: bool
     ended: bool
-    room: int
+    in_flight: int
+
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """Bytes that the next `write` takes; where there are none, a `read` comes first."""
+
+    @property
+    @abstractmethod
+    def delay_s(self) -> float:
+        """Seconds that an answer may take longer, since bytes may still be on a slow way."""
 
     @abstractmethod
     def write(self, *buffers: Buffer) -> None:
-        """Sends bytes; `writable` is false, and they must not change, until they are taken.
+        """Sends bytes, which must not change until the next `write`.
+
+        Args:
+            buffers: of no more bytes together than there is `room` for.
 
         Raises:
             DeviceGoneError: the connection is lost.
@@ -34,13 +45,13 @@ class Stream(AbstractContextManager["Stream"]):
 
     @abstractmethod
     def read(self, deadline: float) -> bytes:
-        """Waits for bytes of the device, for the last ones sent to be taken, or for the end.
+        """Waits for bytes of the device, for some that were sent to be taken, or for the end.
 
         Args:
             deadline: `time.monotonic` after which it waits no longer.
 
         Returns:
-            The bytes that came; none where `writable` or `ended` has become true.
+            The bytes that came; none where others were taken or the stream has ended.
 
         Raises:
             DeviceTimeoutError: nothing came; the stream is still usable.

@@ -118,7 +118,7 @@ class AdbLock(DeviceLock):
 
     def _send(self, kind: int, data: bytes) -> None:
         deadline = self._deadline()
-        while not self._stream.writable and not self._stream.ended:
+        while not self._stream.room and not self._stream.ended:
             self._read(deadline)
         if not self._stream.ended:
             self._stream.write(HEADER.pack(kind, len(data)) + data)

@@ -19,7 +19,9 @@ WITHOUT_CHECKSUMS = 0x01000001
 #: Bytes of data in one message, as Android limits them.
 MAX_PAYLOAD = 1 << 20
 #: What a message takes at most longer than a short one is reckoned from it: no link is slower.
-SLOWEST_LINK_BYTES_S = 64 << 10
+SLOWEST_LINK_BYTES_S = 48 << 10
+#: Bytes that are sent however slow a link is: more only where it took more within a second before.
+SLOW_BYTES = 128 << 10
 
 
 class NotAdbError(Exception):
@@ -65,7 +67,7 @@ class Messages:
         check = 0 if self.version >= WITHOUT_CHECKSUMS else _checksum(*buffers)
         number = int.from_bytes(command, "little")
         header = HEADER.pack(number, arg0, arg1, length, check, number ^ 0xFFFFFFFF)
-        self._transport.deadline += length / SLOWEST_LINK_BYTES_S
+        self._transport.deadline += min(length, SLOW_BYTES) / SLOWEST_LINK_BYTES_S
         self._transport.write(header, *buffers)
 
     def receive(self) -> Message:

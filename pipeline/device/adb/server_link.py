@@ -13,6 +13,7 @@ from pipeline.core.errors import DeviceError
 from pipeline.device.adb.direct import NO_SERVICE, SILENCE, refused
 from pipeline.device.adb.link import RECONNECT, Buffer, Link, Stream
 from pipeline.device.adb.listing import PASSING, READY, Listed, choose, not_ready
+from pipeline.device.adb.messages import SLOWEST_LINK_BYTES_S
 from pipeline.device.adb.server import REQUEST_LIMIT, NoServerError, Server, ServerRefusedError
 from pipeline.device.adb.shell import SERVICE as SHELL
 from pipeline.device.adb.transport import remaining
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 PIECE = 256 << 10
 #: Bytes of one write: as much as fits into one of ADB's messages.
 ROOM = 1 << 20
+#: Bytes that are kept for a device at most, by the kernel here and there and by the server.
+KEPT = 8 << 20
 #: Seconds between two looks at a device that is about to be ready.
 LOOK_S = 0.2
 
@@ -77,7 +80,8 @@ class ServerLink(Link):
             )
         limit = min(deadline, time.monotonic() + self.timeout_s)
         try:
-            return ServerStream(self, self._connect(service, limit))
+            bulk = service == b"sync:"
+            return ServerStream(self, self._connect(service, limit), bulk=bulk)
         except ServerRefusedError as error:
             self.require_ready()
             if error.what.endswith("closed"):
@@ -133,29 +137,43 @@ class ServerLink(Link):
 class ServerStream(Stream):
     """A service; see `Stream`. What the kernel has taken counts as taken: the server confirms none.
 
+    So nobody knows what is still on its way to the device, nor how fast that is.
+
     Args:
         link: to which it belongs.
         connection: on which the server has said OKAY to the service.
+        bulk: whether the device answers with messages as large as they can be, too, which the
+            server hands on whole.
     """
 
-    def __init__(self, link: ServerLink, connection: socket.socket) -> None:
-        self.writable = True
+    def __init__(self, link: ServerLink, connection: socket.socket, *, bulk: bool) -> None:
         self.ended = False
-        self.room = ROOM
+        self.in_flight = 0
+        self._message = ROOM if bulk else 0
+        self._written = 0
         self._link = link
         self._socket = connection
         self._socket.setblocking(False)
         self._unsent: list[memoryview] = []
 
+    @property
+    def room(self) -> int:
+        return 0 if self.in_flight else ROOM
+
+    @property
+    def delay_s(self) -> float:
+        return min(self._written + self._message, KEPT) / SLOWEST_LINK_BYTES_S
+
     def write(self, *buffers: Buffer) -> None:
-        assert self.writable
-        self.writable = False
+        assert not self.in_flight
+        self.in_flight = sum(map(len, buffers))
+        self._written += self.in_flight
         self._unsent = [memoryview(buffer) for buffer in buffers if len(buffer)]
         self._send()
 
     def read(self, deadline: float) -> bytes:
-        if not self.writable and not self._unsent:
-            self.writable = True
+        if self.in_flight and not self._unsent:
+            self.in_flight = 0
             # What the device has said meanwhile, as of a full disk, comes first.
             return self._receive() if self._poll(0) else b""
         while True:
@@ -169,14 +187,16 @@ class ServerStream(Stream):
             if events:
                 self._send()
                 if not self._unsent:
-                    self.writable = True
+                    self.in_flight = 0
                     return b""
             elif time.monotonic() < deadline:
                 self._require_answer(deadline)
 
     def _require_answer(self, deadline: float) -> None:
         """Makes sure that the device, which says nothing here, says anything at all."""
-        limit = min(deadline, time.monotonic() + self._link.timeout_s)
+        # The question waits behind the message that is under way, or its answer does.
+        message_s = min(self._written + self._message, ROOM) / SLOWEST_LINK_BYTES_S
+        limit = min(deadline, time.monotonic() + self._link.timeout_s + message_s)
         if not self._link.answers(limit) and limit < deadline and not self._poll(0):
             raise self._link.lost("its adbd no longer answers")
 

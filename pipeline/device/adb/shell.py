@@ -13,15 +13,25 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pipeline.core.errors import DeviceError
-from pipeline.device.adb.link import Link, Stream
-from pipeline.device.base import Completed, DeviceGoneError, DeviceTimeoutError, checked_argv
+from pipeline.device.adb.link import Buffer, Link, Stream
+from pipeline.device.base import (
+    Completed,
+    DeviceGoneError,
+    DeviceTimeoutError,
+    OutputLimitError,
+    checked_argv,
+)
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 HEADER = struct.Struct("<BI")
 SERVICE = b"shell,v2,raw:"
 
 #: Bytes of standard input in one message; larger ones gain nothing.
-STDIN_PIECE = 256 * 1024
+STDIN_PIECE = 128 * 1024
+#: Bytes of it that may be on their way while output is waited for.
+STDIN_AHEAD = 1 << 20
+#: Bytes that every device takes in one message; smaller ones are not worth sending.
+LEAST_ROOM = 4096
 
 
 def command_line(argv: Sequence[str], limit: int, *, reads: bool = False) -> bytes:
@@ -40,14 +50,17 @@ def command_line(argv: Sequence[str], limit: int, *, reads: bool = False) -> byt
     """
     program, *arguments = argv
     words = " ".join(shlex.quote(word) for word in (program, *arguments))
-    # Android's shell (mksh) would exec its builtins too; env has none.
-    start = f"exec {words}" if "/" in program or "=" in program else f"exec env {words}"
+    start = f"exec {words}"
+    if "/" not in program and "=" not in program:
+        # Android's shell (mksh) would exec its builtins too; env, where there is one, has none.
+        start = f'set -- {words}; command -v env >/dev/null && exec env "$@"; exec "$@"'
     if reads:
         # adbd has one socket for standard input and output, and on failing to write to it forgets
         # what can still be read: a program that ends before its input does would lose output. So
         # the shell stays and takes the rest, its own remarks ("Segmentation fault") left out.
         start = (
-            f"exec 3>&2 2>/dev/null; ({start} 2>&3 3>&-); status=$?; cat >/dev/null; exit $status"
+            f"exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; {start}); "
+            "status=$?; cat >/dev/null; exit $status"
         )
     line = f"echo $$; {start}".encode("utf-8", "surrogateescape")
     if len(line) > limit:
@@ -63,15 +76,18 @@ class ShellCommand:
     """One run of a program.
 
     Attributes:
+        label: what errors call it.
         group: its process group on the device, once that is known.
     """
 
-    def __init__(self, argv: Sequence[str], *, stdin: bytes, output_limit: int) -> None:
-        self.group: int | None = None
+    def __init__(
+        self, argv: Sequence[str], *, stdin: bytes, output_limit: int, label: str = ""
+    ) -> None:
         self._argv = checked_argv(argv)
+        self.label = label or self._argv[0]
+        self.group: int | None = None
         self._reads = bool(stdin)
-        self._stdin = _stdin_pieces(stdin)
-        self._piece = next(self._stdin, None)
+        self._stdin = _Stdin(stdin)
         self._frames = Frames()
         self._limit = output_limit
         self._output = {STDOUT: bytearray(), STDERR: bytearray()}
@@ -83,7 +99,7 @@ class ShellCommand:
         Raises:
             DeviceTimeoutError: it did not end by ``deadline`` (`time.monotonic`).
             DeviceGoneError: the connection is lost.
-            DeviceError: it wrote more than the limit.
+            OutputLimitError: it wrote more than the limit.
         """
         started = time.monotonic()
         line = command_line(self._argv, link.command_limit, reads=self._reads)
@@ -107,15 +123,14 @@ class ShellCommand:
         )
 
     def _converse(self, link: Link, stream: Stream, deadline: float) -> None:
-        """Sends one piece of input, if there is room for it; takes in one of output."""
-        if self._piece is not None and stream.writable:
-            stream.write(self._piece)
-            self._piece = next(self._stdin, None)
+        """Sends input, as far as there is room for it; takes in one piece of output."""
+        while self._stdin.pending and stream.room >= LEAST_ROOM and stream.in_flight < STDIN_AHEAD:
+            stream.write(*self._stdin.next_piece(stream.room))
         for kind, data in self._frames.feed(stream.read(deadline)):
             self._take(link, kind, data)
         if stream.ended and not self._exit:
             raise DeviceGoneError(
-                f"{link.serial} ended {self._argv[0]} without an exit status",
+                f"{link.serial} ended {self.label} without an exit status",
                 "the device is shutting down or out of memory: check it, then start again",
             )
 
@@ -129,8 +144,8 @@ class ShellCommand:
         if kind == STDOUT and self.group is None:
             self._take_group(link, self._output[STDOUT])
         if sum(map(len, self._output.values())) > self._limit:
-            raise DeviceError(
-                f"{self._argv[0]} wrote more than {self._limit} bytes",
+            raise OutputLimitError(
+                f"{self.label} wrote more than {self._limit} bytes",
                 "let it write to a file on the device, and pull that",
             )
 
@@ -158,11 +173,24 @@ def kill_group(link: Link, group: int, deadline: float) -> None:
             stream.read(deadline)
 
 
-def _stdin_pieces(stdin: bytes) -> Iterator[bytes]:
-    for start in range(0, len(stdin), STDIN_PIECE):
-        data = stdin[start : start + STDIN_PIECE]
-        yield HEADER.pack(STDIN, len(data)) + data
-    yield HEADER.pack(CLOSE_STDIN, 0)
+class _Stdin:
+    """What a program will read, in pieces for which there is room; then its end.
+
+    Attributes:
+        pending: whether anything, the end included, is still to be sent.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.pending = True
+        self._rest = memoryview(data)
+
+    def next_piece(self, room: int) -> tuple[Buffer, ...]:
+        if not self._rest:
+            self.pending = False
+            return (HEADER.pack(CLOSE_STDIN, 0),)
+        length = min(room - HEADER.size, STDIN_PIECE)
+        piece, self._rest = self._rest[:length], self._rest[length:]
+        return HEADER.pack(STDIN, len(piece)), piece
 
 
 class Frames:

@@ -10,10 +10,13 @@ import itertools
 import stat
 import struct
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.device.adb.link import Buffer, Link, Stream
+from pipeline.device.adb.messages import SLOW_BYTES
 from pipeline.device.base import Progress, TransferError
 from pipeline.device.files import Source
 from pipeline.device.remedies import remedy_for
@@ -23,6 +26,9 @@ HEADER = struct.Struct("<4sI")
 BLOCK = 64 * 1024
 #: Bytes of a file in one message: what fits into the largest one.
 LARGEST = 15 * BLOCK
+#: Bytes that may be on their way: two blocks on the slowest connection; on a fast one what keeps it
+#: busy (100 MB/s, answered after 40 ms) and is soon given up where the device says no.
+LEAST_WINDOW, MOST_WINDOW = SLOW_BYTES, 4 << 20
 
 UNSOUND = "no sound adbd answers there: update the device's system, or connect to it directly"
 ENDED = "see in the device's log (`adb logcat`) why; mostly its memory or storage is full"
@@ -52,24 +58,13 @@ def send_file(
         DeviceTimeoutError, DeviceGoneError: it took nothing for the link's timeout, or is lost.
     """
     name = f"{target},{stat.S_IFREG | mode}".encode("utf-8", "surrogateescape")
-    sent = 0
     with link.open(b"sync:", _deadline(link)) as stream:
-        upload = _Upload(link, stream, target)
+        upload = _Upload(link, stream, target, size, progress)
         upload.send(_request(b"SEND", name))
-        # Two, so that one can be filled while the device takes the other.
+        # Two, so that one can be filled while the other is under way.
         memory = itertools.cycle([memoryview(bytearray(LARGEST)) for _ in range(2)])
-        while True:
-            view = next(memory)[: upload.data_bytes]
-            count = source.read_into(view)
-            upload.wait()
-            if sent and progress is not None:
-                progress(sent, max(sent, size))
-            if not count:
-                break
-            upload.send(*_data_requests(view[:count]))
-            sent += count
-        if not sent and progress is not None:
-            progress(0, size)
+        while count := source.read_into(view := next(memory)[: upload.block_bytes]):
+            upload.send(*_data_requests(view[:count]), data=count)
         upload.end()
 
 
@@ -84,37 +79,64 @@ def _data_requests(view: memoryview) -> Iterator[Buffer]:
         yield block
 
 
-class _Upload:
-    """The requests of one SEND, in messages of a size that suits the connection.
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message that is on its way.
 
     Attributes:
-        data_bytes: of the next message: as much as the device took within a second, so that on a
-            slow connection, too, each is confirmed before its time is up.
+        end: bytes that were sent up to its end, requests included.
+        data: bytes of the file up to there.
+        when: `time.monotonic`.
+        in_flight: bytes that were on their way then, its own included.
     """
 
-    def __init__(self, link: Link, stream: Stream, target: str) -> None:
+    end: int
+    data: int
+    when: float
+    in_flight: int
+
+
+class _Upload:
+    """The requests of one SEND, as many at once as suits the connection.
+
+    That is what it takes within a second: on a slow connection, too, all is then confirmed before
+    its time is up, and what is told of progress is not long past.
+    """
+
+    def __init__(
+        self, link: Link, stream: Stream, target: str, size: int, progress: Progress | None
+    ) -> None:
         self._link = link
         self._stream = stream
         self._target = target
+        self._size = size
+        self._progress = progress
         self._answer = bytearray()
-        self._most = max(1, stream.room // (HEADER.size + BLOCK)) * BLOCK
-        if stream.room < HEADER.size + BLOCK:
-            self._most = stream.room - HEADER.size
-        self._sent = (0.0, 0)
-        self.data_bytes = min(BLOCK, self._most)
+        self._sent = deque[_Sent]()
+        self._end = self._data = self._told = 0
+        self._window = LEAST_WINDOW
+        self._several = False
+        room = stream.room
+        whole = room // (HEADER.size + BLOCK) * BLOCK
+        self._most = min(whole, LARGEST) or room - HEADER.size
 
-    def send(self, *buffers: Buffer) -> None:
-        self._sent = (time.monotonic(), sum(map(len, buffers)))
-        self._stream.write(*buffers)
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the file in the next message: a share, where several may be on their way."""
+        share = self._window // 4 if self._several else self._window
+        return min(self._most, max(share // BLOCK * BLOCK, BLOCK))
 
-    def wait(self) -> None:
-        """Returns when the device has taken what was sent."""
-        while not self._stream.writable:
+    def send(self, *buffers: Buffer, data: int = 0) -> None:
+        """Sends requests with some bytes of the file in them, once there is room for them."""
+        length = sum(map(len, buffers))
+        stream = self._stream
+        while stream.room < length or stream.in_flight > max(0, self._window - length):
             self._read()
-        when, length = self._sent
-        if length > self.data_bytes // 2:
-            within_a_second = int(length / max(time.monotonic() - when, 1e-6)) // BLOCK * BLOCK
-            self.data_bytes = min(max(within_a_second, BLOCK, 1), LARGEST, self._most)
+        self._end, self._data = self._end + length, self._data + data
+        in_flight = stream.in_flight + length
+        self._sent.append(_Sent(self._end, self._data, time.monotonic(), in_flight))
+        stream.write(*buffers)
+        self._several = self._several or stream.room > 0
 
     def end(self) -> None:
         """Completes the file.
@@ -123,17 +145,32 @@ class _Upload:
             TransferError: the device could not write it.
         """
         self.send(HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
-        self.wait()
         while not self._done():
             self._read()
+        self._tell(self._data, last=True)
 
     def _read(self) -> None:
-        self._answer += self._stream.read(_deadline(self._link))
+        stream = self._stream
+        self._answer += stream.read(_deadline(self._link) + stream.delay_s)
         if len(self._answer) > HEADER.size + BLOCK:
             raise TransferError(f"{self._link.serial} talks too much during a file", UNSOUND)
-        if self._stream.ended and not self._done():
+        if stream.ended and not self._done():
             raise TransferError(f"{self._link.serial} ended the transfer of {self._target}", ENDED)
         self._done()
+        taken = None
+        while self._sent and self._sent[0].end <= self._end - stream.in_flight:
+            taken = self._sent.popleft()
+        if taken is not None:
+            seconds = max(time.monotonic() - taken.when, 1e-6)
+            within_a_second = int(taken.in_flight / seconds)
+            self._window = min(max(within_a_second, LEAST_WINDOW), MOST_WINDOW)
+            self._tell(taken.data)
+
+    def _tell(self, data: int, *, last: bool = False) -> None:
+        """Tells how far the transfer is, where that is news."""
+        if self._progress is not None and (data > self._told or (last and not data)):
+            self._told = data
+            self._progress(data, max(data, self._size))
 
     def _done(self) -> bool:
         """Whether the device has confirmed the file; a failure may come at any time."""
@@ -192,7 +229,7 @@ class _Answer:
 
     def take(self, length: int) -> bytes:
         while len(self._buffer) - self._position < length:
-            more = self._stream.read(_deadline(self._link))
+            more = self._stream.read(_deadline(self._link) + self._stream.delay_s)
             if self._stream.ended:
                 raise TransferError(f"{self._link.serial} ended the transfer", ENDED)
             self._buffer = self._buffer[self._position :] + more

@@ -1,0 +1,131 @@
+"""How much may be on its way: one message, or what both sides said (delayed confirmations)."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from pipeline.core.errors import DeviceError
+from pipeline.device.connect import connect
+
+from .conftest import no_hang
+from .peers import BANNER, FakeAdbd, peer, until_closed
+from .test_hostile_peers import frame
+
+DELAYED_BANNER = BANNER.replace(b"features=", b"features=delayed_ack,")
+CREDIT = 2_500_000
+SHELL_ANSWER = frame(1, b"77\nanswer") + frame(3, b"\0")
+
+
+def count(number: int) -> bytes:
+    return struct.pack("<i", number)
+
+
+class Device(FakeAdbd):
+    """Answers shell commands, and takes a file as its side of the agreement has it.
+
+    Attributes:
+        opened: the second numbers of all OPEN.
+        confirmed: the data of all OKAY.
+        most: bytes that were on their way at once, at most.
+        longest: bytes of the largest message.
+    """
+
+    def __init__(self, connection: socket.socket, *, delayed: bool) -> None:
+        super().__init__(connection)
+        self.opened: list[int] = []
+        self.confirmed: list[bytes] = []
+        self.most = self.longest = 0
+        self._delayed = delayed
+
+    def serve(self) -> None:
+        self.greet(DELAYED_BANNER if self._delayed else BANNER, version=0x01000001)
+        while True:
+            command, number, second, data = self.receive()
+            if command == b"OKAY":
+                self.confirmed.append(data)
+            if command == b"OPEN":
+                self.opened.append(second)
+                self.send(b"OKAY", 1, number, count(CREDIT) if self._delayed else b"")
+                if data.startswith(b"sync:"):
+                    self.take_file(number)
+                else:
+                    self.send(b"WRTE", 1, number, SHELL_ANSWER)
+
+    def take_file(self, number: int) -> None:
+        waiting = taken = 0
+        tail = b""
+        while b"DONE" not in tail:
+            command, _, _, data = self.receive()
+            assert command == b"WRTE"
+            waiting, taken, tail = waiting + len(data), taken + len(data), data[-8:]
+            self.most, self.longest = max(self.most, waiting), max(self.longest, len(data))
+            if not self._delayed:
+                self.send(b"OKAY", 1, number)
+                waiting = 0
+            elif taken < 500_000 or waiting > CREDIT // 2 or b"DONE" in tail:
+                self.send(b"OKAY", 1, number, count(waiting))
+                waiting = 0
+        self.send(b"WRTE", 1, number, b"OKAY" + bytes(4))
+
+
+@pytest.mark.parametrize("delayed", [True, False], ids=["delayed", "each"])
+def test_no_more_is_on_its_way_than_the_device_takes(tmp_path: Path, delayed: bool) -> None:
+    (tmp_path / "source").write_bytes(random.Random(8).randbytes(6_000_000))
+    devices: list[Device] = []
+
+    def behavior(connection: socket.socket) -> None:
+        devices.append(Device(connection, delayed=delayed))
+        devices[-1].serve()
+
+    with peer(behavior) as spec, no_hang(30), connect(spec, timeout_s=5) as device:
+        device.push(tmp_path / "source", PurePosixPath("/data/target"))
+    (there,) = devices
+    if delayed:
+        assert there.longest < there.most <= CREDIT
+        assert all(there.opened)
+        assert set(there.confirmed) >= {count(len(SHELL_ANSWER)), count(8)}
+    else:
+        assert there.most == there.longest <= 1 << 20
+        assert not any(there.opened)
+        assert set(there.confirmed) == {b""}
+
+
+@pytest.mark.parametrize("said", [b"", b"x", count(-5), count(0), bytes(8)])
+def test_a_device_that_never_takes_anything_is_late(said: bytes) -> None:
+    def behavior(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet(DELAYED_BANNER)
+        number = adbd.receive()[1]
+        adbd.send(b"OKAY", 1, number, said)
+        until_closed(connection)
+
+    late = pytest.raises(DeviceError, match="no longer answers")
+    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.3) as device, late:
+        device.run(["cat"], deadline_s=0.3, stdin=b"x")
+
+
+def test_a_device_that_takes_more_than_it_was_sent_is_sent_no_more_than_it_said(
+    tmp_path: Path,
+) -> None:
+    sizes: list[int] = []
+
+    def behavior(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet(DELAYED_BANNER)
+        number = adbd.receive()[1]
+        adbd.send(b"OKAY", 1, number, count(10_000))
+        while len(sizes) < 5:
+            _, _, _, data = adbd.receive()
+            sizes.append(len(data))
+            adbd.send(b"OKAY", 1, number, count(1 << 30))
+        until_closed(connection)
+
+    late = pytest.raises(DeviceError)
+    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.3) as device, late:
+        device.run(["cat"], deadline_s=0.5, stdin=bytes(100_000))
+    assert max(sizes) <= 10_000

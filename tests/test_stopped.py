@@ -159,7 +159,7 @@ def test_a_push_that_is_stopped_leaves_no_part_of_a_file_and_no_lock_on_the_devi
     with connect(loopback_device) as device:  # another test may have brought everything already
         device.run(["rm", "-rf", str(device.workdir / "bundles")], deadline_s=30)
     words = (built_bundle.root, "--device", loopback_device, "--harness", harness_package.root)
-    place = "pipeline.device.adb.sync:_Upload.wait"
+    place = "pipeline.device.adb.sync:_Upload._read"
     done = stopped("profile", number, place, *words, "--out", tmp_path / "out", cwd=tmp_path)
     require_stopped(done, status, word)
     assert not (tmp_path / "out").exists() or not files(tmp_path / "out")

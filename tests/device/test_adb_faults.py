@@ -31,6 +31,7 @@ from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
 
+from .adb_server import SYSTEM, AdbServer
 from .conftest import dial, names, no_hang
 
 LARGE = random.Random(7).randbytes(8_000_000)
@@ -80,6 +81,18 @@ def test_adbd_killed_during_a_push(device: Device, victim: dict[str, Any], sourc
     assert "target" not in left
 
 
+@pytest.fixture(params=["adb", SYSTEM])
+def ours(
+    request: pytest.FixtureRequest, loopback_device: str, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The spec of a device for a process of ours that is killed."""
+    if request.param == SYSTEM:
+        server: AdbServer = request.getfixturevalue("servers")(SYSTEM)
+        server.attach(loopback_device)
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    return loopback_device
+
+
 PUSH = """
 import os, signal, sys
 from pathlib import Path, PurePosixPath
@@ -91,19 +104,39 @@ with connect(sys.argv[1]) as device:
 """
 
 
-def test_we_are_killed_during_a_push(spec: str, source: Path) -> None:
-    """It leaves nothing, and its lock would not outlive it: see tests/device/test_lock.py."""
-    with connect(spec) as shared:
-        folder = shared.workdir / "killed-push"
-        words = [sys.executable, "-c", PUSH, spec, str(source), str(folder / "target")]
-        assert subprocess.run(words, cwd=ROOT).returncode == -signal.SIGKILL
-        if not spec.startswith("local"):
-            with no_hang(20):
-                while names(shared, folder):
-                    pass  # adbd removes the part when it sees that the connection has ended
-        shared.push(source, folder / "target")
-        assert "target" in names(shared, folder)
-        shared.run(["rm", "-rf", str(folder)], deadline_s=10)
+def test_we_are_killed_during_a_push(ours: str, shared: Device, source: Path) -> None:
+    """A lock would not outlive it, either: see tests/device/test_lock.py."""
+    folder = shared.workdir / "killed-push"
+    words = [sys.executable, "-c", PUSH, ours, str(source), str(folder / "target")]
+    assert subprocess.run(words, cwd=ROOT).returncode == -signal.SIGKILL
+    with no_hang(20):
+        while names(shared, folder):
+            pass  # adbd removes the part when it sees that the connection has ended
+    shared.push(source, folder / "target")
+    assert names(shared, folder) == ["target"]
+    shared.run(["rm", "-rf", str(folder)], deadline_s=10)
+
+
+RUN = """
+import sys
+from pipeline.device.connect import connect
+with connect(sys.argv[1]) as device:
+    device.run(["sh", "-c", 'echo $$ >"$1"; exec sleep 300', "sh", sys.argv[2]], deadline_s=400)
+"""
+
+
+def test_we_are_killed_during_a_command(ours: str, shared: Device) -> None:
+    """What we left running would disturb the next measurement."""
+    file = str(shared.workdir / "killed-run")
+    shared.run(["rm", "-f", file], deadline_s=10)
+    with subprocess.Popen([sys.executable, "-c", RUN, ours, file], cwd=ROOT) as process:
+        with no_hang(30):
+            while not (number := shared.run(["cat", file], deadline_s=10).stdout.strip()):
+                pass
+        process.kill()
+    with no_hang(20):
+        while shared.run(["kill", "-0", number.decode()], deadline_s=10).returncode == 0:
+            pass
 
 
 def test_adbd_killed_during_a_pull(

@@ -112,6 +112,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         self._dial = dial
         self._current = dial()
         self._workdir_made = False
+        self._folders: set[PurePosixPath] = set()
 
     @property
     def spec(self) -> str:
@@ -276,6 +277,9 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         return int(done.stdout)
 
     def _make_folder(self, folder: PurePosixPath) -> None:
+        """Makes a folder, once: where it is removed meanwhile, adbd makes it again by itself."""
+        if folder in self._folders:
+            return
         done = self._shell('umask 022 && mkdir -p "$1"', str(folder))
         if done.returncode != 0:
             reason = _reason(done)
@@ -283,6 +287,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
                 f"{folder} cannot be made on {self._spec}: {reason}",
                 remedy_for(reason, folder, self._spec),
             )
+        self._folders.add(folder)
 
     def _remove(self, partial: PurePosixPath) -> None:
         # The error that led here is the one to report.

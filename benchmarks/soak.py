@@ -1,8 +1,9 @@
 """Thousands of climbs up and back on the real engines, with failures injected at random.
 
-    python -m pipeline.build profiles/digits-resnet.toml --out dist/digits-resnet
-    python -m pipeline.build profiles/digits-resnet.toml --backend litert --out dist/digits-litert
-    python benchmarks/soak.py [BUNDLE ...] [--climbs 10000]
+    python benchmarks/soak.py [BUNDLE ...] [--climbs 10000] [--caches]
+
+Without a bundle, those of soak.toml are built, for both engines and so small that ten thousand
+climbs take minutes. With the demo's teacher they take half an hour, spent on packing its weights.
 
 While one thread infers all the time, loads and inferences fail in every way that an engine can fail
 in, programs on disk are replaced by damaged ones, loading is cancelled, models and engines are made
@@ -30,8 +31,11 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import write_text
 from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.report.render.terminal import table_console
+from pipeline.settings import for_backends, load_settings
 from pipeline.toolchain.cmake import tool
 from pipeline.toolchain.host import configure_command, installed_litert_library
+from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.load_model import ModelSource
 
 Sample = dict[str, int]
 
@@ -43,8 +47,7 @@ _GROWTH = {"allocated_kb": 1.01, "rss_kb": 1.25}
 def main() -> None:
     """Soaks every bundle, prints the table, and says whether all held."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = [Path("dist/digits-resnet"), Path("dist/digits-litert")]
-    parser.add_argument("bundles", nargs="*", type=Path, default=default)
+    parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--climbs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--caches", action="store_true", help="with XNNPACK's weight caches")
@@ -54,8 +57,7 @@ def main() -> None:
     program = build(Path("build/harness/soak"))
     found: dict[str, list[Sample]] = {}
     wrong: list[str] = []
-    for place in options.bundles:
-        bundle = open_bundle(place)
+    for bundle in [open_bundle(place) for place in options.bundles] or built(progress):
         name = bundle.manifest.backend.name
         found[name], said = soak(program, bundle, options, progress)
         wrong += [f"{name}: {fault}" for fault in [*said, *faults_of(found[name])]]
@@ -67,6 +69,20 @@ def main() -> None:
     for line in wrong:
         print(line, file=sys.stderr)
     sys.exit(1 if wrong else 0)
+
+
+def built(progress: Progress) -> list[Bundle]:
+    """The bundles of soak.toml, from one training run."""
+    settings = load_settings(Path(__file__).with_suffix(".toml"))
+    source = ModelSource(settings, progress)
+    return [
+        assemble(
+            *(for_backends(settings, (name,)), Path(f"build/soak-{name}"), Path("build/cache")),
+            progress,
+            source=source,
+        ).bundle
+        for name in settings.lowering.backend
+    ]
 
 
 def build(folder: Path) -> Path:

@@ -3,9 +3,10 @@
 //   pwl_soak BUNDLE LIBRARY CACHE_FOLDER|- CLIMBS SEED
 //
 // Beside the engine's failures, programs on disk are replaced by damaged ones now and then (by a
-// rename), loading is cancelled, and models and engines are made anew. Prints a JSON line every
-// hundredth part: what was done, and this process's memory, descriptors and threads while nothing
-// is going on. Ends with 1 on the first wrong answer or what hangs for a minute.
+// rename, which the stamps of files that were verified before must show), loading is cancelled, and
+// models and engines are made anew. Prints a JSON line every hundredth part: what was done, and
+// this process's memory, descriptors and threads while nothing is going on. Ends with 1 on the
+// first wrong answer or what hangs for a minute.
 #include <malloc.h>
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -124,13 +126,17 @@ class Soak {
 
   void Renew() {
     model_.reset();
+    const std::string stamps = folder_ + "/verified";
+    std::filesystem::remove(stamps);
+    verified_.emplace(stamps);
     if (engine_ == nullptr || ++models_ % kModelsOfAnEngine == 0) {
       engine_.reset();
       engine_ = NewEngine();
     }
     // Stage 0 may be what fails; an app would try again, too.
     while (model_ == nullptr) {
-      auto started = ProgressiveModel::Start(bundle_, engine_.get(), {}, nullptr, nullptr);
+      auto started = ProgressiveModel::Start(bundle_, engine_.get(),
+                                             {Verify::kSha256, {}, &*verified_}, nullptr, nullptr);
       if (started.ok()) model_ = std::move(*started);
     }
   }
@@ -211,6 +217,7 @@ class Soak {
   EngineOptions options_;
   Chance chance_;
   Faults faults_;
+  std::optional<VerifiedFiles> verified_;
   Reference reference_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ProgressiveModel> model_;

@@ -133,11 +133,11 @@ bool IsWholeFile(const ProgramSource& source) {
 // Copies a program into a file that gets its name when it is whole.
 Status Copy(const ProgramSource& source, const std::string& target) {
   const std::string partial = target + "." + std::to_string(getpid()) + ".part";
+  std::vector<char> block(size_t{1} << 16);
   const int file =
       open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file < 0) return FileError(partial);
   Status status;
-  std::vector<char> block(size_t{1} << 16);
   for (uint64_t at = 0; at < source.size() && status.ok();) {
     const auto wanted = static_cast<size_t>(std::min<uint64_t>(block.size(), source.size() - at));
     status = source.Read(at, block.data(), wanted);

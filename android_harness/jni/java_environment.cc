@@ -1,6 +1,7 @@
 #include "java_environment.h"
 
 #include <cstdint>
+#include <new>
 
 namespace pwl::jni {
 namespace {
@@ -68,6 +69,10 @@ void Throw(JNIEnv* env, const Status& status) {
 void ThrowOutOfMemory(JNIEnv* env) {
   jclass error = env->FindClass("java/lang/OutOfMemoryError");
   if (error != nullptr) env->ThrowNew(error, "no memory for an inference or a model");
+}
+
+GlobalReference::GlobalReference(JNIEnv* env, jobject object) : object_(env->NewGlobalRef(object)) {
+  if (object_ == nullptr) throw std::bad_alloc();
 }
 
 GlobalReference::~GlobalReference() {

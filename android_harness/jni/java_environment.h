@@ -34,7 +34,8 @@ void ThrowOutOfMemory(JNIEnv* env);
 // An object that Java must not collect as long as this lives.
 class GlobalReference {
  public:
-  GlobalReference(JNIEnv* env, jobject object) : object_(env->NewGlobalRef(object)) {}
+  // Throws std::bad_alloc.
+  GlobalReference(JNIEnv* env, jobject object);
   ~GlobalReference();
   GlobalReference(const GlobalReference&) = delete;
   GlobalReference& operator=(const GlobalReference&) = delete;

@@ -88,13 +88,16 @@ private constructor(
         require(input.order() == ByteOrder.nativeOrder()) {
             "the buffer is not in native order: buffer.order(ByteOrder.nativeOrder())"
         }
+        // Read once: another thread that moves it must not have memory read beyond the buffer.
+        val begin = input.position()
+        val given = input.limit() - begin
         val bytes = inputSize * Float.SIZE_BYTES
-        require(input.remaining() == bytes) { "given ${input.remaining()} bytes instead of $bytes" }
-        require(input.position() % Float.SIZE_BYTES == 0) {
-            "the floats begin at byte ${input.position()}, which is no multiple of 4"
+        require(given == bytes) { "given $given bytes instead of $bytes" }
+        require(begin % Float.SIZE_BYTES == 0) {
+            "the floats begin at byte $begin, which is no multiple of 4"
         }
         require(logits.size == classes) { "room for ${logits.size} logits instead of $classes" }
-        return use { NativeModel.runDirect(it, input, input.position(), inputSize, logits) }
+        return use { NativeModel.runDirect(it, input, begin, inputSize, logits) }
     }
 
     /**

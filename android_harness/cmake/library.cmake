@@ -25,6 +25,7 @@ pwl_library(pwl
   src/runtime/file_stamp.cc
   src/runtime/loader.cc
   src/runtime/loading.cc
+  src/runtime/memory_file.cc
   src/runtime/plan_text.cc
   src/runtime/program_source.cc
   src/runtime/progressive_core.cc

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -157,6 +158,20 @@ TEST(Bundle, IsOpenedFromWhereverAnAppHasItsFiles) {
   ASSERT_TRUE(bundle.ok()) << bundle.status().message();
   EXPECT_EQ(bundle->files->Open("units/s0.pte").status().message(),
             "units/s0.pte: has not arrived");
+}
+
+class Throwing : public BundleFiles {
+ public:
+  Result<ProgramSource> Open(const std::string&) const override {
+    throw std::runtime_error("no idea");
+  }
+};
+
+TEST(Bundle, OfNoFilesOrOfThoseThatThrowIsAnError) {
+  EXPECT_EQ(Bundle::Open(std::shared_ptr<const BundleFiles>()).status().code(), Code::kUsage);
+  const Status status = Bundle::Open(std::make_shared<Throwing>()).status();
+  EXPECT_EQ(status.code(), Code::kRuntime);
+  EXPECT_NE(status.message().find("no idea"), std::string::npos);
 }
 
 TEST(Bundle, WithoutAPlanOrWithSomethingElseForItIsAnError) {

@@ -161,6 +161,19 @@ TEST_F(LoadingContract, IsDestroyedWhileMayLoadBlocks) {
   EXPECT_EQ(engine_.loads(), loads);
 }
 
+TEST_F(LoadingContract, WaitsForTheInferenceThatRunsWhenItIsDestroyed) {
+  auto model = Start();
+  engine_.HoldRunsOf(PathOf("s1-10"));
+  auto answer = std::async(std::launch::async, [&, asked = model.get()] { return Ask(*asked); });
+  engine_.WaitForHeldRun();
+  auto closed = std::async(std::launch::async, [&] { model.reset(); });
+  EXPECT_EQ(closed.wait_for(milliseconds(20)), std::future_status::timeout);
+  engine_.LetGo();
+  EXPECT_EQ(answer.get(), kAnswers[0]);
+  closed.wait();
+  EXPECT_EQ(engine_.alive(), 0);
+}
+
 TEST_F(LoadingContract, KeepsNoReplacedProgramWhileMayLoadBlocks) {
   std::promise<void> asked_for_second;
   std::promise<void> let_go;
@@ -178,6 +191,43 @@ TEST_F(LoadingContract, KeepsNoReplacedProgramWhileMayLoadBlocks) {
   EXPECT_EQ(Ask(*model), kAnswers[1]);
   let_go.set_value();
   EXPECT_TRUE(model->WaitForLoading().ok());
+}
+
+TEST_F(LoadingContract, AsksForTheNextStageWhenTheLastInferenceOnReplacedProgramsHasEnded) {
+  std::promise<void> asked_for_second;
+  std::promise<void> let_go;
+  options_.may_load = [&](size_t stage) {
+    if (stage == 2) {
+      asked_for_second.set_value();
+      let_go.get_future().wait();
+    }
+    return true;
+  };
+  auto model = Start();
+  engine_.HoldRunsOf(PathOf("s0-1"));
+  auto answer = std::async(std::launch::async, [&] { return Ask(*model); });
+  engine_.WaitForHeldRun();
+  model->LoadInBackground();
+  while (model->active_stage() != 1) std::this_thread::yield();
+  engine_.LetGo();
+  EXPECT_EQ(answer.get(), kAnswers[0]);
+  asked_for_second.get_future().wait();
+  EXPECT_EQ(engine_.alive(), 4);  // of stage 1 alone
+  let_go.set_value();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+}
+
+TEST_F(LoadingContract, DropsWhatIsBeingLoadedWhenLoadingShallEndBefore) {
+  auto model = Start();
+  engine_.Hold(PathOf("t1-20"));
+  model->LoadInBackground();
+  while (engine_.loads() < 6) std::this_thread::yield();
+  EXPECT_TRUE(model->LoadInBackground(1).ok());
+  engine_.LetGo();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[1]);
+  EXPECT_EQ(engine_.alive(), 4);
+  EXPECT_EQ(observer_.ActiveStages(), std::vector<size_t>{1});  // and did not go up and back
 }
 
 TEST_F(LoadingContract, FreesAReplacedProgramWhenItsLastInferenceEnds) {
@@ -304,6 +354,7 @@ TEST_F(LoadingContract, LoadsAUnitThatOccursTwiceInAStageTwice) {
   model->LoadInBackground();
   ASSERT_TRUE(model->WaitForLoading().ok());
   EXPECT_EQ(engine_.loads(), 3);
+  EXPECT_EQ(engine_.alive(), 3);
   const float zero = 0;
   std::vector<float> logits;
   ASSERT_TRUE(model->Infer({&zero, 1}, &logits).ok());

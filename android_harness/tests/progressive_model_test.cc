@@ -1,6 +1,7 @@
 #include "pwl/progressive_model.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/sha256.h"
 #include "tests/progressive_fixture.h"
 
 namespace pwl {
@@ -155,6 +157,24 @@ TEST_F(ProgressiveModelTest, RefusesABlockWithAnotherSha256WhenAskedToCheck) {
   EXPECT_EQ(engine_.loads(), 0);
 }
 
+TEST_F(ProgressiveModelTest, RemembersWhatItVerifiedWhenLoadingEnds) {
+  usleep(150000);  // files that were written just now are not remembered
+  for (Artifact& artifact : bundle_.plan.artifacts) {
+    artifact.sha256 = *Sha256OfFile(PathOf(artifact.path));
+  }
+  const std::string stamps = folder_.path() + "/verified";
+  VerifiedFiles verified(stamps);
+  options_.verify = Verify::kSha256;
+  options_.verified = &verified;
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  const VerifiedFiles saved(stamps);
+  for (const Artifact& artifact : bundle_.plan.artifacts) {
+    EXPECT_TRUE(saved.Knows(*ProgramSource::Open(PathOf(artifact.path)), artifact.sha256));
+  }
+}
+
 TEST_F(ProgressiveModelTest, RefusesABlockThatDoesNotFitItsPlace) {
   bundle_.plan.artifacts[3].floats_out = 5;
   auto model = Start();
@@ -180,6 +200,27 @@ TEST_F(ProgressiveModelTest, FailsToStartWithoutTheStudent) {
   auto model = ProgressiveModel::Start(bundle_, &engine_, options_, nullptr, nullptr);
   EXPECT_EQ(model.status().code(), Code::kMissing);
   EXPECT_EQ(engine_.alive(), 0);
+}
+
+TEST_F(ProgressiveModelTest, RefusesWhatIsNoWholeBundle) {
+  const auto start = [&](const Bundle& bundle, Engine* engine) {
+    return ProgressiveModel::Start(bundle, engine, options_, nullptr, nullptr).status().code();
+  };
+  EXPECT_EQ(start(bundle_, nullptr), Code::kUsage);
+  EXPECT_EQ(start({bundle_.plan, nullptr}, &engine_), Code::kUsage);
+  for (const std::vector<std::vector<size_t>>& stages :
+       std::vector<std::vector<std::vector<size_t>>>{{}, {{}}, {{0, 1, 2}, {8}}}) {
+    Bundle bundle = bundle_;
+    bundle.plan.stages = stages;
+    EXPECT_EQ(start(bundle, &engine_), Code::kUsage);
+  }
+}
+
+TEST_F(ProgressiveModelTest, RefusesToAnswerNowhere) {
+  const auto model = Start();
+  const float zero = 0;
+  EXPECT_EQ(model->Infer({&zero, 1}, nullptr).status().code(), Code::kUsage);
+  EXPECT_EQ(Ask(*model), kAnswers[0]);
 }
 
 TEST_F(ProgressiveModelTest, LoadsNoFurtherThanItMay) {

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pwl/bundle.h"
@@ -111,6 +114,45 @@ TEST_F(RealBundle, RefusesAnInputOfAnotherSize) {
   auto program = Load(engine.get(), PathOf(first()), "");
   ASSERT_TRUE(program.ok());
   EXPECT_EQ((*program)->Run({input_.data(), input_.size() - 1}).status().code(), Code::kUsage);
+}
+
+TEST_F(RealBundle, RefusesAProgramOfOtherSizesItself) {
+  const auto engine = EngineOf(plan());
+  const auto source = ProgramSource::Open(PathOf(first()));
+  ASSERT_TRUE(source.ok());
+  for (const auto& [in, out] : {std::pair{first().floats_in + 1, first().floats_out},
+                                std::pair{first().floats_in, first().floats_out - 1}}) {
+    LoadTimes times;
+    const auto program = engine->Load(*source, {first().sha256, in, out}, &times);
+    EXPECT_EQ(program.status().code(), Code::kIncompatible);
+    EXPECT_EQ(times.prepare_ns, 0);
+  }
+}
+
+TEST_F(RealBundle, BuildsACacheAnewOfWhichAByteChanged) {
+  const TemporaryFolder folder;
+  const WeightCache cache{folder.path(), "runtime"};
+  const auto engine = EngineOf(plan(), cache);
+  const auto answer = [&]() -> std::vector<float> {
+    auto program = Load(engine.get(), PathOf(first()), first().sha256);
+    EXPECT_TRUE(program.ok()) << program.status().message();
+    const auto output = (*program)->Run({input_.data(), input_.size()});
+    EXPECT_TRUE(output.ok());
+    return {output->data, output->data + output->size};
+  };
+  const std::vector<float> right = answer();
+  const std::string path = cache.FileOf(first().sha256);
+  const std::string whole = ReadAll(path);
+  ASSERT_FALSE(whole.empty());
+  for (size_t i = 0; i < 12; ++i) {
+    std::string damaged = whole;
+    const size_t at = (i * 7919 + 64) % damaged.size();
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    std::ofstream(path, std::ios::binary) << damaged;
+    EXPECT_EQ(answer(), right) << at;
+    EXPECT_EQ(ReadAll(path), whole) << at;
+  }
 }
 
 TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "pwl/progressive_model.h"
+#include "tests/free_space.h"
 #include "tests/real_bundle_fixture.h"
 #include "tests/temporary_folder.h"
 
@@ -258,6 +259,57 @@ class RealBundleDeathTest : public RealBundle {
     _exit(0);
   }
 
+  // There was room when it was looked for, and somebody else has taken it since.
+  void ClimbWhileStorageFills(const std::string& folder) {
+    alarm(kSeconds);
+    if (!MountSmall(folder, "size=16k")) Wrong("nothing was mounted");
+    const PretendedFreeSpace pretended;
+    const auto engine = EngineOf(plan(), {folder, "runtime"});
+    for (int start = 0; start < 2; ++start) {
+      auto model = Climb(engine.get());
+      RequireRightAnswers();
+      RequireLastStage(std::move(model), engine.get());
+    }
+    RequireWholeCaches(folder, 0);
+    _exit(0);
+  }
+
+  void ClimbInThreeProcesses(const std::string& folder) {
+    alarm(kSeconds);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 3; ++i) {
+      children.push_back(fork());
+      if (children.back() == 0) {
+        const auto engine = EngineOf(plan(), {folder, "runtime"});
+        auto model = Climb(engine.get());
+        RequireRightAnswers();
+        RequireLastStage(std::move(model), engine.get());
+        _exit(0);
+      }
+    }
+    for (const pid_t child : children) {
+      int status = 1;
+      if (waitpid(child, &status, 0) != child || status != 0) Wrong("a process failed");
+    }
+    RequireWholeCaches(folder, plan().artifacts.size());
+    _exit(0);
+  }
+
+  // That what lies there is whole and complete, and nothing that was begun is left.
+  void RequireWholeCaches(const std::string& folder, size_t at_least) const {
+    const WeightCache cache{folder, "runtime"};
+    size_t whole = 0;
+    for (const Artifact& artifact : plan().artifacts) {
+      const Status status = cache.Check(artifact.sha256);
+      if (status.ok()) ++whole;
+      if (status.code() == Code::kDamaged) Wrong(status.message());
+    }
+    if (whole < at_least) Wrong("only " + std::to_string(whole) + " caches were kept");
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (entry.path().extension() == ".part") Wrong(entry.path().string() + " was left");
+    }
+  }
+
  private:
   struct Answer {
     bool given = false;
@@ -298,6 +350,17 @@ TEST_F(RealBundleDeathTest, RunsWithoutCachesOnFullStorage) {
   const TemporaryFolder folder;
   if (!CanMount(folder.path())) GTEST_SKIP() << "not here: this user may not mount a file system";
   EXPECT_EXIT(ClimbOnFullStorage(folder.path()), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(RealBundleDeathTest, RunsWithoutCachesOnStorageThatFillsWhileTheyAreBuilt) {
+  const TemporaryFolder folder;
+  if (!CanMount(folder.path())) GTEST_SKIP() << "not here: this user may not mount a file system";
+  EXPECT_EXIT(ClimbWhileStorageFills(folder.path()), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(RealBundleDeathTest, BuildsCachesInSeveralProcessesAtOnce) {
+  const TemporaryFolder folder;
+  EXPECT_EXIT(ClimbInThreeProcesses(folder.path()), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -109,6 +109,27 @@ TEST_F(ServingFailure, EndsTheLoadingOfAStageThatWouldUseTheProgram) {
   EXPECT_FALSE(engine_.called_after_failure());
 }
 
+// Nothing is brought back behind the first stage, so that nothing else tells the loading thread.
+TEST_F(ServingFailure, OfTheFirstStageEndsTheLoadingOfOneThatWouldUseTheProgram) {
+  bundle_.plan.stages = {{0, 1, 2}, {0, 4, 2}};  // the second has s0, too
+  auto model = Start();
+  engine_.Hold(PathOf("t1-20"));
+  model->LoadInBackground();
+  while (engine_.loads() < 4) std::this_thread::yield();
+  engine_.FailRunsOf(PathOf("s0-1"));
+  const float zero = 0;
+  std::vector<float> logits;
+  EXPECT_EQ(model->Infer({&zero, 1}, &logits).status().code(), Code::kRuntime);
+  engine_.FailRunsOf("");
+  engine_.LetGo();
+  EXPECT_EQ(model->WaitForLoading().code(), Code::kRuntime);
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  ASSERT_TRUE(model->Infer({&zero, 1}, &logits).ok());
+  EXPECT_EQ(logits, std::vector<float>{1 + 20 + 100});
+  EXPECT_FALSE(engine_.called_after_failure());
+}
+
 TEST_F(ServingFailure, OfAnInputOfAnotherSizeIsNoFailureOfThePrograms) {
   auto model = Teacher();
   const float two[] = {0, 0};

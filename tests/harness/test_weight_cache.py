@@ -110,5 +110,6 @@ def test_a_damaged_cache_costs_time_and_nothing_else(
             "garbage": b"x" * len(data),
             "flipped": bytes(byte ^ 0x40 if at >= middle else byte for at, byte in enumerate(data)),
         }
+        path.chmod(0o600)
         path.write_bytes(content[damage])
     assert deviation(session, either_bundle, tmp_path) < 1e-4

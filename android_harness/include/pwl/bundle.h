@@ -51,12 +51,13 @@ struct LoadingPlan {
   std::vector<std::vector<size_t>> stages;
 };
 
-// Reads the text of a loading.plan. kInvalidPlan, with the line, for anything else. Throws
-// std::bad_alloc at most.
-Result<LoadingPlan> ParseLoadingPlan(std::string_view text);
+// Reads the text of a loading.plan. kInvalidPlan, with the line, for anything else; kRuntime when
+// there is no memory. For every thread; throws nothing.
+Result<LoadingPlan> ParseLoadingPlan(std::string_view text) noexcept;
 
 // The files of a bundle, wherever they are. An app whose files lie in an APK or in packs that
-// arrive later derives from it. Used by several threads at once, and for as long as a model lives.
+// arrive later derives from it. Used by several threads at once, also by those that infer, and for
+// as long as a model lives. It must not call the model. What it throws counts as a failure.
 class BundleFiles {
  public:
   virtual ~BundleFiles() = default;
@@ -83,11 +84,14 @@ struct Bundle {
   LoadingPlan plan;
   std::shared_ptr<const BundleFiles> files;
 
-  // Reads the loading.plan of a folder, or of files elsewhere. Blocks as long as that takes, which
-  // is far less than loading a program. kMissing, kInvalidPlan, or what opening gives. Throws
-  // std::bad_alloc at most.
-  static Result<Bundle> Open(const std::string& folder);
-  static Result<Bundle> Open(std::shared_ptr<const BundleFiles> files);
+  // Reads the loading.plan of a folder, or of files elsewhere. For every thread; blocks as long as
+  // that takes, which is far less than loading a program; throws nothing. kMissing, kInvalidPlan,
+  // or what opening gives.
+  static Result<Bundle> Open(const std::string& folder) noexcept;
+  static Result<Bundle> Open(std::shared_ptr<const BundleFiles> files) noexcept;
+
+ private:
+  static Result<Bundle> Read(std::shared_ptr<const BundleFiles> files);
 };
 
 }  // namespace pwl

@@ -23,7 +23,7 @@ struct Floats {
   static constexpr size_t kAlignment = 64;
 };
 
-// kUsage unless there are values, and as many as that.
+// kUsage unless there are values, and as many as that. Throws std::bad_alloc at most.
 Status RequireFloats(Floats input, size_t count);
 
 // Where the time of a load went, in nanoseconds.
@@ -51,11 +51,13 @@ struct ProgramSpec {
   size_t floats_out = 0;  // 0: any number
 
   // kIncompatible unless a program of so many floats is what is asked for. Engines ask as soon as
-  // they know the numbers: before memory is allocated for what a damaged file declares.
+  // they know the numbers: before memory is allocated for what a damaged file declares. Throws
+  // std::bad_alloc at most.
   Status Fits(size_t in, size_t out) const;
 };
 
-// A loaded program. Used by one thread at a time; different programs may run at the same time.
+// A loaded program. Used by one thread at a time; different programs may run at the same time. What
+// Run throws counts as a failure; nothing else may throw.
 class Program {
  public:
   virtual ~Program() = default;
@@ -68,15 +70,16 @@ class Program {
   virtual Result<Floats> Run(Floats input) = 0;
 };
 
-// Loads programs. Safe for use from several threads, also while programs run.
+// Loads programs. Used by several threads at once, also while programs run. What Load and
+// WeightsFile throw counts as a failure.
 class Engine {
  public:
   virtual ~Engine() = default;
 
   // Loads a program that must fit `spec`, whose sha256 weight caches are named after, and adds the
   // time of each phase to `times`. Needs `source` no longer than the call. What is no program gives
-  // kDamaged or kIncompatible. Against damage that hits the program's inside, check the sha256
-  // before.
+  // kDamaged or kIncompatible. Blocks until the program can run. Against damage that hits the
+  // program's inside, check the sha256 before.
   virtual Result<std::unique_ptr<Program>> Load(const ProgramSource& source,
                                                 const ProgramSpec& spec, LoadTimes* times) = 0;
 

@@ -17,7 +17,9 @@ struct LiteRtOptions {
   WeightCache cache;
 };
 
-Result<std::unique_ptr<Engine>> MakeLiteRtEngine(const LiteRtOptions& options);
+// kMissing where there is no such library, kIncompatible where it is another one or older. For
+// every thread; blocks as long as loading the library takes; throws nothing.
+Result<std::unique_ptr<Engine>> MakeLiteRtEngine(const LiteRtOptions& options) noexcept;
 
 }  // namespace pwl
 

@@ -18,13 +18,14 @@ struct EngineOptions {
 };
 
 // Whether a version is the same as another or later. Both are numbers with dots between them.
-bool IsAtLeast(const std::string& version, const std::string& minimum);
+// Throws nothing.
+bool IsAtLeast(const std::string& version, const std::string& minimum) noexcept;
 
-// The engine for the programs of a backend, as LoadingPlan::backend names it. kUsage when this
-// build has none, kIncompatible when it is older than the programs ask for, or what the engine
-// says.
+// The engine for the programs of a backend, as LoadingPlan::backend names it. For every thread;
+// blocks as long as loading the inference library takes; throws nothing. kUsage when this build has
+// none, kIncompatible when it is older than the programs ask for, or what the engine says.
 Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
-                                           const EngineOptions& options);
+                                           const EngineOptions& options) noexcept;
 
 }  // namespace pwl
 

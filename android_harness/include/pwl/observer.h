@@ -21,7 +21,8 @@ struct StageLoad {
 };
 
 // Told what happens to the stages, one call at a time: by the loading thread, or by an inferring
-// thread after an inference failed. What it throws is swallowed. It must not destroy the model.
+// thread after an inference failed, which goes on when it returns. It may call the model, but not
+// wait for it or destroy it. What it throws is swallowed.
 class Observer {
  public:
   virtual ~Observer() = default;

@@ -17,17 +17,18 @@
 
 namespace pwl {
 
+// Its members throw nothing. Those that are const may be called from several threads at once.
 class ProgramSource {
  public:
-  // Opens a regular file for reading; never blocks. kMissing, kDamaged for what is no file (a
-  // folder, a FIFO, a device), or kIo.
-  static Result<ProgramSource> Open(const std::string& path);
+  // Opens a regular file for reading; waits for no writer of a FIFO. kMissing, kDamaged for what is
+  // no file (a folder, a FIFO, a device), or kIo.
+  static Result<ProgramSource> Open(const std::string& path) noexcept;
 
   // `length` bytes from `offset` on of a file that is open: what AAsset_openFileDescriptor64 and
   // AssetFileDescriptor give. `name` is for messages. The descriptor is duplicated; the caller goes
   // on owning it. kDamaged where the file ends before, or is none; kIo.
   static Result<ProgramSource> FromDescriptor(std::string name, int descriptor, uint64_t offset,
-                                              uint64_t length);
+                                              uint64_t length) noexcept;
 
   ~ProgramSource();
   ProgramSource(ProgramSource&& other) noexcept;
@@ -44,15 +45,17 @@ class ProgramSource {
   uint64_t offset() const { return offset_; }
   uint64_t size() const { return size_; }
 
-  // Reads `size` bytes of the program from `offset` on. kDamaged when the file ends before.
-  Status Read(uint64_t offset, void* data, size_t size) const;
+  // Reads `size` bytes of the program from `offset` on; blocks until storage has delivered them.
+  // kDamaged when the file ends before, or kIo.
+  Status Read(uint64_t offset, void* data, size_t size) const noexcept;
 
   // Whether the file has changed since it was opened, as far as its size and times tell.
-  bool Changed() const;
+  bool Changed() const noexcept;
 
  private:
   ProgramSource(std::string path, int descriptor, const struct stat& identity);
   static Result<ProgramSource> Of(std::string path, int descriptor);
+  Status ReadAt(uint64_t offset, void* data, size_t size) const;
 
   std::string path_;
   int descriptor_;

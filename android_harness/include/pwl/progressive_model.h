@@ -13,8 +13,8 @@
 // inference on them has ended, never by a thread whose inference went well.
 //
 // Every member may be called from every thread, also from an observer and from `may_load` unless it
-// says otherwise. No member throws. The files must not be written in place while the model lives
-// (see program_source.h).
+// says otherwise. No member throws. Each says what it blocks on; none blocks on anything else. The
+// files must not be written in place while the model lives (see program_source.h).
 #ifndef PWL_PROGRESSIVE_MODEL_H_
 #define PWL_PROGRESSIVE_MODEL_H_
 
@@ -55,7 +55,7 @@ class ProgressiveModel {
  public:
   // Loads stage 0 on the calling thread, and blocks as long as that takes. `engine` must outlive
   // the model, and so must `observer` unless it is null. `load`, unless null, is told what the
-  // loading took.
+  // loading took. kUsage for a bundle without files or stages, or without an engine.
   static Result<std::unique_ptr<ProgressiveModel>> Start(Bundle bundle, Engine* engine,
                                                          ProgressiveOptions options,
                                                          Observer* observer,
@@ -95,8 +95,9 @@ class ProgressiveModel {
   // Runs one inference on the stage that is active when it begins, and gives the stage that
   // answered. `logits` becomes as long as the model has classes; a vector that is used again costs
   // no allocation. Several threads take turns, so it blocks for the inferences before it. kUsage
-  // when `input` has another size than the model's. When a program fails, the stages before are
-  // tried one after the other; the result is an error only when none of them can answer.
+  // when `input` has another size than the model's or `logits` is null. When a program fails, the
+  // stages before are tried one after the other, which blocks as long as loading them takes; the
+  // result is an error only when none of them can answer.
   Result<size_t> Infer(Floats input, std::vector<float>* logits) noexcept;
 
   // The stage that the next inference would run on. Never blocks.

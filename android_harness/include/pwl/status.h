@@ -24,9 +24,11 @@ enum class Code {
   kNotFinite,     // logits hold NaN or infinity
 };
 
-// The name of a code in messages, such as "damaged".
-const char* CodeName(Code code);
+// The name of a code in messages, such as "damaged". Throws nothing.
+const char* CodeName(Code code) noexcept;
 
+// A value: different threads use different ones. Copying it throws std::bad_alloc at most, moving
+// it and reading it nothing.
 class [[nodiscard]] Status {
  public:
   Status() = default;
@@ -41,7 +43,8 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-// What `errno` says about a file: kMissing, kDamaged for what is no file, or kIo.
+// What `errno` says about a file: kMissing, kDamaged for what is no file, or kIo. Throws
+// std::bad_alloc at most.
 Status FileError(const std::string& path);
 
 // A value, or the reason why there is none.

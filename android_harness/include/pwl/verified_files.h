@@ -17,24 +17,28 @@
 
 namespace pwl {
 
-// Safe for use from several threads.
+// Its members may be called from every thread, and throw nothing. Those that are given a file block
+// as long as asking the system about it takes; Save, until storage has what is written.
 class VerifiedFiles {
  public:
   // Reads what was saved at `path`, a file in a folder that belongs to the app alone. Whatever is
   // wrong with it (missing, cut short, damaged) means that nothing is verified yet.
-  explicit VerifiedFiles(std::string path);
+  explicit VerifiedFiles(std::string path) noexcept;
 
   // Whether the open file is one that had this sha256.
-  bool Knows(const ProgramSource& source, const std::string& sha256) const;
+  bool Knows(const ProgramSource& source, const std::string& sha256) const noexcept;
 
   // Remembers that the open file has just been found to have this sha256.
-  void Remember(const ProgramSource& source, const std::string& sha256);
+  void Remember(const ProgramSource& source, const std::string& sha256) noexcept;
 
   // Writes what is remembered to the file, by a rename, if there is anything new. kIo when that
   // fails; then files are hashed again after the next start.
-  Status Save();
+  Status Save() noexcept;
 
  private:
+  void Read();
+  Status Write();
+
   const std::string path_;
   mutable std::mutex mutex_;                 // guards what follows
   std::map<std::string, std::string> seen_;  // identity of a file -> its sha256

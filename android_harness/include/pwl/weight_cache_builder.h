@@ -31,7 +31,8 @@ class WeightCacheBuilder {
 
   // `engine` and, unless null, `verified` must outlive the builder. The engine was made with
   // `cache`, whose `build` is true. All caches of the folder together take at most `quota` bytes:
-  // those of other bundles and of older releases give way, the least recently used first.
+  // those of other bundles and of older releases give way, the least recently used first. Throws
+  // std::bad_alloc at most.
   WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCache cache, uint64_t quota,
                      VerifiedFiles* verified);
 
@@ -39,8 +40,9 @@ class WeightCacheBuilder {
   size_t programs() const { return order_.size(); }
 
   // Builds the cache of a program, counted in the order in which stages need them. Loads the
-  // program for it, which takes memory and time as always, and drops it. kUsage when there is no
-  // such program; kMissing, kDamaged and so on as loading gives them.
+  // program for it, which takes memory and time as always, and drops it; blocks until then. kUsage
+  // when there is no such program; kMissing, kDamaged and so on as loading gives them. Throws
+  // nothing.
   Result<Outcome> Build(size_t program) noexcept;
 
  private:

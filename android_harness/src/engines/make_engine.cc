@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "runtime/guard.h"
+
 #ifdef PWL_EXECUTORCH_VERSION
 #include "pwl/executorch_engine.h"
 #endif
@@ -39,24 +41,7 @@ constexpr Entry kEngines[] = {
     {nullptr, nullptr},
 };
 
-}  // namespace
-
-bool IsAtLeast(const std::string& version, const std::string& minimum) {
-  const char* have = version.c_str();
-  const char* want = minimum.c_str();
-  while (*want != '\0') {
-    char* rest = nullptr;
-    const long wanted = std::strtol(want, &rest, 10);
-    want = *rest == '.' ? rest + 1 : "";
-    const long found = std::strtol(have, &rest, 10);  // 0 where there are no more
-    have = *rest == '.' ? rest + 1 : "";
-    if (found != wanted) return found > wanted;
-  }
-  return true;
-}
-
-Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
-                                           const EngineOptions& options) {
+Made Make(const std::string& backend, const EngineOptions& options) {
   std::string names;
   for (const Entry* entry = kEngines; entry->backend != nullptr; ++entry) {
     if (backend != entry->backend) {
@@ -72,6 +57,27 @@ Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
     return engine;
   }
   return Status(Code::kUsage, "this build has no engine for " + backend + ", but for " + names);
+}
+
+}  // namespace
+
+bool IsAtLeast(const std::string& version, const std::string& minimum) noexcept {
+  const char* have = version.c_str();
+  const char* want = minimum.c_str();
+  while (*want != '\0') {
+    char* rest = nullptr;
+    const long wanted = std::strtol(want, &rest, 10);
+    want = *rest == '.' ? rest + 1 : "";
+    const long found = std::strtol(have, &rest, 10);  // 0 where there are no more
+    have = *rest == '.' ? rest + 1 : "";
+    if (found != wanted) return found > wanted;
+  }
+  return true;
+}
+
+Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,
+                                           const EngineOptions& options) noexcept {
+  return Guarded("making an engine failed", [&] { return Make(backend, options); });
 }
 
 }  // namespace pwl

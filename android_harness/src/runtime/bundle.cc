@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "runtime/guard.h"
 #include "runtime/plan_text.h"
 
 namespace pwl {
@@ -119,17 +120,27 @@ class Parser {
 
 }  // namespace
 
-Result<LoadingPlan> ParseLoadingPlan(std::string_view text) { return Parser().Parse(text); }
+Result<LoadingPlan> ParseLoadingPlan(std::string_view text) noexcept {
+  return Guarded("reading a plan failed", [&] { return Parser().Parse(text); });
+}
 
 Result<ProgramSource> FolderFiles::Open(const std::string& path) const {
   return ProgramSource::Open(folder_ + "/" + path);
 }
 
-Result<Bundle> Bundle::Open(const std::string& folder) {
-  return Open(std::make_shared<const FolderFiles>(folder));
+Result<Bundle> Bundle::Open(const std::string& folder) noexcept {
+  return Guarded("opening a bundle failed",
+                 [&] { return Read(std::make_shared<const FolderFiles>(folder)); });
 }
 
-Result<Bundle> Bundle::Open(std::shared_ptr<const BundleFiles> files) {
+Result<Bundle> Bundle::Open(std::shared_ptr<const BundleFiles> files) noexcept {
+  return Guarded("opening a bundle failed", [&]() -> Result<Bundle> {
+    if (files == nullptr) return Status(Code::kUsage, "a bundle has files");
+    return Read(std::move(files));
+  });
+}
+
+Result<Bundle> Bundle::Read(std::shared_ptr<const BundleFiles> files) {
   const Result<ProgramSource> source = files->Open(kPlan);
   if (!source.ok()) return source.status();
   const Result<std::string> text = ReadPlanText(*source);

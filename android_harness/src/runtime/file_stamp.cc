@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "runtime/descriptor.h"
+
 namespace pwl {
 namespace {
 
@@ -40,28 +42,30 @@ std::string FileStamp(const ProgramSource& source) {
   return text;
 }
 
+bool WriteWhole(int file, const void* data, size_t size) {
+  const auto* from = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t count = write(file, from, size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    from += count;
+    size -= static_cast<size_t>(count);
+  }
+  return true;
+}
+
 Status ReplaceFile(const std::string& path, const std::string& text) {
   const std::string partial = path + "." + std::to_string(getpid()) + ".part";
-  const int file =
-      open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  bool written = file >= 0;
-  for (size_t at = 0; written && at < text.size();) {
-    const ssize_t count = write(file, text.data() + at, text.size() - at);
-    if (count < 0 && errno == EINTR) continue;
-    written = count > 0;
-    if (written) at += static_cast<size_t>(count);
-  }
-  written = written && fsync(file) == 0;
-  if (written && rename(partial.c_str(), path.c_str()) == 0) {
-    close(file);
+  const Descriptor file(
+      open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.valid() && WriteWhole(file.get(), text.data(), text.size()) && fsync(file.get()) == 0 &&
+      rename(partial.c_str(), path.c_str()) == 0) {
     return {};
   }
-  const Status failure = FileError(path);
-  if (file >= 0) {
-    close(file);
-    unlink(partial.c_str());
-  }
-  return failure;
+  const int error = errno;
+  if (file.valid()) unlink(partial.c_str());
+  errno = error;
+  return FileError(path);
 }
 
 }  // namespace pwl

@@ -2,6 +2,7 @@
 #ifndef PWL_SRC_RUNTIME_FILE_STAMP_H_
 #define PWL_SRC_RUNTIME_FILE_STAMP_H_
 
+#include <cstddef>
 #include <string>
 
 #include "pwl/program_source.h"
@@ -13,6 +14,9 @@ namespace pwl {
 // recently that a later write could leave the same times, or has changed since it was opened: then
 // nothing can be told.
 std::string FileStamp(const ProgramSource& source);
+
+// Writes all bytes to an open file. False, with errno set, when that fails.
+bool WriteWhole(int file, const void* data, size_t size);
 
 // Writes a small file by a rename, so that it is whole or was not there.
 Status ReplaceFile(const std::string& path, const std::string& text);

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "runtime/guard.h"
+
 namespace pwl {
 namespace {
 
@@ -15,40 +17,40 @@ bool SameTime(const timespec& one, const timespec& other) {
 
 }  // namespace
 
-Result<ProgramSource> ProgramSource::Open(const std::string& path) {
-  // Without O_NONBLOCK, opening a FIFO waits for a writer.
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (descriptor < 0) return FileError(path);
-  return Of(path, descriptor);
+Result<ProgramSource> ProgramSource::Open(const std::string& path) noexcept {
+  return Guarded("opening failed", [&]() -> Result<ProgramSource> {
+    std::string name = path;
+    // Without O_NONBLOCK, opening a FIFO waits for a writer.
+    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0) return FileError(path);
+    return Of(std::move(name), descriptor);
+  });
 }
 
 Result<ProgramSource> ProgramSource::FromDescriptor(std::string name, int descriptor,
-                                                    uint64_t offset, uint64_t length) {
-  const int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-  if (own < 0) return FileError(name);
-  Result<ProgramSource> source = Of(std::move(name), own);
-  if (!source.ok()) return source;
-  if (offset > source->size_ || length > source->size_ - offset) {
-    return Status(Code::kDamaged, source->path_ + " is cut short");
-  }
-  source->offset_ = offset;
-  source->size_ = length;
-  return source;
+                                                    uint64_t offset, uint64_t length) noexcept {
+  return Guarded("opening failed", [&]() -> Result<ProgramSource> {
+    const int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) return FileError(name);
+    Result<ProgramSource> source = Of(std::move(name), own);
+    if (!source.ok()) return source;
+    if (offset > source->size_ || length > source->size_ - offset) {
+      return Status(Code::kDamaged, source->path_ + " is cut short");
+    }
+    source->offset_ = offset;
+    source->size_ = length;
+    return source;
+  });
 }
 
 // Takes the descriptor over.
 Result<ProgramSource> ProgramSource::Of(std::string path, int descriptor) {
   struct stat identity{};
-  if (fstat(descriptor, &identity) != 0) {
-    const Status status = FileError(path);
-    close(descriptor);
-    return status;
-  }
-  if (!S_ISREG(identity.st_mode)) {
-    close(descriptor);
-    return Status(Code::kDamaged, path + " is no file");
-  }
-  return ProgramSource(std::move(path), descriptor, identity);
+  const bool known = fstat(descriptor, &identity) == 0;
+  ProgramSource source(std::move(path), descriptor, identity);
+  if (!known) return FileError(source.path_);
+  if (!S_ISREG(identity.st_mode)) return Status(Code::kDamaged, source.path_ + " is no file");
+  return source;
 }
 
 ProgramSource::ProgramSource(std::string path, int descriptor, const struct stat& identity)
@@ -77,7 +79,11 @@ ProgramSource& ProgramSource::operator=(ProgramSource&& other) noexcept {
   return *this;
 }
 
-Status ProgramSource::Read(uint64_t offset, void* data, size_t size) const {
+Status ProgramSource::Read(uint64_t offset, void* data, size_t size) const noexcept {
+  return Guarded("reading failed", [&] { return ReadAt(offset, data, size); });
+}
+
+Status ProgramSource::ReadAt(uint64_t offset, void* data, size_t size) const {
   auto* to = static_cast<char*>(data);
   if (offset > size_ || size > size_ - offset) return {Code::kDamaged, path_ + " is cut short"};
   offset += offset_;
@@ -93,7 +99,7 @@ Status ProgramSource::Read(uint64_t offset, void* data, size_t size) const {
   return {};
 }
 
-bool ProgramSource::Changed() const {
+bool ProgramSource::Changed() const noexcept {
   struct stat now{};
   return fstat(descriptor_, &now) != 0 || now.st_size != identity_.st_size ||
          !SameTime(now.st_mtim, identity_.st_mtim) || !SameTime(now.st_ctim, identity_.st_ctim);

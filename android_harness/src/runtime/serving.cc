@@ -42,6 +42,7 @@ class ProgressiveModel::Core::Serving {
 
 Result<size_t> ProgressiveModel::Core::Infer(Floats input, std::vector<float>* logits) {
   if (Status status = RequireFloats(input, bundle_.plan.floats_in); !status.ok()) return status;
+  if (logits == nullptr) return Status(Code::kUsage, "there is no room for logits");
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return Status(Code::kUsage, "the model is being destroyed");

@@ -5,7 +5,7 @@
 
 namespace pwl {
 
-const char* CodeName(Code code) {
+const char* CodeName(Code code) noexcept {
   switch (code) {
     case Code::kOk:
       return "ok";

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/file_stamp.h"
+#include "runtime/guard.h"
 
 namespace pwl {
 namespace {
@@ -15,7 +16,14 @@ constexpr size_t kMost = 4096;
 
 }  // namespace
 
-VerifiedFiles::VerifiedFiles(std::string path) : path_(std::move(path)) {
+VerifiedFiles::VerifiedFiles(std::string path) noexcept : path_(std::move(path)) {
+  (void)Guarded("reading what is verified failed", [&] {
+    Read();
+    return Status();
+  });
+}
+
+void VerifiedFiles::Read() {
   std::ifstream file(path_);
   std::string line;
   if (!std::getline(file, line) || line != kFirstLine) return;
@@ -28,23 +36,40 @@ VerifiedFiles::VerifiedFiles(std::string path) : path_(std::move(path)) {
   if (line == kLastLine) seen_ = std::move(seen);
 }
 
-bool VerifiedFiles::Knows(const ProgramSource& source, const std::string& sha256) const {
-  const std::string stamp = FileStamp(source);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = seen_.find(stamp);
-  return !stamp.empty() && found != seen_.end() && found->second == sha256;
+bool VerifiedFiles::Knows(const ProgramSource& source, const std::string& sha256) const noexcept {
+  bool known = false;
+  (void)Guarded("looking up failed", [&] {
+    const std::string stamp = FileStamp(source);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = seen_.find(stamp);
+    known = !stamp.empty() && found != seen_.end() && found->second == sha256;
+    return Status();
+  });
+  return known;
 }
 
-void VerifiedFiles::Remember(const ProgramSource& source, const std::string& sha256) {
-  const std::string stamp = FileStamp(source);
-  if (stamp.empty()) return;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (seen_.size() >= kMost) seen_.clear();
-  seen_[stamp] = sha256;
-  changed_ = true;
+void VerifiedFiles::Remember(const ProgramSource& source, const std::string& sha256) noexcept {
+  (void)Guarded("remembering failed", [&] {
+    const std::string stamp = FileStamp(source);
+    if (stamp.empty()) return Status();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (seen_.size() >= kMost) seen_.clear();
+    seen_.insert_or_assign(stamp, sha256);
+    changed_ = true;
+    return Status();
+  });
 }
 
-Status VerifiedFiles::Save() {
+Status VerifiedFiles::Save() noexcept {
+  Status status = Guarded("saving what is verified failed", [&] { return Write(); });
+  if (!status.ok()) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    changed_ = true;
+  }
+  return status;
+}
+
+Status VerifiedFiles::Write() {
   std::string text = kFirstLine;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -52,11 +77,7 @@ Status VerifiedFiles::Save() {
     for (const auto& [stamp, sha256] : seen_) text += "\n" + sha256 + " " + stamp;
     changed_ = false;
   }
-  const Status status = ReplaceFile(path_, text + "\n" + kLastLine + "\n");
-  if (status.ok()) return status;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  changed_ = true;
-  return status;
+  return ReplaceFile(path_, text + "\n" + kLastLine + "\n");
 }
 
 }  // namespace pwl

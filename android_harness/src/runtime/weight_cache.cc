@@ -2,12 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -16,14 +18,22 @@
 #include <utility>
 
 #include "pwl/program_source.h"
+#include "runtime/descriptor.h"
 #include "runtime/file_stamp.h"
+#include "runtime/guard.h"
+#include "runtime/memory_file.h"
 #include "runtime/sha256.h"
 
 namespace pwl {
 namespace {
 
-// Packed weights are a little larger than the program; beside them there should be room for others.
-constexpr uint64_t kRoom = 16 << 20;
+// Packed weights are a little larger than the program, because channels are filled up and every
+// weight begins on a page of its own.
+constexpr uint64_t kAround = 4 << 20;
+// Beside them there should be room for others.
+constexpr uint64_t kForOthers = 12 << 20;
+
+uint64_t RoomFor(uint64_t program_bytes) { return program_bytes / 2 * 3 + kAround; }
 
 constexpr char kSuffix[] = ".xnnpack";
 
@@ -113,10 +123,36 @@ bool HasRoom(const std::string& folder, uint64_t program_bytes) {
   struct statvfs found{};
   if (statvfs(folder.c_str(), &found) != 0) return false;
   const uint64_t free_bytes = uint64_t{found.f_bavail} * found.f_frsize;
-  return free_bytes >= kRoom && free_bytes - kRoom >= program_bytes / 2 * 3;
+  return free_bytes >= kForOthers && free_bytes - kForOthers >= RoomFor(program_bytes);
+}
+
+// Its size stays as it is: an engine would take a longer file for one that is built.
+bool TakeRoom(int file, uint64_t bytes) {
+  while (fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
+// Negative while another process, or another thread of this one, holds it.
+int Lock(const std::string& path) {
+  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
+  close(lock);
+  return -1;
+}
+
+// Ends with the file whole on storage, without room that it does not take, and for reading only.
+Status Seal(const std::string& path, uint64_t size) {
+  const Descriptor file(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  const bool sealed = file.valid() && ftruncate(file.get(), static_cast<off_t>(size)) == 0 &&
+                      fchmod(file.get(), S_IRUSR) == 0 && fsync(file.get()) == 0;
+  return sealed ? Status() : FileError(path);
 }
 
 }  // namespace
+
+CacheUse::CacheUse() = default;
 
 CacheUse::~CacheUse() {
   if (lock_ < 0) return;
@@ -124,25 +160,48 @@ CacheUse::~CacheUse() {
   close(lock_);
 }
 
-CacheUse::CacheUse(CacheUse&& other) noexcept
-    : path_(std::exchange(other.path_, {})),
-      final_(std::exchange(other.final_, {})),
-      lock_(std::exchange(other.lock_, -1)) {}
+CacheUse::CacheUse(CacheUse&& other) noexcept { *this = std::move(other); }
 
 CacheUse& CacheUse::operator=(CacheUse&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(final_, other.final_);
+  std::swap(room_, other.room_);
   std::swap(lock_, other.lock_);
+  std::swap(reserved_, other.reserved_);
+  std::swap(out_of_room_, other.out_of_room_);
+  std::swap(memory_, other.memory_);
   return *this;
 }
 
-Status CacheUse::Keep() {
+bool CacheUse::Reserve() noexcept {
+  if (lock_ < 0 || reserved_) return true;
+  const Descriptor file(open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() && errno == ENOENT) return true;
+  reserved_ = file.valid() && TakeRoom(file.get(), room_);
+  out_of_room_ = !reserved_;
+  return reserved_;
+}
+
+int CacheUse::BuildInMemory() noexcept {
+  if (lock_ < 0) return -1;
+  memory_ = MemoryFile::Make();
+  return memory_ == nullptr ? -1 : memory_->Lend();
+}
+
+Status CacheUse::Keep() noexcept {
   if (lock_ < 0) return {};
+  return Guarded("keeping a weight cache failed", [&] { return NameWhatWasBuilt(); });
+}
+
+Status CacheUse::NameWhatWasBuilt() {
+  if (memory_ != nullptr) {
+    if (Status status = memory_->CopyTo(path_); !status.ok()) return status;
+  }
   const Result<ProgramSource> built = ProgramSource::Open(path_);
   // A program without weights that could be packed leaves no file, or an empty one.
   if (!built.ok()) return built.status().code() == Code::kMissing ? Status() : built.status();
   if (built->size() == 0) return {};
-  if (fsync(built->descriptor()) != 0) return FileError(path_);
+  if (Status status = Seal(path_, built->size()); !status.ok()) return status;
   const Result<std::string> digest = Sha256Of(*built);
   if (!digest.ok()) return digest.status();
   // The record comes first: a cache without one is not believed.
@@ -161,7 +220,11 @@ std::string WeightCache::ExistingFileOf(const std::string& program_sha256) const
   return access(file.c_str(), R_OK) == 0 ? file : "";
 }
 
-Status WeightCache::Check(const std::string& program_sha256) const {
+Status WeightCache::Check(const std::string& program_sha256) const noexcept {
+  return Guarded("checking a weight cache failed", [&] { return CheckFile(program_sha256); });
+}
+
+Status WeightCache::CheckFile(const std::string& program_sha256) const {
   const std::string path = FileOf(program_sha256);
   const Result<ProgramSource> file = ProgramSource::Open(path);
   if (!file.ok()) return file.status();
@@ -179,27 +242,26 @@ Status WeightCache::Check(const std::string& program_sha256) const {
   return {};
 }
 
-CacheUse WeightCache::Open(const std::string& program_sha256, uint64_t program_bytes) const {
+CacheUse WeightCache::Open(const std::string& program_sha256,
+                           uint64_t program_bytes) const noexcept {
   CacheUse use;
-  if (!enabled()) return use;
-  const std::string path = FileOf(program_sha256);
-  if (Check(program_sha256).ok()) {
-    MarkUsed(path);
-    use.path_ = path;
-    return use;
-  }
-  if (!build || !HasRoom(folder, program_bytes)) return use;
-  const int lock = open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock < 0) return use;
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    close(lock);
-    return use;
-  }
-  use.path_ = path + ".part";
-  use.final_ = path;
-  use.lock_ = lock;
-  unlink(use.path_.c_str());  // of a process that died while it built
-  return use;
+  const Status opened = Guarded("no weight cache", [&]() -> Status {
+    if (!enabled()) return {};
+    use.final_ = FileOf(program_sha256);
+    if (Check(program_sha256).ok()) {
+      MarkUsed(use.final_);
+      use.path_ = use.final_;
+      return {};
+    }
+    const std::string partial = use.final_ + ".part";
+    if (build && HasRoom(folder, program_bytes)) use.lock_ = Lock(use.final_ + ".lock");
+    if (use.lock_ < 0) return {};
+    use.path_ = partial;
+    use.room_ = RoomFor(program_bytes);
+    unlink(use.path_.c_str());  // of a process that died while it built
+    return {};
+  });
+  return opened.ok() ? std::move(use) : CacheUse();
 }
 
 void WeightCache::Remove(const std::string& program_sha256) const {

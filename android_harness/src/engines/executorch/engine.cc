@@ -14,6 +14,7 @@
 #include "engines/executorch/mapped_data_loader.h"
 #include "pwl/executorch_engine.h"
 #include "runtime/clock.h"
+#include "runtime/guard.h"
 
 // The wheel ships libexecutorch_threadpool.so without its header threadpool.h; these are the two
 // declarations of it that are needed, as of ExecuTorch 1.5.
@@ -54,13 +55,15 @@ class ExecuTorchProgram final : public pwl::Program {
   static Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source,
                                                     const ProgramSpec& spec,
                                                     const LoadBackendOptionsMap& options,
-                                                    bool cached, LoadTimes* times) {
+                                                    CacheUse* cache, LoadTimes* times) {
     const int64_t begin = NowNs();
     Result<std::unique_ptr<MappedFile>> file = MappedFile::Map(source);
     if (!file.ok()) return file.status();
-    if (cached && (*file)->size() > kReadWhole) (*file)->ReadSparsely();
-    MappedFile* const mapped_file = file->get();  // belongs to the module from here on
-    auto module = std::make_unique<Module>(std::make_unique<MappedDataLoader>(std::move(*file)));
+    if (cache->filled() && (*file)->size() > kReadWhole) (*file)->ReadSparsely();
+    MappedFile* const mapped_file = file->get();  // belongs to the loader from here on
+    auto owned_loader = std::make_unique<MappedDataLoader>(std::move(*file));
+    MappedDataLoader* const loader = owned_loader.get();  // and that to the module
+    auto module = std::make_unique<Module>(std::move(owned_loader));
     const int64_t mapped = NowNs();
     // Minimal verification would crash on some damaged files; this one costs microseconds.
     if (const Error error =
@@ -74,9 +77,11 @@ class ExecuTorchProgram final : public pwl::Program {
       return status;
     }
     const int64_t parsed = NowNs();
+    loader->set_cache(cache);
     if (const Error error = program->module_->load_forward(); error != Error::Ok) {
       return Status(Code::kIncompatible, Describe("cannot be prepared", error));
     }
+    loader->set_cache(nullptr);
     // XNNPACK has packed the weights into memory of its own.
     mapped_file->DropPages();
     times->map_ns += mapped - begin;
@@ -201,22 +206,12 @@ class ExecuTorchEngine final : public Engine {
 
   Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                              LoadTimes* times) override {
-    BackendOptions<3> options;
-    LoadBackendOptionsMap map;
-    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerDelegate);
-    // They live until Load returns, which is as long as ExecuTorch reads the options.
     CacheUse cache = cache_.Open(spec.sha256, source.size());
-    const std::string& packed = cache.path();
-    if (!packed.empty()) {
-      if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
-        return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
-      }
-      if (error == Error::Ok) error = options.set_option("weight_cache_enabled", true);
-      if (error == Error::Ok) error = options.set_option("packed_cache_path", packed.c_str());
+    auto program = Load(source, spec, &cache, times);
+    if (cache.out_of_room()) {
+      CacheUse none;
+      return Load(source, spec, &none, times);
     }
-    if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
-    if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
-    auto program = ExecuTorchProgram::Load(source, spec, map, cache.filled(), times);
     // A cache that cannot be kept is built again next time; the program has what it needs.
     if (program.ok()) (void)cache.Keep();
     return program;
@@ -230,16 +225,38 @@ class ExecuTorchEngine final : public Engine {
   std::string Version() const override { return PWL_EXECUTORCH_VERSION; }
 
  private:
+  static Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source,
+                                                    const ProgramSpec& spec, CacheUse* cache,
+                                                    LoadTimes* times) {
+    BackendOptions<3> options;
+    LoadBackendOptionsMap map;
+    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerDelegate);
+    // They live until Load returns, which is as long as ExecuTorch reads the options.
+    const std::string& packed = cache->path();
+    if (!packed.empty()) {
+      if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
+        return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);
+      }
+      if (error == Error::Ok) error = options.set_option("weight_cache_enabled", true);
+      if (error == Error::Ok) error = options.set_option("packed_cache_path", packed.c_str());
+    }
+    if (error == Error::Ok) error = map.set_options(kXnnpack, options.view());
+    if (error != Error::Ok) return Status(Code::kRuntime, Describe("options refused", error));
+    return ExecuTorchProgram::Load(source, spec, map, cache, times);
+  }
+
   const WeightCache cache_;
   bool counted_ = false;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache) {
-  auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache));
-  if (Status status = engine->Configure(threads); !status.ok()) return status;
-  return std::unique_ptr<Engine>(std::move(engine));
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache) noexcept {
+  return Guarded("making an engine failed", [&]() -> Result<std::unique_ptr<Engine>> {
+    auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache));
+    if (Status status = engine->Configure(threads); !status.ok()) return status;
+    return std::unique_ptr<Engine>(std::move(engine));
+  });
 }
 
 }  // namespace pwl

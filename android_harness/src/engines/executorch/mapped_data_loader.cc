@@ -9,6 +9,7 @@ using executorch::runtime::FreeableBuffer;
 
 executorch::runtime::Result<FreeableBuffer> MappedDataLoader::load(size_t offset, size_t size,
                                                                    const SegmentInfo&) const {
+  if (cache_ != nullptr && !cache_->Reserve()) return Error::AccessFailed;
   const char* found = Find(offset, size);
   if (found == nullptr) return Error::InvalidArgument;
   return FreeableBuffer(found, size, nullptr);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engines/mapped_file.h"
+#include "pwl/weight_cache.h"
 
 namespace pwl {
 
@@ -27,11 +28,16 @@ class MappedDataLoader final : public executorch::runtime::DataLoader {
                                        void* buffer) const override;
   executorch::runtime::Result<size_t> size() const override { return file_->size(); }
 
+  // Has weights be read only while there is room for the cache that they are packed into, unless
+  // null. ExecuTorch makes its file first, then reads weights, then writes.
+  void set_cache(CacheUse* cache) { cache_ = cache; }
+
  private:
   // Where `size` bytes at `offset` lie, or nullptr when the file ends before.
   const char* Find(size_t offset, size_t size) const;
 
   const std::unique_ptr<MappedFile> file_;
+  CacheUse* cache_ = nullptr;
 };
 
 }  // namespace pwl

@@ -9,6 +9,7 @@
 #include "engines/mapped_file.h"
 #include "pwl/litert_engine.h"
 #include "runtime/clock.h"
+#include "runtime/guard.h"
 
 namespace pwl {
 namespace {
@@ -234,8 +235,11 @@ class LiteRtEngine final : public Engine {
                                         LoadTimes* times) override {
     std::string settings = settings_;
     CacheUse cache = cache_.Open(spec.sha256, source.size());
-    if (!cache.path().empty()) {
+    if (cache.filled()) {
       settings += "weight_cache_file_path = \"" + cache.path() + "\"\n";
+    } else if (const int memory = cache.BuildInMemory(); memory >= 0) {
+      // LiteRT aborts where it cannot write.
+      settings += "weight_cache_file_descriptor = " + std::to_string(memory) + "\n";
     }
     auto program = std::make_unique<LiteRtProgram>(library_.get());
     const Status status =
@@ -262,10 +266,12 @@ class LiteRtEngine final : public Engine {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeLiteRtEngine(const LiteRtOptions& options) {
-  auto engine = std::make_unique<LiteRtEngine>();
-  if (Status status = engine->Configure(options); !status.ok()) return status;
-  return std::unique_ptr<Engine>(std::move(engine));
+Result<std::unique_ptr<Engine>> MakeLiteRtEngine(const LiteRtOptions& options) noexcept {
+  return Guarded("making an engine failed", [&]() -> Result<std::unique_ptr<Engine>> {
+    auto engine = std::make_unique<LiteRtEngine>();
+    if (Status status = engine->Configure(options); !status.ok()) return status;
+    return std::unique_ptr<Engine>(std::move(engine));
+  });
 }
 
 }  // namespace pwl

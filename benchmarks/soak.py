@@ -33,7 +33,8 @@ from pipeline.core.progress import Progress, progress_for_terminal
 from pipeline.report.render.terminal import table_console
 from pipeline.settings import for_backends, load_settings
 from pipeline.toolchain.cmake import tool
-from pipeline.toolchain.host import configure_command, installed_litert_library
+from pipeline.toolchain.engines import Engines
+from pipeline.toolchain.host import configure_command
 from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.load_model import ModelSource
 
@@ -104,7 +105,7 @@ def soak(
         shutil.copytree(bundle.root, folder / "bundle")
         (folder / "caches").mkdir()
         command = [
-            *(str(program), str(folder / "bundle"), str(installed_litert_library())),
+            *(str(program), str(folder / "bundle"), str(Engines.installed().opened["litert"])),
             str(folder / "caches") if options.caches else "-",
             *(str(options.climbs), str(options.seed)),
         ]

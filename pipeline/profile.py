@@ -49,9 +49,12 @@ def profile(
         Path | None,
         Option(help="Built harness package.", show_default="built for the device"),
     ] = None,
-    litert_library: Annotated[
+    library: Annotated[
         Path | None,
-        Option(help="libLiteRt.so of the device's ABI.", show_default="the package's"),
+        Option(
+            help="Inference library for the device's ABI, such as libLiteRt.so.",
+            show_default="the package's",
+        ),
     ] = None,
     work: Annotated[Path, Option(help="Folder to build the harness in.")] = Path("build"),
     cores: Annotated[
@@ -95,7 +98,7 @@ def profile(
         rounds=rounds,
         control=control,
         harness=harness,
-        litert_library=litert_library,
+        library=library,
         work=work,
         cores=parse_cores(cores),
         guards=GuardOptions(allow=parse_allowed(allow or ()), wait_s=wait),

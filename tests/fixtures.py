@@ -22,8 +22,8 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.harness.deploy import Deployment
 from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
+from pipeline.harness.placement import Deployment
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.host import build_for_host
 from pipeline.toolchain.linux_arm64 import build_for_linux_arm64
@@ -222,11 +222,9 @@ def deployment_in(
     home, backend = PurePosixPath(package.root.resolve()), manifest.backend.name
     plan = root / MEASUREMENT_PLAN
     plan.write_text(measurement_plan(manifest, controls))
-    library = package.description.litert
-    flags = ["--library", str(home / library)] if backend == "litert" and library else []
     (root / "caches").mkdir(exist_ok=True)
     return Deployment(
-        command=(*package.command(home), *flags),
+        command=tuple(package.command(home, backend)),
         plan=PurePosixPath(plan),
         plans=(sha256_of(plan), manifest.loading_plan.sha256),
         arms=tuple(arm.name for arm in controls.arms) if controls else (),

@@ -245,7 +245,10 @@ def test_a_backend_on_the_command_line_overrides_the_profile_s(
 
 @pytest.mark.parametrize(
     ("flag", "said"),
-    [("--out", "is there already, and no folder"), ("--litert-library", "is no LiteRT bundle")],
+    [
+        ("--out", "is there already, and no folder"),
+        ("--library", "it is opened for bundles of one backend, litert"),
+    ],
 )
 def test_what_could_not_be_written_or_used_is_told_before_anything_is_measured(
     flag: str, said: str, built_bundle: Bundle, tmp_path: Path
@@ -256,6 +259,17 @@ def test_what_could_not_be_written_or_used_is_told_before_anything_is_measured(
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "device" / "bundles").exists()
+
+
+def test_a_library_that_is_not_there_is_told_before_anything_is_built(
+    litert_bundle: Bundle, tmp_path: Path
+) -> None:
+    options = ProfileOptions(
+        device=f"local:{tmp_path / 'device'}", library=tmp_path / "none.so", work=tmp_path / "work"
+    )
+    with pytest.raises(UsageError, match=r"none\.so: no such file"):
+        measure_device.measure(litert_bundle.root, options, Silent())
+    assert not list(tmp_path.iterdir())
 
 
 def test_bundles_that_would_overwrite_each_other_are_not_measured_together(

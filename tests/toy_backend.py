@@ -9,9 +9,13 @@ from torch import Tensor, nn
 
 from pipeline.lowering.backend import Program
 from pipeline.lowering.graph import operators_of
-from pipeline.settings import BackendSpec
+from pipeline.settings import BackendSpec, RuntimeLibrary
 
-SPEC = BackendSpec("toy", ".pt2", "tests.toy_backend:Toy", packages=("torch",))
+SPEC = BackendSpec(
+    *("toy", ".pt2", "tests.toy_backend:Toy"),
+    packages=("torch",),
+    runtime=RuntimeLibrary("torch", "torch"),
+)
 
 
 class Toy:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.bundle.control import Controls, control_folder
 from pipeline.bundle.manifest import FileEntry, Manifest
-from pipeline.core.atomic_files import replacing_folder, replacing_folders, sha256_of
+from pipeline.core.atomic_files import replacing_folders, sha256_of
 from pipeline.core.errors import IntegrityError
 from pipeline.core.outputs import require_replaceable
 
@@ -37,23 +37,6 @@ def copied_to(path: str, entry: FileEntry) -> FileEntry:
 def sums_text(digests: Mapping[str, str]) -> str:
     """The text of SHA256SUMS, as `sha256sum --check` reads it, for digests by path."""
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
-
-
-def pack_bundle(manifest: Manifest, files: Mapping[str, Content], out: Path) -> None:
-    """Writes a bundle folder: manifest.json, the files it names, SHA256SUMS.
-
-    Args:
-        manifest: what the bundle is.
-        files: content by path, for exactly the paths that the manifest names.
-        out: the folder; an earlier bundle there is replaced in one move.
-
-    Raises:
-        UsageError: `out` is something else than a bundle, and is left alone.
-        IntegrityError: a file changed since the manifest was made.
-    """
-    require_replaceable(out, partial(foreign_file, MANIFEST, "a bundle"), "--out")
-    with replacing_folder(out) as folder:
-        write_folder(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
 
 
 def pack_build(

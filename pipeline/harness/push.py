@@ -16,9 +16,8 @@ from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.space import free_bytes
 from pipeline.device.tree import not_executable, remove
+from pipeline.harness.placement import Wanted
 from pipeline.toolchain.package import PackageFile
-
-Wanted = dict[PurePosixPath, PackageFile]
 
 #: What a file takes beyond its bytes: its last block, and its entry.
 OVERHEAD_BYTES = 8192

@@ -19,7 +19,7 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     OutputLimitError,
 )
-from pipeline.harness.deploy import Deployment
+from pipeline.harness.placement import Deployment
 from pipeline.harness.samples import (
     Dropping,
     Info,

@@ -16,7 +16,7 @@ from pipeline.core.intervals import wilson_interval
 from pipeline.device.guards import Finding
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
-from pipeline.harness.deploy import Payload
+from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Predictions, Runs
 from pipeline.report.integrity import within_tolerance, wrong_results
 from pipeline.report.metrics import metrics_of

@@ -2,7 +2,7 @@
 
 from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
-from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec
+from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
 from pipeline.settings.data import (
     DataSettings,
     DigitsData,
@@ -81,6 +81,7 @@ __all__ = [
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",
+    "RuntimeLibrary",
     "RuntimeSettings",
     "ScheduleSettings",
     "Settings",

@@ -14,6 +14,21 @@ from pydantic import AfterValidator, WithJsonSchema
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeLibrary:
+    """The inference library that runs a backend's programs, as a Python package brings it.
+
+    Attributes:
+        package: Python distribution that it is in; its version is the library's.
+        folder: of its files, where that is installed or unpacked: CMake looks for a package there.
+        opened: the file in it that the harness opens while it runs; None where it is linked.
+    """
+
+    package: str
+    folder: str
+    opened: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BackendSpec:
     """What is known of a backend without importing anything of it.
 
@@ -23,14 +38,14 @@ class BackendSpec:
         exporter: where the class lies that writes them, ``module:Class``; see
             `pipeline.lowering.backend.Backend`.
         packages: Python distributions whose versions decide what is written, the exporter first.
-        library: of the runtime, where it is loaded while a program runs; None where it is linked.
+        runtime: what the harness runs its programs with.
     """
 
     name: str
     suffix: str
     exporter: str
     packages: tuple[str, ...]
-    library: str | None = None
+    runtime: RuntimeLibrary
 
 
 def _by_name(*specs: BackendSpec) -> dict[str, BackendSpec]:
@@ -44,13 +59,14 @@ BACKENDS: Mapping[str, BackendSpec] = _by_name(
         suffix=".pte",
         exporter="pipeline.lowering.executorch.backend:ExecuTorch",
         packages=("executorch",),
+        runtime=RuntimeLibrary("executorch", "executorch"),
     ),
     BackendSpec(
         name="litert",
         suffix=".tflite",
         exporter="pipeline.lowering.litert.backend:LiteRt",
         packages=("litert-torch", "litert-converter", "ai-edge-litert"),
-        library="libLiteRt.so",
+        runtime=RuntimeLibrary("ai-edge-litert", "ai_edge_litert", opened="libLiteRt.so"),
     ),
 )
 

@@ -1,12 +1,14 @@
-"""Builds the harness for Android's own C library, with Google's NDK and an ExecuTorch built by it.
+"""Builds the harness for Android's own C library, with Google's NDK and libraries built by it.
 
-Neither comes from a package index; both are named by the environment. LiteRT is a library that the
-harness opens when it runs: the libLiteRt.so of LiteRT's AAR, named with --litert-library.
+Neither comes from a package index; all are named by the environment: an inference library that is
+linked, such as ExecuTorch, by NAME_ANDROID. One that the harness opens when it runs, such as the
+libLiteRt.so of LiteRT's AAR, is named with --library.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,55 +16,64 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
+from pipeline.settings import BACKENDS
 from pipeline.toolchain.cmake import SOURCES, compile_harness, configure, source_digests
 from pipeline.toolchain.contents import Contents, package_of
-from pipeline.toolchain.host import engine_versions
+from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target
 
-NDK, EXECUTORCH = "ANDROID_NDK", "EXECUTORCH_ANDROID"
+NDK = "ANDROID_NDK"
 
 
-def build_for_android(
-    target: Target, folder: Path, progress: Progress, litert_library: Path | None = None
-) -> Package:
+def build_for_android(target: Target, folder: Path, progress: Progress) -> Package:
     """The harness for Android, built in `folder` unless nothing changed since the last time.
 
     Args:
         target: ABI and API level.
         folder: where it is built and packed.
         progress: told how far the compiler is.
-        litert_library: libLiteRt.so for that ABI; without it, only ExecuTorch's bundles run.
 
     Raises:
-        UsageError: the environment names no NDK, or no ExecuTorch for Android.
+        UsageError: the environment names no NDK, or no library for Android.
         DeviceError: the build failed; the compiler's words are in the message.
     """
     ndk = _folder(NDK, "build/cmake/android.toolchain.cmake", "the Android NDK, r26 or later")
-    executorch = _folder(EXECUTORCH, "lib/cmake/ExecuTorch", "ExecuTorch, built by the NDK")
+    linked = {
+        name: _folder(f"{name.upper()}_ANDROID", "lib/cmake", f"{name}, built by the NDK")
+        for name, spec in BACKENDS.items()
+        if spec.runtime.opened is None
+    }
     revision = ndk / "source.properties"
     key = fingerprint(
         source_digests(),
         target.name,
         sha256_of(revision) if revision.is_file() else str(ndk),
-        [sha256_of(path) for path in sorted((executorch / "lib").glob("*.a"))],
+        [sha256_of(path) for one in linked.values() for path in sorted((one / "lib").glob("*.a"))],
     )
-    collect = partial(_collect, target, folder / "cmake", executorch, progress)
-    return package_of(folder, key, collect, progress, litert_library)
+    return package_of(
+        folder, key, partial(_collect, target, folder / "cmake", linked, progress), progress
+    )
 
 
-def _collect(target: Target, build: Path, executorch: Path, progress: Progress) -> Contents:
-    versions = engine_versions()
+def _collect(
+    target: Target, build: Path, linked: Mapping[str, Path], progress: Progress
+) -> Contents:
+    installed = Engines.installed().names
+    engines = {name: installed[name] for name in linked}
     command = configure(
         build,
-        executorch,
+        linked.values(),
         f"-DCMAKE_TOOLCHAIN_FILE={SOURCES / 'cmake' / 'android.cmake'}",
         f"-DANDROID_ABI={target.abi}",
         f"-DANDROID_PLATFORM=android-{target.api}",
-        f"-DPWL_EXECUTORCH_VERSION={versions['executorch'].partition(' ')[2]}",
+        # An install tree need not say which version it is: that which the exporter writes for.
+        *(
+            f"-DPWL_{name.upper()}_VERSION={engine.partition(' ')[2]}"
+            for name, engine in engines.items()
+        ),
     )
-    program = compile_harness(command, build, progress)
-    return Contents(target, {"executorch": versions["executorch"]}, program)
+    return Contents(target, engines, compile_harness(command, build, progress))
 
 
 def _folder(variable: str, inside: str, what: str) -> Path:

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,18 +73,37 @@ def source_digests() -> list[tuple[str, str]]:
     return [(str(path.relative_to(SOURCES)), sha256_of(path)) for path in files]
 
 
-def configure(build: Path, executorch: Path, *options: str) -> list[str]:
+def compiler_version(compiler: Sequence[str], remedy: str) -> str:
+    """The first line of what a C++ compiler says about itself.
+
+    Args:
+        compiler: how it is called.
+        remedy: how it is installed.
+
+    Raises:
+        UsageError: it cannot be called.
+    """
+    try:
+        command = [*compiler, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        raise UsageError(f"there is no C++ compiler {' '.join(compiler)}", remedy) from None
+    return done.stdout.partition("\n")[0]
+
+
+def configure(build: Path, packages: Iterable[Path], *options: str) -> list[str]:
     """The CMake call that configures the sources in `build`.
 
     Args:
         build: the build tree.
-        executorch: where CMake finds ExecuTorch's package.
+        packages: folders in which CMake looks for the packages of inference libraries.
         options: further arguments.
     """
+    prefixes = ";".join(str(folder.resolve()) for folder in packages)
     return [
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-S", str(SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={executorch.resolve()}"),
+        *("-S", str(SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
         *options,
     ]
 

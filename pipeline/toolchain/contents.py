@@ -28,7 +28,7 @@ class Contents:
         engines: name and version of the inference library, by the backend that it runs.
         program: the harness.
         libraries: every shared library by the name that others ask for.
-        litert: the name of LiteRT's among them, if it is there.
+        opened: by backend, the names of those among them that the harness opens while it runs.
         loader: the dynamic loader, if the device's own is not to be used.
     """
 
@@ -36,7 +36,7 @@ class Contents:
     engines: Mapping[str, str]
     program: Path
     libraries: Mapping[str, Path] = field(default_factory=dict)
-    litert: str | None = None
+    opened: Mapping[str, str] = field(default_factory=dict)
     loader: Path | None = None
 
     def write(self, package: Path) -> None:
@@ -61,7 +61,7 @@ class Contents:
                 abi=self.target.abi,
                 engines=self.engines,
                 program=PROGRAM,
-                litert=f"{_LIBRARIES}/{self.litert}" if self.litert else None,
+                opened={name: f"{_LIBRARIES}/{file}" for name, file in self.opened.items()},
                 loader=loader,
                 libraries=_LIBRARIES if self.libraries else None,
                 files=tuple(files),
@@ -71,11 +71,7 @@ class Contents:
 
 
 def package_of(
-    folder: Path,
-    key: str,
-    collect: Callable[[], Contents],
-    progress: Progress,
-    litert_library: Path | None,
+    folder: Path, key: str, collect: Callable[[], Contents], progress: Progress
 ) -> Package:
     """The package in `folder`, made unless it is there and was made from the same.
 
@@ -86,14 +82,13 @@ def package_of(
         key: what it is made from, as a fingerprint.
         collect: compiles what goes into it.
         progress: told whom it waits for.
-        litert_library: a libLiteRt.so to take instead of the package's own.
     """
     if not _is_built(folder, key):
         with using_folder(folder, "build in another folder, with --work", progress):
             if not _is_built(folder, key):  # not even by a run that was waited for
                 collect().write(folder / _PACKAGE)
                 write_text(folder / _RECORD, json.dumps({"key": key}))
-    return Package(folder / _PACKAGE, litert_library)
+    return Package(folder / _PACKAGE)
 
 
 def _is_built(folder: Path, key: str) -> bool:

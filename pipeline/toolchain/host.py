@@ -6,20 +6,26 @@ import os
 import shlex
 import subprocess
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.core.errors import DeviceError, UsageError
+from pipeline.core.errors import DeviceError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
-from pipeline.toolchain.cmake import compile_harness, configure, source_digests, startable, tool
+from pipeline.toolchain.cmake import (
+    compile_harness,
+    compiler_version,
+    configure,
+    source_digests,
+    startable,
+    tool,
+)
 from pipeline.toolchain.contents import Contents, package_of
+from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target
 
 
-def build_for_host(folder: Path, progress: Progress, litert_library: Path | None = None) -> Package:
+def build_for_host(folder: Path, progress: Progress) -> Package:
     """The harness for this machine, built in `folder` unless nothing changed since the last time.
 
     Another run that builds in the same folder is waited for.
@@ -27,70 +33,37 @@ def build_for_host(folder: Path, progress: Progress, litert_library: Path | None
     Args:
         folder: where it is built and packed.
         progress: told how far the compiler is.
-        litert_library: a libLiteRt.so to take instead of the installed package's.
 
     Raises:
         UsageError: the C++ sources, a compiler, CMake or Ninja are missing.
         DeviceError: the build failed; the compiler's words are in the message.
     """
-    key = fingerprint(source_digests(), engine_versions(), Target.host().abi, _compiler())
-    collect = partial(_collect, folder / "cmake", progress)
-    return package_of(folder, key, collect, progress, litert_library)
-
-
-def engine_versions() -> dict[str, str]:
-    """Name and version of the installed inference library, by the backend that it runs."""
-    return {
-        "executorch": f"executorch {version('executorch')}",
-        "litert": f"litert {version('ai-edge-litert')}",
-    }
+    engines = Engines.installed()
+    key = fingerprint(source_digests(), engines.names, Target.host().abi, _compiler())
+    return package_of(folder, key, partial(_collect, folder / "cmake", engines, progress), progress)
 
 
 def configure_command(build: Path, *options: str) -> list[str]:
     """The CMake call that configures the harness's sources for this machine in `build`."""
-    return configure(build, executorch_package(), *options)
-
-
-def executorch_package() -> Path:
-    """Where CMake finds ExecuTorch: the executorch package, which brings a CMake package."""
-    return _installed("executorch")
-
-
-def installed_litert_library() -> Path:
-    """libLiteRt.so of the ai-edge-litert package."""
-    return _installed("ai_edge_litert") / "libLiteRt.so"
-
-
-def _installed(package: str) -> Path:
-    """The folder of a Python package, which is not imported."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"the package {package} is not installed", "pip install -e .")
-    return Path(next(iter(spec.submodule_search_locations)))
+    return configure(build, Engines.installed().folders.values(), *options)
 
 
 def _compiler() -> str:
-    """The first line of what the compiler says about itself; CMake takes CXX with flags, too."""
+    """What the compiler says about itself; CMake takes CXX with flags, too."""
     compiler = os.environ.get("CXX") or "c++"
-    try:
-        words = [*shlex.split(compiler), "--version"]
-        done = subprocess.run(words, capture_output=True, errors="replace", check=True)
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        raise UsageError(
-            f"there is no C++ compiler ({compiler})", "apt-get install g++, or set CXX"
-        ) from None
-    return done.stdout.partition("\n")[0]
+    return compiler_version(shlex.split(compiler), "apt-get install g++, or set CXX")
 
 
-def _collect(build: Path, progress: Progress) -> Contents:
+def _collect(build: Path, engines: Engines, progress: Progress) -> Contents:
     """Compiles the program, and finds its shared libraries and their loader."""
     program = compile_harness(configure_command(build), build, progress)
-    litert = installed_litert_library()
     libraries, loader = _needed_by(program)
-    libraries |= _needed_by(litert)[0] | {litert.name: litert}
-    # What the wheel's libraries ask for besides (libdl and libpthread) is empty in today's glibc,
+    # What the wheels' libraries ask for besides (libdl and libpthread) is empty in today's glibc,
     # but the loader still wants to find it, so all that ldd lists travels.
-    return Contents(Target.host(), engine_versions(), program, libraries, litert.name, loader)
+    for library in engines.opened.values():
+        libraries |= _needed_by(library)[0] | {library.name: library}
+    opened = {name: library.name for name, library in engines.opened.items()}
+    return Contents(Target.host(), engines.names, program, libraries, opened, loader)
 
 
 def _needed_by(binary: Path) -> tuple[dict[str, Path], Path]:

@@ -6,7 +6,6 @@ shell. That is enough for parity, accuracy and a first look at timings; an app r
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,16 @@ from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
 from pipeline.toolchain.closure import closure
-from pipeline.toolchain.cmake import SOURCES, compile_harness, configure, source_digests
+from pipeline.toolchain.cmake import (
+    SOURCES,
+    compile_harness,
+    compiler_version,
+    configure,
+    source_digests,
+)
 from pipeline.toolchain.contents import Contents, package_of
 from pipeline.toolchain.elf import Elf
+from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import LINUX_ARM64
 from pipeline.toolchain.wheels import Wheels
@@ -30,18 +36,18 @@ WHEELS = Wheels(
 #: The largest pages that Android runs on. https://developer.android.com/guide/practices/page-sizes
 PAGE_BYTES = 16384
 _COMPILER = "aarch64-linux-gnu-g++"
-_LITERT = "libLiteRt.so"
+_INSTALL_COMPILER = (
+    "apt-get install g++-aarch64-linux-gnu (Debian 12, Ubuntu 22.04 or later), or name a built "
+    "package with --harness"
+)
 
 
-def build_for_linux_arm64(
-    folder: Path, progress: Progress, litert_library: Path | None = None
-) -> Package:
+def build_for_linux_arm64(folder: Path, progress: Progress) -> Package:
     """The harness for 64-bit Arm, built in `folder` unless nothing changed since the last time.
 
     Args:
         folder: where wheels are kept, and where it is built and packed.
         progress: told how far the compiler is.
-        litert_library: a libLiteRt.so to take instead of the wheel's.
 
     Raises:
         UsageError: the cross compiler is missing, or other versions of the inference libraries are
@@ -51,58 +57,40 @@ def build_for_linux_arm64(
         IntegrityError: a wheel is another one than is pinned.
     """
     WHEELS.require_installed_versions()
+    compiler = compiler_version([_COMPILER], _INSTALL_COMPILER)
     libraries = _cross_libraries()
-    key = fingerprint(
-        source_digests(), WHEELS.digest, _compiler(), sha256_of(libraries / "libc.so.6")
-    )
-    collect = partial(_collect, folder, libraries, progress)
-    return package_of(folder, key, collect, progress, litert_library)
+    key = fingerprint(source_digests(), WHEELS.digest, compiler, sha256_of(libraries / "libc.so.6"))
+    return package_of(folder, key, partial(_collect, folder, libraries, progress), progress)
 
 
 def _collect(folder: Path, libraries: Path, progress: Progress) -> Contents:
-    wheels = WHEELS.unpacked(folder, progress)
-    executorch, litert = wheels / "executorch", wheels / "ai_edge_litert" / _LITERT
+    engines = Engines.unpacked(WHEELS.unpacked(folder, progress), WHEELS.versions)
     build = folder / "cmake"
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={SOURCES / 'cmake' / 'linux-arm64.cmake'}"
-    program = compile_harness(configure(build, executorch, toolchain), build, progress)
+    command = configure(build, engines.folders.values(), toolchain)
+    program = compile_harness(command, build, progress)
     loader = Elf.read(program).interpreter
     if loader is None:
         raise DeviceError(
             f"{program} names no dynamic loader", "leave static flags out of CXXFLAGS and LDFLAGS"
         )
-    found = closure([program, litert], [executorch / "lib", libraries], LINUX_ARM64.abi)
-    found[_LITERT] = litert
+    opened = {library.name: library for library in engines.opened.values()}
+    places = [*(path / "lib" for path in engines.folders.values()), libraries]
+    found = closure([program, *opened.values()], places, LINUX_ARM64.abi) | opened
     found.setdefault(Path(loader).name, (libraries / Path(loader).name).resolve())
     _require_pages([program, *found.values()])
-    versions = WHEELS.versions
     return Contents(
         target=LINUX_ARM64,
-        engines={
-            "executorch": f"executorch {versions['executorch']}",
-            "litert": f"litert {versions['ai-edge-litert']}",
-        },
+        engines=engines.names,
         program=program,
         libraries={name: path for name, path in found.items() if name != Path(loader).name},
-        litert=_LITERT,
+        opened={name: library.name for name, library in engines.opened.items()},
         loader=libraries / Path(loader).name,
     )
 
 
-def _compiler() -> str:
-    """The first line of what the cross compiler says about itself."""
-    if shutil.which(_COMPILER) is None:
-        raise UsageError(
-            f"{_COMPILER}, which compiles for 64-bit Arm, is not installed",
-            "apt-get install g++-aarch64-linux-gnu (Debian 12, Ubuntu 22.04 or later), or name a "
-            "built package with --harness",
-        )
-    done = subprocess.run([_COMPILER, "--version"], capture_output=True, errors="replace")
-    return done.stdout.partition("\n")[0]
-
-
 def _cross_libraries() -> Path:
     """The folder of Arm's C and C++ libraries on this machine, which the compiler knows."""
-    _compiler()
     done = subprocess.run([_COMPILER, "-print-file-name=libc.so.6"], capture_output=True, text=True)
     path = Path(done.stdout.strip())
     if not path.is_absolute():  # the compiler repeats the name of what it does not find

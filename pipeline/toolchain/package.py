@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -18,9 +19,12 @@ from pydantic import ValidationError
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
+from pipeline.settings import BACKENDS
 
 DESCRIPTION = "harness.json"
+SCHEMA_VERSION: Literal[2] = 2
 
 AGAIN = (
     "build the package again (scripts/build-harness), or leave --harness out, which builds one for "
@@ -44,18 +48,19 @@ class PackageDescription(Section):
         abi: in Android's spelling.
         engines: name and version of the inference library, by the backend that it runs.
         program: path of the harness.
-        litert: path of libLiteRt.so, if it brings one; only LiteRT bundles need it.
+        opened: paths of the libraries that the harness opens while it runs, by the backend that
+            each is for.
         loader: path of a dynamic loader to start it with, if it brings one.
         libraries: folder of its shared libraries, if it brings some.
         files: every file but harness.json.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     target: str
     abi: str
     engines: Mapping[str, str]
     program: str
-    litert: str | None
+    opened: Mapping[str, str]
     loader: str | None
     libraries: str | None
     files: tuple[PackagedFile, ...]
@@ -79,21 +84,18 @@ class Package:
         files: by path below the package.
     """
 
-    def __init__(self, root: Path, litert_library: Path | None = None) -> None:
-        """Reads a package.
-
-        Args:
-            root: its folder.
-            litert_library: a libLiteRt.so to take instead of the package's own.
+    def __init__(self, root: Path) -> None:
+        """Reads the package in a folder.
 
         Raises:
-            UsageError: `root` holds none, or `litert_library` is not there.
+            UsageError: `root` holds none, or one of another release.
             IntegrityError: a file is missing or is not what harness.json says.
         """
         self.root = root
         path = root / DESCRIPTION
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
+            require_schema_version(data, SCHEMA_VERSION, path, AGAIN)
             self.description = PackageDescription.model_validate(data)
         except OSError as error:
             raise UsageError(
@@ -110,17 +112,30 @@ class Package:
             file.path: PackageFile(root / file.path, file.sha256, file.executable)
             for file in self.description.files
         }
-        if litert_library is not None:
-            self._take_litert(litert_library)
 
-    def _take_litert(self, library: Path) -> None:
-        if not library.is_file():
-            raise UsageError(f"{library}: no such file", "name a libLiteRt.so for the device's ABI")
-        path = self.description.litert or "libLiteRt.so"
-        digest = sha256_of(library)
-        self.files[path] = PackageFile(library, digest, executable=False)
-        engines = {**self.description.engines, "litert": f"litert {library.name} {digest[:12]}"}
-        self.description = self.description.model_copy(update={"engines": engines, "litert": path})
+    def with_libraries(self, libraries: Mapping[str, Path]) -> Package:
+        """The same package with other inference libraries than its own, if it has some.
+
+        Args:
+            libraries: files by the backend for which the harness opens one while it runs.
+        """
+        changed, described = copy(self), self.description
+        paths = {name: described.opened.get(name, file.name) for name, file in libraries.items()}
+        digests = {name: sha256_of(file) for name, file in libraries.items()}
+        changed.files = self.files | {
+            paths[name]: PackageFile(file, digests[name], executable=False)
+            for name, file in libraries.items()
+        }
+        engines = {
+            name: f"{name} {file.name} {digests[name][:12]}" for name, file in libraries.items()
+        }
+        changed.description = described.model_copy(
+            update={
+                "engines": {**described.engines, **engines},
+                "opened": {**described.opened, **paths},
+            }
+        )
+        return changed
 
     def files_for(self, backend: str) -> dict[str, PackageFile]:
         """What a bundle of that backend needs of it.
@@ -128,27 +143,29 @@ class Package:
         Raises:
             UsageError: it has no engine for that backend.
         """
-        if backend not in self.description.engines:
+        described = self.description
+        if backend not in described.engines:
+            opened = BACKENDS[backend].runtime.opened if backend in BACKENDS else None
             raise UsageError(
                 f"the harness in {self.root} has no engine for {backend}",
-                "name a libLiteRt.so with --litert-library"
-                if backend == "litert"
-                else "build the harness with that engine",
+                f"name a {opened} with --library" if opened else "build it with that engine",
             )
-        spare = self.description.litert if backend != "litert" else None
-        return {path: file for path, file in self.files.items() if path != spare}
+        spare = {path for name, path in described.opened.items() if name != backend}
+        return {path: file for path, file in self.files.items() if path not in spare}
 
     def runtime_id(self, backend: str) -> str:
         """The sha256 of all that has a part in running programs of a backend."""
         files = sorted((path, file.sha256) for path, file in self.files_for(backend).items())
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
-    def command(self, root: PurePosixPath) -> list[str]:
-        """How the harness is started on a device where the package lies in `root`."""
+    def command(self, root: PurePosixPath, backend: str) -> list[str]:
+        """How the harness is started for a backend where the package lies in `root` on a device."""
         described = self.description
         start: list[str] = []
         if described.loader:
             start.append(str(root / described.loader))
             if described.libraries:
                 start += ["--library-path", str(root / described.libraries)]
-        return [*start, str(root / described.program)]
+        opened = described.opened.get(backend)
+        library = ["--library", str(root / opened)] if opened else []
+        return [*start, str(root / described.program), *library]

@@ -23,11 +23,13 @@ from pipeline.device.cores import ALL, chosen_cores
 from pipeline.device.guards import is_refused
 from pipeline.device.state import WATCH_S, DeviceState, read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
-from pipeline.harness.deploy import Payload, deploy, device_folder
+from pipeline.harness.deploy import deploy
+from pipeline.harness.placement import Payload, device_folder
 from pipeline.harness.samples import Dropping, State
 from pipeline.harness.session import HarnessSession
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
+from pipeline.settings import BACKENDS
 from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target, target_for
@@ -48,7 +50,8 @@ class ProfileOptions:
         rounds: starts of every arm in every state.
         control: folder of the control arms; None for the one beside the bundle.
         harness: a built package; None to build one for the device.
-        litert_library: a libLiteRt.so to measure; None for the package's own.
+        library: the inference library to measure, where the harness opens it while it runs; None
+            for the package's own.
         work: folder to build it in.
         cores: which cores to run on, as `parse_cores` takes it.
         guards: what is asked of the device's state.
@@ -59,7 +62,7 @@ class ProfileOptions:
     rounds: int = 15
     control: Path | None = None
     harness: Path | None = None
-    litert_library: Path | None = None
+    library: Path | None = None
     work: Path = Path("build")
     device_folder: PurePosixPath | None = None
     cores: str = ALL
@@ -107,7 +110,7 @@ def measure_together(
         bundle, root = open_bundle(folder), options.control or control_folder(folder)
         payloads.append(Payload(bundle, open_controls(root, bundle.manifest), root))
     _check_apart([payload.bundle for payload in payloads])
-    require_litert([payload.bundle for payload in payloads], options)
+    libraries = named_libraries([payload.bundle for payload in payloads], options.library)
     with (
         connect(options.device, folder=options.device_folder) as device,
         device.lock() as lock,
@@ -117,7 +120,7 @@ def measure_together(
         # A phone is refused before anything is built or sent; nothing else is.
         arrived = admission.require_fit(WATCH_S if is_refused(properties) else 0)
         cores = chosen_cores(options.cores, arrived.cores, device.spec)
-        package = package_for(properties, options, progress)
+        package = package_for(properties, options, progress).with_libraries(libraries)
         installation = deploy(device, package, payloads, progress)
         dropping: Dropping = "property" if (properties.sdk or 0) >= _DROPS_CACHES else "eviction"
         sessions = [
@@ -183,7 +186,7 @@ def package_for(device: DeviceProperties, options: ProfileOptions, progress: Pro
         IntegrityError: the named one, or what a build fetches, is damaged.
     """
     if options.harness is not None:
-        return Package(options.harness, options.litert_library)
+        return Package(options.harness)
     target = target_for(device.abi, device.system)
     if target != Target.host():
         progress.say(
@@ -191,17 +194,28 @@ def package_for(device: DeviceProperties, options: ProfileOptions, progress: Pro
             "built here and brings its own C library; for an app's own, name an NDK build with "
             "--harness (docs/phone.md)"
         )
-    return build_harness(target, options.work / "harness", progress, options.litert_library)
+    return build_harness(target, options.work / "harness", progress)
 
 
-def require_litert(bundles: Sequence[Bundle], options: ProfileOptions) -> None:
-    """Refuses a library of LiteRT's where no bundle needs one. Raises `UsageError`."""
-    backends = {bundle.manifest.backend.name for bundle in bundles}
-    if options.litert_library and "litert" not in backends:
+def named_libraries(bundles: Sequence[Bundle], library: Path | None) -> dict[str, Path]:
+    """The library that is named, if one is, by the backend for which the harness opens it.
+
+    Raises:
+        UsageError: it is not there, or the bundles are not those of one such backend.
+    """
+    if library is None:
+        return {}
+    if not library.is_file():
+        raise UsageError(f"{library}: no such file", "name a library for the device's ABI")
+    names = {bundle.manifest.backend.name for bundle in bundles}
+    opening = [name for name, spec in BACKENDS.items() if spec.runtime.opened]
+    if len(wanted := names.intersection(opening)) != 1:
         raise UsageError(
-            f"{bundles[0].root} is no LiteRT bundle, which {options.litert_library} could run",
-            "leave --litert-library out",
+            f"--library {library}: it is opened for bundles of one backend, "
+            f"{' or '.join(opening)}; these are for {' and '.join(sorted(names))}",
+            "leave --library out",
         )
+    return {wanted.pop(): library}
 
 
 def _check_apart(bundles: Sequence[Bundle]) -> None:

@@ -29,8 +29,8 @@ from pipeline.workflows.device_process import Finished, Introduction
 from pipeline.workflows.measure_device import (
     ProfileOptions,
     measure,
+    named_libraries,
     package_for,
-    require_litert,
     write_report,
 )
 from pipeline.workflows.named_devices import NamedDevice
@@ -120,9 +120,10 @@ def measure_devices(
     """
     bundle = open_bundle(folder)
     controls = open_controls(options.control or control_folder(folder), bundle.manifest)
-    require_litert([bundle], options)
+    libraries = named_libraries([bundle], options.library)
     if options.harness is not None:
-        Package(options.harness, options.litert_library).files_for(bundle.manifest.backend.name)
+        package = Package(options.harness).with_libraries(libraries)
+        package.files_for(bundle.manifest.backend.name)
     created, begin = datetime.now(UTC), time.monotonic()
 
     def work_for(named: NamedDevice) -> MeasureDevice:

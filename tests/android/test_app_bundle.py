@@ -12,7 +12,7 @@ from pipeline.bundle.android import write_android
 from pipeline.bundle.gradle import UNCOMPRESSED
 from pipeline.bundle.verify import Bundle
 from pipeline.settings.android import AndroidSettings
-from pipeline.toolchain.host import installed_litert_library
+from pipeline.toolchain.engines import Engines
 from tests.android.app_bundle import app_bundle, call, data_offset, tools, universal_apk
 from tests.android.toolchain import class_path, jvm, kotlin, native_library
 
@@ -96,7 +96,7 @@ def test_the_student_answers_as_golden_from_where_it_lies_in_the_apk(app: App) -
             path = entry.filename.removeprefix(FOLDER)
             slices += [path, str(data_offset(app.apk, entry)), str(entry.file_size)]
     with class_path(kotlin()) as classes:
-        places = (str(app.source.root), str(installed_litert_library()), str(app.apk))
+        places = (str(app.source.root), str(Engines.installed().opened["litert"]), str(app.apk))
         done = jvm(classes, native, "dev.pwl.test.FromApk", *places, *slices)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip() == "[0]"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundle.verify import Bundle
-from pipeline.toolchain.host import installed_litert_library
+from pipeline.toolchain.engines import Engines
 from tests.android.toolchain import TESTS, class_path, jvm, kotlin, native_library
 
 SCENARIOS = re.findall(r'scenario\("(.+)"\) \{', (TESTS / "Specification.kt").read_text())
@@ -31,7 +31,7 @@ def run(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Run:
     native = native_library()
     work = tmp_path_factory.mktemp("jvm")
     with class_path(kotlin()) as classes:
-        places = (str(either_bundle.root), str(installed_litert_library()), str(work))
+        places = (str(either_bundle.root), str(Engines.installed().opened["litert"]), str(work))
         done = jvm(classes, native, "dev.pwl.test.MainKt", *places, *SCENARIOS)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     results = {

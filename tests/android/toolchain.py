@@ -19,7 +19,7 @@ import pytest
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.fingerprint import fingerprint
 from pipeline.toolchain.cmake import tool
-from pipeline.toolchain.host import executorch_package
+from pipeline.toolchain.engines import Engines
 from tests.android.debian import packaged_file
 from tests.fixtures import ROOT, locked
 
@@ -172,7 +172,8 @@ def native_library(build: Path = ROOT / "build" / "jni", kind: str = "Debug") ->
     with locked(build.parent / "jni.lock"):
         configure = [
             *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-            *("-S", str(JNI), "-B", str(build), f"-DCMAKE_PREFIX_PATH={executorch_package()}"),
+            *("-S", str(JNI), "-B", str(build)),
+            f"-DCMAKE_PREFIX_PATH={Engines.installed().folders['executorch']}",
             # Tests optimize nothing: what is computed is in the inference libraries.
             *(f"-DCMAKE_BUILD_TYPE={kind}", f"-DCMAKE_CXX_FLAGS={WARNINGS}"),
         ]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.manifest import Manifest
-from pipeline.bundle.pack import pack_bundle
+from pipeline.bundle.pack import pack_build
 from pipeline.bundle.swaps import swaps
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.errors import ExitCode, IntegrityError, PipelineError, UsageError
@@ -236,22 +236,27 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 
 
 def test_a_bundle_never_replaces_what_is_no_bundle(built_bundle: Bundle, tmp_path: Path) -> None:
-    manifest = built_bundle.manifest
-    files = {entry.path: built_bundle.root / entry.path for entry in manifest.files()}
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match="is no folder that this command wrote"):
-        pack_bundle(manifest, files, tmp_path)
+        pack_again(built_bundle, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_packing_the_same_content_twice_gives_the_same_bytes(
     built_bundle: Bundle, tmp_path: Path
 ) -> None:
-    manifest = built_bundle.manifest
-    files = {entry.path: built_bundle.root / entry.path for entry in manifest.files()}
     for name in ("one", "two"):
-        pack_bundle(manifest, files, tmp_path / name)
+        pack_again(built_bundle, tmp_path / name)
     assert digest(tmp_path / "one") == digest(tmp_path / "two") == digest(built_bundle.root)
+
+
+def pack_again(bundle: Bundle, out: Path) -> None:
+    """What a build packs, from what it left."""
+    manifest, beside = bundle.manifest, control_folder(bundle.root)
+    controls = open_controls(beside, manifest)
+    files = {entry.path: bundle.root / entry.path for entry in manifest.files()}
+    arms = {entry.path: beside / entry.path for entry in controls.files()}
+    pack_build(manifest, files, controls, arms, out)
 
 
 def digest(root: Path) -> str:

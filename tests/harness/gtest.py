@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline.toolchain.cmake import tool
-from pipeline.toolchain.host import configure_command, installed_litert_library
+from pipeline.toolchain.engines import Engines
+from pipeline.toolchain.host import configure_command
 from tests.fixtures import ROOT, locked
 
 _SOURCES = ROOT / "android_harness" / "tests"
@@ -135,7 +136,7 @@ class Program:
         # A damaged program may ask for any amount of memory: the answer is "no", not an abort.
         sanitizing = "allocator_may_return_null=1"
         environment = os.environ | {
-            "PWL_TEST_LITERT": str(installed_litert_library()),
+            "PWL_TEST_LITERT": str(Engines.installed().opened["litert"]),
             "ASAN_OPTIONS": sanitizing,
             "TSAN_OPTIONS": sanitizing,
         }

@@ -13,7 +13,8 @@ from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.progress import Silent
 from pipeline.device.connect import connect
-from pipeline.harness.deploy import Payload, deploy
+from pipeline.harness.deploy import deploy
+from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Predictions
 from pipeline.harness.session import HarnessSession
 from pipeline.profile import profile

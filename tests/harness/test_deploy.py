@@ -14,8 +14,9 @@ from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.device.base import Completed, Device
 from pipeline.device.connect import connect
-from pipeline.harness.deploy import Installation, Payload, deploy
+from pipeline.harness.deploy import Installation, deploy
 from pipeline.harness.measurement_plan import measurement_plan
+from pipeline.harness.placement import Payload
 from pipeline.harness.session import HarnessSession
 from pipeline.toolchain.package import Package
 
@@ -295,6 +296,31 @@ def test_a_damaged_package_is_refused(harness_package: Package, tmp_path: Path) 
         Package(root)
     with pytest.raises(UsageError):
         Package(tmp_path / "none")
+
+
+def test_a_package_of_another_release_is_told_with_the_remedy(tmp_path: Path) -> None:
+    old = {"schema_version": 1, "litert": None}
+    (tmp_path / "harness.json").write_text(json.dumps(old))
+    with pytest.raises(UsageError, match="schema version 1; this release reads version 2") as told:
+        Package(tmp_path)
+    assert "scripts/build-harness" in told.value.remedy
+
+
+def test_a_library_of_the_user_s_takes_the_place_of_the_package_s(
+    harness_package: Package, tmp_path: Path
+) -> None:
+    library = tmp_path / "libOther.so"
+    library.write_bytes(b"a library")
+    package = harness_package.with_libraries({"litert": library})
+    (path,) = harness_package.description.opened.values()
+    assert package.files_for("litert")[path].source == library
+    assert package.files_for("executorch") == harness_package.files_for("executorch")
+    assert path not in package.files_for("executorch")
+    assert package.description.engines["litert"].startswith("litert libOther.so ")
+    assert package.runtime_id("litert") != harness_package.runtime_id("litert")
+    started = package.command(PurePosixPath("/data"), "litert")
+    assert started[-2:] == ["--library", f"/data/{path}"]
+    assert "--library" not in package.command(PurePosixPath("/data"), "executorch")
 
 
 def test_the_measurement_plan_names_arms_and_images(

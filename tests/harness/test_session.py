@@ -14,7 +14,7 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     OutputLimitError,
 )
-from pipeline.harness.deploy import Deployment
+from pipeline.harness.placement import Deployment
 from pipeline.harness.session import HarnessSession, NotColdError
 
 #: Gives stdout, stderr and exit status for the nonce that the harness was given.

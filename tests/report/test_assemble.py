@@ -15,7 +15,7 @@ from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import DeviceProperties
 from pipeline.harness.campaign import Campaign, CampaignOptions
-from pipeline.harness.deploy import Payload
+from pipeline.harness.placement import Payload
 from pipeline.harness.samples import (
     Info,
     LatencySample,

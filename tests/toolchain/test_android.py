@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.toolchain.cmake import SOURCES, tool
-from pipeline.toolchain.host import executorch_package
+from pipeline.toolchain.engines import Engines
 
 pytestmark = pytest.mark.build
 
@@ -28,7 +28,7 @@ endforeach()
 def install_tree(tmp_path: Path) -> Path:
     folder = tmp_path / "executorch" / "lib" / "cmake" / "ExecuTorch"
     folder.mkdir(parents=True)
-    headers = str(executorch_package() / "include")
+    headers = str(Engines.installed().folders["executorch"] / "include")
     (folder / "executorch-config.cmake").write_text(IN_TREE.replace("HEADERS", headers))
     return tmp_path / "executorch"
 

@@ -45,12 +45,6 @@ def test_a_damaged_package_is_built_again(name: str, built: Path) -> None:
     assert Package(package.root).files.keys() == package.files.keys()
 
 
-def test_a_missing_library_of_the_user_s_builds_nothing(built: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.so: no such file"):
-        build_for_host(built, Silent(), built / "none.so")
-    assert not (built / "compiled").exists()
-
-
 def test_a_missing_ldd_is_told_with_its_package(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

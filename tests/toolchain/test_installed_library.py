@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.bundle.verify import Bundle
 from pipeline.toolchain.cmake import tool
-from pipeline.toolchain.host import configure_command, executorch_package, installed_litert_library
+from pipeline.toolchain.engines import Engines
+from pipeline.toolchain.host import configure_command
 
 CONSUMER = Path(__file__).parent / "consumer"
 SOURCES = Path(__file__).parents[2] / "android_harness"
@@ -26,7 +27,7 @@ class Installed:
     answer: Path
 
     def run(self, bundle: Bundle) -> subprocess.CompletedProcess[str]:
-        command = [str(self.answer), str(bundle.root), str(installed_litert_library())]
+        command = [str(self.answer), str(bundle.root), str(Engines.installed().opened["litert"])]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -50,7 +51,10 @@ def install(build: Path, folder: Path, *engines: str) -> Installed:
     call(configure_command(build, *switches, *options))
     call([cmake, "--build", str(build)])
     call([cmake, "--install", str(build), "--prefix", str(prefix)])
-    packages = [str(prefix), *([str(executorch_package())] if "executorch" in engines else [])]
+    packages = [
+        str(prefix),
+        *([str(Engines.installed().folders["executorch"])] if "executorch" in engines else []),
+    ]
     call(
         [
             *(cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),

@@ -1,0 +1,142 @@
+"""Where a bundle goes on a device, and how the harness is told of it there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.bundle.control import Controls
+from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.verify import Bundle
+from pipeline.harness.measurement_plan import (
+    BUNDLE_FOLDER,
+    CONTROL_FOLDER,
+    MEASUREMENT_PLAN,
+    measurement_plan,
+)
+from pipeline.toolchain.package import Package, PackageFile
+
+#: What is to lie on a device, by its path there.
+Wanted = dict[PurePosixPath, PackageFile]
+
+#: Of the package, below a device's working folder.
+HARNESS_FOLDER = "harness"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is deployed of one bundle.
+
+    Attributes:
+        bundle: the bundle.
+        controls: its control arms.
+        control_root: where these lie.
+    """
+
+    bundle: Bundle
+    controls: Controls
+    control_root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A bundle on a device, ready to be measured.
+
+    Attributes:
+        command: how the harness is started.
+        plan: path of the measurement plan.
+        plans: sha256 of the measurement plan and of the bundle's loading.plan; the harness says
+            which ones it has read.
+        arms: names of the control arms.
+        engine: name and version of the inference library.
+        caching: flags that make it keep packed weights.
+    """
+
+    command: tuple[str, ...]
+    plan: PurePosixPath
+    plans: tuple[str, str]
+    arms: tuple[str, ...]
+    engine: str
+    caching: tuple[str, ...]
+
+
+def device_folder(manifest: Manifest) -> str:
+    """The name of a bundle's folder on a device: a newer build replaces an older one there."""
+    return f"{manifest.name}-{manifest.backend.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A bundle and where it goes on a device.
+
+    Attributes:
+        payload: the bundle and its control arms.
+        home: folder of its files.
+        caches: folder of its weight caches.
+        runtime: what runs it, in the names of these.
+        plan: text of its measurement plan.
+    """
+
+    payload: Payload
+    home: PurePosixPath
+    caches: PurePosixPath
+    runtime: str
+    plan: str
+
+    @classmethod
+    def of(cls, root: PurePosixPath, package: Package, payload: Payload) -> Placement:
+        """Places a bundle below the working folder of a device, for the harness of a package."""
+        manifest = payload.bundle.manifest
+        name = device_folder(manifest)
+        return cls(
+            payload,
+            home=root / "bundles" / name,
+            caches=root / "caches" / name,
+            runtime=package.runtime_id(manifest.backend.name),
+            plan=measurement_plan(manifest, payload.controls, "size"),
+        )
+
+    @property
+    def backend(self) -> str:
+        """Its bundle's."""
+        return self.payload.bundle.manifest.backend.name
+
+    @property
+    def cache_files(self) -> list[PurePosixPath]:
+        """Named as pwl/weight_cache.h does it; beside each lie its sha256 and its lock."""
+        arms = self.payload.controls.arms
+        programs = [*self.payload.bundle.manifest.artifacts, *(arm.program for arm in arms)]
+        names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
+        return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
+
+    def files(self, plan: Path) -> Wanted:
+        """Its files by their path on the device; `plan` is a new file to write the plan to."""
+        payload = self.payload
+        plan.write_text(self.plan, encoding="utf-8")
+        found = {self.home / MEASUREMENT_PLAN: PackageFile(plan, self._digest, executable=False)}
+        for entry in payload.bundle.manifest.files():
+            source = payload.bundle.root / entry.path
+            target = self.home / BUNDLE_FOLDER / entry.path
+            found[target] = PackageFile(source, entry.sha256, executable=False)
+        for arm in payload.controls.arms:
+            program = arm.program
+            source = payload.control_root / program.path
+            target = self.home / CONTROL_FOLDER / program.path
+            found[target] = PackageFile(source, program.sha256, executable=False)
+        return found
+
+    def deployment(self, package: Package, harness: PurePosixPath) -> Deployment:
+        """What is to be measured, with the package in the folder `harness`."""
+        return Deployment(
+            command=tuple(package.command(harness, self.backend)),
+            plan=self.home / MEASUREMENT_PLAN,
+            plans=(self._digest, self.payload.bundle.manifest.loading_plan.sha256),
+            arms=tuple(arm.name for arm in self.payload.controls.arms),
+            engine=package.description.engines[self.backend],
+            caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
+        )
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.plan.encode()).hexdigest()

@@ -46,8 +46,9 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
+from pipeline.training.conditions import Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import reproducible
+from pipeline.training.fit import TrainingRun, reproducible
 from pipeline.training.initial import draw_normal
 from pipeline.training.teacher import train_teacher
 
@@ -195,16 +196,14 @@ def _taught(dataset: Dataset, seed: int, progress: Progress) -> Mapping[str, Ten
     teacher = _model(dataset, "half", seed).teacher
     settings = TeacherSettings(epochs=5, batch_size=128, learning_rate=0.1)
     with reproducible(1), TemporaryDirectory() as folder:
-        train_teacher(
-            teacher,
-            dataset.normalization.inputs(dataset.train.images),
-            torch.from_numpy(dataset.train.labels),
-            settings,
-            seed=2 * seed,
-            checkpoint=Path(folder) / "teacher",
-            progress=progress,
-        )
+        run = TrainingRun(2 * seed, Path(folder) / "teacher", progress)
+        train_teacher(teacher, _examples(dataset), settings, run)
     return teacher.state_dict()
+
+
+def _examples(dataset: Dataset) -> Examples:
+    inputs = dataset.normalization.inputs(dataset.train.images)
+    return Examples(inputs, torch.from_numpy(dataset.train.labels))
 
 
 def _distilled(
@@ -217,21 +216,11 @@ def _distilled(
         draw_normal(model.student, 2 * seed + 1)
     settings = arm.settings.model_copy(update={"epochs": epochs, "learning_rate": rate})
     progress.say(f"{name}, {student} student, seed {seed}")
-    inputs = dataset.normalization.inputs(dataset.train.images)
-    labels = torch.from_numpy(dataset.train.labels)
+    examples = _examples(dataset)
     with reproducible(1), TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.perf_counter()
-        distill(
-            model,
-            inputs,
-            labels,
-            arm.routes,
-            settings,
-            feature_cache_mb=4096,
-            seed=2 * seed + 1,
-            checkpoint=Path(folder) / "distillation",
-            progress=progress,
-        )
+        run = TrainingRun(2 * seed + 1, Path(folder) / "distillation", progress)
+        distill(model, examples, arm.routes, settings, run, feature_cache_mb=4096)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         found = EvaluatedModel.of(model, dataset, ROUTES, Path(folder) / "found", progress)
     right = found.predictions == dataset.test.labels

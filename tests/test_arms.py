@@ -17,7 +17,8 @@ from pipeline.report.gates import Gate, GateFile, Verdict, judge
 from pipeline.report.render import plots
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.report.suspicion import REASON_IDS
 from pipeline.settings import ArmSettings
 from pipeline.workflows.build_bundle import Build, assemble

@@ -16,7 +16,8 @@ import pytest
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.report.suspicion import REASON_IDS
 from pipeline.toolchain.package import Package
 from pipeline.workflows import measure_device

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.progress import Silent
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.settings import BackendName, for_backend
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import assemble

@@ -16,7 +16,7 @@ from pipeline.bundle.verify import Bundle
 from pipeline.core.atomic_files import sha256_of
 from pipeline.device.connect import connect
 from pipeline.report.devices import DevicesReport, load_devices
-from pipeline.report.schema import load_report
+from pipeline.report.report_file import load_report
 from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from pipeline.bundle.verify import open_bundle
 from pipeline.check import check
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT
 from tests.resealed import fill_with_nan, reseal

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
+from pipeline.ingest.own_parts import converters_of, image_shape_of, network_of
 from pipeline.ingest.probe import (
-    make_writable,
     probe_images,
     require_plain_state,
     require_traceable,
@@ -130,21 +130,21 @@ class _Ingestion:
                 f"{self._source} gave {type(given).__name__}",
                 "return pipeline.ingest.python.OwnModel",
             )
-        teacher = self._network("teacher", given.teacher)
-        student = self._network("student", given.student)
+        teacher = network_of(self._source, "teacher", given.teacher)
+        student = network_of(self._source, "student", given.student)
         if len(teacher) != len(student):
             raise UsageError(
                 f"{self._source}: the teacher has {len(teacher)} blocks and the student "
                 f"{len(student)}",
                 "progressive loading swaps block for block: give both the same number",
             )
-        encoders = self._given("encoders", given.encoders, len(teacher) - 1)
-        decoders = self._given("decoders", given.decoders, len(teacher) - 1)
+        encoders = converters_of(self._source, "encoders", given.encoders, len(teacher) - 1)
+        decoders = converters_of(self._source, "decoders", given.decoders, len(teacher) - 1)
         converters = nn.ModuleList(part for part in (*encoders, *decoders) if part is not None)
         parts = {"teacher": teacher, "student": student, "converters": converters}
         require_plain_state(self._source, parts)
         converters.eval()
-        images = probe_images(self._image_shape(given.image_shape))
+        images = probe_images(image_shape_of(self._source, given.image_shape))
         teacher_outputs = self._run("teacher", teacher, given.teacher, images)
         student_outputs = self._run("student", student, given.student, images)
         if len(teacher_outputs[-1][0]) != len(student_outputs[-1][0]):
@@ -168,68 +168,6 @@ class _Ingestion:
         content = content_of(dict(model.named_children())).with_tensors(answers)
         classes = len(teacher_outputs[-1][0])
         return Ingested(model, given.image_shape, classes, content, normalization=normalization)
-
-    def _network(self, name: str, network: object) -> BlockNet:
-        blocks = self._attribute(name, network, "blocks")
-        if not isinstance(blocks, Iterable) or not (listed := list(blocks)):
-            raise UsageError(
-                f"{self._source}: the {name} has no list of blocks", "give it at least one block"
-            )
-        taken = BlockNet(
-            self._module(f"{name}'s embedder", self._attribute(name, network, "embedder")),
-            [self._module(f"{name}'s block {i}", block) for i, block in enumerate(listed)],
-            self._module(f"{name}'s classifier", self._attribute(name, network, "classifier")),
-        ).eval()
-        make_writable(taken)
-        return taken
-
-    def _attribute(self, name: str, network: object, attribute: str) -> object:
-        if (value := getattr(network, attribute, None)) is not None:
-            return value
-        for inner in ("module", "_orig_mod", "model", "net", "network"):
-            if getattr(getattr(network, inner, None), attribute, None) is not None:
-                raise UsageError(
-                    f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}, "
-                    "but what it wraps has",
-                    f"give the network itself: {name}.{inner}",
-                )
-        raise UsageError(
-            f"{self._source}: the {name} ({type(network).__name__}) has no {attribute}",
-            "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier",
-        )
-
-    def _module(self, name: str, module: object) -> nn.Module:
-        if isinstance(module, nn.Module):
-            return module
-        raise UsageError(
-            f"{self._source}: the {name} is {type(module).__name__}", "make it a torch.nn.Module"
-        )
-
-    def _given(
-        self, name: str, converters: Sequence[nn.Module | None] | None, count: int
-    ) -> Sequence[nn.Module | None]:
-        if converters is None:
-            return [None] * count
-        if len(converters) != count:
-            raise UsageError(
-                f"{self._source}: {len(converters)} {name} for {count + 1} blocks",
-                f"give {count}, one behind each block but the last, or leave {name} out",
-            )
-        for index, part in enumerate(converters):
-            if not isinstance(part, nn.Module | None):
-                raise UsageError(
-                    f"{self._source}: {name}[{index}] is {type(part).__name__}",
-                    "make it a torch.nn.Module or None",
-                )
-        return converters
-
-    def _image_shape(self, shape: object) -> tuple[int, int, int]:
-        match shape:
-            case (int(channels), int(height), int(width)) if min(channels, height, width) > 0:
-                return channels, height, width
-        raise UsageError(
-            f"{self._source}: image_shape is {shape!r}", "give (channels, height, width)"
-        )
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

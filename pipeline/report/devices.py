@@ -18,7 +18,8 @@ from pipeline.core.toml_file import Section, Spelling
 from pipeline.device.base import DeviceProperties
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
-from pipeline.report.schema import BundleFacts, Ratio, Report, Validity, read_document
+from pipeline.report.report_file import read_document
+from pipeline.report.schema import BundleFacts, Ratio, Report, Validity
 
 SCHEMA_VERSION: Literal[1] = 1
 DEVICES_FILE = "devices.json"

@@ -11,7 +11,8 @@ from pipeline.core.errors import ExitCode, IntegrityError, PipelineError, UsageE
 from pipeline.report.baseline import mismatches
 from pipeline.report.devices import DEVICES_FILE, DeviceResult, load_devices
 from pipeline.report.gates import GateFile, GateResult, exit_code, judge
-from pipeline.report.schema import Report, load_report_to_judge
+from pipeline.report.report_file import load_report_to_judge
+from pipeline.report.schema import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,13 @@ kept: medians, ratios and verdicts can be computed anew from the file alone.
 from __future__ import annotations
 
 import json
-import math
-from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.bundle.manifest import Input
 from pipeline.bundle.schedule import Schedule
-from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding, GuardId
@@ -25,11 +21,13 @@ from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
-from pipeline.report.consistency import contradictions, metrics_not_of_runs
+from pipeline.report.consistency import contradictions
 
 SCHEMA_VERSION: Literal[3] = 3
 
-Document = TypeVar("Document", bound=Section)
+#: As many contradictions are told; the others mostly follow from these.
+MOST_PROBLEMS = 5
+
 Verdict = Literal["valid", "suspect", "invalid"]
 Count = Annotated[int, Field(ge=0)]
 
@@ -242,86 +240,5 @@ class Report(Section):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if problems := list(contradictions(self)):
-            raise ValueError("; ".join(problems[:_MOST_PROBLEMS]))
+            raise ValueError("; ".join(problems[:MOST_PROBLEMS]))
         return self
-
-
-#: As many contradictions are told; the others mostly follow from these.
-_MOST_PROBLEMS = 5
-
-
-def load_report(path: Path) -> Report:
-    """Reads a report.
-
-    Raises:
-        UsageError: there is none, or it was written by a newer release.
-        IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
-    """
-    return read_document(path, Report, SCHEMA_VERSION)
-
-
-def read_document(path: Path, kind: type[Document], version: int) -> Document:
-    """Reads a file of JSON that `python -m pipeline.profile` wrote.
-
-    Args:
-        path: of the file.
-        kind: what it holds.
-        version: of its schema, that this release reads.
-
-    Raises:
-        UsageError: there is none, or it was written by a newer release.
-        IntegrityError: it is damaged, holds NaN or infinity, or contradicts itself.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = json.loads(
-            text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_each_key_once
-        )
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file", "run python -m pipeline.profile first") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "name a report.json") from None
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
-    require_schema_version(data, version, path, "measure again with this release")
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise IntegrityError(
-            f"{path} is no report: {where}: {first['msg']}", "name a report.json, or measure again"
-        ) from None
-
-
-def load_report_to_judge(path: Path) -> Report:
-    """Reads a report whose metrics decide something: they have to be those of its runs.
-
-    Raises:
-        UsageError: as `load_report`.
-        IntegrityError: as `load_report`, or metrics were edited.
-    """
-    report = load_report(path)
-    if problems := list(metrics_not_of_runs(report)):
-        lines = "\n  ".join(problems[:_MOST_PROBLEMS])
-        raise IntegrityError(f"{path} contradicts itself:\n  {lines}", "measure again")
-    return report
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two values of one key, readers of JSON take either."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return found
-
-
-def _finite(text: str) -> float:
-    """A number; 1e999 is none that a float can hold."""
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")

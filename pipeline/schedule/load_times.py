@@ -72,7 +72,7 @@ def measured(path: Path, sizes: Sizes) -> LoadTimes:
         IntegrityError: it is damaged, or the results that were measured are wrong.
     """
     from pipeline.report.integrity import wrong_results
-    from pipeline.report.schema import load_report
+    from pipeline.report.report_file import load_report
 
     report = load_report(path)
     if wrong := wrong_results(report):

@@ -16,6 +16,22 @@ from pipeline.training.training_log import NoTrainingLog, TrainingLog
 
 
 @dataclass(frozen=True, slots=True)
+class Examples:
+    """All that is learned from.
+
+    Attributes:
+        inputs: normalized training images.
+        labels: int64 ``[n]``.
+    """
+
+    inputs: Inputs
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """The examples of one step.
 
@@ -48,25 +64,22 @@ class Conditions:
     processes: Processes = field(default_factory=Processes)
     training_log: TrainingLog = field(default_factory=NoTrainingLog)
 
-    def draw(
-        self, inputs: Inputs, labels: Tensor, indices: Tensor, generator: torch.Generator
-    ) -> Drawn:
+    def draw(self, examples: Examples, indices: Tensor, generator: torch.Generator) -> Drawn:
         """The examples that a batch of indices means, on the device: this process's share of them.
 
         Args:
-            inputs: all normalized training images.
-            labels: all labels.
+            examples: all of them.
             indices: int64 ``[batch]``.
             generator: of the step; nothing else is random.
         """
         share = self.processes.share(len(indices))
         mine = indices[share]
-        images = inputs[mine].to(self.device)
+        images = examples.inputs[mine].to(self.device)
         if self.augmentation is not None:
             # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)
             images = self.augmentation.apply(images, changes.of(share))
-        return Drawn(mine, images, labels[mine].to(self.device))
+        return Drawn(mine, images, examples.labels[mine].to(self.device))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it networks compute in this precision; teachers' features belong outside."""

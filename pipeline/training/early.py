@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
+from pipeline.training.conditions import Examples
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.recipes.paths import path_outputs
 from pipeline.training.recipes.recipe import Batch
@@ -27,16 +27,15 @@ class EarlyImages:
     """The few images, taken evenly from all that there are.
 
     Args:
-        inputs: all normalized training images.
-        labels: all labels, int64 ``[n]``.
+        examples: all that are trained on.
         device: where the networks are.
     """
 
-    def __init__(self, inputs: Inputs, labels: Tensor, device: torch.device) -> None:
-        count = max(1, min(_MOST, len(labels) // _SHARE))
-        self._indices = torch.arange(count) * len(labels) // count
-        self._images = inputs[self._indices].to(device)
-        self._labels = labels[self._indices].to(device)
+    def __init__(self, examples: Examples, device: torch.device) -> None:
+        count = max(1, min(_MOST, len(examples) // _SHARE))
+        self._indices = torch.arange(count) * len(examples) // count
+        self._images = examples.inputs[self._indices].to(device)
+        self._labels = examples.labels[self._indices].to(device)
 
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:

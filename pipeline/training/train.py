@@ -9,22 +9,21 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
-from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.settings import Settings, SourceModel, TeacherSettings, TrainingSettings
+from pipeline.settings import Settings, SourceModel, TrainingSettings
 from pipeline.training.augment import Augmentation
-from pipeline.training.conditions import Conditions
+from pipeline.training.conditions import Conditions, Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import reproducible, require_batch
+from pipeline.training.fit import TrainingRun, reproducible, require_batch
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
@@ -125,46 +124,28 @@ class Training:
         self, model: PwlModel, files: TrainingFiles, train_for: Sequence[Route] | None
     ) -> None:
         """The teacher, unless it comes trained, and then its student."""
-        inputs = self.dataset.normalization.inputs(self.dataset.train.images)
-        labels = torch.from_numpy(self.dataset.train.labels)
+        images, labels = self.dataset.train.images, self.dataset.train.labels
+        examples = Examples(self.dataset.normalization.inputs(images), torch.from_numpy(labels))
+        teaching, distilling = (
+            TrainingRun(
+                2 * self.settings.seed + number,
+                file.with_suffix(".partial"),
+                self.progress,
+                self.conditions,
+            )
+            for number, file in enumerate((files.teacher, files.model))
+        )
         self._warn_of_slow_bf16()
         if table := self.table.teacher:
 
             def keep() -> None:
                 save_tensors(files.teacher, whole_state(model.teacher), {})
 
-            teach = partial(self._teacher, model.teacher, files, table, inputs, labels)
+            teach = partial(train_teacher, model.teacher, examples, table, teaching)
             self._cached(files.teacher, model.teacher, self._checked(model.teacher, teach), keep)
         distill(
-            model,
-            inputs,
-            labels,
-            train_for,
-            self.table.distillation,
+            *(model, examples, train_for, self.table.distillation, distilling),
             feature_cache_mb=self.table.feature_cache_mb,
-            seed=2 * self.settings.seed + 1,
-            checkpoint=files.model.with_suffix(".partial"),
-            progress=self.progress,
-            conditions=self.conditions,
-        )
-
-    def _teacher(
-        self,
-        teacher: BlockNet,
-        files: TrainingFiles,
-        table: TeacherSettings,
-        inputs: Inputs,
-        labels: Tensor,
-    ) -> None:
-        train_teacher(
-            teacher,
-            inputs,
-            labels,
-            table,
-            seed=2 * self.settings.seed,
-            checkpoint=files.teacher.with_suffix(".partial"),
-            progress=self.progress,
-            conditions=self.conditions,
         )
 
     def _warn_of_slow_bf16(self) -> None:

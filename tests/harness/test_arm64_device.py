@@ -18,7 +18,8 @@ from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Predictions
 from pipeline.harness.session import HarnessSession
 from pipeline.profile import profile
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT
 

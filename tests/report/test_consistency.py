@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import IntegrityError
-from pipeline.report.schema import load_report, load_report_to_judge
+from pipeline.report.report_file import load_report, load_report_to_judge
 from tests.report.builder import around, measured, metric, report
 
 Document = dict[str, Any]

@@ -11,7 +11,8 @@ from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.toml_file import Section
 from pipeline.report.devices import DevicesReport
-from pipeline.report.schema import Report, load_report
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import around, metric, report
 

@@ -16,8 +16,9 @@ from pipeline.model.route import prefix_routes
 from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
 from pipeline.training import distill as distill_module
 from pipeline.training.augment import Augmentation, Changes
-from pipeline.training.conditions import Conditions
+from pipeline.training.conditions import Conditions, Examples
 from pipeline.training.distill import distill
+from pipeline.training.fit import TrainingRun
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.teacher import train_teacher
@@ -29,6 +30,7 @@ NORMALIZATION = Normalization((0.5, 0.25), (0.5, 0.125))
 BLACK = torch.tensor([-1.0, -2.0])
 PIXELS = np.random.default_rng(0).integers(1, 256, (6, 5, 7, 2), np.uint8)
 IMAGES = NORMALIZATION.apply(PIXELS)
+EXAMPLES = Examples(IMAGES, torch.arange(6) % 3)
 
 
 def augmentation(**settings: object) -> Augmentation:
@@ -126,11 +128,11 @@ def test_what_happens_to_an_image_does_not_depend_on_its_neighbors() -> None:
 
 def test_random_numbers_come_from_the_generator_of_the_step_alone() -> None:
     conditions = Conditions(augmentation(flip=True, crop=2, rotation=5))
-    labels, indices = torch.arange(6), torch.tensor([4, 1])
+    examples, indices = Examples(IMAGES, torch.arange(6)), torch.tensor([4, 1])
     state = torch.get_rng_state()
-    first = conditions.draw(IMAGES, labels, indices, generator(3))
-    again = conditions.draw(IMAGES, labels, indices, generator(3))
-    other = conditions.draw(IMAGES, labels, indices, generator(4))
+    first = conditions.draw(examples, indices, generator(3))
+    again = conditions.draw(examples, indices, generator(3))
+    other = conditions.draw(examples, indices, generator(4))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
     assert torch.equal(first.labels, torch.tensor([4, 1]))
@@ -139,7 +141,7 @@ def test_random_numbers_come_from_the_generator_of_the_step_alone() -> None:
 
 def test_without_augmentation_the_generator_is_left_alone() -> None:
     untouched, used = generator(), generator()
-    Conditions().draw(IMAGES, torch.arange(6), torch.arange(2), used)
+    Conditions().draw(EXAMPLES, torch.arange(2), used)
     assert torch.equal(untouched.get_state(), used.get_state())
 
 
@@ -161,13 +163,9 @@ def test_the_students_teacher_sees_the_augmented_images(
 
     monkeypatch.setattr(distill_module, "recipe_for", Spy)
     settings = JointDistillation(recipe="joint", epochs=1, batch_size=3, learning_rate=1e-3)
-    common = {"seed": 0, "checkpoint": tmp_path / "checkpoint", "progress": Silent()}
-    distill(
-        *(model, IMAGES, torch.arange(6) % 3, prefix_routes(model.blocks), settings),
-        feature_cache_mb=1000,
-        conditions=Conditions(augmentation(crop=2)),
-        **common,
-    )
+    conditions = Conditions(augmentation(crop=2))
+    run = TrainingRun(0, tmp_path / "checkpoint", Silent(), conditions)
+    distill(model, EXAMPLES, prefix_routes(model.blocks), settings, run, feature_cache_mb=1000)
     known = {tuple(image.flatten().tolist()) for image in IMAGES}
     assert sum(tuple(image.flatten().tolist()) in known for image in seen) < len(seen) == 6
 
@@ -179,13 +177,9 @@ def test_an_interrupted_augmented_run_ends_with_the_weights_of_an_uninterrupted_
 
     def train(name: str, progress: Silent) -> nn.Module:
         model = build_model(tiny_settings.model, (2, 5, 7), classes=3, seed=0)
-        train_teacher(
-            *(model.teacher, IMAGES, torch.arange(6) % 3, TeacherSettings(epochs=4, batch_size=3)),
-            seed=1,
-            checkpoint=tmp_path / name,
-            progress=progress,
-            conditions=conditions,
-        )
+        settings = TeacherSettings(epochs=4, batch_size=3)
+        run = TrainingRun(1, tmp_path / name, progress, conditions)
+        train_teacher(model.teacher, EXAMPLES, settings, run)
         return model.teacher
 
     whole = train("whole", Silent())

@@ -22,8 +22,9 @@ from pipeline.settings import (
     Settings,
     TeacherSettings,
 )
+from pipeline.training.conditions import Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import Phase, fit
+from pipeline.training.fit import Phase, TrainingRun, fit
 from pipeline.training.teacher import train_teacher
 from tests.training.test_fit import IMAGES, LABELS, equal, network
 
@@ -99,11 +100,12 @@ def run(data: Dataset, model: PwlModel, folder: Path) -> tuple[list[str], list[s
     labels = torch.from_numpy(data.train.labels)
     of_teacher, of_student = Notes(), Notes()
     settings = TeacherSettings(epochs=12, batch_size=32)
-    common = {"seed": 0, "checkpoint": folder / "checkpoint"}
-    train_teacher(model.teacher, inputs, labels, settings, progress=of_teacher, **common)
+    examples, checkpoint = Examples(inputs, labels), folder / "checkpoint"
+    train_teacher(model.teacher, examples, settings, TrainingRun(0, checkpoint, of_teacher))
     joint = JointDistillation(recipe="joint", epochs=8, batch_size=32)
     routes = prefix_routes(model.blocks)
-    distill(model, inputs, labels, routes, joint, feature_cache_mb=9, progress=of_student, **common)
+    run = TrainingRun(0, checkpoint, of_student)
+    distill(model, examples, routes, joint, run, feature_cache_mb=9)
     return of_teacher.notes, of_student.notes
 
 

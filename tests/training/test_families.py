@@ -18,8 +18,9 @@ from pipeline.settings import (
     VitModel,
     VitSettings,
 )
+from pipeline.training.conditions import Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import reproducible
+from pipeline.training.fit import TrainingRun, reproducible
 from pipeline.training.teacher import train_teacher
 
 IMAGE = (1, 8, 8)
@@ -52,12 +53,15 @@ def test_every_recipe_trains_every_family_along_every_prefix_route(
     sides = torch.where(torch.arange(8) < 4, 1.0, -1.0) * (1 - 2 * labels).view(-1, 1, 1, 1)
     inputs = 0.5 * torch.randn(128, *IMAGE, generator=generator) + sides
     model = build_model(family, IMAGE, classes=2, seed=0)
-    common = {"checkpoint": tmp_path / "checkpoint", "progress": Silent()}
+    examples = Examples(inputs, labels)
+    teaching, distilling = (
+        TrainingRun(seed, tmp_path / "checkpoint", Silent()) for seed in range(2)
+    )
     with reproducible(threads=1):
         teacher_settings = TeacherSettings(epochs=10, batch_size=16, gradient_norm=1.0)
-        train_teacher(model.teacher, inputs, labels, teacher_settings, seed=0, **common)
+        train_teacher(model.teacher, examples, teacher_settings, teaching)
         routes = prefix_routes(model.blocks)
-        distill(model, inputs, labels, routes, settings, feature_cache_mb=10, seed=1, **common)
+        distill(model, examples, routes, settings, distilling, feature_cache_mb=10)
     for route in prefix_routes(2):
         with torch.no_grad():
             right = model(inputs, route).argmax(dim=1) == labels

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 import torch
@@ -24,9 +24,9 @@ from pipeline.settings import (
 )
 from pipeline.training import distill as distill_module
 from pipeline.training import train as train_module
-from pipeline.training.conditions import Conditions
+from pipeline.training.conditions import Conditions, Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import reproducible
+from pipeline.training.fit import TrainingRun, reproducible
 from pipeline.training.losses import distillation, feature_distance
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
@@ -50,10 +50,13 @@ def data() -> Dataset:
     return load_dataset(DigitsData(source="digits", test_images=1200), seed=0)
 
 
-def common(precision: str, folder: Path) -> dict[str, Any]:
-    """What training a teacher and distilling from it are given alike."""
-    conditions = Conditions(precision=precision)
-    return {"checkpoint": folder / "checkpoint", "progress": Silent(), "conditions": conditions}
+def run_in(precision: Literal["fp32", "bf16"], seed: int, folder: Path) -> TrainingRun:
+    return TrainingRun(seed, folder / "checkpoint", Silent(), Conditions(precision=precision))
+
+
+def examples_of(data: Dataset) -> Examples:
+    inputs = data.normalization.apply(data.train.images)
+    return Examples(inputs, torch.from_numpy(data.train.labels))
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +64,12 @@ def teachers(
     data: Dataset, tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Mapping[str, Tensor]]:
     """The weights of a teacher that was trained in each precision, for all recipes."""
-    inputs = data.normalization.apply(data.train.images)
-    labels = torch.from_numpy(data.train.labels)
     settings, folder = TeacherSettings(epochs=8, batch_size=32), tmp_path_factory.mktemp("teacher")
     found: dict[str, Mapping[str, Tensor]] = {}
     for precision in ("fp32", "bf16"):
         teacher = build_model(tiny_settings.model, data.image_shape, 10, seed=0).teacher
         with reproducible(1):
-            train_teacher(teacher, inputs, labels, settings, seed=0, **common(precision, folder))
+            train_teacher(teacher, examples_of(data), settings, run_in(precision, 0, folder))
         found[precision] = teacher.state_dict()
     return found
 
@@ -78,15 +79,12 @@ def distilled(
     tiny_settings: Settings,
     teacher: Mapping[str, Tensor],
     recipe: Distillation,
-    conditions: dict[str, Any],
+    run: TrainingRun,
 ) -> PwlModel:
     model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
     model.teacher.load_state_dict(teacher)
-    inputs = data.normalization.apply(data.train.images)
-    labels = torch.from_numpy(data.train.labels)
     with reproducible(1):
-        routes = prefix_routes(3)
-        distill(model, inputs, labels, routes, recipe, feature_cache_mb=99, seed=1, **conditions)
+        distill(model, examples_of(data), prefix_routes(3), recipe, run, feature_cache_mb=99)
     return model
 
 
@@ -102,8 +100,8 @@ def test_bfloat16_trains_float32_weights_as_well_as_float32_does(
     labels = torch.from_numpy(data.test.labels)
     right: dict[str, list[float]] = {}
     for precision in ("fp32", "bf16"):
-        conditions = common(precision, tmp_path)
-        model = distilled(data, tiny_settings, teachers[precision], recipe, conditions)
+        run = run_in(precision, 1, tmp_path)
+        model = distilled(data, tiny_settings, teachers[precision], recipe, run)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         with torch.no_grad():
             right[precision] = [
@@ -150,15 +148,11 @@ def test_networks_compute_in_bfloat16_while_teacher_features_and_losses_are_floa
     monkeypatch.setattr(distill_module, "recipe_for", Spy)
     distill(
         model,
-        data.normalization.apply(data.train.images),
-        torch.from_numpy(data.train.labels),
+        examples_of(data),
         prefix_routes(3),
         recipe.model_copy(update={"epochs": 1, "batch_size": 256}),
+        run_in("bf16", 0, tmp_path),
         feature_cache_mb=0,
-        seed=0,
-        checkpoint=tmp_path / "checkpoint",
-        progress=Silent(),
-        conditions=Conditions(precision="bf16"),
     )
     assert seen == (2 if recipe.drop_last else 3)  # of 597 images, 512 fill two batches
 

@@ -24,8 +24,10 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
+from pipeline.training.conditions import Examples
 from pipeline.training.distill import distill
 from pipeline.training.features import TeacherFeatures
+from pipeline.training.fit import TrainingRun
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.paths import path_outputs
@@ -55,17 +57,14 @@ def distilled(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pwl
         student=ResNetSettings(stem=6, widths=(6, 8, 12), depths=(1, 1, 1)),
     )
     model = build_model(settings, dataset.image_shape, len(dataset.names), seed=0)
-    inputs = dataset.normalization.apply(dataset.train.images)
-    train_teacher(
-        model.teacher,
-        inputs,
-        torch.from_numpy(dataset.train.labels),
-        TeacherSettings(epochs=6),
-        seed=0,
-        checkpoint=tmp_path_factory.mktemp("teacher") / "checkpoint",
-        progress=Silent(),
-    )
+    run = TrainingRun(0, tmp_path_factory.mktemp("teacher") / "checkpoint", Silent())
+    train_teacher(model.teacher, examples_of(dataset), TeacherSettings(epochs=6), run)
     return model.eval()
+
+
+def examples_of(dataset: Dataset) -> Examples:
+    inputs = dataset.normalization.apply(dataset.train.images)
+    return Examples(inputs, torch.from_numpy(dataset.train.labels))
 
 
 def accuracies(model: PwlModel, dataset: Dataset, tmp_path: Path) -> list[float]:
@@ -87,14 +86,11 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
     before = accuracies(model, dataset, tmp_path / "before")
     distill(
         model,
-        dataset.normalization.apply(dataset.train.images),
-        torch.from_numpy(dataset.train.labels),
+        examples_of(dataset),
         prefix_routes(model.blocks),
         settings,
+        TrainingRun(0, tmp_path / "checkpoint", Silent()),
         feature_cache_mb=1000,
-        seed=0,
-        checkpoint=tmp_path / "checkpoint",
-        progress=Silent(),
     )
     after = accuracies(model, dataset, tmp_path / "after")
     assert max(before[:-1]) < 0.4
@@ -168,14 +164,11 @@ def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
     suffix = [Route.parse(word) for word in ("SSS", "SST", "STT", "TTT")]
     distill(
         model,
-        dataset.normalization.apply(dataset.train.images),
-        torch.from_numpy(dataset.train.labels),
+        examples_of(dataset),
         suffix,
         JointDistillation(recipe="joint", epochs=6),
+        TrainingRun(0, tmp_path / "checkpoint", Silent()),
         feature_cache_mb=1000,
-        seed=0,
-        checkpoint=tmp_path / "checkpoint",
-        progress=Silent(),
     )
     found = EvaluatedModel.of(model, dataset, suffix, tmp_path / "found", Silent())
     assert min(accuracy.top1 for accuracy in found.accuracy) > 0.8

@@ -23,8 +23,9 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import ReferenceDistillation
+from pipeline.training.conditions import Examples
 from pipeline.training.distill import distill
-from pipeline.training.fit import Phase, fit
+from pipeline.training.fit import Phase, TrainingRun, fit
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
 from pipeline.training.recipes.registry import recipe_for
@@ -284,8 +285,9 @@ def test_three_steps_with_the_defaults_are_those_of_the_official_optimizer(
     labels = torch.from_numpy(LABELS)
     # Five images do not fill a batch of 128: each epoch is one step on all of them.
     distill(
-        *(model, images, labels, prefix_routes(BLOCKS), settings),
-        **{"feature_cache_mb": 1, "seed": 0, "checkpoint": tmp_path / "c", "progress": Silent()},
+        *(model, Examples(images, labels), prefix_routes(BLOCKS), settings),
+        TrainingRun(0, tmp_path / "c", Silent()),
+        feature_cache_mb=1,
     )
     converters = [*twin.encoders.parameters(), *twin.decoders.parameters()]
     trained = [*twin.student.parameters(), *converters]

@@ -10,7 +10,8 @@ import torch
 from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.settings import Settings, TeacherSettings
-from pipeline.training.conditions import Conditions
+from pipeline.training.conditions import Conditions, Examples
+from pipeline.training.fit import TrainingRun
 from pipeline.training.teacher import train_teacher
 from pipeline.training.training_log import PhaseLog
 
@@ -44,14 +45,12 @@ def test_the_teacher_learns_from_labels_that_are_as_smooth_as_the_settings_say(
     wanted[torch.arange(6), labels] += 1 - smoothing
     losses = Losses()
     train_teacher(
-        *(model.teacher, images, labels),
+        model.teacher,
+        Examples(images, labels),
         TeacherSettings(
             **{"epochs": 1, "batch_size": 6, "schedule": "cosine"}, label_smoothing=smoothing
         ),
-        seed=0,
-        checkpoint=tmp_path / "checkpoint",
-        progress=Silent(),
-        conditions=Conditions(training_log=losses),
+        TrainingRun(0, tmp_path / "checkpoint", Silent(), Conditions(training_log=losses)),
     )
     assert losses.found == pytest.approx([-(wanted * chances.log()).sum(dim=1).mean().item()])
     assert losses.rates == pytest.approx([0.05])  # that of this step

@@ -12,20 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.model.wrapping import strip_remedy, wrapping
+from pipeline.ingest.reference.family import ROOT
 
+#: Of tensors by key.
 Shapes = Mapping[str, tuple[int, ...]]
 
-_ROOT = "swapnet"
-_FAMILY = re.compile(rf"{_ROOT}\.(teacher|student)\.(resnet|vgg|vit)\.")
-_START = f"{_ROOT}."
-#: Where a wrapper's word is not that of a ViT's blocks, which are called so in the format itself.
-_INNER = re.compile(rf"^(.*?{_ROOT}\.(?:(?:teacher|student)\.)?(?:(?:resnet|vgg|vit)\.)?)module\.")
-_BARE = re.compile(r"(teacher|student)\.(resnet|vgg|vit|classifier)\.")
-_OTHER_FAMILY = re.compile(rf"{_ROOT}\.(?:teacher|student)\.(lenet5)\.")
 _VIT_HEAD = re.compile(r"(classifier(?:\.[0-9]+)?)\.weight")
 _INDEX = "([0-9]{1,6})"
 
@@ -75,61 +67,6 @@ _EMBEDDER = {
     "class_token": "cls_token",
     "positions": "position_embeddings",
 }
-
-
-def require_root(keys: Collection[str], path: Path) -> None:
-    """Checks that tensors are called as the Trainer calls them, without anything around.
-
-    Raises:
-        UsageError: prefixes of wrappers stand in the keys, or what all of them begin with is
-            missing; says how to make it right.
-    """
-    plain = [_INNER.sub(r"\1", key.replace("_orig_mod.", "")) for key in keys]
-    roots = [key[key.index(_START) :] if _START in key else key for key in plain]
-    wanted = {key for key in roots if key.startswith(_START)}
-    if wanted and (found := wrapping(keys, wanted)):
-        raise UsageError(f"{path}: {found}", strip_remedy(found, path))
-    if not wanted and any(_BARE.match(key) for key in keys):
-        raise UsageError(
-            f"{path}: its keys do not begin with {_START}, such as {min(keys)}: it is the swapnet "
-            "alone, out of the distiller that the Trainer saves",
-            "save it as {'" + _START + "' + k: v for k, v in load_file(path).items()}, or name the "
-            "checkpoint that it is from",
-        )
-
-
-def family_of(keys: Iterable[str], path: object) -> str:
-    """The family of the two networks that some keys belong to.
-
-    Args:
-        keys: of all tensors.
-        path: the file they are in, for errors.
-
-    Raises:
-        UsageError: they belong to a family that is not read.
-        IntegrityError: they belong to no teacher and student of one family.
-    """
-    keys = list(keys)
-    found = {match.groups() for key in keys if (match := _FAMILY.match(key))}
-    families = {family for _, family in found}
-    if len(families) == 1 and len(found) == 2:
-        return families.pop()
-    if found:
-        what = "holds " + " and ".join(sorted(f"{_ROOT}.{role}.{name}" for role, name in found))
-    elif other := next(filter(None, map(_OTHER_FAMILY.match, keys)), None):
-        raise UsageError(
-            f"{path}: its networks are of the family {other[1]}, which is not read",
-            "name a checkpoint of resnet, vgg or vit",
-        )
-    else:
-        what = f"holds {sorted(keys)[0] if keys else 'no tensor at all'}, " + (
-            f"and nothing that begins with {_ROOT}.teacher. or {_ROOT}.student."
-        )
-    raise IntegrityError(
-        f"{path}: {what}",
-        "name a checkpoint of the distillation, which holds teacher and student of one family "
-        "(resnet, vgg or vit)",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +154,7 @@ class NetworkKeys:
     def _key(self, name: str, classifier: str, parts: Mapping[str, str]) -> str:
         match name.split("."):
             case ["classifier", _, leaf]:
-                return f"{_ROOT}.{self.role}.{classifier}.{leaf}"
+                return f"{ROOT}.{self.role}.{classifier}.{leaf}"
             case ["embedder", parameter]:
                 return self._full(f"embedder.{_EMBEDDER[parameter]}")
             case ["embedder", *_, part, leaf]:
@@ -253,7 +190,7 @@ class NetworkKeys:
     def _classifier(self) -> str:
         if self.family != "vit":
             return "classifier.2"  # behind a pooling and a flattening
-        start = f"{_ROOT}.{self.role}."
+        start = f"{ROOT}.{self.role}."
         found = [match[1] for key in self.shapes if (match := _VIT_HEAD.fullmatch(key, len(start)))]
         return found[0] if len(found) == 1 else "classifier"
 
@@ -283,7 +220,7 @@ class NetworkKeys:
         return [key.removeprefix(start) for key in self.shapes if key.startswith(start)]
 
     def _full(self, key: str) -> str:
-        return f"{_ROOT}.{self.role}.{self.family}.{key}"
+        return f"{ROOT}.{self.role}.{self.family}.{key}"
 
 
 def _reach(numbers: Collection[int], bound: int) -> int:
@@ -322,4 +259,4 @@ def converter_key(name: str) -> str:
         name: such as ``encoders.0.weight``.
     """
     direction, boundary, leaf = name.split(".")
-    return f"{_ROOT}.{direction}.{boundary}.linear.{leaf}"
+    return f"{ROOT}.{direction}.{boundary}.linear.{leaf}"

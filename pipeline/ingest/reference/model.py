@@ -12,13 +12,8 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, ImageSpec
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
-from pipeline.ingest.reference.keys import (
-    NetworkKeys,
-    converter_key,
-    family_of,
-    last_converters,
-    require_root,
-)
+from pipeline.ingest.reference.family import family_of, require_root
+from pipeline.ingest.reference.keys import NetworkKeys, converter_key, last_converters
 from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
 from pipeline.ingest.reference.preprocessor import stated_normalization
 from pipeline.model.checkpoint import load_into, tensor_kind

@@ -1,0 +1,102 @@
+"""The parts of a user's model as its function gives them, each of the kind that it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from pipeline.core.errors import UsageError
+from pipeline.ingest.probe import make_writable
+from pipeline.model.blocknet import BlockNet
+
+
+def network_of(source: str, name: str, network: object) -> BlockNet:
+    """A network as embedder, blocks and classifier, in eval mode.
+
+    Args:
+        source: how errors call the user's function.
+        name: how they call the network.
+        network: as the function gives it.
+
+    Raises:
+        UsageError: it has no such parts, or one of them is no module.
+    """
+    blocks = _attribute(source, name, network, "blocks")
+    if not isinstance(blocks, Iterable) or not (listed := list(blocks)):
+        raise UsageError(
+            f"{source}: the {name} has no list of blocks", "give it at least one block"
+        )
+    taken = BlockNet(
+        _module(source, f"{name}'s embedder", _attribute(source, name, network, "embedder")),
+        [_module(source, f"{name}'s block {i}", block) for i, block in enumerate(listed)],
+        _module(source, f"{name}'s classifier", _attribute(source, name, network, "classifier")),
+    ).eval()
+    make_writable(taken)
+    return taken
+
+
+def _attribute(source: str, name: str, network: object, attribute: str) -> object:
+    if (value := getattr(network, attribute, None)) is not None:
+        return value
+    for inner in ("module", "_orig_mod", "model", "net", "network"):
+        if getattr(getattr(network, inner, None), attribute, None) is not None:
+            raise UsageError(
+                f"{source}: the {name} ({type(network).__name__}) has no {attribute}, "
+                "but what it wraps has",
+                f"give the network itself: {name}.{inner}",
+            )
+    raise UsageError(
+        f"{source}: the {name} ({type(network).__name__}) has no {attribute}",
+        "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier",
+    )
+
+
+def _module(source: str, name: str, module: object) -> nn.Module:
+    if isinstance(module, nn.Module):
+        return module
+    raise UsageError(
+        f"{source}: the {name} is {type(module).__name__}", "make it a torch.nn.Module"
+    )
+
+
+def converters_of(
+    source: str, name: str, converters: Sequence[nn.Module | None] | None, count: int
+) -> Sequence[nn.Module | None]:
+    """Encoders or decoders, one behind each block but the last; None where none is given.
+
+    Args:
+        source: how errors call the user's function.
+        name: how they call the converters.
+        converters: as the function gives them, if it does.
+        count: how many there have to be.
+
+    Raises:
+        UsageError: there are more or fewer, or one of them is no module.
+    """
+    if converters is None:
+        return [None] * count
+    if len(converters) != count:
+        raise UsageError(
+            f"{source}: {len(converters)} {name} for {count + 1} blocks",
+            f"give {count}, one behind each block but the last, or leave {name} out",
+        )
+    for index, part in enumerate(converters):
+        if not isinstance(part, nn.Module | None):
+            raise UsageError(
+                f"{source}: {name}[{index}] is {type(part).__name__}",
+                "make it a torch.nn.Module or None",
+            )
+    return converters
+
+
+def image_shape_of(source: str, shape: object) -> tuple[int, int, int]:
+    """Channels, height and width of one image.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    match shape:
+        case (int(channels), int(height), int(width)) if min(channels, height, width) > 0:
+            return channels, height, width
+    raise UsageError(f"{source}: image_shape is {shape!r}", "give (channels, height, width)")

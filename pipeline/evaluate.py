@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pipeline.core.command_line import Argument, Option, command
+
+if TYPE_CHECKING:
+    from pipeline.core.progress import Progress
+    from pipeline.model.opened import OpenedModel
+    from pipeline.model.route import Route
 
 
 @command
@@ -33,16 +39,12 @@ def evaluate(
     from contextlib import ExitStack
 
     from pipeline.core.errors import UsageError
-    from pipeline.core.locks import replacing_place, using_folder
+    from pipeline.core.locks import replacing_place
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
     from pipeline.evaluation.logits import open_array, require_logits_file, write_logits
-    from pipeline.evaluation.model_warnings import model_warnings
     from pipeline.model.route import Route, routes_with
-    from pipeline.report.render.route_table import print_routes
-    from pipeline.settings import load_settings
-    from pipeline.workflows.load_model import OpenModel, open_model
-    from pipeline.workflows.schedule_model import scheduled_model
+    from pipeline.workflows.load_model import open_model
 
     others = [Route.parse(text) for text in route or ()]
     if (inputs is None) != (logits is None):
@@ -57,14 +59,7 @@ def evaluate(
         if logits is not None:
             locks.enter_context(replacing_place(logits, "name another with --logits"))
         if source.endswith(".toml"):
-            settings = load_settings(Path(source))
-            with using_folder(cache, "name another with --cache", progress):
-                scheduled = scheduled_model(settings, cache, progress, others)
-            scored = scheduled.evaluated
-            print_routes(settings.name, scored, scheduled.shipped)
-            for warning in model_warnings(settings, scored, scheduled.shipped):
-                progress.say(f"warning: {warning.text}")
-            opened = OpenModel(scored.model, scored.dataset.spec, scored.routes)
+            opened = _scored(Path(source), cache, others, progress)
         elif inputs is None:
             raise UsageError(
                 f"{source}: there are no images to evaluate",
@@ -76,6 +71,24 @@ def evaluate(
             routes = routes_with(opened.routes, others)
             print(write_logits(opened.model, opened.spec, inputs, routes, logits, progress))
             print(f"{logits}: logits of {' '.join(map(str, routes))}")
+
+
+def _scored(profile: Path, cache: Path, others: Sequence[Route], progress: Progress) -> OpenedModel:
+    """The model of a profile, of which the accuracy of every route has been printed."""
+    from pipeline.core.locks import using_folder
+    from pipeline.model.opened import OpenedModel
+    from pipeline.report.render.route_table import print_routes
+    from pipeline.settings import load_settings
+    from pipeline.workflows.schedule_model import scheduled_model
+
+    settings = load_settings(profile)
+    with using_folder(cache, "name another with --cache", progress):
+        scheduled = scheduled_model(settings, cache, progress, others)
+    scored, data = scheduled.evaluated, scheduled.evaluated.dataset
+    print_routes(settings.name, scored, scheduled.shipped)
+    for warning in scheduled.warnings(settings):
+        progress.say(f"warning: {warning.text}")
+    return OpenedModel(scored.model, data.spec, len(data.names), scored.routes, data.names)
 
 
 if __name__ == "__main__":

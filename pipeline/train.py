@@ -28,15 +28,14 @@ def train(
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import Silent, progress_for_terminal
     from pipeline.core.work import Work
-    from pipeline.evaluation.model_warnings import model_warnings
-    from pipeline.lowering.preflight import preflight_of
     from pipeline.report.render.route_table import print_routes
     from pipeline.settings import load_settings
     from pipeline.training.processes import describe_processes, joined
-    from pipeline.training.training_files import training_table
     from pipeline.training.training_log import TensorBoardLog
     from pipeline.workflows.load_model import trained_model
+    from pipeline.workflows.lowering_targets import preflight_of
     from pipeline.workflows.schedule_model import schedule
+    from pipeline.workflows.training_cache import training_table
 
     settings = load_settings(profile)
     training = training_table(settings)
@@ -62,7 +61,7 @@ def train(
         model.done()
     scored = scheduled.evaluated
     print_routes(settings.name, scored, scheduled.shipped)
-    for warning in model_warnings(settings, scored, scheduled.shipped):
+    for warning in scheduled.warnings(settings):
         progress.say(f"warning: {warning.text}")
     print(f"checkpoint: {scored.checkpoint}")
 

@@ -29,9 +29,9 @@ from pipeline.core import producers
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.lowering.capture import capture
-from pipeline.lowering.packages import export_versions
 from pipeline.lowering.registry import backend_for
 from pipeline.settings import BACKENDS, Settings, for_backend
+from pipeline.workflows.lowering_targets import target_of
 
 RECORD = Path(__file__).parent / "golden" / "producers.json"
 NAMES = [name for name in vars(producers) if name.isupper()]
@@ -124,7 +124,7 @@ def test_lowering(tiny_settings: Settings, compare: Callable[[str, Result], None
         settings = for_backend(tiny_settings, name)
         backend = backend_for(settings.lowering)
         program = backend.lower(captured, example, "unit")
-        (exporter, version), *_ = export_versions(settings).items()
+        (exporter, version), *_ = target_of(settings).exporters.items()
         found[f"{exporter} {version}"] = {
             "operators": dict(program.operators),
             "logits": backend.run([program.data], example)[0].tolist(),

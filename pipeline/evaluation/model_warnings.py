@@ -11,7 +11,6 @@ import numpy.typing as npt
 from pipeline.core.intervals import paired_difference
 from pipeline.core.toml_file import Section
 from pipeline.evaluation.class_scores import ClassScores
-from pipeline.settings import Settings, SourceModel
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without torch
     from pipeline.data.images import Dataset
@@ -35,19 +34,20 @@ class ModelWarning(Section):
 
 
 def model_warnings(
-    settings: Settings, found: EvaluatedModel, routes: Sequence[Route]
+    found: EvaluatedModel, routes: Sequence[Route], pretrained: str | None
 ) -> tuple[ModelWarning, ...]:
     """All that speaks against a model.
 
     Args:
-        settings: the profile.
         found: the model, evaluated on the test images along these routes at least.
         routes: the stages that ship, the teacher last.
+        pretrained: what its teacher's weights come from, if it was not trained here.
     """
     found = found.along(routes)
     dataset = found.dataset
     said = [ModelWarning(kind="data", text=note) for note in dataset.notes]
-    if text := _assumed(settings, dataset):
+    if pretrained is not None and not dataset.stated_by:
+        text = _assumed(pretrained, dataset)
         said.append(ModelWarning(kind="normalization", text=text))
     said += stage_warnings(
         [str(route) for route in routes], found.predictions, dataset.test.labels, dataset.names
@@ -79,14 +79,9 @@ def stage_warnings(
     ]
 
 
-def _assumed(settings: Settings, dataset: Dataset) -> str | None:
-    model, training = settings.model, settings.training
-    if not isinstance(model, SourceModel) or model.kind == "keras" or dataset.stated_by:
-        return None
-    if training is not None and training.teacher is not None:
-        return None  # it is trained here, with this very normalization
+def _assumed(pretrained: str, dataset: Dataset) -> str:
     return (
-        f"{model.source} came trained, and neither it nor the profile states how its images were "
+        f"{pretrained} came trained, and neither it nor the profile states how its images were "
         f"normalized: {dataset.normalization} of this data's training images was taken, which may "
         "cost accuracy; set mean and std in [data] to those that it was trained with"
     )

@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
-from pipeline.data.normalization import Normalization
+from pipeline.core.progress import Progress
+from pipeline.data.images import ImageSpec
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.own_parts import converters_of, image_shape_of, network_of
@@ -34,54 +34,44 @@ from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.content import Content, changed, content_of
 from pipeline.model.converter import MissingConverter, make_converter
+from pipeline.model.opened import OpenedModel
 from pipeline.model.pwl import PwlModel
+from pipeline.model.route import prefix_routes
 from pipeline.settings import SourceModel, TrainingSettings
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """A user's model, checked, in eval mode.
-
-    Attributes:
-        model: shares its parameters with what the function returned.
-        image_shape: channels, height, width of one image.
-        classes: number of logits.
-        content: what the modules are made of as they came, and what they answer.
-        repeated: whether the function was called a second time, and gave the same.
-        unstable: places that hold something else at every call; they are no part of the content.
-        normalization: that they were trained with, if the function states it.
-    """
-
-    model: PwlModel
-    image_shape: tuple[int, int, int]
-    classes: int
-    content: Content
-    unstable: tuple[str, ...] = ()
-    repeated: bool = True
-    normalization: Normalization | None = None
-
-
-def own_model(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
+def own_model(
+    source: SourceModel, seed: int, training: TrainingSettings | None, progress: Progress
+) -> tuple[OpenedModel, Content]:
     """The model that a profile's function gives.
 
     Args:
         source: the ``[model]`` table.
         seed: what random numbers start from while the function and the checks run.
         training: the table, if the model is to be trained here.
+        progress: told what is no part of the content, and what was not looked at.
+
+    Returns:
+        The model, which shares its parameters with what the function returned, and what its
+        modules are made of as they came, and answer. Its routes are those of the paper.
 
     Raises:
         UsageError: there is no such function, it fails, it gives another model when it is called
             again, or its networks do not fit together; names the block and the shapes.
     """
     begin = time.monotonic()
-    first = _call(source, seed, training)
+    opened, content = _call(source, seed, training)
     if time.monotonic() - begin > _PATIENCE:
-        return replace(first, repeated=False)
-    again = _call(source, seed, training).content
-    if places := changed(first.content.numbers, again.numbers):
+        progress.say(
+            f"{source.source} takes long, so it was not called again to see whether it gives "
+            "the same model; if it does not, all is made anew each time"
+        )
+        return opened, content
+    _, again = _call(source, seed, training)
+    if places := changed(content.numbers, again.numbers):
         more = len(places) - 4
         raise UsageError(
             f"{source.source} gives another model each time it is called; what differs: "
@@ -89,13 +79,18 @@ def own_model(source: SourceModel, seed: int, training: TrainingSettings | None)
             "torch, numpy's global functions and random are seeded by the profile: seed other "
             "generators, such as np.random.default_rng(0), and let no block count its calls",
         )
-    unstable = changed(first.content.rest, again.rest)
-    lasting = {place: rest for place, rest in first.content.rest.items() if place not in unstable}
-    content = Content(first.content.numbers, lasting)
-    return replace(first, content=content, unstable=tuple(unstable))
+    if unstable := changed(content.rest, again.rest):
+        progress.say(
+            f"{source.source}: {', '.join(unstable[:4])} change at every call; they are "
+            "taken to mean nothing, for the answers stay the same"
+        )
+    lasting = {place: rest for place, rest in content.rest.items() if place not in unstable}
+    return opened, Content(content.numbers, lasting)
 
 
-def _call(source: SourceModel, seed: int, training: TrainingSettings | None) -> Ingested:
+def _call(
+    source: SourceModel, seed: int, training: TrainingSettings | None
+) -> tuple[OpenedModel, Content]:
     with _seeded(seed):
         with user_code(source.source, "the function"):
             given = FunctionSource.parse(source.place).load()()
@@ -124,7 +119,7 @@ class _Ingestion:
         self._source = source
         self._training = training
 
-    def ingest(self, given: object) -> Ingested:
+    def ingest(self, given: object) -> tuple[OpenedModel, Content]:
         if not isinstance(given, OwnModel):
             raise UsageError(
                 f"{self._source} gave {type(given).__name__}",
@@ -144,7 +139,8 @@ class _Ingestion:
         parts = {"teacher": teacher, "student": student, "converters": converters}
         require_plain_state(self._source, parts)
         converters.eval()
-        images = probe_images(image_shape_of(self._source, given.image_shape))
+        shape = image_shape_of(self._source, given.image_shape)
+        images = probe_images(shape)
         teacher_outputs = self._run("teacher", teacher, given.teacher, images)
         student_outputs = self._run("student", student, given.student, images)
         if len(teacher_outputs[-1][0]) != len(student_outputs[-1][0]):
@@ -162,12 +158,13 @@ class _Ingestion:
         ).eval()
         if self._training is not None:
             self._require_trainable(model, self._training, images)
-        normalization = normalization_of(self._source, given.normalization, len(images[0]))
         with user_code(self._source, "running its blocks"):
-            answers = answers_of(model, answer_images(given.image_shape))
+            answers = answers_of(model, answer_images(shape))
         content = content_of(dict(model.named_children())).with_tensors(answers)
+        stated = normalization_of(self._source, given.normalization, len(images[0]))
+        spec = ImageSpec(shape[0], shape[1:], stated)
         classes = len(teacher_outputs[-1][0])
-        return Ingested(model, given.image_shape, classes, content, normalization=normalization)
+        return OpenedModel(model, spec, classes, prefix_routes(model.blocks)), content
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

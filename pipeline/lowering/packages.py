@@ -6,21 +6,24 @@ from importlib.metadata import PackageNotFoundError
 
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import versions
-from pipeline.settings import BACKENDS, Settings, SourceModel
+from pipeline.settings import BackendSpec
 
 
-def export_versions(settings: Settings) -> dict[str, str]:
-    """The versions of what turns the model of a profile (with one backend) into programs.
+def export_versions(backend: BackendSpec, *, keras: bool) -> dict[str, str]:
+    """The versions of what turns a model into programs of a backend.
 
     The first is the exporter, the others what it works with.
+
+    Args:
+        backend: whose programs they are.
+        keras: whether the model's units are Keras models, which TensorFlow converts.
 
     Raises:
         UsageError: it needs TensorFlow, which is not installed.
     """
-    if isinstance(settings.model, SourceModel) and settings.model.kind == "keras":
+    if keras:
         return _tensorflow() | versions("keras", "ai-edge-litert")
-    (backend,) = settings.lowering.backend
-    return versions(*BACKENDS[backend].packages)
+    return versions(*backend.packages)
 
 
 def _tensorflow() -> dict[str, str]:

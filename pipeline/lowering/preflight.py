@@ -18,7 +18,6 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.work import Work
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
-from pipeline.lowering.packages import export_versions
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.target import Target
@@ -26,16 +25,9 @@ from pipeline.lowering.units import Unit, monolith, units_of
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
 from pipeline.model.arm import ArmSpec, arms_of
-from pipeline.model.pwl import BeforeTraining, PwlModel
+from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
-from pipeline.settings import (
-    ArmSettings,
-    BackendName,
-    OrderName,
-    Settings,
-    SourceModel,
-    for_backend,
-)
+from pipeline.settings import ArmSettings, OrderName
 
 #: Random images that units are compared on.
 _IMAGES = 2
@@ -53,33 +45,6 @@ class Wanted:
 
     orders: Sequence[OrderName]
     arms: Sequence[ArmSettings] = ()
-
-
-def preflight_of(
-    settings: Settings, backends: Sequence[BackendName], work: Work
-) -> BeforeTraining | None:
-    """What to call with the model of a profile before it is trained; None where there is no need.
-
-    There is none for a family's model: tests/test_other_models_end_to_end.py and the tests of
-    bundles lower all families for all backends.
-
-    Args:
-        settings: the profile.
-        backends: that its model is to be lowered for.
-        work: how they are lowered.
-    """
-    if not isinstance(settings.model, SourceModel):
-        return None
-    targets = [
-        Target(one.lowering, export_versions(one))
-        for one in (for_backend(settings, backend) for backend in backends)
-    ]
-
-    def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
-        wanted = Wanted(settings.schedule.orders, settings.arm)
-        preflight(model, image_shape, wanted, targets, work)
-
-    return before_training
 
 
 def preflight(

@@ -1,4 +1,4 @@
-"""From a profile and its data to a trained model, through a cache: nothing is trained twice."""
+"""From a model and its data to a trained model, through a cache: nothing is trained twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.settings import Settings, SourceModel, TrainingSettings
+from pipeline.settings import FamilyModel, SourceModel, TrainingSettings
 from pipeline.training.augment import Augmentation
 from pipeline.training.conditions import Conditions, Examples
 from pipeline.training.distill import distill
@@ -27,9 +27,8 @@ from pipeline.training.fit import TrainingRun, reproducible, require_batch
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
-from pipeline.training.trained import Description, save_trained
-from pipeline.training.training_files import TrainingFiles, training_table
-from pipeline.training.training_log import NoTrainingLog, TrainingLog
+from pipeline.training.trained import Description, TrainingFiles, save_trained
+from pipeline.training.training_log import TrainingLog
 
 #: Abilities of processors, as `machine_kind` names them, that compute in bfloat16.
 _BF16 = {"amx_tile", "avx512_bf16", "bf16"}
@@ -52,46 +51,24 @@ class SourcedModel:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Trains the model of a profile, or fills it from the cache.
+    """Trains a model, or fills it from the cache.
 
     Attributes:
-        settings: the profile; `training_table` says whether its model is trained here.
-        dataset: what its ``[data]`` table names.
+        model: the ``[model]`` table.
+        table: the ``[training]`` table.
+        seed: all random choices follow from it.
+        dataset: what is learned from.
         progress: told losses.
-        conditions: of every step; its processes train together, the first one alone keeps files.
+        conditions: of every step, as `conditions_for` gives them; its processes train together, the
+            first one alone keeps files.
     """
 
-    settings: Settings
+    model: FamilyModel | SourceModel
+    table: TrainingSettings
+    seed: int
     dataset: Dataset
     progress: Progress
     conditions: Conditions
-
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        dataset: Dataset,
-        progress: Progress,
-        training_log: TrainingLog | None = None,
-        processes: Processes | None = None,
-    ) -> Training:
-        """The training of a profile.
-
-        Raises:
-            UsageError: the settings and the data do not fit together.
-        """
-        training = training_table(settings)
-        processes = processes or Processes()
-        for phase in (training.teacher, training.distillation):
-            if phase is not None:
-                require_batch(phase, len(dataset.train), processes)
-        log = training_log or NoTrainingLog()
-        return cls(settings, dataset, progress, _conditions(training, dataset, log, processes))
-
-    @property
-    def table(self) -> TrainingSettings:
-        """The ``[training]`` table."""
-        return training_table(self.settings)
 
     def train(
         self, model: PwlModel, files: TrainingFiles, train_for: Sequence[Route] | None
@@ -112,7 +89,7 @@ class Training:
         def keep() -> None:
             # Otherwise the same file serves any order: what it was made for first says nothing.
             routes = train_for if self.table.distillation.depends_on_routes else None
-            description = Description.of(self.settings.model, self.dataset, routes)
+            description = Description.of(self.model, self.dataset, routes)
             save_trained(files.model, model, description)
 
         with reproducible(self.table.threads):
@@ -128,7 +105,7 @@ class Training:
         examples = Examples(self.dataset.normalization.inputs(images), torch.from_numpy(labels))
         teaching, distilling = (
             TrainingRun(
-                2 * self.settings.seed + number,
+                2 * self.seed + number,
                 file.with_suffix(".partial"),
                 self.progress,
                 self.conditions,
@@ -161,9 +138,9 @@ class Training:
 
     def _checked(self, module: BlockNet | PwlModel, make: Callable[[], None]) -> Callable[[], None]:
         """What trains a module of the user's, and then makes sure that a checkpoint will do."""
-        if not isinstance(self.settings.model, SourceModel):
+        if not isinstance(self.model, SourceModel):
             return make
-        source = self.settings.model.source
+        source = self.model.source
 
         def checked() -> None:
             initial = deepcopy(module)
@@ -189,18 +166,26 @@ class Training:
             keep()
 
 
-def _conditions(
-    training: TrainingSettings, dataset: Dataset, training_log: TrainingLog, processes: Processes
+def conditions_for(
+    table: TrainingSettings, dataset: Dataset, training_log: TrainingLog, processes: Processes
 ) -> Conditions:
+    """The conditions that a ``[training]`` table asks for.
+
+    Raises:
+        UsageError: the table and the data do not fit together.
+    """
+    for phase in (table.teacher, table.distillation):
+        if phase is not None:
+            require_batch(phase, len(dataset.train), processes)
     augmentation = None
-    if not training.augmentation.changes_nothing:
-        crop, (_, *size) = training.augmentation.crop, dataset.image_shape
+    if not table.augmentation.changes_nothing:
+        crop, (_, *size) = table.augmentation.crop, dataset.image_shape
         if crop >= min(size):
             raise UsageError(
                 f"training.augmentation.crop = {crop} can move images of {size[1]}x{size[0]} "
                 "pixels out of sight",
                 f"make it {min(size) - 1} or less",
             )
-        augmentation = Augmentation.of(training.augmentation, dataset.normalization)
-    device = device_for(training.device)
-    return Conditions(augmentation, training.precision, device, processes, training_log)
+        augmentation = Augmentation.of(table.augmentation, dataset.normalization)
+    device = device_for(table.device)
+    return Conditions(augmentation, table.precision, device, processes, training_log)

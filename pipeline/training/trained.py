@@ -7,7 +7,7 @@ before anything is built from it, and nothing in the file is ever executed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -15,15 +15,17 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.core.fingerprint import fingerprint
 from pipeline.core.toml_file import Section
 from pipeline.data.images import Dataset, ImageSpec
 from pipeline.data.normalization import Normalization
 from pipeline.model.checkpoint import load_into, load_tensors, save_tensors, whole_state
 from pipeline.model.family import build_model
+from pipeline.model.opened import OpenedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, RouteName, prefix_routes
 from pipeline.model.wrapping import PICKLE_DANGER, is_pickle
-from pipeline.settings import Count, FamilyModel, SourceModel
+from pipeline.settings import Count, Distillation, FamilyModel, SourceModel
 
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 
@@ -75,30 +77,44 @@ class Description(Section):
         )
 
     @property
-    def normalization(self) -> Normalization:
-        """How pixels become inputs of this model."""
-        return Normalization(self.mean, self.std)
-
-    @property
     def spec(self) -> ImageSpec:
         """The images that this model takes."""
         channels, height, width = self.image_shape
-        return ImageSpec(channels, (height, width), self.normalization)
+        return ImageSpec(channels, (height, width), Normalization(self.mean, self.std))
+
+    def routes_of(self, blocks: int) -> tuple[Route, ...]:
+        """Those that it was trained for, or the order of the paper where it was for any."""
+        if self.routes is None:
+            return prefix_routes(blocks)
+        return tuple(Route.parse(name) for name in self.routes)
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A model with its weights, in eval mode, and what it is."""
+class TrainingFiles:
+    """Where what is trained for a profile is kept; the names follow from what it is made of.
 
-    model: PwlModel
-    description: Description
+    Attributes:
+        teacher: the teacher alone, which every student of it can share.
+        model: the whole model; `load_trained` reads it.
+    """
+
+    teacher: Path
+    model: Path
+
+    def trained_for(
+        self, distillation: Distillation, routes: Sequence[Route] | None
+    ) -> TrainingFiles:
+        """The files of the model that is distilled for some routes, or for any."""
+        if not distillation.depends_on_routes:
+            return self
+        words = "any" if routes is None else [str(route) for route in routes]
+        key = fingerprint(self.model.stem, words)
+        return replace(self, model=self.model.with_stem(f"model-{key[:16]}"))
 
     @property
-    def routes(self) -> tuple[Route, ...]:
-        """Those that it was trained for, or the order of the paper where it was for any."""
-        if self.description.routes is None:
-            return prefix_routes(self.model.blocks)
-        return tuple(Route.parse(name) for name in self.description.routes)
+    def evaluation(self) -> Path:
+        """Beside this is kept what the model says along each route."""
+        return self.model.with_stem(self.model.stem.replace("model", "evaluation"))
 
 
 def save_trained(path: Path, model: PwlModel, description: Description) -> None:
@@ -106,7 +122,7 @@ def save_trained(path: Path, model: PwlModel, description: Description) -> None:
     save_tensors(path, whole_state(model), {"trained": description.model_dump(mode="json")})
 
 
-def load_trained(path: Path) -> Trained:
+def load_trained(path: Path) -> OpenedModel:
     """Builds the model of a checkpoint, whatever seed or profile it came from.
 
     Raises:
@@ -150,4 +166,5 @@ def load_trained(path: Path) -> Trained:
         raise UsageError(
             f"{path}: its description is wrong: routes: {odd[0]} for {model.blocks} blocks", _REMEDY
         )
-    return Trained(model.eval(), description)
+    labels, routes = description.labels, description.routes_of(model.blocks)
+    return OpenedModel(model.eval(), description.spec, len(labels), routes, labels)

@@ -19,10 +19,10 @@ from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE
 from pipeline.core.progress import Progress
 from pipeline.core.work import Work
 from pipeline.data.source import data_fingerprint
-from pipeline.lowering.packages import export_versions
 from pipeline.schedule.load_times import report_content
 from pipeline.settings import Settings
 from pipeline.workflows.load_model import ModelSource
+from pipeline.workflows.lowering_targets import preflight_of, target_of
 
 if TYPE_CHECKING:
     from pipeline.bundle.compose import Composition, HostResults
@@ -79,13 +79,14 @@ def assemble(
     """
     require_build_output(out, keeps=(cache,))
     source = source or ModelSource(settings, progress)
+    target = target_of(settings)
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
         (DATA, TRAINING, EVALUATION, LOWERING, SCHEDULE, BUNDLE),
         source.content(),
         report_content(settings.schedule.load_times),
-        versions(*_PACKAGES) | export_versions(settings),
+        versions(*_PACKAGES) | dict(target.exporters),
         machine_kind(),
     )
     record = cache / "builds" / f"{key[:32]}.json"
@@ -98,7 +99,7 @@ def assemble(
         using_folder(cache, "name another with --cache", progress),
     ):
         work = Work(cache, progress, jobs)
-        parts = _composition(settings, source, work)
+        parts = _composition(settings, target, source, work)
         manifest, controls = _pack(parts, out)
         write_text(record, json.dumps({"bundle": manifest.id}))
     return Build(Bundle(out, manifest), controls, rebuilt=True)
@@ -121,19 +122,18 @@ def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
         progress.say(f"warning: {warning.text}")
 
 
-def _composition(settings: Settings, source: ModelSource, work: Work) -> Composition:
+def _composition(
+    settings: Settings, target: Target, source: ModelSource, work: Work
+) -> Composition:
     """The model trained or taken in, scheduled, evaluated and lowered."""
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
     from pipeline.bundle.compose import Composition
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.lowering.lower import lower_model
-    from pipeline.lowering.preflight import preflight_of
-    from pipeline.lowering.target import Target
     from pipeline.model.arm import arms_of
     from pipeline.workflows.load_model import model_of
     from pipeline.workflows.schedule_model import schedule
 
-    target = Target(settings.lowering, export_versions(settings))
     preflight = preflight_of(settings, source.backends, work)
     model = model_of(settings, work.cache, work.progress, source, preflight)
     arms = arms_of(settings.arm, model.model.blocks)
@@ -159,11 +159,10 @@ def _results(settings: Settings, scheduled: ScheduledModel, progress: Progress) 
     """What eager PyTorch says about the model; one that is too poor to ship is refused."""
     from pipeline.bundle.compose import HostResults
     from pipeline.bundle.floors import require_floors
-    from pipeline.evaluation.model_warnings import model_warnings
 
     whole = scheduled.evaluated
     shipped = whole.along(scheduled.shipped)
-    warnings = model_warnings(settings, shipped, scheduled.shipped)
+    warnings = scheduled.warnings(settings)
     _say_warnings(warnings, progress)
     require_floors(settings.bundle, shipped)
     _say_what_is_there(settings.bundle, len(whole.dataset.test.images), progress)

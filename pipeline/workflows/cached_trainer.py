@@ -12,8 +12,8 @@ from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route
 from pipeline.training.fit import reproducible
-from pipeline.training.train import SourcedModel, Training
-from pipeline.training.training_files import TrainingFiles
+from pipeline.training.train import Training
+from pipeline.training.trained import TrainingFiles
 
 _ANY = "any"
 
@@ -23,23 +23,23 @@ class CachedTrainer:
 
     Args:
         training: of the profile.
-        sourced: its model, and the data that it is trained on.
-        cache: the same folder as `assemble` takes.
+        model: initialized; it stays as it is.
+        files: where what is trained is kept.
         before_training: called once, if anything has to be trained.
     """
 
     def __init__(
         self,
         training: Training,
-        sourced: SourcedModel,
-        cache: Path,
+        model: PwlModel,
+        files: TrainingFiles,
         before_training: BeforeTraining | None = None,
     ) -> None:
-        self.model = sourced.model
+        self.model = model
         self._training = training
         self._processes = training.conditions.processes
         self._before_training = before_training
-        self._files = TrainingFiles.of(training.settings, cache / "training", sourced.content)
+        self._files = files
         self._models: dict[Path, PwlModel] = {}
 
     def train_and_evaluate(
@@ -50,7 +50,7 @@ class CachedTrainer:
         Raises:
             UsageError: settings and data do not fit together, or training diverged.
         """
-        files = self._files.trained_for(self._training.settings, train_for)
+        files = self._files.trained_for(self._training.table.distillation, train_for)
         if files.model not in self._models:
             if self._before_training is not None and not files.model.exists():
                 self._before_training(self.model, self._training.dataset.image_shape)
@@ -74,7 +74,7 @@ class CachedTrainer:
         while words := self._processes.receive():
             name, *routes = words
             train_for = None if routes == [_ANY] else [Route.parse(route) for route in routes]
-            files = self._files.trained_for(self._training.settings, train_for)
+            files = self._files.trained_for(self._training.table.distillation, train_for)
             if files.model.name != name:
                 raise UsageError(
                     "the processes that train together have different models or data",

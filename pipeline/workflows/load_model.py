@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,27 +11,18 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
-from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
-    from pipeline.data.images import Dataset, ImageSpec
-    from pipeline.ingest.intake import Ingested
+    from pipeline.data.images import Dataset
+    from pipeline.model.content import Content
+    from pipeline.model.opened import OpenedModel
     from pipeline.model.pwl import BeforeTraining, PwlModel
     from pipeline.training.processes import Processes
     from pipeline.training.train import SourcedModel
     from pipeline.training.training_log import TrainingLog
     from pipeline.workflows.cached_trainer import CachedTrainer
     from pipeline.workflows.pretrained_model import PretrainedModel
-
-
-@dataclass(frozen=True, slots=True)
-class OpenModel:
-    """A model in eval mode, the images that it takes, and the routes that it is meant for."""
-
-    model: PwlModel
-    spec: ImageSpec
-    routes: Sequence[Route]
 
 
 class ModelSource:
@@ -49,8 +38,7 @@ class ModelSource:
     def __init__(self, settings: Settings, progress: Progress) -> None:
         self.backends = settings.lowering.backend
         self._settings = settings
-        self._progress = progress
-        self._keras: PwlModel | None = None
+        self.progress = progress
 
     def content(self) -> str:
         """Changes with what the source gives; empty for a model that is made and trained here.
@@ -68,11 +56,11 @@ class ModelSource:
             return ReferenceCheckpoint.find(source.place).fingerprint()
         text = FunctionSource.parse(source.place).fingerprint()
         if source.kind == "python":
-            return fingerprint(text, self._own.content.key, str(self._own.normalization))
+            opened, content = self._own
+            return fingerprint(text, content.key, str(opened.spec.normalization))
         from pipeline.ingest.keras import keras_content
 
-        dataset = self._stated_by_profile(source, self._dataset)
-        return fingerprint(text, keras_content(self._keras_model(source, dataset)))
+        return fingerprint(text, keras_content(self._keras))
 
     def _checked(self, dataset: Dataset) -> SourcedModel:
         """The model, checked against the data of the profile."""
@@ -95,20 +83,19 @@ class ModelSource:
         dataset = self._stated_by_profile(source, dataset)
         match source.kind:
             case "keras":
-                return self._keras_model(source, dataset), dataset
+                return self._keras, dataset
             case "python":
-                _require_fit(source, self._own.image_shape, self._own.classes, dataset)
-                model, stated = self._own.model, self._own.normalization
+                opened, _ = self._own
+                _require_fit(source, opened, dataset)
             case "reference":
                 from pipeline.ingest.reference.model import reference_model
 
-                found = reference_model(source.place, dataset, self._progress)
-                model, stated = found.model, found.spec.normalization
+                opened = reference_model(source.place, dataset, self.progress)
             case _:
                 raise ValueError(source.kind)
-        if stated is not None:
+        if (stated := opened.spec.normalization) is not None:
             dataset = normalized(dataset, stated, source, by="model")
-        return model, dataset
+        return opened.model, dataset
 
     def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
         """The data, normalized as the ``[model]`` table says if it does."""
@@ -121,23 +108,12 @@ class ModelSource:
         return normalized(dataset, stated, source, by="profile")
 
     @cached_property
-    def _own(self) -> Ingested:
+    def _own(self) -> tuple[OpenedModel, Content]:
         from pipeline.ingest.intake import own_model
 
-        source = self._settings.model
-        assert isinstance(source, SourceModel)
-        own = own_model(source, self._settings.seed, self._settings.training)
-        if not own.repeated:
-            self._progress.say(
-                f"{source.source} takes long, so it was not called again to see whether it gives "
-                "the same model; if it does not, all is made anew each time"
-            )
-        if own.unstable:
-            self._progress.say(
-                f"{source.source}: {', '.join(own.unstable[:4])} change at every call; they are "
-                "taken to mean nothing, for the answers stay the same"
-            )
-        return own
+        settings = self._settings
+        assert isinstance(settings.model, SourceModel)
+        return own_model(settings.model, settings.seed, settings.training, self.progress)
 
     def sourced(self) -> SourcedModel:
         """The model as it comes, and the profile's data as it takes them.
@@ -148,7 +124,7 @@ class ModelSource:
         if self._settings.training is not None:
             return self._checked(self._dataset)
         dataset = self._dataset
-        with self._progress.task(f"{self._settings.model.family} model", total=1) as task:
+        with self.progress.task(f"{self._settings.model.family} model", total=1) as task:
             sourced = self._checked(dataset)
             task.advance(1)
         return sourced
@@ -160,14 +136,17 @@ class ModelSource:
         settings = self._settings
         return load_dataset(settings.data, settings.seed, settings.schedule.held_out)
 
-    def _keras_model(self, source: SourceModel, dataset: Dataset) -> PwlModel:
+    @cached_property
+    def _keras(self) -> PwlModel:
         from pipeline.ingest.keras import keras_model
 
-        if self._keras is None:
-            with self._progress.task("keras model", total=1) as task:
-                self._keras = keras_model(source, dataset)
-                task.advance(1)
-        return self._keras
+        source = self._settings.model
+        assert isinstance(source, SourceModel)
+        dataset = self._stated_by_profile(source, self._dataset)
+        with self.progress.task("keras model", total=1) as task:
+            model = keras_model(source, dataset)
+            task.advance(1)
+        return model
 
 
 def model_of(
@@ -191,15 +170,13 @@ def model_of(
     """
     source = source or ModelSource(settings, progress)
     if settings.training is not None:
-        from pipeline.training.train import Training
-        from pipeline.workflows.cached_trainer import CachedTrainer
-
-        sourced = source.sourced()
-        training = Training.of(settings, sourced.dataset, progress)
-        return CachedTrainer(training, sourced, cache, before_training)
+        return _trainer(settings, source, cache, before_training)
     from pipeline.workflows.pretrained_model import PretrainedModel
+    from pipeline.workflows.training_cache import evaluation_file
 
-    return PretrainedModel(source.sourced(), settings, cache, progress)
+    sourced = source.sourced()
+    keep = evaluation_file(settings, cache, sourced.content)
+    return PretrainedModel(sourced.model, sourced.dataset, keep, progress)
 
 
 def trained_model(
@@ -223,17 +200,35 @@ def trained_model(
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
-    from pipeline.training.train import Training
-    from pipeline.training.training_files import training_table
+    source = ModelSource(settings, progress)
+    return _trainer(settings, source, cache, before_training, training_log, processes)
+
+
+def _trainer(
+    settings: Settings,
+    source: ModelSource,
+    cache: Path,
+    before_training: BeforeTraining | None,
+    training_log: TrainingLog | None = None,
+    processes: Processes | None = None,
+) -> CachedTrainer:
+    from pipeline.training.processes import Processes
+    from pipeline.training.train import Training, conditions_for
+    from pipeline.training.training_log import NoTrainingLog
     from pipeline.workflows.cached_trainer import CachedTrainer
+    from pipeline.workflows.training_cache import training_files, training_table
 
-    training_table(settings)  # before any data is read
-    sourced = ModelSource(settings, progress).sourced()
-    training = Training.of(settings, sourced.dataset, progress, training_log, processes)
-    return CachedTrainer(training, sourced, cache, before_training)
+    table = training_table(settings)  # before any data is read
+    sourced = source.sourced()
+    dataset = sourced.dataset
+    log, processes = training_log or NoTrainingLog(), processes or Processes()
+    conditions = conditions_for(table, dataset, log, processes)
+    training = Training(settings.model, table, settings.seed, dataset, source.progress, conditions)
+    files = training_files(settings, cache, sourced.content)
+    return CachedTrainer(training, sourced.model, files, before_training)
 
 
-def open_model(text: str, progress: Progress) -> OpenModel:
+def open_model(text: str, progress: Progress) -> OpenedModel:
     """The model that a checkpoint or a source gives, without any data.
 
     Args:
@@ -250,11 +245,10 @@ def open_model(text: str, progress: Progress) -> OpenModel:
         return _open_source(SourceModel(source=text), progress)
     from pipeline.training.trained import load_trained
 
-    trained = load_trained(Path(text))
-    return OpenModel(trained.model, trained.description.spec, trained.routes)
+    return load_trained(Path(text))
 
 
-def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
+def _open_source(source: SourceModel, progress: Progress) -> OpenedModel:
     match source.kind:
         case "keras":
             raise UsageError(
@@ -262,34 +256,30 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenModel:
                 "name the profile (.toml) instead",
             )
         case "python":
-            from pipeline.data.images import ImageSpec
             from pipeline.ingest.intake import own_model
 
-            own = own_model(source, seed=0, training=None)
-            channels, height, width = own.image_shape
-            spec = ImageSpec(channels, (height, width), own.normalization)
-            return OpenModel(own.model, spec, prefix_routes(own.model.blocks))
+            opened, _ = own_model(source, 0, None, progress)
+            return opened
         case "reference":
             from pipeline.ingest.reference.model import read_reference
 
-            found = read_reference(source.place, progress)
-            return OpenModel(found.model, found.spec, prefix_routes(found.model.blocks))
+            return read_reference(source.place, progress)
         case _:
             raise ValueError(source.kind)
 
 
-def _require_fit(
-    source: SourceModel, image_shape: tuple[int, ...], classes: int, dataset: Dataset
-) -> None:
-    if image_shape != dataset.image_shape:
+def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> None:
+    channels, height, width = dataset.image_shape
+    if not opened.spec.takes(channels, (height, width)):
+        made = [opened.spec.channels, *(opened.spec.size or ())]
         raise UsageError(
-            f"{source.source} is made for images {list(image_shape)}, the data has "
-            f"{list(dataset.image_shape)} (channels, height, width)",
+            f"{source.source} is made for images {made}, the data has {[channels, height, width]} "
+            "(channels, height, width)",
             "correct image_shape there, or image_size in [data]",
         )
-    if classes != len(dataset.names):
+    if opened.classes != len(dataset.names):
         raise UsageError(
-            f"{source.source}: the classifiers give {classes} logits, the data has "
+            f"{source.source}: the classifiers give {opened.classes} logits, the data has "
             f"{len(dataset.names)} labels",
             "give one logit per label",
         )

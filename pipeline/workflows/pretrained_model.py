@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.core.fingerprint import fingerprint, machine_kind, versions
-from pipeline.core.producers import DATA, EVALUATION
 from pipeline.core.progress import Progress
-from pipeline.data.source import data_fingerprint
+from pipeline.data.images import Dataset
 from pipeline.evaluation.predictions import EvaluatedModel
+from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.settings import Settings
 from pipeline.training.fit import reproducible
-from pipeline.training.train import SourcedModel
 
 #: Float sums depend on it, and a label on a float sum in the end.
 _THREADS = 2
@@ -23,30 +20,17 @@ class PretrainedModel:
     """A trained model beside the data of a profile.
 
     Args:
-        sourced: the model in eval mode, and the data that the profile names.
-        settings: the profile.
-        cache: the same folder as `assemble` takes.
+        model: in eval mode.
+        dataset: what it is evaluated on.
+        keep: what it says is kept beside this file.
         progress: told everything that takes time.
     """
 
-    def __init__(
-        self, sourced: SourcedModel, settings: Settings, cache: Path, progress: Progress
-    ) -> None:
-        self.model = sourced.model
-        self._dataset = sourced.dataset
+    def __init__(self, model: PwlModel, dataset: Dataset, keep: Path, progress: Progress) -> None:
+        self.model = model
+        self._dataset = dataset
+        self._keep = keep
         self._progress = progress
-        key = fingerprint(
-            settings.seed,
-            settings.schedule.held_out,
-            settings.data,
-            data_fingerprint(settings.data),
-            settings.model,
-            sourced.content,
-            (DATA, EVALUATION),
-            versions("torch", "numpy"),
-            machine_kind(),
-        )
-        self._keep = cache / "training" / f"evaluation-{key[:16]}.safetensors"
 
     def train_and_evaluate(
         self, train_for: Sequence[Route] | None, routes: Sequence[Route]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.progress import Progress
+from pipeline.evaluation.model_warnings import ModelWarning, model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.schedule.choose import Trainer, choose
-from pipeline.settings import Settings
+from pipeline.settings import Settings, SourceModel
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
 from pipeline.workflows.load_model import model_of
 
@@ -29,6 +30,18 @@ class ScheduledModel:
     evaluated: EvaluatedModel
     shipped: tuple[Route, ...]
     choice: Schedule
+
+    def warnings(self, settings: Settings) -> tuple[ModelWarning, ...]:
+        """What speaks against shipping it, a model of that profile."""
+        return model_warnings(self.evaluated, self.shipped, _pretrained(settings))
+
+
+def _pretrained(settings: Settings) -> str | None:
+    """The source of a teacher that is not trained here, of which a normalization can be stated."""
+    model, training = settings.model, settings.training
+    if not isinstance(model, SourceModel) or model.kind == "keras":
+        return None
+    return None if training is not None and training.teacher is not None else model.source
 
 
 def scheduled_model(

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
-from pipeline.ingest.intake import Ingested, own_model
+from pipeline.ingest.intake import own_model
 from pipeline.lowering.capture import capture
 from pipeline.lowering.store import content_key
 from pipeline.model.content import content_of
+from pipeline.model.opened import OpenedModel
 from pipeline.settings import Settings, SourceModel
 from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.schedule_model import scheduled_model
@@ -136,7 +137,7 @@ def test_a_table_names_the_model_wherever_it_is_kept(
         set_table(tmp_path, favored, monkeypatch)
         # The factor hides it from the answers to any image.
         source = write(tmp_path, kept, factor=0.0)
-        keys.append(own_model(source, 0, None).content.key)
+        keys.append(key_of(source))
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -147,7 +148,7 @@ def test_what_is_read_while_a_block_runs_shows_in_its_answers(
     keys = []
     for favored in (1, 1, 7):
         set_table(tmp_path, favored, monkeypatch)
-        keys.append(own_model(write(tmp_path, kept), 0, None).content.key)
+        keys.append(key_of(write(tmp_path, kept)))
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -159,7 +160,7 @@ def test_a_table_is_in_what_is_lowered_and_in_what_a_worker_process_is_given(
     keys, features = [], torch.randn(2, 4, 8, 8)
     for favored in (0, 7):
         set_table(tmp_path, favored, monkeypatch)
-        head = own_model(write(tmp_path, kept), 0, None).model.teacher.classifier
+        head = opened(write(tmp_path, kept)).model.teacher.classifier
         captured = capture(head, features[:1], "head")
         sent = pickle.loads(pickle.dumps(captured))
         for module in (head, captured, sent):
@@ -207,9 +208,27 @@ def test_a_build_asks_the_function_before_it_says_that_nothing_changed(
     assert predicted == [{0}, {7}, {7}]
 
 
+class Lines(Silent):
+    """Notes what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def key_of(source: SourceModel, seed: int = 0) -> str:
+    return own_model(source, seed, None, Silent())[1].key
+
+
+def opened(source: SourceModel) -> OpenedModel:
+    return own_model(source, 0, None, Silent())[0]
+
+
 def refusal(source: SourceModel) -> str:
     with pytest.raises(UsageError) as caught:
-        own_model(source, 0, None)
+        own_model(source, 0, None, Silent())
     assert caught.value.remedy
     return caught.value.what
 
@@ -244,7 +263,7 @@ def test_the_global_generators_are_seeded_by_the_profile(
     source = write(tmp_path, f"def keep(self):\n        import random\n"
                              f"        self.offsets = torch.tensor({draw}).float()")  # fmt: skip
     before = np.random.get_state()[1].tolist()
-    first, again, other = (own_model(source, seed, None).content.key for seed in (1, 1, 2))
+    first, again, other = (key_of(source, seed) for seed in (1, 1, 2))
     assert first == again != other
     assert np.random.get_state()[1].tolist() == before
 
@@ -254,9 +273,12 @@ def test_what_changes_at_every_call_and_means_nothing_is_named_and_left_out(
 ) -> None:
     set_table(tmp_path, 0, monkeypatch)
     kept = "def keep(self):\n        self.offsets, self.made = read(), os.urandom(8).hex()"
-    found: list[Ingested] = [own_model(write(tmp_path, kept), 0, None) for _ in range(2)]
-    assert found[0].unstable == ("student.classifier.made", "teacher.classifier.made")
-    assert found[0].content.key == found[1].content.key
+    progress = Lines()
+    source = write(tmp_path, kept)
+    _, content = own_model(source, 0, None, progress)
+    assert content.key == key_of(source)
+    (line,) = progress.lines
+    assert "student.classifier.made, teacher.classifier.made change at every call" in line
 
 
 def test_code_that_was_edited_within_a_second_is_what_runs(
@@ -267,7 +289,7 @@ def test_code_that_was_edited_within_a_second_is_what_runs(
     answers = []
     for number in (3, 4):
         source = write(tmp_path, f"def table(self): return {number}")
-        head = own_model(source, 0, None).model.teacher.classifier
+        head = opened(source).model.teacher.classifier
         answers.append(head(torch.zeros(1, 4, 8, 8)))
     assert torch.allclose(answers[1] - answers[0], torch.ones(1, 10), atol=1e-5)
 

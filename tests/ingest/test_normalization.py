@@ -14,12 +14,12 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.normalization import Normalization
 from pipeline.data.preprocessing import Preprocessing
-from pipeline.evaluation.model_warnings import model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.route import prefix_routes
 from pipeline.settings import Settings
 from pipeline.training.trained import Description
 from pipeline.workflows.load_model import model_of, open_model
+from pipeline.workflows.schedule_model import ScheduledModel
 from tests.fixtures import settings_from
 from tests.ingest.test_reference_commands import digits_twin
 
@@ -73,7 +73,7 @@ def evaluated(settings: Settings, folder: Path) -> EvaluatedModel:
 
 
 def warned(settings: Settings, found: EvaluatedModel) -> list[str]:
-    said = model_warnings(settings, found, found.routes)
+    said = ScheduledModel(found, found.routes, None).warnings(settings)
     return [warning.text for warning in said if warning.kind == "normalization"]
 
 

@@ -22,13 +22,14 @@ from pipeline.core.progress import Silent
 from pipeline.core.work import Work
 from pipeline.evaluate import evaluate
 from pipeline.ingest.intake import own_model
-from pipeline.lowering.preflight import preflight_of
+from pipeline.model.content import Content
 from pipeline.model.route import Route
 from pipeline.settings import SourceModel, for_backend
 from pipeline.train import train
 from pipeline.training.trained import load_trained
 from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.load_model import model_of, open_model
+from pipeline.workflows.lowering_targets import preflight_of
 from pipeline.workflows.schedule_model import schedule, scheduled_model
 from tests.fixtures import ROOT, settings_from
 from tests.workflows.test_build_bundle import Titles
@@ -127,10 +128,14 @@ def write(folder: Path, extra: str = "", training: str = "", name: str = "mine.p
     return profile
 
 
-def taken(folder: Path, extra: str = "", training: str = "") -> Any:
+def read(folder: Path, extra: str = "", training: str = "") -> tuple[Any, Content]:
     settings = settings_from(write(folder, extra, training).read_text(), folder)
     assert isinstance(settings.model, SourceModel)
-    return own_model(settings.model, settings.seed, settings.training)
+    return own_model(settings.model, settings.seed, settings.training, Silent())
+
+
+def taken(folder: Path, extra: str = "", training: str = "") -> Any:
+    return read(folder, extra, training)[0]
 
 
 def refusal(folder: Path, extra: str, training: str = "") -> str:
@@ -309,7 +314,7 @@ def model():
     names = []
     for end in ("", "", " * 2.0"):
         (tmp_path / "imported.py").write_text(block + body + end + "\n")
-        names.append(taken(tmp_path, extra, TRAINING).content)
+        names.append(read(tmp_path, extra, TRAINING)[1])
     assert names[0] == names[1] != names[2]
 
 
@@ -320,7 +325,7 @@ def test_the_function_is_called_with_the_profile_s_seed(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first, again, other = (own_model(source, seed, training).content for seed in (1, 1, 2))
+    first, again, other = (own_model(source, seed, training, Silent())[1] for seed in (1, 1, 2))
     assert first == again != other
     assert torch.equal(torch.rand(3), expected)  # the caller's random numbers are left alone
 

@@ -16,7 +16,7 @@ from pipeline.core.progress import Silent
 from pipeline.core.work import Work
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
-from pipeline.lowering.preflight import Wanted, preflight, preflight_of
+from pipeline.lowering.preflight import Wanted, preflight
 from pipeline.lowering.target import Target
 from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
@@ -25,6 +25,7 @@ from pipeline.model.route import Route
 from pipeline.settings import BackendName, LoweringSettings, Settings
 from pipeline.train import train
 from pipeline.workflows.load_model import trained_model
+from pipeline.workflows.lowering_targets import preflight_of
 from tests.fixtures import settings_from
 from tests.workflows.test_build_bundle import Titles
 

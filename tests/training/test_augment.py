@@ -22,7 +22,7 @@ from pipeline.training.fit import TrainingRun
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.teacher import train_teacher
-from pipeline.training.training_files import TrainingFiles
+from pipeline.workflows.training_cache import training_files
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.training.test_fit import InterruptedRunError, InterruptsAfter, equal
 
@@ -193,9 +193,9 @@ def test_an_interrupted_augmented_run_ends_with_the_weights_of_an_uninterrupted_
 def test_augmentation_has_a_part_in_the_names_of_what_is_trained(
     tiny_settings: Settings, tmp_path: Path
 ) -> None:
-    plain = TrainingFiles.of(tiny_settings, tmp_path)
+    plain = training_files(tiny_settings, tmp_path)
     changed = settings_from(TINY_PROFILE + "[training.augmentation]\nflip = true\n", tmp_path)
-    files = TrainingFiles.of(changed, tmp_path)
+    files = training_files(changed, tmp_path)
     assert files.teacher != plain.teacher
     assert files.model != plain.model
 

@@ -31,8 +31,8 @@ from pipeline.training.losses import distillation, feature_distance
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
 from pipeline.training.teacher import train_teacher
-from pipeline.training.training_files import TrainingFiles
 from pipeline.workflows.schedule_model import scheduled_model
+from pipeline.workflows.training_cache import training_files
 from tests.fixtures import TINY_PROFILE, settings_from
 
 Distillation = JointDistillation | ReferenceDistillation
@@ -177,8 +177,8 @@ def test_without_it_nothing_computes_in_bfloat16() -> None:
 def test_precision_has_a_part_in_the_names_of_what_is_trained(
     tiny_settings: Settings, tmp_path: Path
 ) -> None:
-    plain = TrainingFiles.of(tiny_settings, tmp_path)
-    files = TrainingFiles.of(settings_from(BF16, tmp_path), tmp_path)
+    plain = training_files(tiny_settings, tmp_path)
+    files = training_files(settings_from(BF16, tmp_path), tmp_path)
     assert files.teacher != plain.teacher
     assert files.model != plain.model
 

@@ -12,7 +12,8 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.route import prefix_routes
-from pipeline.training.trained import load_trained, save_trained
+from pipeline.settings import Settings
+from pipeline.training.trained import Description, load_trained, save_trained
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -34,17 +35,18 @@ def test_a_checkpoint_alone_gives_the_model_back(tiny_model: EvaluatedModel) -> 
     loaded = load_trained(tiny_model.checkpoint)
     assert not loaded.model.training
     images = tiny_model.dataset.test.images[:16]
-    inputs = loaded.description.normalization.apply(images)
+    inputs = loaded.spec.normalization.apply(images)
     for route in prefix_routes(3):
         expected = tiny_model.model(inputs, route)
         assert torch.allclose(loaded.model(inputs, route), expected, atol=1e-5)
 
 
 def test_it_says_what_the_model_takes_and_answers(tiny_model: EvaluatedModel) -> None:
-    description = load_trained(tiny_model.checkpoint).description
-    assert description.image_shape == (1, 8, 8)
-    assert description.labels == tuple("0123456789")
-    assert description.normalization == tiny_model.dataset.normalization
+    opened = load_trained(tiny_model.checkpoint)
+    assert opened.spec == tiny_model.dataset.spec
+    assert opened.labels == tuple("0123456789")
+    assert opened.classes == 10
+    assert opened.routes == prefix_routes(3)
 
 
 def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(
@@ -58,10 +60,11 @@ def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(
 
 
 def test_a_loaded_model_is_saved_as_the_same_bytes(
-    tiny_model: EvaluatedModel, tmp_path: Path
+    tiny_model: EvaluatedModel, tiny_settings: Settings, tmp_path: Path
 ) -> None:
     loaded = load_trained(tiny_model.checkpoint)
-    save_trained(tmp_path / "again.safetensors", loaded.model, loaded.description)
+    description = Description.of(tiny_settings.model, tiny_model.dataset, prefix_routes(3))
+    save_trained(tmp_path / "again.safetensors", loaded.model, description)
     again = (tmp_path / "again.safetensors").read_bytes()
     assert again == tiny_model.checkpoint.read_bytes()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Progress
-from pipeline.data.images import Dataset, ImageSpec
+from pipeline.data.images import Dataset
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.family import family_of, require_root
 from pipeline.ingest.reference.keys import NetworkKeys, converter_key, last_converters
@@ -18,35 +18,21 @@ from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, re
 from pipeline.ingest.reference.preprocessor import stated_normalization
 from pipeline.model.checkpoint import load_into, tensor_kind
 from pipeline.model.family import build_model
-from pipeline.model.pwl import PwlModel
+from pipeline.model.opened import OpenedModel
+from pipeline.model.route import prefix_routes
 
 _HALF = (torch.float16, torch.bfloat16)
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceModel:
-    """What a checkpoint holds.
-
-    Attributes:
-        model: with its weights, in eval mode.
-        spec: the images that it takes; how they were normalized only where the checkpoint holds a
-            preprocessor_config.json.
-        labels: names of the classes, in the order of the logits.
-        dead: keys of weights that the reference implementation never applies, and this model lacks.
-    """
-
-    model: PwlModel
-    spec: ImageSpec
-    labels: tuple[str, ...]
-    dead: tuple[str, ...]
-
-
-def read_reference(place: str, progress: Progress) -> ReferenceModel:
+def read_reference(place: str, progress: Progress) -> OpenedModel:
     """The model of a checkpoint folder, or of the newest one in a folder of checkpoints.
 
     Args:
         place: the folder.
         progress: told which checkpoint it is and which of its weights are dead.
+
+    Returns:
+        With a normalization only where the checkpoint holds a preprocessor_config.json.
 
     Raises:
         UsageError: there is no checkpoint, or its configurations are wrong or not supported.
@@ -84,10 +70,11 @@ def read_reference(place: str, progress: Progress) -> ReferenceModel:
         )
         progress.say(said)
     spec = replace(plan.spec, normalization=stated_normalization(checkpoint))
-    return ReferenceModel(model.eval(), spec, plan.labels, dead)
+    routes = prefix_routes(model.blocks)
+    return OpenedModel(model.eval(), spec, len(plan.labels), routes, plan.labels)
 
 
-def reference_model(place: str, dataset: Dataset, progress: Progress) -> ReferenceModel:
+def reference_model(place: str, dataset: Dataset, progress: Progress) -> OpenedModel:
     """The model of `read_reference`, checked against the data that it is to be evaluated on.
 
     Raises:

@@ -1,0 +1,52 @@
+"""What the model of a profile is lowered for, and the look ahead at whether it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.core.work import Work
+from pipeline.lowering.packages import export_versions
+from pipeline.lowering.target import Target
+from pipeline.settings import BACKENDS, BackendName, Settings, SourceModel, for_backend
+
+if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.model.pwl import BeforeTraining, PwlModel
+
+
+def target_of(settings: Settings) -> Target:
+    """What the model of a profile with one backend is lowered for.
+
+    Raises:
+        UsageError: it needs TensorFlow, which is not installed.
+    """
+    (backend,) = settings.lowering.backend
+    model = settings.model
+    keras = isinstance(model, SourceModel) and model.kind == "keras"
+    return Target(settings.lowering, export_versions(BACKENDS[backend], keras=keras))
+
+
+def preflight_of(
+    settings: Settings, backends: Sequence[BackendName], work: Work
+) -> BeforeTraining | None:
+    """What to call with the model of a profile before it is trained; None where there is no need.
+
+    There is none for a family's model: tests/test_other_models_end_to_end.py and the tests of
+    bundles lower all families for all backends.
+
+    Args:
+        settings: the profile.
+        backends: that its model is to be lowered for.
+        work: how they are lowered.
+    """
+    from pipeline.lowering.preflight import Wanted, preflight
+
+    if not isinstance(settings.model, SourceModel):
+        return None
+    targets = [target_of(for_backend(settings, backend)) for backend in backends]
+    wanted = Wanted(settings.schedule.orders, settings.arm)
+
+    def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
+        preflight(model, image_shape, wanted, targets, work)
+
+    return before_training

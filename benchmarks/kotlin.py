@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from pipeline.toolchain.cmake import tool
-from pipeline.toolchain.host import executorch_package, installed_litert_library
+from pipeline.toolchain.engines import Engines
 from tests.android.toolchain import PLACE, class_path, kotlin, native_library
 from tests.fixtures import ROOT
 
@@ -56,7 +56,7 @@ def measure(bundle: Path, rounds: int, cycles: int) -> Lines:
         command = [
             *("java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch"),
             *(f"-Djava.library.path={libraries}", "-cp", f"{classes}:{jar}"),
-            *("dev.pwl.bench.OverheadKt", str(bundle), str(installed_litert_library())),
+            *("dev.pwl.bench.OverheadKt", str(bundle), str(Engines.installed().opened["litert"])),
             *(str(rounds), str(cycles)),
         ]
         environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
@@ -76,7 +76,7 @@ def build_direct() -> Path:
     configure = [
         *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
         *("-S", str(HERE), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"),
-        f"-DCMAKE_PREFIX_PATH={executorch_package()}",
+        f"-DCMAKE_PREFIX_PATH={Engines.installed().folders['executorch']}",
     ]
     for command in (configure, [tool("cmake"), "--build", str(build)]):
         environment = {**os.environ, "JAVA_HOME": str(java)}

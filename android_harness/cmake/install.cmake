@@ -11,6 +11,14 @@ install(DIRECTORY include/pwl ${PROJECT_BINARY_DIR}/include/pwl
 install(EXPORT pwl-targets NAMESPACE pwl:: DESTINATION ${PWL_PACKAGE} COMPONENT pwl)
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/pwl-config.cmake.in
   ${PROJECT_BINARY_DIR}/pwl-config.cmake INSTALL_DESTINATION ${PWL_PACKAGE})
+foreach(engine IN LISTS PWL_BUILT_ENGINES)
+  set(dependency ${PROJECT_SOURCE_DIR}/src/engines/${engine}/dependency.cmake.in)
+  if(EXISTS ${dependency})
+    configure_file(${dependency} ${PROJECT_BINARY_DIR}/pwl-${engine}.cmake @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/pwl-${engine}.cmake
+      DESTINATION ${PWL_PACKAGE} COMPONENT pwl)
+  endif()
+endforeach()
 # Before 1.0, a minor version may change what apps call.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/pwl-config-version.cmake
   COMPATIBILITY SameMinorVersion)

@@ -44,23 +44,13 @@ target_include_directories(pwl PUBLIC
   $<INSTALL_INTERFACE:include>)
 target_link_libraries(pwl PUBLIC Threads::Threads)
 
-# Every engine adds its sources here, its line to the table in make_engine.cc, and nothing else.
+# Every engine adds to these what stands in its engine.cmake, and has a line in make_engine.cc.
 pwl_library(pwl_engines
   src/engines/make_engine.cc
   src/engines/mapped_file.cc)
 target_link_libraries(pwl_engines PUBLIC pwl)
-
-if(PWL_EXECUTORCH)
-  include(${CMAKE_CURRENT_LIST_DIR}/executorch.cmake)
-  target_sources(pwl_engines PRIVATE
-    src/engines/executorch/engine.cc
-    src/engines/executorch/mapped_data_loader.cc)
-  pwl_link_executorch(pwl_engines)
-endif()
-if(PWL_LITERT)
-  target_sources(pwl_engines PRIVATE
-    src/engines/litert/engine.cc
-    src/engines/litert/library.cc)
-  target_compile_definitions(pwl_engines PRIVATE PWL_LITERT)
-  target_link_libraries(pwl_engines PRIVATE ${CMAKE_DL_LIBS})
-endif()
+foreach(engine IN LISTS PWL_BUILT_ENGINES)
+  string(TOUPPER ${engine} PWL_OPTION)
+  target_compile_definitions(pwl_engines PRIVATE PWL_${PWL_OPTION})
+  include(${PROJECT_SOURCE_DIR}/src/engines/${engine}/engine.cmake)
+endforeach()

@@ -4,7 +4,7 @@
 
 #include "runtime/guard.h"
 
-#ifdef PWL_EXECUTORCH_VERSION
+#ifdef PWL_EXECUTORCH
 #include "pwl/executorch_engine.h"
 #endif
 #ifdef PWL_LITERT
@@ -23,7 +23,7 @@ struct Entry {
 
 // The engines of this build: a line for each backend. It ends with a null.
 constexpr Entry kEngines[] = {
-#ifdef PWL_EXECUTORCH_VERSION
+#ifdef PWL_EXECUTORCH
     {"executorch",
      [](const EngineOptions& options) {
        return MakeExecuTorchEngine(options.threads, options.cache);

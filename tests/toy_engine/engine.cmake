@@ -1,0 +1,1 @@
+target_sources(pwl_engines PRIVATE src/engines/toy/engine.cc)

@@ -46,9 +46,9 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import TrainingRun, reproducible
+from pipeline.training.fit import reproducible
 from pipeline.training.initial import draw_normal
 from pipeline.training.teacher import train_teacher
 

@@ -63,11 +63,8 @@ def build(
     progress = progress_for_terminal()
     source = ModelSource(for_backends(settings, names), progress)
     for name, target in targets.items():
-        made = assemble(
-            *(for_backends(settings, (name,)), target, cache, progress),
-            jobs=jobs,
-            source=source,
-        )
+        one = for_backends(settings, (name,))
+        made = assemble(one, target, cache, progress, jobs=jobs, source=source)
         print_bundle(made.bundle.manifest)
         print(
             f"{target} is {'built' if made.rebuilt else 'up to date'}; "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
@@ -18,24 +17,21 @@ BUNDLE_FOLDER = "bundle"
 CONTROL_FOLDER = "control"
 
 
-def measurement_plan(
-    manifest: Manifest, controls: Controls | None, verify: Literal["size", "sha256"] = "size"
-) -> str:
+def measurement_plan(manifest: Manifest, controls: Controls | None) -> str:
     """The text of a measurement plan.
 
     Args:
         manifest: of the bundle, deployed to ``bundle/`` below the plan.
         controls: its control arms, deployed to ``control/``, if they are there.
-        verify: what the harness checks before it loads a program; ``size`` suits a deployment whose
-            every sha256 was checked on the device when it was installed.
     """
-    return "\n".join([*_lines(manifest, controls, verify), "end", ""])
+    return "\n".join([*_lines(manifest, controls), "end", ""])
 
 
-def _lines(manifest: Manifest, controls: Controls | None, verify: str) -> Iterator[str]:
+def _lines(manifest: Manifest, controls: Controls | None) -> Iterator[str]:
     yield "pwl-measurement-plan 1"
     yield f"bundle {BUNDLE_FOLDER}"
-    yield f"verify {verify}"
+    # Every sha256 was checked on the device when it was installed.
+    yield "verify size"
     floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)
     for arm in controls.arms if controls else ():
         program = arm.program

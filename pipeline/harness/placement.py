@@ -94,7 +94,7 @@ class Placement:
             home=root / "bundles" / name,
             caches=root / "caches" / name,
             runtime=package.runtime_id(manifest.backend.name),
-            plan=measurement_plan(manifest, payload.controls, "size"),
+            plan=measurement_plan(manifest, payload.controls),
         )
 
     @property

@@ -1,14 +1,16 @@
-"""What holds for every step of a run, whatever network it trains and by which recipe."""
+"""What is learned from, and how: whatever network is trained and by which recipe."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from pipeline.core.progress import Progress
 from pipeline.data.normalization import Inputs
 from pipeline.training.augment import Augmentation
 from pipeline.training.processes import Processes
@@ -48,7 +50,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """See the module.
+    """What holds for every step of a run.
 
     Attributes:
         augmentation: random changes of every image; None for the images as they are.
@@ -86,3 +88,20 @@ class Conditions:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """How a network is trained, whatever it is.
+
+    Attributes:
+        seed: decides the order of the batches and every other random choice.
+        checkpoint: where to save after every epoch, and to go on from.
+        progress: told every loss term, and early accuracy.
+        conditions: of every step.
+    """
+
+    seed: int
+    checkpoint: Path
+    progress: Progress
+    conditions: Conditions = field(default_factory=Conditions)

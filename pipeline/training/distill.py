@@ -10,10 +10,10 @@ from torch import Tensor
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import JointDistillation, ReferenceDistillation
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
-from pipeline.training.fit import Phase, TrainingRun, fit
+from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for
 

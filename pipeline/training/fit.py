@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -56,23 +56,6 @@ class Phase:
     seed: int
     checkpoint: Path
     watch: Watch = dict
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRun:
-    """How a network is trained, whatever it is.
-
-    Attributes:
-        seed: decides the order of the batches and every other random choice.
-        checkpoint: where to save after every epoch, and to go on from.
-        progress: told every loss term, and early accuracy.
-        conditions: of every step.
-    """
-
-    seed: int
-    checkpoint: Path
-    progress: Progress
-    conditions: Conditions = field(default_factory=Conditions)
 
 
 @contextmanager

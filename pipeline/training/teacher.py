@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import TeacherSettings
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
-from pipeline.training.fit import Phase, TrainingRun, fit
+from pipeline.training.fit import Phase, fit
 
 
 def train_teacher(

@@ -21,9 +21,9 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import FamilyModel, SourceModel, TrainingSettings
 from pipeline.training.augment import Augmentation
-from pipeline.training.conditions import Conditions, Examples
+from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import TrainingRun, reproducible, require_batch
+from pipeline.training.fit import reproducible, require_batch
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher

@@ -16,9 +16,8 @@ from pipeline.model.route import prefix_routes
 from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
 from pipeline.training import distill as distill_module
 from pipeline.training.augment import Augmentation, Changes
-from pipeline.training.conditions import Conditions, Examples
+from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import TrainingRun
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.teacher import train_teacher

@@ -22,9 +22,9 @@ from pipeline.settings import (
     Settings,
     TeacherSettings,
 )
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import Phase, TrainingRun, fit
+from pipeline.training.fit import Phase, fit
 from pipeline.training.teacher import train_teacher
 from tests.training.test_fit import IMAGES, LABELS, equal, network
 

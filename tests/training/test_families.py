@@ -18,9 +18,9 @@ from pipeline.settings import (
     VitModel,
     VitSettings,
 )
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import TrainingRun, reproducible
+from pipeline.training.fit import reproducible
 from pipeline.training.teacher import train_teacher
 
 IMAGE = (1, 8, 8)

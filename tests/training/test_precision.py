@@ -24,9 +24,9 @@ from pipeline.settings import (
 )
 from pipeline.training import distill as distill_module
 from pipeline.training import train as train_module
-from pipeline.training.conditions import Conditions, Examples
+from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import TrainingRun, reproducible
+from pipeline.training.fit import reproducible
 from pipeline.training.losses import distillation, feature_distance
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.registry import recipe_for

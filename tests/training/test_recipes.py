@@ -24,10 +24,9 @@ from pipeline.settings import (
     ResNetSettings,
     TeacherSettings,
 )
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
 from pipeline.training.features import TeacherFeatures
-from pipeline.training.fit import TrainingRun
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.paths import path_outputs

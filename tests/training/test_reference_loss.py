@@ -23,9 +23,9 @@ from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import ReferenceDistillation
-from pipeline.training.conditions import Examples
+from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
-from pipeline.training.fit import Phase, TrainingRun, fit
+from pipeline.training.fit import Phase, fit
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
 from pipeline.training.recipes.registry import recipe_for

@@ -10,8 +10,7 @@ import torch
 from pipeline.core.progress import Silent
 from pipeline.model.family import build_model
 from pipeline.settings import Settings, TeacherSettings
-from pipeline.training.conditions import Conditions, Examples
-from pipeline.training.fit import TrainingRun
+from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.teacher import train_teacher
 from pipeline.training.training_log import PhaseLog
 

@@ -14,7 +14,8 @@ from pipeline.core.progress import Silent
 from pipeline.device.base import Device, TransferError
 from pipeline.device.connect import connect
 from pipeline.harness import push
-from pipeline.harness.push import TransferMeter, Wanted, push_missing
+from pipeline.harness.placement import Wanted
+from pipeline.harness.push import TransferMeter, push_missing
 from pipeline.toolchain.package import PackageFile
 from tests.device.conftest import names
 

@@ -74,7 +74,7 @@ class MeasureDevice:
         return Finished(measured)
 
 
-class _Harnesses:
+class Harnesses:
     """A harness package for each ABI, built once; where that fails, it is not tried again."""
 
     def __init__(self, options: ProfileOptions) -> None:
@@ -129,7 +129,7 @@ def measure_devices(
     def work_for(named: NamedDevice) -> MeasureDevice:
         return MeasureDevice(folder, replace(options, device=named.spec), out / named.folder)
 
-    results = run_devices(devices, work_for, _Harnesses(options), rows)
+    results = run_devices(devices, work_for, Harnesses(options), rows)
     return DevicesReport(
         created=created.isoformat(timespec="seconds"),
         tool=release(),

@@ -182,6 +182,8 @@ def judged(here: Path) -> tuple[object, ...]:
         (evaluate, "../tiny.toml", "--inputs", "none.npy", "--logits", "../file/out.npz"),
         (profile, "none", "--out", "../file/x"),
         (profile, "none", "--work", "../file"),
+        (profile, "none", "--device", "local", "--device", "adb:x", "--out", "../file"),
+        (profile, "none", "--device", "local", "--device", "adb:x", "--out", "../file/x"),
     ],
     ids=lambda words: " ".join(str(word) for word in words[1:]),
 )

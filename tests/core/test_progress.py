@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 
-from pipeline.core.progress import Bars
+from pipeline.core.progress import Bars, LineRows, rows_for_terminal
 
 
 def test_a_long_note_leaves_the_time_whole_on_100_columns(
@@ -15,3 +18,49 @@ def test_a_long_note_leaves_the_time_whole_on_100_columns(
     shown = capsys.readouterr().err
     assert "0:00:00" in shown
     assert note in shown
+
+
+def test_lines_of_several_works_begin_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = LineRows()
+    one, other = rows.row("adb:one"), rows.row("adb:other")
+    with one.task("push", total=2) as task, other.task("starts", total=1):
+        task.advance(2, "teacher.pte")
+        other.say("waits")
+    one.end("measured")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "adb:other: waits"
+    assert lines[-1] == "adb:one: measured"
+    assert [line.partition(": done")[0] for line in lines[1:3]] == [
+        *("adb:other: starts", "adb:one: push")
+    ]
+
+
+def test_each_of_several_works_has_a_bar_that_says_what_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    names = ("adb:[::1]:5555", f"local:/{'x' * 90}/device", "adb:R5CN30ABCDE")
+    with rows_for_terminal() as rows:
+        first, long, last = (rows.row(name) for name in names)
+        with first.task("push", total=4) as task:
+            task.advance(2, "teacher.pte, 9.52 MB in all")
+            first.say("[red]not markup[/red]")
+        with long.task("starts", total=4) as task:
+            task.advance(1, "round 1/4")
+        last.end("failed")
+    shown = [line.rstrip() for line in _plain(capsys.readouterr().err).splitlines()]
+    bars = shown[-3:]
+    assert bars[0].startswith("adb:[::1]:5555 ")
+    assert bars[0].endswith(" push, teacher.pte, 9.52 MB in all")
+    assert " 50 % " in bars[0]
+    assert bars[1].startswith(f"...{'x' * 16}/device ")
+    assert bars[1].endswith(" starts, round 1/4")
+    assert bars[2].endswith(" failed")
+    assert "adb:[::1]:5555: [red]not markup[/red]" in shown
+    assert max(map(len, bars)) <= 100
+
+
+def _plain(text: str) -> str:
+    """What a terminal shows of it."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

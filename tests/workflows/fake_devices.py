@@ -1,21 +1,26 @@
-"""Devices that are none, for tests of what is done with several: each follows a script."""
+"""Devices that are none, for tests of what is done with several: each follows a script.
+
+As a program, it measures those that its arguments name, such as ``one=hangs``, until a signal.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import DeviceError, IntegrityError
-from pipeline.core.progress import Progress
+from pipeline.core.progress import LineRows, Progress
 from pipeline.device.base import DeviceProperties
 from pipeline.device.identity import Identity
 from pipeline.report.devices import Measured
 from pipeline.workflows.device_process import Finished, Introduction
-from pipeline.workflows.named_devices import folder_name
+from pipeline.workflows.named_devices import NamedDevice, folder_name
+from pipeline.workflows.run_devices import run_devices
 from tests.report.builder import DEVICE, measured
 
 #: Longer than any test.
@@ -32,7 +37,8 @@ class FakeWork:
         kernel: of its identity; by default its own.
         place: of its identity; by default its own.
         abi: that it runs.
-        fault: ``unreachable``, ``fails``, ``dies``, ``breaks``, ``wrong`` or ``hangs``.
+        fault: ``unreachable``, ``fails``, ``dies``, ``breaks``, ``wrong``, ``hangs`` or
+            ``stubborn``, which hangs also when it is to end.
     """
 
     name: str
@@ -58,6 +64,8 @@ class FakeWork:
                 self._follow_script()
         except KeyboardInterrupt:
             self.note("is cleaned up")
+            if self.fault == "stubborn":
+                time.sleep(FOREVER_S)
             raise
         self.note("ends")
         found = Measured.of(measured(900, 900), folder_name(self.name), "0" * 64)
@@ -68,6 +76,7 @@ class FakeWork:
     def note(self, words: str) -> None:
         with self.log.open("a") as log:
             log.write(f"{self.name} {words}\n")
+        print(self.name, words, file=sys.stderr, flush=True)
 
     def _follow_script(self) -> None:
         if self.fault == "fails":
@@ -76,7 +85,7 @@ class FakeWork:
             raise ZeroDivisionError("a fault of the pipeline")
         if self.fault == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.fault == "hangs":
+        if self.fault in ("hangs", "stubborn"):
             time.sleep(FOREVER_S)
 
 
@@ -87,3 +96,19 @@ def lines_of(log: Path) -> Mapping[str, list[str]]:
         name, _, words = line.partition(" ")
         found.setdefault(name, []).append(words)
     return found
+
+
+def main() -> None:
+    faults = dict(word.split("=") for word in sys.argv[1:])
+    devices = [NamedDevice(name, name) for name in faults]
+    log = Path("log")
+    run_devices(
+        devices,
+        lambda named: FakeWork(named.spec, log, fault=faults[named.spec]),
+        lambda properties, progress: Path("harness"),
+        LineRows(),
+    )
+
+
+if __name__ == "__main__":
+    main()

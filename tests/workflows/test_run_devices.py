@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
-import time
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.device.identity import this_kernel
 from pipeline.report.devices import DeviceResult, status_of
 from pipeline.workflows.named_devices import NamedDevice
 from pipeline.workflows.run_devices import run_devices
+from tests.fixtures import ROOT
 from tests.workflows.fake_devices import FakeWork, lines_of
 
 HARNESS = Path("harness")
@@ -105,19 +107,46 @@ def test_what_the_adb_server_says_of_a_device_is_its_result(tmp_path: Path) -> N
     assert [*lines_of(log)] == ["adb:b"]
 
 
-def test_ctrl_c_ends_every_device_and_each_cleans_up(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    names = ("one", "other")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_every_device_and_each_cleans_up(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """Also where it kills the process that started them all."""
+    with started("one=hangs", "other=hangs", cwd=tmp_path) as process:
+        wait_for(process, "one: halfway", "other: halfway")
+        process.send_signal(number)
+        process.communicate()  # until all that have its standard error are gone
+    assert process.returncode == -number
+    for steps in lines_of(tmp_path / "log").values():
+        assert steps == ["begins with harness", "is cleaned up"]
 
-    def interrupt() -> None:
-        while {*lines_of(log)} != {*names}:
-            time.sleep(0.02)
-        signal.pthread_kill(main, signal.SIGINT)
 
-    main = threading.main_thread().ident
-    assert main is not None
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        run([FakeWork(name, log, fault="hangs") for name in names])
-    for name in names:
-        assert lines_of(log)[name][1:] == ["is cleaned up"]
+def test_a_second_ctrl_c_ends_what_does_not_want_to_end(tmp_path: Path) -> None:
+    with started("one=stubborn", cwd=tmp_path) as process:
+        wait_for(process, "one: halfway")
+        process.send_signal(signal.SIGINT)
+        wait_for(process, "one is cleaned up")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == -signal.SIGINT
+
+
+def started(*words: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.workflows.fake_devices", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def wait_for(process: subprocess.Popen[str], *lines: str) -> None:
+    """Returns when it has said each of these lines."""
+    assert process.stderr is not None
+    missing = {*lines}
+    for line in process.stderr:
+        missing.discard(line.rstrip())
+        if not missing:
+            return
+    pytest.fail(f"it never said {missing}")

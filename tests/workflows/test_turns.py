@@ -27,6 +27,7 @@ def test_what_runs_on_this_machine_waits_for_all_others_and_goes_alone() -> None
     assert next_turns([*HERE, EMULATOR], []) == [0]
     assert next_turns([HERE[1], EMULATOR], [HERE[0]]) == []
     assert next_turns([EMULATOR], []) == [0]
+    assert next_turns([PHONE], [HERE[0]]) == []
 
 
 def test_devices_that_do_not_say_their_kernel_are_taken_for_one() -> None:

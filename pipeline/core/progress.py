@@ -182,9 +182,11 @@ class _BarRow:
         self._progress, self._name = progress, name
         shown = name if len(name) <= _NAME else f"...{name[3 - _NAME :]}"
         self._identity = progress.add_task(shown, total=None, note="")
+        self._begun = False
 
     @contextmanager
     def task(self, title: str, total: float) -> Iterator[Task]:
+        self._begun = True
         self._progress.reset(self._identity, total=total, note=title)
         yield _RowTask(self._progress, self._identity, title)
 
@@ -194,7 +196,10 @@ class _BarRow:
         )
 
     def end(self, word: str) -> None:
-        self._progress.update(self._identity, total=1, completed=1, note=word)
+        if not self._begun:
+            self._progress.update(self._identity, total=1)
+        self._progress.update(self._identity, note=word)
+        self._progress.stop_task(self._identity)
 
 
 class _RowTask:

@@ -57,6 +57,7 @@ def test_each_of_several_works_has_a_bar_that_says_what_it_does(
     assert bars[1].startswith(f"...{'x' * 16}/device ")
     assert bars[1].endswith(" starts, round 1/4")
     assert bars[2].endswith(" failed")
+    assert " 0 % " in bars[2]
     assert "adb:[::1]:5555: [red]not markup[/red]" in shown
     assert max(map(len, bars)) <= 100
 

@@ -117,7 +117,10 @@ class StopSignalError(KeyboardInterrupt):
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Has SIGTERM and SIGHUP end the program as Ctrl-C does; a second one kills it."""
+    """Has SIGTERM and SIGHUP end the program as Ctrl-C does; a second one kills it.
+
+    Python drops what is raised while it cleans up, as in a `__del__`; then it is raised once more.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -127,6 +130,18 @@ def _stoppable() -> Iterator[None]:
         raise StopSignalError(number)
 
     before = {}
+    tell_dropped = sys.unraisablehook
+
+    def dropped(found: Any) -> None:
+        if not isinstance(error := found.exc_value, KeyboardInterrupt):
+            tell_dropped(found)
+            return
+        number = _status(error) - 128
+        if number in before:
+            signal.signal(number, stop)
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+
+    sys.unraisablehook = dropped
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # Whoever started us had it ignored (nohup), or handles it: that stays.
@@ -135,6 +150,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = tell_dropped
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -101,7 +101,7 @@ def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
             image.load()  # a PNG may hold its orientation behind its pixels
             if image.format == "PNG" and _frames(image) > 1:
                 notes.append(ANIMATED)
-            turned = _upright(image, encoded.origin)
+            turned = _upright(image, encoded.origin, notes)
             colors = _colors(turned, settings.channels, notes)
             opacity = _opacity(turned, encoded)
     except UnidentifiedImageError:
@@ -150,7 +150,7 @@ def _frames(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def _upright(image: Image.Image, origin: str) -> Image.Image:
+def _upright(image: Image.Image, origin: str, notes: list[str]) -> Image.Image:
     """The image as a person sees it, whatever way the camera was held."""
     try:
         orientation = image.getexif().get(_ORIENTATION)
@@ -159,7 +159,12 @@ def _upright(image: Image.Image, origin: str) -> Image.Image:
             f"{origin}: which way is up cannot be read from its EXIF data: {error}",
             "save it again, upright and without EXIF data",
         ) from None
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    if isinstance(orientation, bytes) and len(orientation) == 1:  # instead of the 16 bits asked for
+        orientation = orientation[0]
+    elif not isinstance(orientation, int | None):
+        notes.append(DAMAGED_EXIF)
+        return image
+    turn = _UPRIGHT.get(orientation or 1)
     return image if turn is None else image.transpose(turn)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
 import selectors
-import signal
 import subprocess
 import time
 from typing import IO
 
+from pipeline.core.children import kill_group
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, DeviceTimeoutError, OutputLimitError
 
@@ -41,9 +40,7 @@ def run_process(
             stdout, stderr = _converse(process, stdin, deadline, output_limit, label)
             _wait(process, deadline)
         except BaseException as error:
-            # The leader is not yet reaped, so that its number cannot mean another group.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             if isinstance(error, TimeoutError):
                 raise DeviceTimeoutError(
                     f"{label} did not end on this machine within {deadline_s:g} s; it was killed",

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from pipeline.core.children import end_with
 from pipeline.core.errors import DeviceError, UsageError
 
 Result = TypeVar("Result")
@@ -41,7 +42,8 @@ def in_processes(
     from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
     workers = max(1, min(jobs, len(calls)))
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
+    dying = {"initializer": end_with, "initargs": (os.getpid(),)} if workers > 1 else {}
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", **dying)
     with warnings.catch_warnings():
         # Exporters grow; joblib then replaces a worker between two jobs, and warns of it.
         warnings.filterwarnings("ignore", "A worker stopped", UserWarning)

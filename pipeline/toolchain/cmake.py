@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.core.atomic_files import sha256_of
+from pipeline.core.children import run, started
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.progress import Progress
 
@@ -120,7 +121,7 @@ def compile_harness(command: list[str], build: Path, progress: Progress) -> Path
     with (
         progress.task("build harness", total=1) as task,
         startable(command),
-        subprocess.Popen(
+        started(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,
     ):
@@ -144,7 +145,7 @@ def compile_harness(command: list[str], build: Path, progress: Progress) -> Path
 def _run_configure(command: list[str], build: Path) -> None:
     build.mkdir(parents=True, exist_ok=True)
     with startable(command):
-        result = subprocess.run(command, capture_output=True, errors="replace", check=False)
+        result = run(command)
     if result.returncode:
         raise DeviceError(
             f"CMake cannot configure the harness:\n{result.stdout[-2000:]}{result.stderr[-4000:]}",

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.core.atomic_files import replacing_folder
+from pipeline.core.children import run
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Progress
 
@@ -86,9 +87,7 @@ class Wheels:
             *("--dest", str(folder), "--requirement", str(self.pinned)),
         ]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=_SECONDS
-            )
+            done = run(command, timeout_s=_SECONDS)
         except subprocess.TimeoutExpired:
             raise DeviceError(
                 f"pip has not fetched what {self.pinned} pins within {_SECONDS} s",

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, distributed
 
+from pipeline.core.children import end_with
 from pipeline.core.errors import UsageError
 
 
@@ -149,6 +150,7 @@ def joined(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Processes]:
             "several processes need the package `accelerate`, which is not installed",
             "pip install accelerate==1.15.0",
         ) from None
+    end_with(os.getppid())  # of the launcher, which ends the others where one dies
     # The others wait while the first one evaluates; a process that dies ends all of them anyway.
     state = PartialState(cpu=device_for(device).type == "cpu", timeout=timedelta(hours=12))
     try:

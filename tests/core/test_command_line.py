@@ -189,6 +189,35 @@ command(work)()
 """
 
 
+CLEANING_UP = """
+import os, sys, time
+from pipeline.core.command_line import command
+
+class Signals:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv.pop()))
+        time.sleep(0)  # Python drops what is raised here
+
+def work() -> None:
+    Signals()
+    time.sleep(600)
+
+command(work)([])
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_comes_while_python_cleans_up_is_not_lost(
+    number: signal.Signals, code: int
+) -> None:
+    program = [sys.executable, "-c", CLEANING_UP, str(int(number))]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(program, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == code
+    assert done.stderr.endswith("; what is finished is kept\n")
+    assert "Exception ignored" not in done.stderr
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_command_that_is_told_to_end_stops_its_workers_and_says_one_line(
     number: signal.Signals, code: int

@@ -105,6 +105,22 @@ def test_an_orientation_that_says_nothing_turns_nothing(orientation: int) -> Non
     assert np.array_equal(pixels(encode(Image.fromarray(upright()), exif=exif)), upright())
 
 
+def with_orientation(kind: int, count: int, value: bytes) -> bytes:
+    """A photograph stored as by orientation 6, whose EXIF data gives that in a type of its own."""
+    entry = struct.pack("<HHI4s", 0x0112, kind, count, value)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    return encode(Image.fromarray(upright()).transpose(STORED[6]), exif=exif)
+
+
+def test_an_orientation_in_another_type_of_number_counts_too() -> None:
+    for kind in (1, 3, 4, 9):  # 8, 16 and 32 bits, and 32 with a sign
+        assert np.array_equal(pixels(with_orientation(kind, 1, b"\6\0\0\0")), upright())
+
+
+def test_an_orientation_that_is_no_number_is_told() -> None:
+    assert "which way is up may be lost" in notes(with_orientation(2, 2, b"6\0\0\0"))[0]
+
+
 def test_an_orientation_behind_the_pixels_of_a_png_counts() -> None:
     exif = Image.Exif()
     exif[0x0112] = 3

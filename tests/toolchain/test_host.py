@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.core.progress import Progress, Silent
 from pipeline.toolchain import host as toolchain
 from pipeline.toolchain.host import build_for_host, configure_command
 from pipeline.toolchain.package import Package
+from tests.fixtures import ROOT
 
 
 @pytest.fixture
@@ -67,3 +69,32 @@ def test_a_target_of_32_bits_is_refused_in_words(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "PWL needs a 64-bit target" in " ".join(done.stderr.split())
+
+
+#: A build that would take long, told to end when it has begun.
+BUILDING = """
+import sys
+from pathlib import Path
+from pipeline.core.command_line import command
+from pipeline.core.progress import Silent
+from pipeline.toolchain import cmake
+cmake.tool = lambda name: str(Path(name).absolute())
+command(lambda: cmake.compile_harness(["true"], Path("build"), Silent()))([])
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
+def test_a_build_that_is_told_to_end_does_not_wait_for_the_compiler(
+    name: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "cmake").write_text(f"#!/bin/sh\nkill -{name} $PPID\nsleep 600 & wait\n")
+    (tmp_path / "cmake").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILDING],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr

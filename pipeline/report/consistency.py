@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import fmean
 from typing import TYPE_CHECKING
 
+from pipeline.core.intervals import wilson_interval
 from pipeline.harness import contention
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.report.arms import arm_names, program_names
@@ -41,8 +43,7 @@ def metrics_not_of_runs(report: Report) -> Iterator[str]:
         metric, (unit, samples) = report.metrics[name], found[name]
         said = dict(zip(metric.rounds, metric.samples, strict=True))
         equal = said.keys() == samples.keys() and all(
-            math.isclose(said[number], value, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
-            for number, value in samples.items()
+            _close(said[number], value) for number, value in samples.items()
         )
         if not equal or metric.unit != unit:
             yield f"metrics.{name}: its samples are not those of the report's runs and results"
@@ -52,6 +53,10 @@ def metrics_not_of_runs(report: Report) -> Iterator[str]:
         if result.max_rel is None and f"parity_over_tolerance.{result.name}" in report.metrics
     ):
         yield f"metrics: parity_over_tolerance of {', '.join(lost)}, which gave NaN or infinity"
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
 def _stages(report: Report) -> Iterator[str]:
@@ -79,6 +84,13 @@ def _counts(stage: StageResult) -> Iterator[str]:
             yield f"{name} is {getattr(stage, name)} of {stage.images} images"
     if abs(stage.top1 - stage.correct / stage.images) > _ROUNDING:
         yield f"top1 is {stage.top1}, but {stage.correct} of {stage.images} images are correct"
+    elif not all(
+        map(_close, (stage.low, stage.high), wilson_interval(stage.correct, stage.images))
+    ):
+        yield f"{stage.low} to {stage.high} is not the interval of top1"
+    recalls = [recall for recall in stage.recall if recall is not None]
+    if recalls and stage.balanced is not None and not _close(fmean(recalls), stage.balanced):
+        yield f"balanced is {stage.balanced}, but the mean of all recalls is {fmean(recalls)}"
     if abs(stage.correct - stage.host_correct) > stage.differing:
         yield (
             f"{stage.correct} images are correct here and {stage.host_correct} on the host, but "

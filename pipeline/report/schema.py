@@ -30,6 +30,7 @@ MOST_PROBLEMS = 5
 
 Verdict = Literal["valid", "suspect", "invalid"]
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Metric(Section):
@@ -106,13 +107,13 @@ class StageResult(Section):
     load_bytes: int
     correct: Count
     images: Annotated[int, Field(ge=1)]
-    top1: float
-    low: float
-    high: float
+    top1: Share
+    low: Share
+    high: Share
     host_correct: Count
     differing: Count
-    balanced: float | None = None
-    recall: tuple[float | None, ...] = ()
+    balanced: Share | None = None
+    recall: tuple[Share | None, ...] = ()
 
 
 class ParityResult(Section):
@@ -143,7 +144,7 @@ class ArmFacts(Section):
     route: str
     precision: str
     bytes: Count
-    host_top1: Annotated[float, Field(ge=0, le=1)]
+    host_top1: Share
 
 
 class BundleFacts(Section):

@@ -339,6 +339,10 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "scaled_dot_product_attention(is_causal=True)": lambda: Attention(causal=True),
     "attention by @ and softmax": lambda: Attention(fused=False),
     "attention by @ and softmax of one head": lambda: Attention(fused=False, heads=1),
+    "scaled_dot_product_attention of one head": lambda: Attention(heads=1),
+    "bmm of one head": lambda: Function(lambda x: torch.bmm(torch.bmm(x, x.mT).softmax(-1), x)),
+    "attention of one token": lambda: Function(lambda x: (x[:, :1] @ x.mT).softmax(-1) @ x),
+    "constant @ x": lambda: Function(lambda x: torch.eye(6).roll(1, 0) @ x),
     "x @ y of tokens": lambda: Function(lambda x: (x @ x.transpose(1, 2)).softmax(-1) @ x),
     "masked_fill by a constant mask": lambda: Attention(
         fused=False, masked=lambda scores: scores.masked_fill(_FUTURE, float("-inf"))

@@ -35,6 +35,10 @@ TRIED = {
     TOKENS: (
         "RMSNorm",
         "scaled_dot_product_attention",
+        "scaled_dot_product_attention of one head",
+        "attention by @ and softmax of one head",
+        "attention of one token",
+        "Linear over tokens",
         "masked_fill by a constant mask",
         "where of a constant mask",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.core.intervals import wilson_interval
 from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding
 from pipeline.device.state import DeviceState
@@ -161,7 +162,7 @@ def measured(
         stage(index, route).model_copy(
             update={
                 "correct": correct,
-                "top1": correct / IMAGES,
+                **_top1(correct),
                 "host_correct": host_correct,
                 "differing": differing,
             }
@@ -182,12 +183,15 @@ def stage(index: int, route: str) -> StageResult:
         load_bytes=1,
         correct=900,
         images=IMAGES,
-        top1=0.9,
-        low=0.88,
-        high=0.92,
+        **_top1(900),
         host_correct=900,
         differing=0,
     )
+
+
+def _top1(correct: int) -> dict[str, float]:
+    low, high = wilson_interval(correct, IMAGES)
+    return {"top1": correct / IMAGES, "low": low, "high": high}
 
 
 def parity(name: str, deviation: float | None) -> ParityResult:

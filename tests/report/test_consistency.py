@@ -68,6 +68,11 @@ DAMAGES = {
     "parity: not one entry for each of stage-0, student, teacher": drop("stages", 1),
     "stages: Tuple should have at least 1 item": put("stages", value=[]),
     "top1 is 0.99": put("stages", 0, "top1", value=0.99),
+    "is not the interval of top1": put("stages", 0, "low", value=0.5),
+    "stages.0.high": put("stages", 0, "high", value=2),
+    "balanced is 0.9, but the mean of all recalls is 0.5": put(
+        "stages", 0, value=document()["stages"][0] | {"balanced": 0.9, "recall": [0.2, None, 0.8]}
+    ),
     "correct is 1001 of 1000": put("stages", 0, "correct", value=1001),
     "only 0 are labeled otherwise": put("stages", 0, "host_correct", value=950),
     "metrics.accuracy.0: samples are [0.9]": put("stages", 0, "correct", value=899),

@@ -47,7 +47,10 @@ def count_operators(data: bytes) -> dict[str, int]:
 
 
 def transposed_edges(data: bytes) -> list[Node]:
-    """The TRANSPOSEs that read the input or write the output."""
+    """The TRANSPOSEs of images that read the input or write the output.
+
+    Tokens have one order of axes only: what turns them round there is the module's own.
+    """
     model = _read(data)
     graph = model.subgraphs[0]
     edges = {*graph.inputs, *graph.outputs}
@@ -56,6 +59,7 @@ def transposed_edges(data: bytes) -> list[Node]:
         for node in graph.operators
         if _name(model, node) == "TRANSPOSE"
         and not edges.isdisjoint({node.inputs[0], *node.outputs})
+        and len(graph.tensors[node.outputs[0]].shape) == 4
     ]
 
 

@@ -11,14 +11,14 @@
 namespace pwl::harness {
 namespace {
 
-constexpr char kFirstLine[] = "pwl-measurement-plan 1";
+constexpr char kMeasurementFormat[] = "pwl-measurement-plan 1";
 
 class Parser {
  public:
   explicit Parser(const std::string& folder) { plan_.folder = folder; }
 
   Result<MeasurementPlan> Parse(std::string_view text) {
-    if (Status status = ReadDirectives(text, kFirstLine,
+    if (Status status = ReadDirectives(text, kMeasurementFormat,
                                        [this](const Words& words) { return Directive(words); });
         !status.ok()) {
       return status;

@@ -67,7 +67,7 @@ class ShortMemory : public ProgressiveModelTest {
   bool Survives(long after, long failures) {
     Bundle bundle = bundle_;
     std::unique_ptr<ProgressiveModel> model;
-    bool failed = false;
+    bool met = false;
     {
       FailingAllocations failing(after, failures);
       auto started =
@@ -76,7 +76,7 @@ class ShortMemory : public ProgressiveModelTest {
         model = std::move(*started);
         Live(model.get());
       }
-      failed = FailingAllocations::Stop();
+      met = FailingAllocations::Stop();
     }
     EXPECT_FALSE(hung_) << after;
     EXPECT_FALSE(wrong_) << after;
@@ -89,7 +89,7 @@ class ShortMemory : public ProgressiveModelTest {
     EXPECT_EQ(engine_.alive(), 3) << after;
     model.reset();
     EXPECT_EQ(engine_.alive(), 0) << after;
-    return failed;
+    return met;
   }
 
   Counter counter_;

@@ -10,7 +10,7 @@ namespace pwl {
 namespace {
 
 constexpr char kPlan[] = "loading.plan";
-constexpr char kFirstLine[] = "pwl-loading-plan 1";
+constexpr char kPlanFormat[] = "pwl-loading-plan 1";
 constexpr int kMostThreads = 64;
 
 // Numbers with dots between them.
@@ -23,7 +23,7 @@ bool IsVersion(std::string_view word) {
 class Parser {
  public:
   Result<LoadingPlan> Parse(std::string_view text) {
-    if (Status status = ReadDirectives(text, kFirstLine,
+    if (Status status = ReadDirectives(text, kPlanFormat,
                                        [this](const Words& words) { return Directive(words); });
         !status.ok()) {
       return status;

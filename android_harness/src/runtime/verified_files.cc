@@ -9,7 +9,7 @@
 namespace pwl {
 namespace {
 
-constexpr char kFirstLine[] = "pwl-verified 2";
+constexpr char kStampFormat[] = "pwl-verified 2";
 constexpr char kLastLine[] = "end";
 // One line a file, and a file for each program that was ever installed: an app has dozens.
 constexpr size_t kMost = 4096;
@@ -26,7 +26,7 @@ VerifiedFiles::VerifiedFiles(std::string path) noexcept : path_(std::move(path))
 void VerifiedFiles::Read() {
   std::ifstream file(path_);
   std::string line;
-  if (!std::getline(file, line) || line != kFirstLine) return;
+  if (!std::getline(file, line) || line != kStampFormat) return;
   std::map<std::string, std::string> seen;
   while (std::getline(file, line) && line != kLastLine && seen.size() < kMost) {
     const size_t space = line.find(' ');
@@ -70,7 +70,7 @@ Status VerifiedFiles::Save() noexcept {
 }
 
 Status VerifiedFiles::Write() {
-  std::string text = kFirstLine;
+  std::string text = kStampFormat;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!changed_) return {};

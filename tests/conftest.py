@@ -35,6 +35,7 @@ _BUILDERS = (
     *("ingest/test_reference_commands.py", "schedule/test_choose.py", "test_end_to_end.py"),
     *(
         "workflows/test_build_bundle.py",
+        "workflows/test_run_devices.py",
         "test_other_models_end_to_end.py",
         "test_train_and_evaluate.py",
     ),

@@ -35,6 +35,11 @@ def test_the_battery_is_that_of_this_moment(text: str, found: Battery | None) ->
     assert android.battery(text) == found
 
 
+def test_what_a_log_behind_it_says_is_of_another_time() -> None:
+    text = texts.BATTERY_14.replace("  temperature: 412\n", "")
+    assert android.battery(text) == Battery(level_percent=81, charging=False)
+
+
 @pytest.mark.parametrize(
     ("text", "headroom", "found"),
     [

@@ -19,6 +19,8 @@ object Direct {
 
     @JvmStatic external fun run(handle: Long, input: ByteBuffer, floats: Int, count: Int): Long
 
+    @JvmStatic external fun allocated(): Long
+
     @JvmStatic external fun close(handle: Long)
 }
 
@@ -81,7 +83,7 @@ private class Bench(private val bundle: File, private val library: String) {
         }
     }
 
-    /** A line for every hundred of them: cycles, resident KB, descriptors, threads. */
+    /** A line for every hundred: cycles, KB allocated, KB resident, descriptors, threads. */
     fun cycles(count: Int) {
         for (cycle in 1..count) {
             val model = ProgressiveModel.open(bundle, Options(liteRtLibrary = library))
@@ -91,11 +93,9 @@ private class Bench(private val bundle: File, private val library: String) {
             System.gc()
             val status = File("/proc/self/status").readLines().map { it.split(Regex("\\s+")) }
             val of = { name: String -> status.single { it[0] == "$name:" }[1] }
-            println(
-                "cycle $cycle ${of(
-                    "VmRSS"
-                )} ${File("/proc/self/fd").list()!!.size} ${of("Threads")}"
-            )
+            val allocated = Direct.allocated() / 1024
+            val descriptors = File("/proc/self/fd").list()!!.size
+            println("cycle $cycle $allocated ${of("VmRSS")} $descriptors ${of("Threads")}")
         }
     }
 }

@@ -1,5 +1,6 @@
 // A model that C++ opens and calls, timed from inside: the measure of what Kotlin adds.
 #include <jni.h>
+#include <malloc.h>
 
 #include <chrono>
 #include <memory>
@@ -64,6 +65,12 @@ JNIEXPORT jlong JNICALL Java_dev_pwl_bench_Direct_run(JNIEnv* env, jclass, jlong
     if (!opened->model->Infer({data, static_cast<size_t>(floats)}, &opened->logits).ok()) return -1;
   }
   return (NowNs() - begin) / count;
+}
+
+// Bytes that are allocated in the process and not freed.
+JNIEXPORT jlong JNICALL Java_dev_pwl_bench_Direct_allocated(JNIEnv*, jclass) {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<jlong>(info.uordblks + info.hblkhd);
 }
 
 JNIEXPORT void JNICALL Java_dev_pwl_bench_Direct_close(JNIEnv*, jclass, jlong handle) {

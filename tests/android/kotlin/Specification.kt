@@ -381,6 +381,7 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         }
         open(1 shl 20).using { model -> runBlocking { model.buildWeightCaches() } }
         val damaged = sizes().maxBy { it.length() }
+        check(damaged.setWritable(true)) // which a whole one is not
         RandomAccessFile(damaged, "rw").use { file ->
             file.seek(file.length() / 2)
             file.write(file.read() xor 1)

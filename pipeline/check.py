@@ -36,7 +36,7 @@ def check(
     from pipeline.core.errors import UsageError, gravest
     from pipeline.core.outputs import require_file
     from pipeline.core.toml_file import load_toml
-    from pipeline.report.gates import GateFile
+    from pipeline.report.gate_file import GateFile
     from pipeline.report.judgments import judge_all
     from pipeline.report.render.judgments import junit_of, markdown_of, print_judgments
 

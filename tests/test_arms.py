@@ -13,7 +13,8 @@ from pipeline.bundle.verify import open_controls
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.model.arm import arms_of
-from pipeline.report.gates import Gate, GateFile, Verdict, judge
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import Verdict, judge
 from pipeline.report.render import plots
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables

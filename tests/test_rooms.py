@@ -1,8 +1,9 @@
-"""The rooms of the house: imports go one way."""
+"""The rooms of the house: imports go one way, and nothing outgrows a screen or a head."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,80 @@ def test_a_room_imports_from_those_before_it_only(room: str) -> None:
     allowed = set(ROOMS[: ROOMS.index(room) + 1])
     for path in sorted((PIPELINE / room).rglob("*.py")):
         assert imported(path) <= allowed, path
+
+
+#: Lines of a module and of a function, and what a function takes. A command takes its options, which
+#: are a line or more each: of it, what it does counts.
+MOST_LINES, LONGEST, MOST_PARAMETERS = 300, 60, 6
+#: What keeps a model, and what the model is there.
+CARRIERS = {
+    "OpenedModel": "as a checkpoint or a function gives it, without data",
+    "SourcedModel": "beside the data of a profile, before any training",
+    "CachedTrainer": "trained here for whatever routes are asked for",
+    "PretrainedModel": "the same for one that comes trained",
+    "EvaluatedModel": "with what it says of images",
+    "ScheduledModel": "with the routes that ship",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PIPELINE.rglob("*.py"))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+def test_no_module_is_longer_than_its_noun() -> None:
+    lines = {str(path): len(path.read_text().splitlines()) for path in modules()}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_function_does_or_takes_more_than_one_can_keep_in_mind() -> None:
+    found = []
+    for path in modules():
+        for function in functions(path):
+            is_command = any(ast.unparse(name) == "command" for name in function.decorator_list)
+            start = function.body[0].lineno if is_command else function.lineno
+            end = function.end_lineno or start
+            taken = function.args
+            names = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs]
+            count = sum(name.arg not in ("self", "cls") for name in names)
+            if end - start >= LONGEST or (count > MOST_PARAMETERS and not is_command):
+                found.append(
+                    f"{path}:{function.lineno} {function.name}: {end - start + 1}, {count}"
+                )
+    assert found == []
+
+
+def test_a_model_is_carried_by_few_kinds_of_values() -> None:
+    """Classes that keep a `PwlModel`, or another that does, as a field or an attribute."""
+    kept = {
+        node.name: kept_types(node)
+        for path in modules()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+    kinds, before = {"PwlModel"}, set[str]()
+    while kinds != before:
+        before = kinds
+        kinds = kinds | {name for name, types in kept.items() if types & kinds}
+    assert kinds - {"PwlModel"} == CARRIERS.keys()
+
+
+def kept_types(node: ast.ClassDef) -> set[str]:
+    """The names of the types of a class's fields, and of arguments that it keeps as they are."""
+    kept = [item.annotation for item in node.body if isinstance(item, ast.AnnAssign)]
+    for made in (item for item in node.body if isinstance(item, ast.FunctionDef)):
+        taken = {name.arg: name.annotation for name in made.args.args if name.annotation}
+        kept += [
+            taken[step.value.id]
+            for step in ast.walk(made)
+            if isinstance(step, ast.Assign)
+            and isinstance(step.targets[0], ast.Attribute)
+            and isinstance(step.value, ast.Name)
+            and step.value.id in taken
+        ]
+    return {part.id for one in kept for part in ast.walk(one) if isinstance(part, ast.Name)}

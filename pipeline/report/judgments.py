@@ -10,7 +10,8 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import ExitCode, IntegrityError, PipelineError, UsageError
 from pipeline.report.baseline import mismatches
 from pipeline.report.devices import DEVICES_FILE, DeviceResult, load_devices
-from pipeline.report.gates import GateFile, GateResult, exit_code, judge
+from pipeline.report.gate_file import GateFile
+from pipeline.report.gates import GateResult, exit_code, judge
 from pipeline.report.report_file import load_report_to_judge
 from pipeline.report.schema import Report
 

@@ -17,13 +17,13 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
 from pipeline.device.admission import Admission, GuardOptions
-from pipeline.device.base import DeviceProperties
+from pipeline.device.base import Device, DeviceProperties
 from pipeline.device.connect import connect
 from pipeline.device.cores import ALL, chosen_cores
 from pipeline.device.guards import is_refused
 from pipeline.device.state import WATCH_S, DeviceState, read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
-from pipeline.harness.deploy import deploy
+from pipeline.harness.deploy import Installation, deploy
 from pipeline.harness.placement import Payload, device_folder
 from pipeline.harness.samples import Dropping, State
 from pipeline.harness.session import HarnessSession
@@ -105,16 +105,11 @@ def measure_together(
         BusyError: another run uses the device.
         DeviceError: the device failed.
     """
-    payloads: list[Payload] = []
-    for folder in folders:
-        bundle, root = open_bundle(folder), options.control or control_folder(folder)
-        payloads.append(Payload(bundle, open_controls(root, bundle.manifest), root))
-    _check_apart([payload.bundle for payload in payloads])
-    libraries = named_libraries([payload.bundle for payload in payloads], options.library)
-    with (
-        connect(options.device, folder=options.device_folder) as device,
-        device.lock() as lock,
-    ):
+    payloads = [_payload(folder, options.control) for folder in folders]
+    bundles = [payload.bundle for payload in payloads]
+    _check_apart(bundles)
+    libraries = named_libraries(bundles, options.library)
+    with connect(options.device, folder=options.device_folder) as device, device.lock() as lock:
         properties = device.properties()
         admission = Admission(device, properties, options.guards, progress)
         # A phone is refused before anything is built or sent; nothing else is.
@@ -122,11 +117,7 @@ def measure_together(
         cores = chosen_cores(options.cores, arrived.cores, device.spec)
         package = package_for(properties, options, progress).with_libraries(libraries)
         installation = deploy(device, package, payloads, progress)
-        dropping: Dropping = "property" if (properties.sdk or 0) >= _DROPS_CACHES else "eviction"
-        sessions = [
-            HarnessSession(device, one, cores=cores, dropping=dropping)
-            for one in installation.deployments
-        ]
+        sessions = _sessions(device, properties, installation, cores)
         amount = CampaignOptions(rounds=options.rounds, states=options.states)
         watch = _Watch(admission, progress)
         before = admission.require_fit(WATCH_S)
@@ -158,6 +149,25 @@ def measure_together(
             ),
         )
         for payload, session, campaign in zip(payloads, sessions, campaigns, strict=True)
+    ]
+
+
+def _payload(folder: Path, control: Path | None) -> Payload:
+    """A bundle with its control arms, which lie beside it unless another folder is named."""
+    bundle, root = open_bundle(folder), control or control_folder(folder)
+    return Payload(bundle, open_controls(root, bundle.manifest), root)
+
+
+def _sessions(
+    device: Device,
+    properties: DeviceProperties,
+    installation: Installation,
+    cores: tuple[int, ...],
+) -> list[HarnessSession]:
+    dropping: Dropping = "property" if (properties.sdk or 0) >= _DROPS_CACHES else "eviction"
+    return [
+        HarnessSession(device, one, cores=cores, dropping=dropping)
+        for one in installation.deployments
     ]
 
 

@@ -13,7 +13,8 @@ from pipeline.check import check
 from pipeline.core.errors import ExitCode
 from pipeline.device.guards import Finding
 from pipeline.report.baseline import mismatches
-from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import Verdict, exit_code, judge
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import ARMS, DEVICE, HARNESS, around, metric, report

@@ -11,7 +11,8 @@ from pipeline.core.toml_file import load_toml
 from pipeline.device.guards import Finding
 from pipeline.device.state import Battery, DeviceState, Thermal
 from pipeline.harness.campaign import CampaignOptions
-from pipeline.report.gates import Gate, GateFile, GateResult, Verdict, exit_code, judge
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import GateResult, Verdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.render.verdicts import junit_xml, markdown
 from pipeline.report.schema import Report

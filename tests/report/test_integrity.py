@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.core.errors import ExitCode, IntegrityError
 from pipeline.device.guards import Finding
-from pipeline.report.gates import Gate, GateFile, Verdict, exit_code, judge
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import Verdict, exit_code, judge
 from pipeline.report.integrity import (
     differing_allowed,
     parity_of,

@@ -12,7 +12,8 @@ from pipeline.check import check
 from pipeline.core.errors import ExitCode
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.model_warnings import ModelWarning
-from pipeline.report.gates import Gate, GateFile, exit_code, judge
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import exit_code, judge
 from pipeline.report.render.recall_table import recall_sentence
 from pipeline.report.render.verdicts import junit_xml, markdown
 from pipeline.report.schema import Report

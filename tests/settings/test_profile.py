@@ -11,7 +11,7 @@ from pipeline.core.errors import ExitCode, UsageError
 from pipeline.core.toml_file import Section, load_toml
 from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.model.family import build_model
-from pipeline.report.gates import GateFile
+from pipeline.report.gate_file import GateFile
 from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from pipeline.core.locks import LOCK_NAME, holder_text
 from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.lock import AdbLock
+from pipeline.device.adb.properties import PROPERTIES, parsed_properties
 from pipeline.device.adb.shell import ShellCommand, kill_group
 from pipeline.device.base import (
     Completed,
@@ -63,32 +63,6 @@ SIZE = """
 [ -f "$1" ] || { echo "not a file" >&2; exit 1; }
 stat -c %s "$1" 2>/dev/null || wc -c <"$1"
 """
-PROPERTIES = """
-uname -s; uname -r; uname -m
-grep -c ^processor /proc/cpuinfo
-grep ^MemTotal: /proc/meminfo || echo
-getprop 2>/dev/null
-exit 0
-"""
-#: System, release, machine, processors, memory in kB. What follows may hold anything.
-PROPERTIES_ANSWER = re.compile(r"(.+)\n(.+)\n(.+)\n(\d+)\n(?:MemTotal: *(\d+) kB)?\n")
-PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*?)\]$", re.MULTILINE | re.DOTALL)
-#: Recorded with every measurement, where the device knows them.
-RECORDED = (
-    "ro.product.manufacturer",
-    "ro.product.device",
-    "ro.soc.manufacturer",
-    "ro.soc.model",
-    "ro.hardware",
-    "ro.boot.qemu",
-    "ro.kernel.qemu",
-    "ro.build.characteristics",
-    "ro.build.id",
-    "ro.board.platform",
-    "ro.build.fingerprint",
-    "ro.build.version.security_patch",
-)
-ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a"}
 
 
 class AdbDevice(AbstractContextManager["AdbDevice"]):
@@ -144,31 +118,13 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
 
     def properties(self) -> DeviceProperties:
         done = self._shell(PROPERTIES)
-        answer = PROPERTIES_ANSWER.match(done.stdout.decode("utf-8", "replace"))
-        if answer is None:
+        found = parsed_properties(done.stdout.decode("utf-8", "replace"), self._current)
+        if found is None:
             raise DeviceError(
                 f"{self._spec} does not say what it is: {_reason(done)}",
                 "uname, grep and /proc are needed on the device",
             )
-        system, release, machine, cores, memory = answer.groups()
-        said = dict(PROPERTY.findall(answer.string, answer.end()))
-        android = said.get("ro.build.version.release")
-        sdk = said.get("ro.build.version.sdk", "")
-        return DeviceProperties(
-            kind="adb",
-            serial=self._current.serial,
-            model=said.get("ro.product.model") or machine,
-            abi=said.get("ro.product.cpu.abi") or ABI_OF_MACHINE.get(machine, machine),
-            system=f"Android {android}" if android else f"{system} {release}",
-            sdk=int(sdk) if sdk.isdigit() else None,
-            cores=int(cores),
-            memory_bytes=int(memory) * 1024 if memory else None,
-            extra={
-                "kernel": f"{system} {release}",
-                "adb.route": self._current.route,
-                **{name: said[name] for name in RECORDED if said.get(name)},
-            },
-        )
+        return found
 
     def run(
         self,

@@ -10,7 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.report.gates import Gate, GateResult, Verdict
+from pipeline.report.gate_file import Gate
+from pipeline.report.gates import GateResult, Verdict
 from pipeline.report.render.tables import describe_device
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Report

@@ -47,8 +47,8 @@ def test_a_room_imports_from_those_before_it_only(room: str) -> None:
         assert imported(path) <= allowed, path
 
 
-#: Lines of a module and of a function, and what a function takes. A command takes its options, which
-#: are a line or more each: of it, what it does counts.
+#: Lines of a module and of a function, and what a function takes. A command takes its options, a
+#: line or more each: of it, what it does counts.
 MOST_LINES, LONGEST, MOST_PARAMETERS = 300, 60, 6
 #: What keeps a model, and what the model is there.
 CARRIERS = {

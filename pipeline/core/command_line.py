@@ -10,17 +10,15 @@ import functools
 import inspect
 import io
 import os
-import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
+from typing import Annotated, Any, ParamSpec, get_type_hints
 
 from pipeline.core.errors import DeviceError, ExitCode, PipelineError, UsageError
+from pipeline.core.stop_signals import exit_status, stoppable, word_for
 
 try:
     import typer
@@ -60,8 +58,8 @@ def command(function: Callable[P, None]) -> typer.Typer:
         except BrokenPipeError:
             _leave_quietly()
         except KeyboardInterrupt as stop:
-            print(f"{_word(stop)}; what is finished is kept", file=sys.stderr)
-            raise typer.Exit(_status(stop)) from None
+            print(f"{word_for(stop)}; what is finished is kept", file=sys.stderr)
+            raise typer.Exit(exit_status(stop)) from None
         except BaseException as error:
             raise typer.Exit(_tell(error)) from None
 
@@ -92,7 +90,7 @@ class _Program(TyperCommand):
         return parsed
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with _any_name_printable(), _stoppable():
+        with _any_name_printable(), stoppable():
             try:
                 return super().main(*args, **kwargs)
             except SystemExit as end:
@@ -105,54 +103,6 @@ class _Program(TyperCommand):
                 return None
             except Exception as error:
                 raise SystemExit(_tell(error)) from None
-
-
-class StopSignalError(KeyboardInterrupt):
-    """The program was told to end. It unwinds as by Ctrl-C: workers stop, what is kept is whole."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Has SIGTERM and SIGHUP end the program as Ctrl-C does; a second one kills it.
-
-    Python drops what is raised while it cleans up, as in a `__del__`; then it is raised once more.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
-        raise StopSignalError(number)
-
-    before = {}
-    tell_dropped = sys.unraisablehook
-
-    def dropped(found: Any) -> None:
-        if not isinstance(error := found.exc_value, KeyboardInterrupt):
-            tell_dropped(found)
-            return
-        number = _status(error) - 128
-        if number in before:
-            signal.signal(number, stop)
-        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
-
-    sys.unraisablehook = dropped
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Whoever started us had it ignored (nohup), or handles it: that stays.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        sys.unraisablehook = tell_dropped
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -199,15 +149,6 @@ _Version = Annotated[
 def _leave_quietly() -> None:
     """The reader of our output left (`| head`): not an error, and nothing more to print."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _word(stop: KeyboardInterrupt) -> str:
-    return f"ended by {stop}" if isinstance(stop, StopSignalError) else "interrupted"
-
-
-def _status(stop: KeyboardInterrupt) -> int:
-    """As a shell counts: 128 and the number of the signal."""
-    return 128 + (stop.number if isinstance(stop, StopSignalError) else signal.SIGINT)
 
 
 def _tell(error: BaseException) -> int:

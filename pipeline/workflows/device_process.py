@@ -20,9 +20,10 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-from pipeline.core.command_line import StopSignalError, as_pipeline_error
+from pipeline.core.command_line import as_pipeline_error
 from pipeline.core.errors import DeviceError, PipelineError
 from pipeline.core.progress import Progress, Row, Task
+from pipeline.core.stop_signals import StopSignalError
 from pipeline.device.base import DeviceProperties
 from pipeline.device.identity import Identity
 from pipeline.report.devices import Measured

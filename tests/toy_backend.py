@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lowering.backend import Program
+from pipeline.lowering.precision import Quantization
 from pipeline.settings import BackendSpec, RuntimeLibrary
 
 SPEC = BackendSpec(
@@ -64,7 +65,13 @@ class Toy:
     minimum_runtime = "1.0.0"
 
     @torch.no_grad()
-    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+    def lower(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        name: str,
+        quantization: Quantization | None = None,
+    ) -> Program:
         points = torch.cat([torch.zeros(1, example.numel()), torch.eye(example.numel())])
         found = torch.cat([module(_shaped(point, example)) for point in points])
         rows = torch.cat([found[:1], found[1:] - found[0]]).T

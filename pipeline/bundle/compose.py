@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.bundle.consistency import first_recipe
 from pipeline.bundle.control import ControlArm, Controls
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan
 from pipeline.bundle.manifest import (
@@ -29,40 +30,37 @@ from pipeline.bundle.manifest import (
 )
 from pipeline.bundle.pack import Content, entry_for
 from pipeline.bundle.swaps import swaps
-from pipeline.settings import BACKENDS
+from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.predictions import Accuracy
+from pipeline.settings import BACKENDS, PLAIN
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.schedule import Schedule
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
-    from pipeline.evaluation.class_scores import ClassScores
     from pipeline.evaluation.model_warnings import ModelWarning
-    from pipeline.evaluation.predictions import Accuracy
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
+    from pipeline.lowering.parity import Parity
     from pipeline.lowering.store import LoweredArtifact
     from pipeline.model.route import Route
 
 
 @dataclass(frozen=True, slots=True)
 class HostResults:
-    """What eager PyTorch says about each stage and each control arm.
+    """What each stage and each control arm says, on this machine.
 
     Attributes:
-        accuracy: by route on the whole test set.
-        classes: the same class by class.
+        stages: accuracy on the whole test set, by route.
+        arms: the same by name.
         predictions: per stage the label of every image of the evaluation set, ``[stages, count]``.
         warnings: what speaks against the model.
     """
 
-    accuracy: Mapping[Route, Accuracy]
-    classes: Mapping[Route, ClassScores]
+    stages: Mapping[Route, Score]
+    arms: Mapping[str, Score]
     predictions: npt.NDArray[np.uint16]
     warnings: tuple[ModelWarning, ...]
-
-    def score(self, route: Route) -> Score:
-        """As a manifest states it."""
-        return _score(self.accuracy[route], self.classes[route])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +155,11 @@ def compose_controls(manifest: Manifest, parts: Composition) -> tuple[Controls, 
         ControlArm(
             name=arm.spec.name,
             route=str(arm.spec.route),
-            precision=arm.spec.precision,
+            precision=arm.artifact.precision,
             program=files.add(f"{arm.spec.name}{parts.suffix}", arm.artifact.path),
             golden=files.add_array(f"golden/{arm.spec.name}.f32", arm.logits.numpy(), "<f4"),
-            parity=Deviation(**asdict(arm.artifact.parity)),
-            accuracy=parts.results.score(arm.spec.route),
+            parity=_deviation(arm.artifact.parity, arm.artifact.precision),
+            accuracy=parts.results.arms[arm.spec.name],
         )
         for arm in parts.lowered.arms
     )
@@ -188,14 +186,15 @@ def _artifacts(parts: Composition, files: _Files) -> list[Artifact]:
                 delegated=program.delegated,
                 input=_edge(program, "input"),
                 output=_edge(program, "output"),
-                parity=Deviation(**asdict(program.parity)),
+                parity=_deviation(program.parity, program.precision),
+                precision=program.precision,
             )
         )
     return found
 
 
 def _stages(parts: Composition, artifacts: Sequence[Artifact]) -> list[Stage]:
-    sizes = {artifact.id: artifact.bytes for artifact in artifacts}
+    known = {artifact.id: artifact for artifact in artifacts}
     swapped = swaps([[str(unit) for unit in stage.units] for stage in parts.lowered.stages])
     return [
         Stage(
@@ -204,9 +203,9 @@ def _stages(parts: Composition, artifacts: Sequence[Artifact]) -> list[Stage]:
             units=swap.units,
             loads=swap.loads,
             unloads=swap.unloads,
-            load_bytes=sum(sizes[unit] for unit in swap.loads),
-            accuracy=parts.results.score(stage.route),
-            parity=Deviation(**asdict(stage.parity)),
+            load_bytes=sum(known[unit].bytes for unit in swap.loads),
+            accuracy=parts.results.stages[stage.route],
+            parity=_deviation(stage.parity, first_recipe(known[unit] for unit in swap.units)),
         )
         for index, (stage, swap) in enumerate(zip(parts.lowered.stages, swapped, strict=True))
     ]
@@ -222,6 +221,7 @@ def _golden(golden: GoldenSet, files: _Files) -> Golden:
             for index, logits in enumerate(golden.logits.values())
         ),
         tolerance=golden.tolerance,
+        least_sqnr_db=golden.least_sqnr_db,
     )
 
 
@@ -243,15 +243,37 @@ def _edge(program: LoweredArtifact, which: str) -> Edge:
     return Edge.model_validate(asdict(spec))
 
 
-def _score(accuracy: Accuracy, classes: ClassScores) -> Score:
+def _deviation(parity: Parity, precision: str) -> Deviation:
+    """Of programs that compute in float32 the largest difference says all."""
+    found = asdict(parity)
+    return Deviation(**found | ({"sqnr_db": None} if precision == PLAIN else {}))
+
+
+def score_of(
+    predictions: npt.NDArray[np.uint16],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    eager: npt.NDArray[np.uint16] | None = None,
+) -> Score:
+    """An accuracy as a manifest states it.
+
+    Args:
+        predictions: the label that each test image was given ``[n]``.
+        labels: its own.
+        classes: how many labels there are.
+        eager: the predictions of eager PyTorch, where the others are those of quantized programs.
+    """
+    accuracy = Accuracy.of(predictions, labels)
+    scores = ClassScores.of(predictions, labels, classes)
     return Score(
         correct=accuracy.correct,
         images=accuracy.images,
         top1=round(accuracy.top1, 6),
         low=round(accuracy.low, 6),
         high=round(accuracy.high, 6),
-        balanced=round(classes.balanced, 6),
-        recall=tuple(None if share is None else round(share, 6) for share in classes.recall),
+        balanced=round(scores.balanced, 6),
+        recall=tuple(None if share is None else round(share, 6) for share in scores.recall),
+        agreement=None if eager is None else round(float((predictions == eager).mean()), 6),
     )
 
 

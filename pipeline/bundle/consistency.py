@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.swaps import swaps
 from pipeline.core.intervals import wilson_interval
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import PLAIN, PROGRESSIVE
 
 if TYPE_CHECKING:
     from pipeline.bundle.control import Controls
@@ -35,7 +35,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _model(manifest)
     yield from _schedule(manifest)
     for artifact in manifest.artifacts:
-        yield from _parity(artifact.id, artifact.parity, manifest)
+        yield from _parity(artifact.id, artifact.parity, manifest, artifact.precision)
         if artifact.delegated > sum(artifact.operators.values()):
             yield f"{artifact.id}: more operators are delegated than there are"
     yield from _stages(manifest)
@@ -54,7 +54,7 @@ def control_contradictions(controls: Controls, bundle: Manifest) -> Iterator[str
             yield f"{arm.golden.path}: {arm.golden.bytes} bytes, but its logits are {logits}"
         if arm.name == PROGRESSIVE:
             yield f"an arm is called {PROGRESSIVE}, as the bundle itself"
-        yield from _parity(title, arm.parity, bundle)
+        yield from _parity(title, arm.parity, bundle, arm.precision)
         yield from _score(title, arm.accuracy, bundle)
 
 
@@ -140,11 +140,17 @@ def _schedule(manifest: Manifest) -> Iterator[str]:
             yield f"schedule, {step.route}: a gain outside of its interval"
 
 
-def _parity(name: str, parity: Deviation, manifest: Manifest) -> Iterator[str]:
-    if parity.inputs != manifest.golden.images:
-        yield f"{name}: compared on {parity.inputs} inputs of {manifest.golden.images}"
-    if parity.max_rel > manifest.golden.tolerance:
-        yield f"{name}: deviates by {parity.max_rel:g}, more than {manifest.golden.tolerance:g}"
+def _parity(name: str, parity: Deviation, manifest: Manifest, precision: str) -> Iterator[str]:
+    golden = manifest.golden
+    if parity.inputs != golden.images:
+        yield f"{name}: compared on {parity.inputs} inputs of {golden.images}"
+    if precision != PLAIN:
+        if parity.sqnr_db is None or golden.least_sqnr_db is None:
+            yield f"{name}: {precision}, but nothing says how far it may be from eager PyTorch"
+        elif parity.sqnr_db < golden.least_sqnr_db:
+            yield f"{name}: {parity.sqnr_db:g} dB, less than {golden.least_sqnr_db:g}"
+    elif parity.max_rel > golden.tolerance:
+        yield f"{name}: deviates by {parity.max_rel:g}, more than {golden.tolerance:g}"
 
 
 def _stages(manifest: Manifest) -> Iterator[str]:
@@ -165,8 +171,13 @@ def _stages(manifest: Manifest) -> Iterator[str]:
         if _route_of(chain) != stage.route:
             yield f"{title}: its units are not those of route {stage.route}, in order"
         yield from _score(title, stage.accuracy, manifest)
-        yield from _parity(title, stage.parity, manifest)
+        yield from _parity(title, stage.parity, manifest, first_recipe(chain))
     yield from _loading(manifest, known)
+
+
+def first_recipe(chain: Iterable[Artifact]) -> str:
+    """What a chain of programs computes with: float32, or else the first recipe among them."""
+    return next((unit.precision for unit in chain if unit.precision != PLAIN), PLAIN)
 
 
 def _flow(title: str, chain: list[Artifact], manifest: Manifest) -> Iterator[str]:

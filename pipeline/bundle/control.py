@@ -25,7 +25,8 @@ class ControlArm(Section):
         golden: the logits that it must give to the bundle's golden inputs, float32 little endian
             ``[images, classes]``.
         parity: of the program against these, on the machine that built it.
-        accuracy: of eager PyTorch along the route, on the whole test set.
+        accuracy: on the whole test set: of eager PyTorch along the route, or of the program itself,
+            on the machine that built it, where it is quantized.
     """
 
     name: Name

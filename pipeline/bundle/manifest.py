@@ -11,7 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.bundle.consistency import contradictions
 from pipeline.bundle.schedule import Schedule
@@ -19,7 +24,7 @@ from pipeline.core.toml_file import Section, Spelling
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.settings import BackendName, Precision
+from pipeline.settings import PLAIN, BackendName, Precision
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
@@ -39,6 +44,21 @@ RelativePath = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class SparseSection(Section):
+    """A table that leaves out of its JSON what is at its default: bundles without it stay as they
+    were before there was such a key.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if fields[name].is_required() or getattr(self, name) != fields[name].default
+        }
+
+
 class FileEntry(Section):
     """A file of the bundle. `bytes` is its size."""
 
@@ -54,18 +74,23 @@ class Edge(Section):
     layout: Literal["NHWC", "NC", "NTC"]
 
 
-class Deviation(Section):
-    """The largest difference from eager PyTorch that the build found.
+class Deviation(SparseSection):
+    """The difference from eager PyTorch that the build found.
 
-    `max_rel` is `max_abs` over the largest absolute reference value.
+    Attributes:
+        max_abs: largest absolute difference.
+        max_rel: that, over the largest absolute reference value.
+        inputs: how many inputs were compared.
+        sqnr_db: of quantized programs: the reference's energy over the difference's, in decibels.
     """
 
     max_abs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     max_rel: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     inputs: Annotated[int, Field(ge=1)]
+    sqnr_db: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
-class Artifact(FileEntry):
+class Artifact(SparseSection, FileEntry):
     """A program.
 
     Attributes:
@@ -78,6 +103,7 @@ class Artifact(FileEntry):
         input: what it reads.
         output: what it writes.
         parity: against eager PyTorch, on the machine that built the bundle.
+        precision: what it computes with: float32, or int8 by the recipe of that name.
     """
 
     id: Name
@@ -89,9 +115,10 @@ class Artifact(FileEntry):
     input: Edge
     output: Edge
     parity: Deviation
+    precision: Precision = PLAIN
 
 
-class Score(Section):
+class Score(SparseSection):
     """Top-1 accuracy with its 95 % Wilson interval, and the same class by class.
 
     Attributes:
@@ -102,6 +129,8 @@ class Score(Section):
         high: upper end.
         balanced: the mean of all recalls, which large classes do not outweigh.
         recall: per label the share of its images that are labeled rightly; null where it has none.
+        agreement: of quantized programs: the share of the images to which they give the label that
+            eager PyTorch gives.
     """
 
     correct: Annotated[int, Field(ge=0)]
@@ -111,6 +140,7 @@ class Score(Section):
     high: Share
     balanced: Share
     recall: tuple[Share | None, ...]
+    agreement: Share | None = None
 
 
 class Stage(Section):
@@ -123,7 +153,8 @@ class Stage(Section):
         loads: those that the stage before did not use.
         unloads: those of the stage before that this one does not use.
         load_bytes: size of what it loads.
-        accuracy: of eager PyTorch on the whole test set.
+        accuracy: on the whole test set: of eager PyTorch, or of the programs themselves, on the
+            machine that built them, where some are quantized.
         parity: of the chain of programs against eager PyTorch, on the machine that built it.
     """
 
@@ -156,7 +187,7 @@ class Input(Edge):
     normalization: InputNormalization
 
 
-class Golden(Section):
+class Golden(SparseSection):
     """Inputs with the logits that eager PyTorch gives for them.
 
     Attributes:
@@ -164,12 +195,15 @@ class Golden(Section):
         inputs: float32 little endian ``[images, *input.shape[1:]]``.
         outputs: per stage float32 little endian ``[images, classes]``.
         tolerance: largest deviation, relative as in `Deviation.max_rel`, that a device may show.
+        least_sqnr_db: what it may show instead where programs are quantized; as
+            `Deviation.sqnr_db`.
     """
 
     images: Annotated[int, Field(ge=1)]
     inputs: FileEntry
     outputs: tuple[FileEntry, ...]
     tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    least_sqnr_db: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Evaluation(Section):
@@ -179,7 +213,7 @@ class Evaluation(Section):
         count: how many.
         images: uint8 ``[count, height, width, channels]``.
         labels: uint16 little endian ``[count]``.
-        predictions: uint16 little endian ``[stages, count]``, by eager PyTorch.
+        predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of.
         correct: per stage, how many of those equal the label.
     """
 
@@ -191,12 +225,16 @@ class Evaluation(Section):
 
 
 class BackendInfo(Section):
-    """What wrote the programs and what can read them."""
+    """What wrote the programs and what can read them.
+
+    `precision` is that of the networks as the profile asks for it, such as ``student int8, teacher
+    fp32``.
+    """
 
     name: BackendName
     exporter: str
     minimum_runtime: str
-    precision: Precision
+    precision: str
     threads: Annotated[int, Field(ge=1)]
 
 

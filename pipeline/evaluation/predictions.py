@@ -62,6 +62,7 @@ class EvaluatedModel:
         predictions: the label of the largest logit, ``[routes, test images]``.
         choosing: the same for the images that choose which stages ship.
         checkpoint: where its weights are kept, if it was trained here.
+        eager: the predictions of eager PyTorch, where others are those of programs.
     """
 
     model: PwlModel
@@ -70,6 +71,7 @@ class EvaluatedModel:
     predictions: npt.NDArray[np.uint16]
     choosing: npt.NDArray[np.uint16]
     checkpoint: Path | None = None
+    eager: npt.NDArray[np.uint16] | None = None
 
     @classmethod
     def of(
@@ -105,6 +107,7 @@ class EvaluatedModel:
             routes=routes,
             predictions=self.predictions[rows],
             choosing=self.choosing[rows],
+            eager=None if self.eager is None else self.eager[rows],
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from pipeline.lowering.precision import Quantization
 from pipeline.settings import BackendSpec
 
 
@@ -63,13 +64,21 @@ class Backend(Protocol):
         """Version of the oldest runtime that is promised to read them."""
         ...
 
-    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+    def lower(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        name: str,
+        quantization: Quantization | None = None,
+    ) -> Program:
         """Lowers a module.
 
         Args:
             module: as `pipeline.lowering.capture.capture` gives it.
             example: one input ``[1, ...]``; its shape is the only one the program takes.
             name: how errors call it.
+            quantization: with one of the recipes of `spec`; its calibration features are shaped as
+                the example. None: everything stays float32.
 
         Raises:
             NotLoweredError: the accelerated delegate does not take some operators; names them and

@@ -21,11 +21,13 @@ class GoldenSet:
         inputs: normalized images, float32 ``[n, channels, height, width]``.
         logits: of eager PyTorch, float32 ``[n, classes]``, by route, in the order of the stages.
         tolerance: largest deviation, relative as in `Parity.max_rel`, that a program may show.
+        least_sqnr_db: what quantized programs are held against instead; None where there are none.
     """
 
     inputs: Tensor
     logits: Mapping[Route, Tensor]
     tolerance: float
+    least_sqnr_db: float | None = None
 
     @classmethod
     def of(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.core.fingerprint import fingerprint
-from pipeline.core.producers import LOWERING
 from pipeline.core.work import Work
+from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
 from pipeline.lowering.parity import Parity
@@ -22,12 +21,17 @@ from pipeline.lowering.store import (
     features_key,
 )
 from pipeline.lowering.target import Target
-from pipeline.lowering.units import Unit, monolith, units_of
-from pipeline.lowering.worker import compare_stage, lower_unit
+from pipeline.lowering.units import Unit
+from pipeline.lowering.worker import (
+    chain_precision,
+    compare_stage,
+    lower_unit,
+    require_parity,
+)
 from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
-from pipeline.settings import BACKENDS
+from pipeline.settings import BACKENDS, PLAIN, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def lower_model(
     arms: Sequence[ArmSpec],
     target: Target,
     work: Work,
+    calibration: Calibration | None = None,
 ) -> LoweredModel:
     """Lowers what the routes of a golden set need, and the control arms beside it.
 
@@ -92,14 +97,15 @@ def lower_model(
         arms: what progressive loading is compared with.
         target: what it is lowered for.
         work: how; programs that were lowered before are in its cache.
+        calibration: what quantized units are calibrated on; None where there are none.
 
     Raises:
         UsageError: a module cannot be lowered whole.
         IntegrityError: a program or a stage deviates from eager PyTorch.
     """
     routes, images = golden.routes, golden.inputs
-    units, _ = units_of(model, routes, images)
-    wholes = [monolith(model, arm.route, f"arm {arm.name}", images) for arm in arms]
+    units = model_units(model, routes, images, target.settings.precision, calibration)
+    wholes = [arm_unit(model, arm, images, calibration) for arm in arms]
     everything = [*units.values(), *wholes]
     programs = _lower_all(everything, target, work)
     chains = [model.units(route) for route in routes]
@@ -120,22 +126,41 @@ def lower_model(
     )
 
 
+def lower_units(
+    model: PwlModel,
+    golden: GoldenSet,
+    target: Target,
+    work: Work,
+    calibration: Calibration | None = None,
+) -> dict[UnitId, LoweredArtifact]:
+    """The programs that the routes of a golden set need, as `lower_model` gives them.
+
+    Raises:
+        UsageError: a module cannot be lowered whole.
+        IntegrityError: a program deviates from eager PyTorch.
+    """
+    precision = target.settings.precision
+    units = model_units(model, golden.routes, golden.inputs, precision, calibration)
+    programs = _lower_all([*units.values()], target, work)
+    return {identity: programs[unit.name] for identity, unit in units.items()}
+
+
 def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, LoweredArtifact]:
     """The program of every unit by name, from the store or freshly made."""
-    settings = target.settings
-    store = ProgramStore(work.cache / "units", BACKENDS[target.backend].suffix)
-    context = (fingerprint(target.exporters), settings.precision, f"lowering {LOWERING}")
+    settings, backend = target.settings, BACKENDS[target.backend]
+    store = ProgramStore(work.cache / "units", backend.suffix)
     done: dict[str, LoweredArtifact] = {}
     missing: list[tuple[str, str, Unit]] = []
     for unit in units:
         captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
-        key = content_key(captured, unit.inputs, *context)
+        unit = resolved(unit, captured, backend)
+        key = content_key(captured, unit.inputs, *target.making(unit.quantization))
         features = features_key(unit.inputs, unit.outputs)
         if found := store.find(key, features):
-            found.parity.require(settings.tolerance, unit.name)
+            require_parity(found.parity, settings, found.precision, unit.name)
             done[unit.name] = found
         else:
-            missing.append((key, features, replace(unit, module=captured)))
+            missing.append((key, features, unit))
     if not missing:
         return done
     # The largest first: what the other workers wait for at the end is then small.
@@ -146,7 +171,7 @@ def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, L
         def received(result: tuple[str, LoweredArtifact]) -> None:
             name, lowered = result
             done[name] = lowered
-            task.advance(1, f"{name}, max rel error {lowered.parity.max_rel:.1e}")
+            task.advance(1, f"{name}, {_deviation(lowered.parity, lowered.precision)}")
 
         calls = [(settings, store, *entry) for entry in missing]
         in_processes(lower_unit, calls, work.jobs or processors(), received)
@@ -174,7 +199,8 @@ def _compare_stages(
                 index, parity = result
                 found[keys[index]] = parity
                 store.keep(keys[index], parity)
-                task.advance(1, f"{routes[index]}, max rel error {parity.max_rel:.1e}")
+                said = _deviation(parity, chain_precision(chains[index]))
+                task.advance(1, f"{routes[index]}, {said}")
 
             calls = [
                 (
@@ -188,6 +214,12 @@ def _compare_stages(
                 for index in missing
             ]
             in_processes(compare_stage, calls, work.jobs or processors(), received)
-    for route, key in zip(routes, keys, strict=True):
-        found[key].require(golden.tolerance, f"stage {route}")
+    for route, key, chain in zip(routes, keys, chains, strict=True):
+        require_parity(found[key], target.settings, chain_precision(chain), f"stage {route}")
     return [found[key] for key in keys]
+
+
+def _deviation(parity: Parity, precision: Precision) -> str:
+    if precision == PLAIN:
+        return f"max rel error {parity.max_rel:.1e}"
+    return f"{precision}, {parity.sqnr_db:.1f} dB"

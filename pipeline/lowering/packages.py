@@ -9,7 +9,7 @@ from pipeline.core.fingerprint import versions
 from pipeline.settings import BackendSpec
 
 
-def export_versions(backend: BackendSpec, *, keras: bool) -> dict[str, str]:
+def export_versions(backend: BackendSpec, *, keras: bool, quantized: bool = False) -> dict[str, str]:
     """The versions of what turns a model into programs of a backend.
 
     The first is the exporter, the others what it works with.
@@ -17,13 +17,14 @@ def export_versions(backend: BackendSpec, *, keras: bool) -> dict[str, str]:
     Args:
         backend: whose programs they are.
         keras: whether the model's units are Keras models, which TensorFlow converts.
+        quantized: whether some programs do not compute in float32.
 
     Raises:
         UsageError: it needs TensorFlow, which is not installed.
     """
     if keras:
         return _tensorflow() | versions("keras", "ai-edge-litert")
-    return versions(*backend.packages)
+    return versions(*backend.packages, *([backend.quantizer] if quantized else []))
 
 
 def _tensorflow() -> dict[str, str]:

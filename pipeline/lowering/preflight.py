@@ -7,7 +7,7 @@ are lowered as they are before training, with weights at which no operator agree
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,18 +16,19 @@ from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.work import Work
+from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.target import Target
-from pipeline.lowering.units import Unit, monolith, units_of
+from pipeline.lowering.units import Unit
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
 from pipeline.model.arm import ArmSpec, arms_of
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes, suffix_routes
-from pipeline.settings import ArmSettings, OrderName
+from pipeline.settings import BACKENDS, ArmSettings, OrderName, PrecisionSettings
 
 #: Random images that units are compared on.
 _IMAGES = 2
@@ -69,7 +70,8 @@ def preflight(
     """
     arms = arms_of(wanted.arms, model.blocks)
     routes = _routes(model.blocks, wanted.orders)
-    units, wholes = _units(randomized(model), routes, arms, image_shape)
+    precision = targets[0].settings.precision
+    units, wholes = _units(randomized(model), routes, arms, image_shape, precision)
     trials = _Trials(_Passed(work.cache / "preflight"), work)
     trials.run(targets, units)
     # A whole network is refused for what its units are refused for, and for little else.
@@ -105,9 +107,15 @@ class _Trials:
             # Of the operators: what makes a user's code choose them need not show in its modules.
             structure = [operators_of(captured).structure, [*unit.inputs.shape]]
             for target in targets:
-                key = fingerprint(structure, target.context)
+                try:
+                    tried = resolved(unit, captured, BACKENDS[target.backend])
+                except PipelineError as error:
+                    self.errors.append((target.backend, error))
+                    continue
+                recipe = [tried.precision] if tried.quantization else []
+                key = fingerprint([*structure, *recipe], target.context)
                 if key not in self._passed:
-                    alike.setdefault(key, []).append((target, replace(unit, module=captured)))
+                    alike.setdefault(key, []).append((target, tried))
         refused = self._lower([(key, *group[0]) for key, group in alike.items()])
         # Those that are built like a refused one are refused, too, each with places of its own.
         self._lower([(key, *one) for key in refused for one in alike[key][1:]])
@@ -153,12 +161,17 @@ def _units(
     routes: Sequence[Route],
     arms: Sequence[ArmSpec],
     image_shape: tuple[int, int, int],
+    precision: PrecisionSettings,
 ) -> tuple[list[Unit], list[Unit]]:
-    """The units of a model, and the whole networks that they are compared with."""
+    """The units of a model, and the whole networks that they are compared with.
+
+    Those that are to be quantized are calibrated on the images that they are compared on.
+    """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(_IMAGES, *image_shape, generator=generator)
-    units, _ = units_of(model, routes, images)
-    wholes = [monolith(model, arm.route, f"arm {arm.name}", images) for arm in arms]
+    calibration = Calibration(images, routes)
+    units = model_units(model, routes, images, precision, calibration)
+    wholes = [arm_unit(model, arm, images, calibration) for arm in arms]
     return list(units.values()), wholes
 
 

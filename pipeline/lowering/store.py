@@ -17,6 +17,7 @@ from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.graph import OperatorGraph
 from pipeline.lowering.parity import Parity
 from pipeline.model.content import content_of, tensor_digest
+from pipeline.settings import PLAIN, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class LoweredArtifact:
         delegated: how many of these the delegate runs.
         input, output: its edges.
         parity: against eager PyTorch, on this machine.
+        precision: what it computes with.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class LoweredArtifact:
     input: TensorSpec
     output: TensorSpec
     parity: Parity
+    precision: Precision = PLAIN
 
 
 def content_key(captured: nn.Module, inputs: Tensor, *context: str) -> str:
@@ -102,7 +105,13 @@ class ProgramStore:
         except _DAMAGED:
             return None
 
-    def keep(self, key: str, program: Program, edges: tuple[TensorSpec, TensorSpec]) -> None:
+    def keep(
+        self,
+        key: str,
+        program: Program,
+        edges: tuple[TensorSpec, TensorSpec],
+        precision: Precision = PLAIN,
+    ) -> None:
         """Stores a program and its record; `program` gives it back, `find` when it is compared."""
         path = self._path(key)
         with replacing(path) as temporary:
@@ -115,6 +124,7 @@ class ProgramStore:
             "delegated": program.delegated,
             "input": asdict(source),
             "output": asdict(target),
+            "precision": precision,
         }
         write_text(path.with_suffix(".json"), json.dumps(record, sort_keys=True))
 
@@ -183,4 +193,5 @@ def _lowered(path: Path, record: Mapping[str, Any], parity: Parity) -> LoweredAr
         TensorSpec(tuple(source["shape"]), source["layout"]),
         TensorSpec(tuple(target["shape"]), target["layout"]),
         parity,
+        record.get("precision", PLAIN),
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import LOWERING
-from pipeline.settings import LoweringSettings
+from pipeline.lowering.precision import Quantization
+from pipeline.settings import BACKENDS, PLAIN, LoweringSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,14 @@ class Target:
         """Its name."""
         (name,) = self.settings.backend
         return name
+
+    def making(self, quantization: Quantization | None) -> tuple[str, ...]:
+        """All that a program depends on beside the unit itself."""
+        exporters = dict(self.exporters)
+        if quantization is None:  # what quantizes others has no part in it
+            exporters.pop(BACKENDS[self.backend].quantizer, None)
+        precision = quantization.key if quantization else PLAIN
+        return (fingerprint(exporters), precision, f"lowering {LOWERING}")
 
     @property
     def context(self) -> list[object]:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lowering.capture import eager
+from pipeline.lowering.precision import Quantization
 from pipeline.model.keras import parameter_count
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
+from pipeline.settings import PLAIN, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Unit:
         places: paths in the user's network by paths in the module.
         probes: other inputs ``[1, ...]`` with their outputs, so that no wrong function is right by
             luck of the golden images.
+        quantization: how it is quantized; None where it computes in float32.
     """
 
     name: str
@@ -34,6 +37,11 @@ class Unit:
     outputs: Tensor
     places: Mapping[str, str] = field(default_factory=dict)
     probes: Sequence[tuple[Tensor, Tensor]] = ()
+    quantization: Quantization | None = None
+
+    @property
+    def precision(self) -> Precision:
+        return self.quantization.recipe if self.quantization else PLAIN
 
     @property
     def parameters(self) -> int:
@@ -59,7 +67,7 @@ def units_of(
         features = images
         for identity in model.units(route):
             module = model.unit(identity)
-            outputs = _one_by_one(module, features)
+            outputs = one_by_one(module, features)
             if identity not in found:
                 found[identity] = _unit(model, str(identity), module, features, outputs)
             features = outputs
@@ -71,11 +79,11 @@ def units_of(
 def monolith(model: PwlModel, route: Route, name: str, images: Tensor) -> Unit:
     """A whole network as one program: what an app ships that does not load progressively."""
     module = nn.Sequential(*(model.unit(identity) for identity in model.units(route))).eval()
-    return _unit(model, name, module, images, _one_by_one(module, images))
+    return _unit(model, name, module, images, one_by_one(module, images))
 
 
 def _unit(model: PwlModel, name: str, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Unit:
-    probes = [(probe, _one_by_one(module, probe)) for probe in _probes(inputs)]
+    probes = [(probe, one_by_one(module, probe)) for probe in _probes(inputs)]
     # A wide input may overflow where no image ever would.
     finite = [pair for pair in probes if bool(pair[1].isfinite().all())]
     return Unit(name, module, inputs, outputs, _places(model, module), finite)
@@ -93,7 +101,7 @@ def _places(model: PwlModel, module: nn.Module) -> dict[str, str]:
     return {path: known[id(part)] for path, part in module.named_modules() if id(part) in known}
 
 
-def _one_by_one(module: nn.Module, inputs: Tensor) -> Tensor:
+def one_by_one(module: nn.Module, inputs: Tensor) -> Tensor:
     """Runs images one at a time, as the device will: sums may differ with the batch size."""
     with eager():
         return torch.cat([module(item) for item in torch.split(inputs, 1)])

@@ -17,7 +17,10 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.registry_walk import walked_once
 from pipeline.lowering.store import LoweredArtifact, ProgramStore
 from pipeline.lowering.units import Unit
-from pipeline.settings import LoweringSettings
+from pipeline.settings import PLAIN, LoweringSettings, Precision
+
+#: Of a program that does not compute something else; noise as large as the signal has 0.
+_UNTRAINED_DB = 6.0
 
 
 def lower_unit(
@@ -37,7 +40,8 @@ def lower_unit(
     known = store.program(key)
     program, parity = _lowered(settings, unit, known)
     if known is None:
-        store.keep(key, program, (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs)))
+        edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
+        store.keep(key, program, edges, unit.precision)
     return unit.name, store.keep_parity(key, features, parity)
 
 
@@ -46,11 +50,15 @@ def try_unit(
 ) -> tuple[int, PipelineError | None]:
     """Lowers one unit and compares it, as `lower_unit` does, but keeps nothing.
 
+    Weights that were never trained may quantize badly: a program that computes what it should, and
+    no more, is enough.
+
     Returns:
         The index, as it was given, and what is wrong with the unit, if anything is.
     """
+    precision = settings.precision.model_copy(update={"least_sqnr_db": _UNTRAINED_DB})
     try:
-        _lowered(settings, unit)
+        _lowered(settings.model_copy(update={"precision": precision}), unit)
     except PipelineError as error:
         return index, error
     return index, None
@@ -61,15 +69,33 @@ def _lowered(
 ) -> tuple[Program, Parity]:
     torch.set_num_threads(1)
     backend = backend_for(settings)
-    with _quiet(unit.name), walked_once():
-        program = program or backend.lower(unit.module, unit.inputs[:1], unit.name)
+    with quiet(unit.name), walked_once():
+        program = program or backend.lower(
+            unit.module, unit.inputs[:1], unit.name, unit.quantization
+        )
         outputs = backend.run([program.data], unit.inputs)
-        probed = [backend.run([program.data], probe) for probe, _ in unit.probes]
-    for found, (_, expected) in zip(probed, unit.probes, strict=True):
+        # Scales that were found on real features say nothing about what no image gives.
+        probes = unit.probes if unit.quantization is None else ()
+        probed = [backend.run([program.data], probe) for probe, _ in probes]
+    for found, (_, expected) in zip(probed, probes, strict=True):
         Parity.of(found, expected).require(settings.tolerance, f"{unit.name}, probed,")
     parity = Parity.of(outputs, unit.outputs)
-    parity.require(settings.tolerance, unit.name)
+    require_parity(parity, settings, unit.precision, unit.name)
     return program, parity
+
+
+def require_parity(
+    parity: Parity, settings: LoweringSettings, precision: Precision, name: str
+) -> None:
+    """Holds a program, or a chain of some, against the limit for what it computes with.
+
+    Raises:
+        IntegrityError: it deviates by more.
+    """
+    if precision == PLAIN:
+        parity.require(settings.tolerance, name)
+    else:
+        parity.require_sqnr(settings.precision.least_sqnr_db, name)
 
 
 def compare_stage(
@@ -89,15 +115,20 @@ def compare_stage(
         IntegrityError: they deviate.
     """
     torch.set_num_threads(1)
-    with _quiet(name):
+    with quiet(name):
         outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
     parity = Parity.of(outputs, logits)
-    parity.require(settings.tolerance, name)
+    require_parity(parity, settings, chain_precision(chain), name)
     return index, parity
 
 
+def chain_precision(chain: Sequence[LoweredArtifact]) -> Precision:
+    """What a chain of programs computes with: float32, or else the first recipe among them."""
+    return next((unit.precision for unit in chain if unit.precision != PLAIN), PLAIN)
+
+
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Keeps the exporters' chatter, native code's too, off the terminal unless something fails."""
     with tempfile.TemporaryFile() as sink:
         kept = os.dup(1), os.dup(2)

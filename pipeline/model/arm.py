@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import UsageError
 from pipeline.model.route import Route
-from pipeline.settings import ArmSettings, Precision
+from pipeline.settings import PLAIN, ArmSettings, Precision
 
 STUDENT, TEACHER = "student", "teacher"
 
@@ -24,7 +24,7 @@ class ArmSpec:
 
     name: str
     route: Route
-    precision: Precision = "fp32"
+    precision: Precision = PLAIN
 
 
 def arms_of(tables: Sequence[ArmSettings], blocks: int) -> tuple[ArmSpec, ...]:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
+from pipeline.core.decibels import decibels
 from pipeline.core.errors import DeviceError
 from pipeline.core.intervals import wilson_interval
 from pipeline.device.guards import Finding
@@ -18,7 +20,7 @@ from pipeline.evaluation.class_scores import ClassScores
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Predictions, Runs
-from pipeline.report.integrity import within_tolerance, wrong_results
+from pipeline.report.integrity import within_limit, wrong_results
 from pipeline.report.metrics import metrics_of
 from pipeline.report.ratios import ratios_of
 from pipeline.report.schema import (
@@ -32,8 +34,10 @@ from pipeline.report.schema import (
     Verdict,
 )
 from pipeline.report.suspicion import WRONG_RESULTS, suspicions
+from pipeline.settings import PLAIN
 
 T = TypeVar("T")
+Logits64 = npt.NDArray[np.float64]
 
 _REMEDY = "build the harness package with this release; it ran, but it answered something else"
 #: The smallest normal float32: a reference of nothing but zeros has no scale.
@@ -129,6 +133,7 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 differing=int((got != expected[stage.index]).sum()),
                 balanced=classes.balanced,
                 recall=classes.recall,
+                host_agreement=stage.accuracy.agreement,
             )
         )
     return results
@@ -151,25 +156,50 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
         raise DeviceError(
             f"the device gave {min(lengths)} logits to a golden input, not {classes}", _REMEDY
         )
+    quantized = _quantized_programs(bundle.manifest, payload.controls)
     results: list[ParityResult] = []
     for name, path in expected.items():
-        reference = np.fromfile(path, dtype="<f4").reshape(golden.images, classes)
+        reference = np.fromfile(path, dtype="<f4").reshape(golden.images, classes).astype(float)
         rows = {line.input: line.logits for line in logits if line.name == name}
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
-        largest = float(np.abs(got - reference).max())  # None became NaN, which max() keeps
-        relative = largest / max(float(np.abs(reference).max()), _TINY)
-        finite = math.isfinite(relative)
-        max_abs, max_rel = (largest, relative) if finite else (None, None)
-        results.append(
-            ParityResult(
-                name=name,
-                max_abs=max_abs,
-                max_rel=max_rel,
-                tolerance=golden.tolerance,
-                passed=within_tolerance(max_rel, golden.tolerance),
-            )
-        )
+        least = golden.least_sqnr_db if name in quantized else None
+        results.append(_compared(name, got, reference, golden.tolerance, least))
     return results
+
+
+def _quantized_programs(manifest: Manifest, controls: Controls) -> set[str]:
+    """The stages and control arms that have programs which do not compute in float32."""
+    units = {unit.id for unit in manifest.artifacts if unit.precision != PLAIN}
+    stages = {f"stage-{s.index}" for s in manifest.stages if units.intersection(s.units)}
+    return stages | {arm.name for arm in controls.arms if arm.precision != PLAIN}
+
+
+def _compared(
+    name: str, got: Logits64, reference: Logits64, tolerance: float, least_sqnr_db: float | None
+) -> ParityResult:
+    """What comparing logits ``[inputs, classes]`` with those of eager PyTorch gives."""
+    largest = float(np.abs(got - reference).max())  # None became NaN, which max() keeps
+    relative = largest / max(float(np.abs(reference).max()), _TINY)
+    found = ParityResult(
+        name=name,
+        max_abs=None,
+        max_rel=None,
+        tolerance=tolerance,
+        passed=False,
+        least_sqnr_db=least_sqnr_db,
+    )
+    if math.isfinite(relative):
+        signal, noise = (float(np.square(each).sum()) for each in (reference, got - reference))
+        same = (got.argmax(axis=1) == reference.argmax(axis=1)).mean()
+        found = found.model_copy(
+            update={
+                "max_abs": largest,
+                "max_rel": relative,
+                "sqnr_db": decibels(signal, noise),
+                "agreement": float(same),
+            }
+        )
+    return found.model_copy(update={"passed": within_limit(found)})
 
 
 def _runs(campaign: Campaign) -> Runs:

@@ -15,8 +15,9 @@ from pipeline.core.intervals import wilson_interval
 from pipeline.harness import contention
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.report.arms import arm_names, program_names
-from pipeline.report.integrity import within_tolerance
+from pipeline.report.integrity import within_limit
 from pipeline.report.metric_samples import samples_of
+from pipeline.settings import PLAIN
 
 if TYPE_CHECKING:
     from pipeline.report.schema import Report, StageResult
@@ -107,11 +108,19 @@ def _parity(report: Report) -> Iterator[str]:
     for result in report.parity:
         if (result.max_abs is None) != (result.max_rel is None):
             yield f"parity.{result.name}: one of max_abs and max_rel is missing"
-        if result.passed != within_tolerance(result.max_rel, result.tolerance):
+        if result.passed != within_limit(result):
             yield (
                 f"parity.{result.name}: passed is {str(result.passed).lower()}, but max_rel is "
                 f"{result.max_rel} and tolerance {result.tolerance}"
             )
+        if result.least_sqnr_db is not None and (result.sqnr_db is None) != (
+            result.max_rel is None
+        ):
+            yield f"parity.{result.name}: one of sqnr_db and max_rel is missing"
+    limits = {result.name: result.least_sqnr_db for result in report.parity}
+    for arm in report.bundle.arms:
+        if (limits.get(arm.name) is None) != (arm.precision == PLAIN):
+            yield f"parity.{arm.name}: not judged as {arm.precision} is"
 
 
 def _metrics(report: Report) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.intervals import wilson_interval
 from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
 from pipeline.model.arm import STUDENT, TEACHER
-from pipeline.report.integrity import differing_allowed
+from pipeline.report.integrity import differing_allowed, over_limit
 from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def samples_of(
         if stage.balanced is not None:
             found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
         found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
-        allowed = differing_allowed(stage.images, parity[0].tolerance)
+        allowed = differing_allowed(stage.images, parity[0].tolerance, stage.host_agreement)
         found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
         for name in (str(stage.index), "final"):  # the last stage's stays
             found[f"accuracy_minus_host.{name}"] = ("share", {0: _minus_host(stage)})
@@ -63,8 +63,12 @@ def samples_of(
     for result in parity:
         if result.max_rel is not None:
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
-            relative = result.max_rel / result.tolerance
-            found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: relative})
+        if (over := over_limit(result)) is not None:
+            found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: over})
+        if result.least_sqnr_db is not None and result.sqnr_db is not None:
+            found[f"parity_sqnr_db.{result.name}"] = ("dB", {0: result.sqnr_db})
+        if result.least_sqnr_db is not None and result.agreement is not None:
+            found[f"parity_agreement.{result.name}"] = ("share", {0: result.agreement})
     found["bundle_bytes"] = ("bytes", {0: facts.bytes})
     sizes = {arm.name: arm.bytes for arm in facts.arms}
     for name, size in sizes.items():

@@ -95,11 +95,14 @@ class StageResult(Section):
         top1: their share.
         low: lower end of its 95 % Wilson interval.
         high: upper end.
-        host_correct: images that eager PyTorch labels rightly.
-        differing: images that device and eager PyTorch label differently.
+        host_correct: images that the host labels rightly: eager PyTorch, or the programs
+            themselves where some are quantized.
+        differing: images that device and host label differently.
         balanced: the device's balanced accuracy, the mean of all recalls.
         recall: per label the share of its images that the device labels rightly; null where it
             has none.
+        host_agreement: of quantized programs: the share of the test images that get eager
+            PyTorch's label from them on the host.
     """
 
     index: int
@@ -114,12 +117,21 @@ class StageResult(Section):
     differing: Count
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
+    host_agreement: Share | None = None
 
 
 class ParityResult(Section):
-    """The largest deviation of the device's logits from eager PyTorch on the golden inputs.
+    """The deviation of the device's logits from eager PyTorch on the golden inputs.
 
-    `max_rel` is relative to the largest absolute reference value; a NaN on the device gives null.
+    Attributes:
+        name: of a stage, such as ``stage-0``, or of a control arm.
+        max_abs: largest absolute difference; a NaN on the device gives null.
+        max_rel: that, over the largest absolute reference value.
+        tolerance: the largest `max_rel` that float32 programs may show.
+        passed: whether it is within its limit.
+        sqnr_db: the reference's energy over the difference's, in decibels, 200 at most.
+        least_sqnr_db: what quantized programs have to reach, whose `max_rel` decides nothing.
+        agreement: the share of golden inputs that get eager PyTorch's label.
     """
 
     name: str
@@ -127,6 +139,9 @@ class ParityResult(Section):
     max_rel: Annotated[float, Field(ge=0)] | None
     tolerance: Annotated[float, Field(gt=0)]
     passed: bool
+    sqnr_db: float | None = None
+    least_sqnr_db: Annotated[float, Field(ge=0)] | None = None
+    agreement: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class ArmFacts(Section):
@@ -137,7 +152,8 @@ class ArmFacts(Section):
         route: the variant of each block.
         precision: of its program.
         bytes: size of its program.
-        host_top1: accuracy of eager PyTorch along its route, on the whole test set.
+        host_top1: accuracy on the whole test set, on the host: of eager PyTorch along its route, or
+            of the program itself where it is quantized.
     """
 
     name: str

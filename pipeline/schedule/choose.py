@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pipeline.bundle.schedule import Candidate, Schedule
+from pipeline.lowering.precision import precisions_of
 from pipeline.model.route import Route, UnitId
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
 from pipeline.schedule.order import Order, contiguous, greedy, prefix, routes_of, suffix
 from pipeline.schedule.trial import Costs, Trial, try_order
-from pipeline.settings import OrderName, ScheduleSettings
+from pipeline.settings import PLAIN, OrderName, PrecisionSettings, ScheduleSettings
 
 if TYPE_CHECKING:
     from pipeline.evaluation.predictions import EvaluatedModel
@@ -54,14 +55,23 @@ class ChosenSchedule:
     choice: Schedule
 
 
-def choose(settings: ScheduleSettings, trainer: Trainer) -> ChosenSchedule:
+def choose(
+    settings: ScheduleSettings,
+    trainer: Trainer,
+    precision: PrecisionSettings = PrecisionSettings(),  # noqa: B008 (it is immutable)
+) -> ChosenSchedule:
     """The order and the stages that a profile's ``[schedule]`` table leads to.
+
+    Args:
+        settings: the table.
+        trainer: the model whose stages are to be chosen.
+        precision: of its blocks, which decides what they weigh.
 
     Raises:
         UsageError: the report with load times does not fit the model, or there is none.
     """
     plan = trainer.model
-    costs = Costs(plan.units, _load_times(settings, plan.sizes()))
+    costs = Costs(plan.units, _load_times(settings, _sizes(plan, precision)))
     everything = settings.stages == "all"
     trials: list[Trial] = []
     for name in settings.orders:
@@ -94,6 +104,15 @@ def choose(settings: ScheduleSettings, trainer: Trainer) -> ChosenSchedule:
         steps=best.steps,
     )
     return ChosenSchedule(best.routes, routes_of(best.order), choice)
+
+
+def _sizes(plan: PwlModel, precision: PrecisionSettings) -> dict[UnitId, int]:
+    """Bytes of the parameters of every unit, as they ship."""
+    precisions = precisions_of(precision, plan.blocks)
+    return {
+        unit: size if precisions.get(unit, PLAIN) == PLAIN else size // 4
+        for unit, size in plan.sizes().items()
+    }
 
 
 def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> LoadTimes:

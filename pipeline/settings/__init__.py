@@ -1,7 +1,7 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
 from pipeline.settings.android import AndroidSettings
-from pipeline.settings.arm import PROGRESSIVE, ArmSettings, Precision
+from pipeline.settings.arm import PROGRESSIVE, ArmSettings
 from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
 from pipeline.settings.data import (
     DataSettings,
@@ -26,6 +26,7 @@ from pipeline.settings.model import (
     VitSettings,
 )
 from pipeline.settings.normalization import NormalizationSettings
+from pipeline.settings.precision import PLAIN, RECIPES, Precision, PrecisionSettings, Recipe
 from pipeline.settings.profile import (
     BundleSettings,
     LoweringSettings,
@@ -52,7 +53,9 @@ from pipeline.settings.training import (
 
 __all__ = [
     "BACKENDS",
+    "PLAIN",
     "PROGRESSIVE",
+    "RECIPES",
     "SOURCE_KINDS",
     "AndroidSettings",
     "ArmSettings",
@@ -78,6 +81,8 @@ __all__ = [
     "OrderName",
     "ParquetData",
     "Precision",
+    "PrecisionSettings",
+    "Recipe",
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator
 
 from pipeline.core.toml_file import Section, Spelling
+from pipeline.settings.precision import PLAIN, Precision
 
 #: What results call the progressive bundle itself, beside its arms.
 PROGRESSIVE = "pwl"
-#: The numbers that a program computes with.
-Precision = Literal["fp32"]
 
 
 def _is_no_other_s(name: str) -> str:
@@ -29,7 +28,7 @@ class ArmSettings(Section):
     Attributes:
         name: what reports call it.
         route: the variant of each block, such as ``TTSS``; or ``student`` or ``teacher``, for all.
-        precision: of weights and arithmetic.
+        precision: of weights and arithmetic, as in ``[lowering.precision]``.
     """
 
     name: Annotated[
@@ -40,4 +39,4 @@ class ArmSettings(Section):
     route: Annotated[
         str, Spelling(r"^([ST]+|student|teacher)$", "a word of S and T, or student, or teacher")
     ]
-    precision: Precision = "fp32"
+    precision: Precision = PLAIN

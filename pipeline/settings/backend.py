@@ -12,6 +12,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
+from pipeline.settings.precision import Recipe
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeLibrary:
@@ -39,6 +41,9 @@ class BackendSpec:
             `pipeline.lowering.backend.Backend`.
         packages: Python distributions whose versions decide what is written, the exporter first.
         runtime: what the harness runs its programs with.
+        quantizer: and the one that quantizes.
+        recipes: how it can quantize; where ``int8`` leaves a choice, the first is for convolutions,
+            the last for linear layers. None where it writes float32 alone.
     """
 
     name: str
@@ -46,6 +51,8 @@ class BackendSpec:
     exporter: str
     packages: tuple[str, ...]
     runtime: RuntimeLibrary
+    quantizer: str = ""
+    recipes: tuple[Recipe, ...] = ()
 
 
 def _by_name(*specs: BackendSpec) -> dict[str, BackendSpec]:
@@ -60,6 +67,8 @@ BACKENDS: Mapping[str, BackendSpec] = _by_name(
         exporter="pipeline.lowering.executorch.backend:ExecuTorch",
         packages=("executorch",),
         runtime=RuntimeLibrary("executorch", "executorch"),
+        quantizer="torchao",
+        recipes=("static_wi8_ai8", "dynamic_wi8_afp32"),
     ),
     BackendSpec(
         name="litert",
@@ -67,6 +76,8 @@ BACKENDS: Mapping[str, BackendSpec] = _by_name(
         exporter="pipeline.lowering.litert.backend:LiteRt",
         packages=("litert-torch", "litert-converter", "ai-edge-litert"),
         runtime=RuntimeLibrary("ai-edge-litert", "ai_edge_litert", opened="libLiteRt.so"),
+        quantizer="ai-edge-quantizer",
+        recipes=("dynamic_wi8_afp32",),
     ),
 )
 

@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section, Spelling, load_toml
 from pipeline.settings.android import AndroidSettings
-from pipeline.settings.arm import ArmSettings, Precision
+from pipeline.settings.arm import ArmSettings
 from pipeline.settings.backend import BACKENDS, BackendName
 from pipeline.settings.data import DataSettings
 from pipeline.settings.model import ModelSettings, SourceModel
+from pipeline.settings.precision import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Rate, Share
 from pipeline.settings.schedule import ScheduleSettings
 from pipeline.settings.training import TrainingSettings
@@ -39,7 +40,8 @@ class LoweringSettings(Section):
     Attributes:
         backend: one name, or a list of them: then one training run gives a bundle of each.
         precision: of weights and arithmetic.
-        tolerance: bounds the largest absolute difference over the largest absolute reference value.
+        tolerance: bounds the largest absolute difference over the largest absolute reference value
+            of programs that compute in float32.
     """
 
     backend: Annotated[
@@ -48,7 +50,7 @@ class LoweringSettings(Section):
         Field(min_length=1),
         AfterValidator(_each_once),
     ] = ("executorch",)
-    precision: Precision = "fp32"
+    precision: LoweringPrecision = PrecisionSettings()
     tolerance: Rate = 1e-4
 
 
@@ -119,6 +121,11 @@ class Settings(Section):
     android: Annotated[AndroidSettings, Field(exclude=True)] = AndroidSettings()
     arm: Annotated[tuple[ArmSettings, ...], AfterValidator(_each_name_once)] = ()
 
+    @property
+    def quantized(self) -> bool:
+        """Whether any program of the bundle or its arms does not compute in float32."""
+        return self.lowering.precision.quantized or any(arm.precision != PLAIN for arm in self.arm)
+
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:
         match self.model:
@@ -129,6 +136,8 @@ class Settings(Section):
                     raise ValueError('a Keras model needs [lowering] backend = "litert"')
                 if self.schedule.orders != ("prefix",):
                     raise ValueError('a Keras model has no decoders: leave orders at ["prefix"]')
+                if self.quantized:
+                    raise ValueError('a Keras model is lowered as it is: leave precision at "fp32"')
             case SourceModel(kind="reference"):
                 if self.training is not None:
                     raise ValueError("a reference checkpoint comes trained: leave [training] out")

@@ -25,10 +25,9 @@ from pipeline.workflows.load_model import ModelSource
 from pipeline.workflows.lowering_targets import preflight_of, target_of
 
 if TYPE_CHECKING:
-    from pipeline.bundle.compose import Composition, HostResults
+    from pipeline.bundle.compose import Composition
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.evaluation.model_warnings import ModelWarning
-    from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.target import Target
     from pipeline.settings import BundleSettings
     from pipeline.workflows.schedule_model import ScheduledModel
@@ -127,26 +126,42 @@ def _composition(
 ) -> Composition:
     """The model trained or taken in, scheduled, evaluated and lowered."""
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
-    from pipeline.bundle.compose import Composition
+    from pipeline.bundle.compose import Composition, HostResults
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.lowering.lower import lower_model
+    from pipeline.lowering.precision import precisions_of
     from pipeline.model.arm import arms_of
+    from pipeline.workflows.golden_images import calibration_of, golden_of
     from pipeline.workflows.load_model import model_of
+    from pipeline.workflows.lowered_trainer import LoweredTrainer
+    from pipeline.workflows.program_scores import arm_scores, require_agreement, stage_scores
     from pipeline.workflows.schedule_model import schedule
 
     preflight = preflight_of(settings, source.backends, work)
     model = model_of(settings, work.cache, work.progress, source, preflight)
     arms = arms_of(settings.arm, model.model.blocks)
-    scheduled = schedule(settings, model, [arm.route for arm in arms])
-    results = _results(settings, scheduled, work.progress)
-    dataset = scheduled.evaluated.dataset
-    golden = _golden(settings, scheduled)
+    precisions_of(settings.lowering.precision, model.model.blocks)  # refuses another number of them
+    trainer = LoweredTrainer(model, settings, target, work)
+    scheduled = schedule(settings, trainer, [arm.route for arm in arms])
+    whole, dataset = scheduled.evaluated, scheduled.evaluated.dataset
+    warnings = _warnings(settings, scheduled, work.progress)
+    golden = golden_of(settings, whole, scheduled.shipped)
+    calibration = calibration_of(settings, dataset, scheduled.planned)
+    lowered = lower_model(whole.model, golden, arms, target, work, calibration)
+    stages, controls = stage_scores(whole, lowered), arm_scores(whole, lowered, target, work)
+    require_agreement(settings.lowering.precision, stages, controls)
+    shipped = whole.along(scheduled.shipped)
     return Composition(
         name=settings.name,
         family=settings.model.family,
-        lowered=lower_model(scheduled.evaluated.model, golden, arms, target, work),
+        lowered=lowered,
         golden=golden,
-        results=results,
+        results=HostResults(
+            stages=stages,
+            arms=controls,
+            predictions=shipped.predictions[:, : settings.bundle.evaluation_images],
+            warnings=warnings,
+        ),
         schedule=scheduled.choice,
         dataset=dataset,
         preprocessing=Preprocessing.of(settings.data, dataset),
@@ -155,9 +170,10 @@ def _composition(
     )
 
 
-def _results(settings: Settings, scheduled: ScheduledModel, progress: Progress) -> HostResults:
-    """What eager PyTorch says about the model; one that is too poor to ship is refused."""
-    from pipeline.bundle.compose import HostResults
+def _warnings(
+    settings: Settings, scheduled: ScheduledModel, progress: Progress
+) -> tuple[ModelWarning, ...]:
+    """What speaks against the model; one that is too poor to ship is refused."""
     from pipeline.bundle.floors import require_floors
 
     whole = scheduled.evaluated
@@ -166,25 +182,7 @@ def _results(settings: Settings, scheduled: ScheduledModel, progress: Progress) 
     _say_warnings(warnings, progress)
     require_floors(settings.bundle, shipped)
     _say_what_is_there(settings.bundle, len(whole.dataset.test.images), progress)
-    return HostResults(
-        accuracy=dict(zip(whole.routes, whole.accuracy, strict=True)),
-        classes=dict(zip(whole.routes, whole.class_scores, strict=True)),
-        predictions=shipped.predictions[:, : settings.bundle.evaluation_images],
-        warnings=warnings,
-    )
-
-
-def _golden(settings: Settings, scheduled: ScheduledModel) -> GoldenSet:
-    from pipeline.lowering.golden import GoldenSet
-
-    dataset = scheduled.evaluated.dataset
-    images = dataset.test.images[: settings.bundle.golden_images]
-    return GoldenSet.of(
-        scheduled.evaluated.model,
-        scheduled.shipped,
-        dataset.normalization.apply(images),
-        settings.lowering.tolerance,
-    )
+    return warnings
 
 
 def _backend(settings: Settings, target: Target) -> BackendInfo:
@@ -196,7 +194,7 @@ def _backend(settings: Settings, target: Target) -> BackendInfo:
         name=target.backend,
         exporter=f"{exporter} {version}",
         minimum_runtime=backend_for(settings.lowering).minimum_runtime,
-        precision=settings.lowering.precision,
+        precision=str(settings.lowering.precision),
         threads=settings.runtime.threads,
     )
 

@@ -23,7 +23,8 @@ def target_of(settings: Settings) -> Target:
     (backend,) = settings.lowering.backend
     model = settings.model
     keras = isinstance(model, SourceModel) and model.kind == "keras"
-    return Target(settings.lowering, export_versions(BACKENDS[backend], keras=keras))
+    exporters = export_versions(BACKENDS[backend], keras=keras, quantized=settings.quantized)
+    return Target(settings.lowering, exporters)
 
 
 def preflight_of(

@@ -25,11 +25,13 @@ class ScheduledModel:
         evaluated: along every route of the chosen order, then others that were asked for.
         shipped: those that ship.
         choice: why these.
+        planned: all routes of the chosen order.
     """
 
     evaluated: EvaluatedModel
     shipped: tuple[Route, ...]
     choice: Schedule
+    planned: tuple[Route, ...]
 
     def warnings(self, settings: Settings) -> tuple[ModelWarning, ...]:
         """What speaks against shipping it, a model of that profile."""
@@ -79,10 +81,10 @@ def schedule(
         training_log: where the accuracy of every route is written down, if anywhere.
     """
     routes_with(prefix_routes(model.model.blocks), others)  # refuses those of another length
-    chosen = choose(settings.schedule, model)
+    chosen = choose(settings.schedule, model, settings.lowering.precision)
     routes = list(dict.fromkeys([*chosen.train_for, *others]))
     evaluated = model.train_and_evaluate(chosen.train_for, routes)
     with (training_log or NoTrainingLog()).phase("routes", -1) as log:
         found = zip(routes, evaluated.accuracy, strict=True)
         log.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
-    return ScheduledModel(evaluated, chosen.routes, chosen.choice)
+    return ScheduledModel(evaluated, chosen.routes, chosen.choice, chosen.train_for)

@@ -225,7 +225,7 @@ def keep(store: ProgramStore) -> None:
     edges = (TensorSpec((1, 2), "NC"), TensorSpec((1, 3), "NC"))
     program = Program(b"program", {"linear": 1}, 1)
     store.keep("key", program, edges)
-    store.keep_parity("key", "features", Parity(0.1, 0.2, 3))
+    store.keep_parity("key", "features", Parity(0.1, 0.2, 3, 14.0))
 
 
 def test_the_store_gives_back_what_it_keeps(tmp_path: Path) -> None:
@@ -237,7 +237,11 @@ def test_the_store_gives_back_what_it_keeps(tmp_path: Path) -> None:
     found = store.find("key", "features")
     assert found is not None
     assert found.path.read_bytes() == b"program"
-    assert (found.bytes, found.operators, found.parity) == (7, {"linear": 1}, Parity(0.1, 0.2, 3))
+    assert (found.bytes, found.operators, found.parity) == (
+        7,
+        {"linear": 1},
+        Parity(0.1, 0.2, 3, 14.0),
+    )
 
 
 @pytest.mark.parametrize("damage", ["program", "record", "record-cut", "record-keys", "parity"])

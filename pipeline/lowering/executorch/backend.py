@@ -12,8 +12,10 @@ from torch import Tensor, fx, nn
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.executorch.quantize import quantized
 from pipeline.lowering.executorch.rules import RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
+from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
 from pipeline.settings import BACKENDS
 
@@ -30,7 +32,13 @@ class ExecuTorch:
         major, minor, *_ = versions("executorch")["executorch"].split(".")
         return f"{major}.{minor}.0"
 
-    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+    def lower(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        name: str,
+        quantization: Quantization | None = None,
+    ) -> Program:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.devtools.backend_debug import get_delegation_info
         from executorch.exir import to_edge_transform_and_lower
@@ -40,14 +48,15 @@ class ExecuTorch:
             blaming(graph := rewritten(operators_of(module), RULES, example), name, self.spec.name),
         ):
             example = _natural(example)
-            rank = graph(example).dim()
-            exported = torch.export.export(_Edges(graph, rank).eval(), (example,))
+            edges = _edges(graph, example, quantization)
+            exported = torch.export.export(edges, (example,))
             edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
         if left := _left_over(lowered, graph):
             raise refused(name, self.spec.name, left)
-        if info.num_delegated_subgraphs != 1:
+        # Dynamic scales are found between linear layers, by operators of the delegate, too.
+        if info.num_delegated_subgraphs != 1 and quantization is None:
             raise refused(
                 name, self.spec.name, [(None, f"{info.num_delegated_subgraphs} delegates")]
             )
@@ -76,16 +85,29 @@ class ExecuTorch:
         return torch.cat(outputs)
 
 
+def _edges(graph: OperatorGraph, example: Tensor, quantization: Quantization | None) -> _Edges:
+    """A graph, quantized or as it is, between edges in the order that XNNPACK computes in."""
+    rank = graph(example).dim()
+    if quantization is None:
+        return _Edges(graph, rank, quantized=False)
+    calibration = quantization.calibration
+    features = () if calibration is None else map(_natural, torch.split(calibration, 1))
+    inner = quantized(graph, quantization.recipe, [example, *features])
+    return _Edges(inner, rank, quantized=True)
+
+
 class _Edges(nn.Module):
     """A module whose image inputs and outputs lie channels last in memory.
 
     XNNPACK computes on channels last; without this, every unit would transpose twice.
     """
 
-    def __init__(self, module: nn.Module, output_rank: int) -> None:
+    def __init__(self, module: nn.Module, output_rank: int, *, quantized: bool) -> None:
         super().__init__()
         self.module = module
         self.output_rank = output_rank
+        self.quantized = quantized
+        self.training = False  # not eval(), which modules that torchao made refuse
 
     def forward(self, features: Tensor) -> Tensor:
         if features.dim() == 4 and self.output_rank != 4:
@@ -93,6 +115,10 @@ class _Edges(nn.Module):
             features = features.to(memory_format=torch.contiguous_format)
         outputs: Tensor = self.module(features)
         if outputs.dim() == 4:
+            if self.quantized:
+                # What is dequantized and then reordered lowers without an error and fails when it
+                # runs; a float operator between the two helps.
+                outputs = outputs + 0.0
             outputs = outputs.to(memory_format=_order(outputs))
         return outputs
 

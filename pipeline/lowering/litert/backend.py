@@ -13,7 +13,9 @@ from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
 from pipeline.lowering.litert import flatbuffer as tflite
 from pipeline.lowering.litert.interpreter import TfliteProgram
 from pipeline.lowering.litert.keras_export import keras_to_tflite
+from pipeline.lowering.litert.quantize import quantized
 from pipeline.lowering.litert.rules import RULES
+from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
 from pipeline.model.keras import keras_models
 from pipeline.settings import BACKENDS
@@ -38,12 +40,20 @@ class LiteRt:
         # The oldest library whose C functions take the parameters that our engine gives them.
         return "2.1.6"
 
-    def lower(self, module: nn.Module, example: Tensor, name: str) -> Program:
+    def lower(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        name: str,
+        quantization: Quantization | None = None,
+    ) -> Program:
         if models := keras_models(module):
             return self._accepted(keras_to_tflite(models), None, name)
         graph = rewritten(operators_of(module), RULES, example)
         with blaming(graph, name, self.spec.name):
             converted = _convert(graph, example)
+            if quantization is not None:  # of the one recipe that its spec has
+                converted = quantized(converted)
         return self._accepted(converted, graph, name)
 
     def _accepted(self, converted: bytes, graph: OperatorGraph | None, name: str) -> Program:

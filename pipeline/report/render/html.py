@@ -6,7 +6,7 @@ import json
 
 from pipeline.core.formatting import milliseconds, size
 from pipeline.report.arms import arm_names
-from pipeline.report.integrity import parity_of, parity_text, within_tolerance
+from pipeline.report.integrity import deviation_text, parity_of, parity_text, within_limit
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import plots
 from pipeline.report.render.page import environment
@@ -146,12 +146,14 @@ def _images(report: Report) -> str:
 
 
 def _parity(report: Report) -> list[list[str]]:
-    """Program, largest absolute and relative deviation, verdict."""
+    """Program, largest absolute and relative deviation (decibels where quantized), verdict."""
     rows: list[list[str]] = []
     for result in report.parity:
-        cells = ("NaN" if v is None else f"{v:.1e}" for v in (result.max_abs, result.max_rel))
-        passed = within_tolerance(result.max_rel, result.tolerance)
-        rows.append([result.name, *cells, "pass" if passed else "FAIL"])
+        if result.max_abs is None or result.max_rel is None:
+            cells = ["NaN", "NaN"]
+        else:
+            cells = [f"{result.max_abs:.1e}", deviation_text(result)]
+        rows.append([result.name, *cells, "pass" if within_limit(result) else "FAIL"])
     return rows
 
 

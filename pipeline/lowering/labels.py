@@ -1,0 +1,126 @@
+"""The labels that programs give to images, on this machine: accuracy as it ships."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.core.errors import IntegrityError
+from pipeline.core.fingerprint import fingerprint
+from pipeline.core.work import Work
+from pipeline.data.images import ImageSet
+from pipeline.data.normalization import Normalization
+from pipeline.lowering.pool import in_processes, processors
+from pipeline.lowering.registry import backend_for
+from pipeline.lowering.store import LoweredArtifact
+from pipeline.lowering.target import Target
+from pipeline.lowering.worker import quiet
+from pipeline.model.checkpoint import load_tensors, save_tensors
+
+Labels = npt.NDArray[np.uint16]
+
+#: Images of one piece of work.
+_PIECE = 256
+
+
+def labels_of(
+    chains: Mapping[str, Sequence[LoweredArtifact]],
+    images: ImageSet,
+    normalization: Normalization,
+    target: Target,
+    work: Work,
+) -> dict[str, Labels]:
+    """The label of the largest logit for each image ``[n]``, by name of a chain of programs.
+
+    Args:
+        chains: programs that run one after the other, by whatever they are called.
+        images: to label.
+        normalization: how they become inputs.
+        target: what reads the programs.
+        work: how; what was found before is in its cache.
+
+    Raises:
+        IntegrityError: logits hold NaN or infinity.
+    """
+    content = hashlib.sha256(images.images.tobytes()).hexdigest()
+    files = {
+        name: _file(work.cache, chain, content, normalization) for name, chain in chains.items()
+    }
+    found = {
+        name: row for name, file in files.items() if (row := _kept(file, len(images))) is not None
+    }
+    pieces: dict[str, dict[int, Tensor]] = {name: {} for name in chains if name not in found}
+    by = normalization
+    calls = [
+        (target, name, start, _paths(chains[name]), images.images[start : start + _PIECE], by)
+        for name in pieces
+        for start in range(0, len(images), _PIECE)
+    ]
+    if not calls:
+        return found
+    with work.progress.task("label images", total=len(calls)) as task:
+
+        def received(result: tuple[str, int, Tensor]) -> None:
+            name, start, labels = result
+            pieces[name][start] = labels
+            task.advance(1, name)
+
+        in_processes(label_piece, calls, work.jobs or processors(), received)
+    for name, labels in pieces.items():
+        whole = torch.cat([labels[start] for start in sorted(labels)])
+        save_tensors(files[name], {"labels": whole}, {})
+        found[name] = whole.numpy().astype(np.uint16)
+    return found
+
+
+def label_piece(
+    target: Target,
+    name: str,
+    start: int,
+    chain: Sequence[Path],
+    images: npt.NDArray[np.uint8],
+    normalization: Normalization,
+) -> tuple[str, int, Tensor]:
+    """Labels some images in a worker process.
+
+    Returns:
+        Name and start, as they were given, and the labels, int32 ``[n]``.
+
+    Raises:
+        IntegrityError: logits hold NaN or infinity.
+    """
+    torch.set_num_threads(1)
+    with quiet(name):
+        programs = [path.read_bytes() for path in chain]
+        logits = backend_for(target.settings).run(programs, normalization.apply(images))
+    if not logits.isfinite().all():
+        raise IntegrityError(
+            f"{name}: programs give NaN or infinity for some images",
+            'give its blocks "fp32" in [lowering.precision]',
+        )
+    return name, start, logits.argmax(dim=1).to(torch.int32)
+
+
+def _paths(chain: Sequence[LoweredArtifact]) -> list[Path]:
+    return [unit.path for unit in chain]
+
+
+def _file(
+    cache: Path, chain: Sequence[LoweredArtifact], content: str, normalization: Normalization
+) -> Path:
+    key = fingerprint([unit.sha256 for unit in chain], content, str(normalization))
+    return cache / "units" / f"labels-{key[:32]}.safetensors"
+
+
+def _kept(file: Path, count: int) -> Labels | None:
+    try:
+        labels = load_tensors(file)[0]["labels"].numpy().astype(np.uint16)
+    except (IntegrityError, KeyError):
+        return None  # not there yet, or damaged
+    return labels if len(labels) == count else None

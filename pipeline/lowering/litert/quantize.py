@@ -1,0 +1,48 @@
+"""int8 for LiteRT: ai-edge-quantizer on a converted float32 program, before its names are cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from pipeline.lowering.litert.interpreter import TfliteProgram
+
+#: Operators with weights, which the delegate runs with int8 ones, too.
+_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def quantized(data: bytes) -> bytes:
+    """A program by the recipe ``dynamic_wi8_afp32``.
+
+    Weights are int8, a scale each channel; the activations that they meet become int8 while the
+    program runs. Tensors between operators stay float32, and so do the edges. What the delegate
+    would then not run stays float32 altogether.
+
+    Args:
+        data: a .tflite file with names of tensors, which tell its operators apart.
+    """
+    kept: set[str] = set()
+    while True:
+        found = _without(data, kept)
+        left = {node.output for node in TfliteProgram(found).outside_delegates()} - kept
+        if not left:
+            return found
+        kept |= left
+
+
+def _without(data: bytes, kept: Collection[str]) -> bytes:
+    """A program quantized but for the operators that give some tensors."""
+    from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
+
+    quantizing = quantizer.Quantizer(bytearray(data))
+    for name in _OPERATORS:
+        operation = qtyping.TFLOperationName(name)
+        quantizing.add_dynamic_config(regex=".*", operation_name=operation, num_bits=8)
+        for tensor in sorted(kept):
+            quantizing.update_quantization_recipe(
+                regex=f"^{re.escape(tensor)};",
+                operation_name=operation,
+                algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
+            )
+    result = quantizing.quantize(enable_progress_bar=False, enable_progress_report=False)
+    return bytes(result.quantized_model)

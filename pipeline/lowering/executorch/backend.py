@@ -150,7 +150,11 @@ def _plain_name(operator: str) -> str:
 
     The dialect and the overload do not matter.
     """
-    plain = re.sub(r"^(aten|dim_order_ops)[._]+|[._](default|tensor|Tensor|dim)$", "", operator)
+    plain = re.sub(
+        r"^(aten|dim_order_ops|quantized_decomposed)[._]+|[._](default|tensor|Tensor|dim)$",
+        "",
+        operator,
+    )
     return plain.split(".")[0].strip("_")
 
 

@@ -29,6 +29,7 @@ from pipeline.core import producers
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.lowering.capture import capture
+from pipeline.lowering.precision import Quantization
 from pipeline.lowering.registry import backend_for
 from pipeline.settings import BACKENDS, Settings, for_backend
 from pipeline.workflows.lowering_targets import target_of
@@ -130,6 +131,14 @@ def test_lowering(tiny_settings: Settings, compare: Callable[[str, Result], None
             "logits": backend.run([program.data], example)[0].tolist(),
             "bytes": len(program.data),
         }
+        for recipe in backend.spec.recipes:
+            # Without logits: other processors may round int8 otherwise.
+            quantization = Quantization(recipe, example)
+            program = backend.lower(captured, example, "unit", quantization)
+            found[f"{exporter} {version} {recipe}"] = {
+                "operators": dict(program.operators),
+                "bytes": len(program.data),
+            }
     compare("LOWERING", found)
 
 

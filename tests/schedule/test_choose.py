@@ -13,7 +13,7 @@ from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId
 from pipeline.schedule.choose import choose
-from pipeline.settings import ScheduleSettings, Settings
+from pipeline.settings import PrecisionSettings, ScheduleSettings, Settings
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
 
@@ -187,3 +187,13 @@ def test_images_held_out_choose_and_are_not_trained_on(
     assert scheduled.choice.held_out
     assert scheduled.choice.images == 97
     assert len(scheduled.evaluated.dataset.train) == 1797 - 1500 - 97
+
+
+def test_int8_blocks_weigh_a_quarter(units: PwlModel) -> None:
+    def costs(precision: PrecisionSettings) -> list[float]:
+        chosen = choose(ScheduleSettings(), Model(units, {"TSS": PREFIX}), precision)
+        return [step.cost for step in chosen.choice.steps]
+
+    plain = costs(PrecisionSettings())
+    first, _, last = costs(PrecisionSettings(teacher=("fp32", "fp32", "int8")))
+    assert (first, last) == (plain[0], pytest.approx(plain[2] / 4, abs=1e-5))

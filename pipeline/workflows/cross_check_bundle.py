@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import UsageError
+from pipeline.settings import PLAIN
 
 if TYPE_CHECKING:
     from pipeline.lowering.litert.cross_check import CrossCheck
@@ -50,5 +51,7 @@ def cross_check(bundle: Bundle, judge: str) -> CrossCheck:
             for stage in manifest.stages
         },
     )
-    opinion.require(golden.tolerance)
+    units = {unit.id for unit in manifest.artifacts if unit.precision != PLAIN}
+    stages = {stage.route for stage in manifest.stages if units.intersection(stage.units)}
+    opinion.require(golden.tolerance, units | stages, golden.least_sqnr_db or 0)
     return opinion

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,24 @@ class CrossCheck:
     units: Mapping[str, Parity]
     stages: Mapping[str, Parity]
 
-    def require(self, tolerance: float) -> None:
-        """Refuses deviations above `tolerance`, relative as in `Parity.max_rel`.
+    def require(
+        self, tolerance: float, quantized: Collection[str] = (), least_sqnr_db: float = 0
+    ) -> None:
+        """Refuses deviations.
+
+        Args:
+            tolerance: the largest, relative as in `Parity.max_rel`.
+            quantized: units and routes that are held against `least_sqnr_db` instead.
+            least_sqnr_db: as `Parity.sqnr_db`.
 
         Raises:
             IntegrityError: names the first unit or stage that deviates.
         """
         for name, parity in (*self.units.items(), *self.stages.items()):
-            parity.require(tolerance, f"{name} in tf.lite")
+            if name in quantized:
+                parity.require_sqnr(least_sqnr_db, f"{name} in tf.lite")
+            else:
+                parity.require(tolerance, f"{name} in tf.lite")
 
 
 def cross_check_with_tensorflow(

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.manifest import Deviation, Manifest
 from pipeline.core.formatting import size
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_table
@@ -78,7 +78,7 @@ def _stages(manifest: Manifest) -> Table:
             f"{score.correct / score.images:.2%}",  # `top1` is rounded
             f"{100 * score.low:.1f}-{100 * score.high:.1f}",
             share(score.balanced),
-            f"{stage.parity.max_rel:.1e}",
+            _error(stage.parity),
         )
     return table
 
@@ -100,10 +100,15 @@ def _artifacts(manifest: Manifest) -> Table:
             f"{artifact.parameters:,}",
             " -> ".join(shapes),
             f"{artifact.delegated}/{sum(artifact.operators.values())}",
-            f"{artifact.parity.max_rel:.1e}",
+            _error(artifact.parity),
             artifact.sha256[:12],
         )
     return table
+
+
+def _error(parity: Deviation) -> str:
+    """What a program is judged by: a relative error, or decibels where it is quantized."""
+    return f"{parity.max_rel:.1e}" if parity.sqnr_db is None else f"{parity.sqnr_db:.1f} dB"
 
 
 def print_cross_check(opinion: CrossCheck) -> None:

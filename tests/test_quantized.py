@@ -20,7 +20,7 @@ from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 PROFILE = f"""{TINY_PROFILE}
 [lowering.precision]
 student = "int8"
-calibration_images = 12
+calibration_images = 32
 
 [[arm]]
 name = "teacher8"

@@ -9,7 +9,9 @@ from pipeline.core.fingerprint import versions
 from pipeline.settings import BackendSpec
 
 
-def export_versions(backend: BackendSpec, *, keras: bool, quantized: bool = False) -> dict[str, str]:
+def export_versions(
+    backend: BackendSpec, *, keras: bool, quantized: bool = False
+) -> dict[str, str]:
     """The versions of what turns a model into programs of a backend.
 
     The first is the exporter, the others what it works with.

@@ -76,9 +76,9 @@ def test_a_quantized_program_is_held_against_its_noise(
 ) -> None:
     monkeypatch.setattr(worker, "backend_for", lambda settings: Toy())
     features = torch.ones(1, 2, 4, 4)
-    captured = capture(nn.Identity().eval(), features, "unit")
+    captured = capture(nn.Flatten().eval(), features, "unit")
     # By 3 % everywhere: no float32 program may, 30 dB may.
-    unit = Unit("unit", captured, features, features * 1.03)
+    unit = Unit("unit", captured, features, features.flatten(1) * 1.03)
     quantized = replace(unit, quantization=Quantization("static_wi8_ai8", features))
     store = ProgramStore(tmp_path, ".pte")
     _, found = worker.lower_unit(EXECUTORCH, store, "key", "features", quantized)

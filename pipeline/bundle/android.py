@@ -19,7 +19,7 @@ from pipeline.core.atomic_files import replacing_folder
 from pipeline.core.outputs import require_replaceable
 
 if TYPE_CHECKING:
-    from pipeline.bundle.manifest import FileEntry
+    from pipeline.bundle.artifact import FileEntry
     from pipeline.bundle.verify import Bundle
     from pipeline.settings.android import AndroidSettings
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
 from pipeline.bundle.consistency import first_recipe
 from pipeline.bundle.control import ControlArm, Controls
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan
 from pipeline.bundle.manifest import (
-    Artifact,
     BackendInfo,
-    Deviation,
-    Edge,
     Evaluation,
-    FileEntry,
     Golden,
     Input,
     InputNormalization,

@@ -15,8 +15,9 @@ from pipeline.core.intervals import wilson_interval
 from pipeline.settings import PLAIN, PROGRESSIVE
 
 if TYPE_CHECKING:
+    from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
     from pipeline.bundle.control import Controls
-    from pipeline.bundle.manifest import Artifact, Deviation, Edge, FileEntry, Manifest, Score
+    from pipeline.bundle.manifest import Manifest, Score
 
 #: Bytes of what golden and evaluation files are arrays of.
 _FLOAT, _PIXEL, _LABEL = 4, 1, 2

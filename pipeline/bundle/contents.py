@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.bundle.artifact import FileEntry
 from pipeline.bundle.loading_plan import loading_plan_of
-from pipeline.bundle.manifest import FileEntry, Manifest
+from pipeline.bundle.manifest import Manifest
 
 
 def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:

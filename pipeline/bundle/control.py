@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pipeline.bundle.manifest import SCHEMA_VERSION, Deviation, FileEntry, Name, Score, Sha256
+from pipeline.bundle.artifact import Deviation, FileEntry, Name, Sha256
+from pipeline.bundle.manifest import SCHEMA_VERSION, Score
 from pipeline.core.atomic_files import real_path
 from pipeline.core.toml_file import Section
 from pipeline.model.route import RouteName

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.bundle.manifest import Artifact, BackendInfo, Input, Manifest, Stage
+    from pipeline.bundle.artifact import Artifact
+    from pipeline.bundle.manifest import BackendInfo, Input, Manifest, Stage
 
 LOADING_PLAN = "loading.plan"
 

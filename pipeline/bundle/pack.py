@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.bundle.artifact import FileEntry
 from pipeline.bundle.control import Controls, control_folder
-from pipeline.bundle.manifest import FileEntry, Manifest
+from pipeline.bundle.manifest import Manifest
 from pipeline.core.atomic_files import replacing_folders, sha256_of
 from pipeline.core.errors import IntegrityError
 from pipeline.core.outputs import require_replaceable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.manifest import Deviation
+from pipeline.bundle.artifact import Deviation
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import load_toml
 from pipeline.settings import Settings

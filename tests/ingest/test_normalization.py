@@ -73,7 +73,7 @@ def evaluated(settings: Settings, folder: Path) -> EvaluatedModel:
 
 
 def warned(settings: Settings, found: EvaluatedModel) -> list[str]:
-    said = ScheduledModel(found, found.routes, None).warnings(settings)
+    said = ScheduledModel(found, found.routes, None, found.routes).warnings(settings)
     return [warning.text for warning in said if warning.kind == "normalization"]
 
 

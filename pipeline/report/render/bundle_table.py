@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.bundle.manifest import Deviation, Manifest
+from pipeline.bundle.artifact import Deviation
+from pipeline.bundle.manifest import Manifest
 from pipeline.core.formatting import size
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_table

@@ -11,13 +11,13 @@ std::atomic<bool> on{false};
 std::atomic<long> made{0};
 std::atomic<long> first_failure{0};
 std::atomic<long> last_failure{0};
-std::atomic<bool> failed{false};
+std::atomic<bool> any_failed{false};
 
 void* Allocate(std::size_t size) noexcept {
   if (on.load(std::memory_order_relaxed)) {
     const long number = made++;
     if (number >= first_failure && number <= last_failure) {
-      failed = true;
+      any_failed = true;
       return nullptr;
     }
   }
@@ -31,13 +31,13 @@ FailingAllocations::FailingAllocations(long after, long failures) {
   made = 0;
   first_failure = after;
   last_failure = failures < 0 ? kAll : after + failures - 1;
-  failed = false;
+  any_failed = false;
   on = true;
 }
 
 bool FailingAllocations::Stop() {
   on = false;
-  return failed;
+  return any_failed;
 }
 
 }  // namespace pwl

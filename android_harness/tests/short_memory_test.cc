@@ -67,7 +67,7 @@ class ShortMemory : public ProgressiveModelTest {
   bool Survives(long after, long failures) {
     Bundle bundle = bundle_;
     std::unique_ptr<ProgressiveModel> model;
-    bool met = false;
+    bool failed = false;
     {
       FailingAllocations failing(after, failures);
       auto started =
@@ -76,7 +76,7 @@ class ShortMemory : public ProgressiveModelTest {
         model = std::move(*started);
         Live(model.get());
       }
-      met = FailingAllocations::Stop();
+      failed = FailingAllocations::Stop();
     }
     EXPECT_FALSE(hung_) << after;
     EXPECT_FALSE(wrong_) << after;
@@ -89,7 +89,7 @@ class ShortMemory : public ProgressiveModelTest {
     EXPECT_EQ(engine_.alive(), 3) << after;
     model.reset();
     EXPECT_EQ(engine_.alive(), 0) << after;
-    return met;
+    return failed;
   }
 
   Counter counter_;

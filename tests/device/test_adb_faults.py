@@ -206,20 +206,13 @@ def test_adbd_frozen_before_connecting(victim: dict[str, Any]) -> None:
         connect(victim["spec"], timeout_s=0.5)
 
 
-def test_a_full_disk_is_seen_during_the_push_and_reported(
+def test_a_full_disk_is_reported_and_no_part_is_left(
     start_loopback: Callable[..., dict[str, Any]], source: Path
 ) -> None:
     folder = PurePosixPath("/data/local/tmp")
-    taken = 0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal taken
-        taken = done
-
     with connect(start_loopback("--disk", "3000000")["spec"]) as device:
         with no_hang(20), pytest.raises(TransferError, match="No space left on device"):
-            device.push(source, folder / "target", progress=progress)
-        assert taken < len(LARGE)
+            device.push(source, folder / "target")
         assert names(device, folder) == []
         source.write_bytes(LARGE[:2_000_000])
         device.push(source, folder / "target")

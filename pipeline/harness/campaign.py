@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
@@ -23,8 +23,6 @@ from pipeline.harness.samples import (
 )
 from pipeline.harness.session import HarnessSession, NotColdError
 from pipeline.settings import PROGRESSIVE
-
-T = TypeVar("T")
 
 
 class CampaignOptions(Section):
@@ -102,22 +100,18 @@ def run_campaigns(
         if "cold-cached" in states:
             session.fill_caches(_arms(session))
     order = random.Random(options.seed)
-    turns = {
-        id(session): _Turns(session, campaign, states, options, order)
-        for session, campaign in pairs
-    }
-    with progress.task("starts", total=sum(one.starts for one in turns.values())) as task:
+    turns = [_Turns(session, campaign, states, options, order) for session, campaign in pairs]
+    with progress.task("starts", total=sum(one.starts for one in turns)) as task:
         for number in range(-1, options.rounds):
-            for session, _ in _shuffled(pairs, order):
-                one = turns[id(session)]
+            for one in _shuffled(turns, order):
                 one.start(number)
                 task.advance(one.starts_in_round, f"round {number + 1}/{options.rounds}")
             watch.between_rounds()
     total = (options.paced + options.latency_runs) * len(pairs)
     with progress.task("swaps and latency", total=total) as task:
         for number in range(max(options.paced, options.latency_runs)):
-            for session, _ in _shuffled(pairs, order):
-                task.advance(turns[id(session)].swap(number))
+            for one in _shuffled(turns, order):
+                task.advance(one.swap(number))
             watch.between_rounds()
     return [campaign for _, campaign in pairs]
 
@@ -126,10 +120,10 @@ def _arms(session: HarnessSession) -> tuple[str, ...]:
     return (PROGRESSIVE, *session.deployment.arms)
 
 
-def _shuffled(pairs: Sequence[T], order: random.Random) -> list[T]:
-    turns = list(pairs)
-    order.shuffle(turns)
-    return turns
+def _shuffled(turns: Sequence[_Turns], order: random.Random) -> list[_Turns]:
+    shuffled = list(turns)
+    order.shuffle(shuffled)
+    return shuffled
 
 
 def _possible_states(

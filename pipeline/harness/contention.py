@@ -98,8 +98,10 @@ class Repeater:
                 break
             self.left -= 1
             again = take()
-            worse = again if ratio(again) >= waited else best
-            self.rejected.append(rejected(worse, ratio(worse)))
-            if worse is best:
-                best, waited = again, ratio(again)
+            again_waited = ratio(again)
+            if again_waited < waited:
+                self.rejected.append(rejected(best, waited))
+                best, waited = again, again_waited
+            else:
+                self.rejected.append(rejected(again, again_waited))
         return best

@@ -55,6 +55,15 @@ def facts(text: str) -> Iterator[tuple[str, str]]:
             yield key, value.strip()
 
 
+def _facts_by_name(text: str) -> dict[str, dict[str, str]]:
+    """What the lines say: their first word names a thing, the second a fact of it."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in facts(text):
+        name, _, rest = value.partition(" ")
+        found.setdefault(key, {})[name] = rest.strip()
+    return found
+
+
 def watched(text: str) -> Watched:
     """From readings of /proc/stat, /proc/uptime and the processes' times, twice each."""
     found: dict[str, list[str]] = {}
@@ -122,18 +131,25 @@ def space_kb(text: str) -> tuple[int, int] | None:
 
 def zones_celsius(text: str) -> list[float]:
     """Readings of the thermal zones, which count in thousandths of a degree."""
-    readings = (number(value) for key, value in facts(text) if key == "celsius")
-    heat = [value / 1000 for value in readings if value is not None]
-    return [value for value in heat if CELSIUS[0] < value < CELSIUS[1]]
+    readings = (_celsius(value, 1000) for key, value in facts(text) if key == "celsius")
+    return [value for value in readings if value is not None]
+
+
+def _celsius(text: str, parts: int) -> float | None:
+    """A reading that counts in so many parts of a degree, in °C; None where no sensor is."""
+    value = number(text)
+    if value is None or not CELSIUS[0] < value / parts < CELSIUS[1]:
+        return None
+    return value / parts
 
 
 def cores(text: str) -> tuple[Core, ...]:
     """Every processor that /sys/devices/system/cpu has, by its number."""
-    found: dict[int, dict[str, str]] = {}
-    for key, value in facts(text):
-        if key.isdecimal() and int(key) < 2**16:
-            name, _, rest = value.partition(" ")
-            found.setdefault(int(key), {})[name] = rest.strip()
+    found = {
+        int(key): said
+        for key, said in _facts_by_name(text).items()
+        if key.isdecimal() and int(key) < 2**16
+    }
 
     def core(index: int, said: dict[str, str]) -> Core:
         online = said.get("online")
@@ -152,17 +168,13 @@ def cores(text: str) -> tuple[Core, ...]:
 
 def battery(text: str) -> Battery:
     """The machine's own battery among the power supplies; not that of a mouse."""
-    found: dict[str, dict[str, str]] = {}
-    for key, value in facts(text):
-        name, _, rest = value.partition(" ")
-        found.setdefault(key, {})[name] = rest.strip()
-    for said in found.values():
+    for said in _facts_by_name(text).values():
         if said.get("type") != "Battery" or said.get("scope") == "Device":
             continue
-        level, heat = number(said.get("capacity", ""), 0, 100), number(said.get("temp", ""))
+        level = number(said.get("capacity", ""), 0, 100)
         return Battery(
             level_percent=None if level is None else int(level),
-            celsius=None if heat is None or not -400 < heat < 1500 else heat / 10,
+            celsius=_celsius(said.get("temp", ""), 10),
             charging=CHARGING.get(said.get("status", "")),
         )
     return Battery()

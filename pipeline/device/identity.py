@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.device.base import Device, DeviceProperties
 from pipeline.device.guards import emulator_mark
+from pipeline.device.state.kernel import facts
 
 #: Where Linux keeps a number that is made anew at every start of the kernel.
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -57,11 +58,10 @@ def identify(device: Device, properties: DeviceProperties) -> Identity:
         DeviceError: it is gone, or its folder cannot be worked in.
     """
     done = device.run(["sh", "-c", _PROBE, "sh", str(device.workdir)], deadline_s=30.0)
-    lines = done.stdout.decode(errors="replace").splitlines()
-    facts = dict(line.split(" ", 1) for line in lines if " " in line)
+    said = dict(facts(done.stdout.decode(errors="replace")))
     return Identity(
-        facts.get("boot", "").strip(),
-        facts.get("place", "").strip(),
+        said.get("boot", ""),
+        said.get("place", ""),
         properties.serial.startswith("emulator-") or emulator_mark(properties) is not None,
     )
 

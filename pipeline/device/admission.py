@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.core.errors import DeviceError
@@ -110,12 +110,11 @@ class Admission:
         found = findings(self._properties, state)
         return [one for one in found if one.id not in self._options.allow]
 
-    def _waited(self, state: DeviceState, ids: Iterable[str], watch_s: float) -> DeviceState:
+    def _waited(self, state: DeviceState, ids: frozenset[str], watch_s: float) -> DeviceState:
         """The state once none of `ids` stands against it, or once waiting is over."""
-        waited_for = frozenset(ids)
 
         def standing() -> list[Finding]:
-            return [one for one in self._refusing(state) if one.id in waited_for]
+            return [one for one in self._refusing(state) if one.id in ids]
 
         if not standing() or self._left_s <= 0:
             return state

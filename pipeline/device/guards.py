@@ -28,10 +28,10 @@ GuardId = Literal[
 ]
 GUARD_IDS: tuple[GuardId, ...] = get_args(GuardId)
 
-#: What passes by itself: worth waiting for.
-PASSING: frozenset[str] = frozenset({"HOT-DEVICE", "THROTTLED", "BUSY-DEVICE", "OTHER-LOAD"})
 #: What heat does, in the middle of a measurement too.
 HEAT: frozenset[str] = frozenset({"HOT-DEVICE", "THROTTLED"})
+#: What passes by itself: worth waiting for.
+PASSING: frozenset[str] = HEAT | {"BUSY-DEVICE", "OTHER-LOAD"}
 
 #: A phone's battery is this warm in the hand of somebody who plays; throttling begins above.
 HOT_BATTERY_CELSIUS = 40.0

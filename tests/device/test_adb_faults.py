@@ -31,7 +31,7 @@ from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
 
-from .adb_server import SYSTEM, AdbServer
+from .adb_server import SYSTEM
 from .conftest import dial, names, no_hang
 
 LARGE = random.Random(7).randbytes(8_000_000)
@@ -81,17 +81,8 @@ def test_adbd_killed_during_a_push(device: Device, victim: dict[str, Any], sourc
     assert "target" not in left
 
 
-@pytest.fixture(params=["adb", SYSTEM])
-def ours(
-    request: pytest.FixtureRequest, loopback_device: str, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """The spec of a device for a process of ours that is killed."""
-    if request.param == SYSTEM:
-        server: AdbServer = request.getfixturevalue("servers")(SYSTEM)
-        server.attach(loopback_device)
-        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
-    return loopback_device
-
+#: At its address, and through an adb server.
+both_ways = pytest.mark.parametrize("spec", ["adb", SYSTEM], indirect=True)
 
 PUSH = """
 import os, signal, sys
@@ -104,10 +95,11 @@ with connect(sys.argv[1]) as device:
 """
 
 
-def test_we_are_killed_during_a_push(ours: str, shared: Device, source: Path) -> None:
+@both_ways
+def test_we_are_killed_during_a_push(spec: str, shared: Device, source: Path) -> None:
     """A lock would not outlive it, either: see tests/device/test_lock.py."""
     folder = shared.workdir / "killed-push"
-    words = [sys.executable, "-c", PUSH, ours, str(source), str(folder / "target")]
+    words = [sys.executable, "-c", PUSH, spec, str(source), str(folder / "target")]
     assert subprocess.run(words, cwd=ROOT).returncode == -signal.SIGKILL
     with no_hang(20):
         while names(shared, folder):
@@ -125,11 +117,12 @@ with connect(sys.argv[1]) as device:
 """
 
 
-def test_we_are_killed_during_a_command(ours: str, shared: Device) -> None:
+@both_ways
+def test_we_are_killed_during_a_command(spec: str, shared: Device) -> None:
     """What we left running would disturb the next measurement."""
     file = str(shared.workdir / "killed-run")
     shared.run(["rm", "-f", file], deadline_s=10)
-    with subprocess.Popen([sys.executable, "-c", RUN, ours, file], cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-c", RUN, spec, file], cwd=ROOT) as process:
         with no_hang(30):
             while not (number := shared.run(["cat", file], deadline_s=10).stdout.strip()):
                 pass

@@ -104,7 +104,7 @@ def connect(
 
         return LocalDevice(Path(rest) if rest else None)
     if EMULATOR.fullmatch(spec):
-        kind, rest = "adb", spec
+        rest = spec
     address, usb = _address(rest), USB.fullmatch(rest)
 
     # What ADB needs, cryptography above all, takes longer to import than a local run takes.

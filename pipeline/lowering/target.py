@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import LOWERING
-from pipeline.lowering.precision import Quantization
 from pipeline.settings import BACKENDS, PLAIN, LoweringSettings
+
+if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.lowering.precision import Quantization
 
 
 @dataclass(frozen=True, slots=True)

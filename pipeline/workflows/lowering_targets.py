@@ -40,10 +40,10 @@ def preflight_of(
         backends: that its model is to be lowered for.
         work: how they are lowered.
     """
-    from pipeline.lowering.preflight import Wanted, preflight
-
     if not isinstance(settings.model, SourceModel):
         return None
+    from pipeline.lowering.preflight import Wanted, preflight
+
     targets = [target_of(for_backend(settings, backend)) for backend in backends]
     wanted = Wanted(settings.schedule.orders, settings.arm)
 

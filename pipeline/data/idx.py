@@ -50,8 +50,8 @@ def load_idx(settings: IdxData, seed: int) -> Dataset:
             f"data.labels names {len(names)} labels, but {settings.path} uses {classes}",
             "name every label, or leave data.labels out",
         )
-    train = train.shuffled(seed).first(settings.train_images).resized(settings.image_size)
-    test = test.shuffled(seed + 1).first(settings.test_images).resized(settings.image_size)
+    train = train.shuffled(seed, settings.train_images).resized(settings.image_size)
+    test = test.shuffled(seed + 1, settings.test_images).resized(settings.image_size)
     return Dataset(train, test, names, Normalization.of(train.images))
 
 

@@ -78,9 +78,9 @@ class ImageSet:
         """The first `count` images, or all."""
         return ImageSet(self.images[:count], self.labels[:count])
 
-    def shuffled(self, seed: int) -> ImageSet:
-        """The same images in an order that the seed decides."""
-        order = np.random.default_rng(seed).permutation(len(self))
+    def shuffled(self, seed: int, count: int | None = None) -> ImageSet:
+        """The same images in an order that the seed decides; the first `count` of them, or all."""
+        order = np.random.default_rng(seed).permutation(len(self))[:count]
         return ImageSet(self.images[order], self.labels[order])
 
     def resized(self, size: int | None) -> ImageSet:

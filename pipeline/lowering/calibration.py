@@ -41,7 +41,7 @@ class Calibration:
             routes: as the attribute of that name.
         """
         source = dataset.held_out or dataset.train
-        images = source.shuffled(seed).first(count).images
+        images = source.shuffled(seed, count).images
         return cls(dataset.normalization.apply(images), routes)
 
     @torch.no_grad()

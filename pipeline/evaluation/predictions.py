@@ -20,6 +20,9 @@ from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 
+#: Of some images, ``[n]``.
+Labels = npt.NDArray[np.uint16]
+
 _BATCH = 256
 
 
@@ -147,7 +150,7 @@ def evaluate(
     found = {
         route: row
         for route, file in files.items()
-        if (row := _kept(file)) is not None and len(row) == len(images)
+        if (row := kept_labels(file, len(images))) is not None
     }
     missing = [route for route in routes if route not in found]
     if missing:
@@ -158,9 +161,7 @@ def evaluate(
                 parts = (inputs[start : start + _BATCH] for start in starts)
                 logits = torch.cat([model(part, route) for part in parts])
                 _require_finite(logits, route)
-                labels = logits.argmax(dim=1).to(torch.int32)
-                save_tensors(files[route], {"predictions": labels}, {})
-                found[route] = labels.numpy().astype(np.uint16)
+                found[route] = keep_labels(files[route], logits.argmax(dim=1))
                 correct = int((found[route] == images.labels).sum())
                 task.advance(1, f"{route}  {correct / len(images):.1%}")
     empty = np.zeros((0, len(images)), np.uint16)
@@ -176,9 +177,17 @@ def _require_finite(logits: torch.Tensor, route: Route) -> None:
         )
 
 
-def _kept(file: Path) -> npt.NDArray[np.uint16] | None:
+def keep_labels(file: Path, labels: torch.Tensor) -> Labels:
+    """Writes the label that each image was given, and gives it as `kept_labels` will."""
+    labels = labels.to(torch.int32)
+    save_tensors(file, {"predictions": labels}, {})
+    return labels.numpy().astype(np.uint16)
+
+
+def kept_labels(file: Path, count: int) -> Labels | None:
+    """The labels of so many images in a file of `keep_labels`; None to find them again."""
     try:
-        tensors, _ = load_tensors(file)
-        return tensors["predictions"].numpy().astype(np.uint16)
+        labels = load_tensors(file)[0]["predictions"].numpy().astype(np.uint16)
     except (IntegrityError, KeyError):
-        return None  # not there yet, or damaged: evaluate
+        return None  # not there yet, or damaged
+    return labels if len(labels) == count else None

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pipeline.core.work import Work
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.lowering.labels import Labels, labels_of
+from pipeline.evaluation.predictions import EvaluatedModel, Labels
+from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import lower_units
 from pipeline.lowering.store import LoweredArtifact
 from pipeline.lowering.target import Target

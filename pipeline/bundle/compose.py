@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
-from pipeline.bundle.consistency import first_recipe
 from pipeline.bundle.control import ControlArm, Controls
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan
 from pipeline.bundle.manifest import (
@@ -29,7 +28,7 @@ from pipeline.bundle.pack import Content, entry_for
 from pipeline.bundle.swaps import swaps
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.predictions import Accuracy
-from pipeline.settings import BACKENDS, PLAIN
+from pipeline.settings import BACKENDS, PLAIN, chain_precision
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
     from pipeline.bundle.schedule import Schedule
@@ -202,7 +201,9 @@ def _stages(parts: Composition, artifacts: Sequence[Artifact]) -> list[Stage]:
             unloads=swap.unloads,
             load_bytes=sum(known[unit].bytes for unit in swap.loads),
             accuracy=parts.results.stages[stage.route],
-            parity=_deviation(stage.parity, first_recipe(known[unit] for unit in swap.units)),
+            parity=_deviation(
+                stage.parity, chain_precision(known[unit].precision for unit in swap.units)
+            ),
         )
         for index, (stage, swap) in enumerate(zip(parts.lowered.stages, swapped, strict=True))
     ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.swaps import swaps
 from pipeline.core.intervals import wilson_interval
-from pipeline.settings import PLAIN, PROGRESSIVE
+from pipeline.settings import PLAIN, PROGRESSIVE, chain_precision
 
 if TYPE_CHECKING:
     from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
@@ -172,13 +172,9 @@ def _stages(manifest: Manifest) -> Iterator[str]:
         if _route_of(chain) != stage.route:
             yield f"{title}: its units are not those of route {stage.route}, in order"
         yield from _score(title, stage.accuracy, manifest)
-        yield from _parity(title, stage.parity, manifest, first_recipe(chain))
+        precision = chain_precision(unit.precision for unit in chain)
+        yield from _parity(title, stage.parity, manifest, precision)
     yield from _loading(manifest, known)
-
-
-def first_recipe(chain: Iterable[Artifact]) -> str:
-    """What a chain of programs computes with: float32, or else the first recipe among them."""
-    return next((unit.precision for unit in chain if unit.precision != PLAIN), PLAIN)
 
 
 def _flow(title: str, chain: list[Artifact], manifest: Manifest) -> Iterator[str]:

@@ -22,16 +22,11 @@ from pipeline.lowering.store import (
 )
 from pipeline.lowering.target import Target
 from pipeline.lowering.units import Unit
-from pipeline.lowering.worker import (
-    chain_precision,
-    compare_stage,
-    lower_unit,
-    require_parity,
-)
+from pipeline.lowering.worker import compare_stage, lower_unit, require_parity
 from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
-from pipeline.settings import BACKENDS, PLAIN, Precision
+from pipeline.settings import BACKENDS, PLAIN, Precision, chain_precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +185,7 @@ def _compare_stages(
     keys = [
         store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
     ]
+    precisions = [chain_precision(unit.precision for unit in chain) for chain in chains]
     found = {key: parity for key in keys if (parity := store.find(key))}
     missing = [index for index, key in enumerate(keys) if key not in found]
     if missing:
@@ -199,7 +195,7 @@ def _compare_stages(
                 index, parity = result
                 found[keys[index]] = parity
                 store.keep(keys[index], parity)
-                said = _deviation(parity, chain_precision(chains[index]))
+                said = _deviation(parity, precisions[index])
                 task.advance(1, f"{routes[index]}, {said}")
 
             calls = [
@@ -214,8 +210,8 @@ def _compare_stages(
                 for index in missing
             ]
             in_processes(compare_stage, calls, work.jobs or processors(), received)
-    for route, key, chain in zip(routes, keys, chains, strict=True):
-        require_parity(found[key], target.settings, chain_precision(chain), f"stage {route}")
+    for route, key, precision in zip(routes, keys, precisions, strict=True):
+        require_parity(found[key], target.settings, precision, f"stage {route}")
     return [found[key] for key in keys]
 
 

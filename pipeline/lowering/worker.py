@@ -17,7 +17,7 @@ from pipeline.lowering.registry import backend_for
 from pipeline.lowering.registry_walk import walked_once
 from pipeline.lowering.store import LoweredArtifact, ProgramStore
 from pipeline.lowering.units import Unit
-from pipeline.settings import PLAIN, LoweringSettings, Precision
+from pipeline.settings import PLAIN, LoweringSettings, Precision, chain_precision
 
 #: Of a program that does not compute something else; noise as large as the signal has 0.
 _UNTRAINED_DB = 6.0
@@ -118,13 +118,8 @@ def compare_stage(
     with quiet(name):
         outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
     parity = Parity.of(outputs, logits)
-    require_parity(parity, settings, chain_precision(chain), name)
+    require_parity(parity, settings, chain_precision(unit.precision for unit in chain), name)
     return index, parity
-
-
-def chain_precision(chain: Sequence[LoweredArtifact]) -> Precision:
-    """What a chain of programs computes with: float32, or else the first recipe among them."""
-    return next((unit.precision for unit in chain if unit.precision != PLAIN), PLAIN)
 
 
 @contextmanager

@@ -26,7 +26,14 @@ from pipeline.settings.model import (
     VitSettings,
 )
 from pipeline.settings.normalization import NormalizationSettings
-from pipeline.settings.precision import PLAIN, RECIPES, Precision, PrecisionSettings, Recipe
+from pipeline.settings.precision import (
+    PLAIN,
+    RECIPES,
+    Precision,
+    PrecisionSettings,
+    Recipe,
+    chain_precision,
+)
 from pipeline.settings.profile import (
     BundleSettings,
     LoweringSettings,
@@ -98,6 +105,7 @@ __all__ = [
     "VitModel",
     "VitSettings",
     "backend_named",
+    "chain_precision",
     "for_backend",
     "for_backends",
     "load_settings",

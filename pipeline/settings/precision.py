@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
@@ -64,6 +65,11 @@ class PrecisionSettings(Section):
     def _short_where_plain(self, handler: SerializerFunctionWrapHandler) -> Any:
         """``fp32`` for what computes in it alone: as profiles had it before there was a table."""
         return PLAIN if self == PrecisionSettings() else handler(self)
+
+
+def chain_precision(precisions: Iterable[Precision]) -> Precision:
+    """What programs compute with that run one after the other: float32, or the first recipe."""
+    return next((precision for precision in precisions if precision != PLAIN), PLAIN)
 
 
 def _of_one_name(value: Any) -> Any:

@@ -149,7 +149,7 @@ def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, L
     for unit in units:
         captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
         unit = resolved(unit, captured, backend)
-        key = content_key(captured, unit.inputs, *target.making(unit.quantization))
+        key = content_key(captured, unit.inputs, *target.context(unit.quantization))
         features = features_key(unit.inputs, unit.outputs)
         if found := store.find(key, features):
             require_parity(found.parity, settings, found.precision, unit.name)

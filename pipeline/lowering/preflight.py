@@ -7,7 +7,7 @@ are lowered as they are before training, with weights at which no operator agree
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from pipeline.lowering.calibration import Calibration, arm_unit, model_units, re
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.pool import in_processes, processors
+from pipeline.lowering.precision import Quantization
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.target import Target
 from pipeline.lowering.units import Unit
@@ -112,8 +113,7 @@ class _Trials:
                 except PipelineError as error:
                     self.errors.append((target.backend, error))
                     continue
-                recipe = [tried.precision] if tried.quantization else []
-                key = fingerprint([*structure, *recipe], target.context)
+                key = _key(structure, target, tried.quantization)
                 if key not in self._passed:
                     alike.setdefault(key, []).append((target, tried))
         refused = self._lower([(key, *group[0]) for key, group in alike.items()])
@@ -144,6 +144,16 @@ class _Trials:
 
             in_processes(try_unit, calls, self._jobs, received)
         return refused
+
+
+def _key(structure: Sequence[object], target: Target, quantization: Quantization | None) -> str:
+    """Names a trial: all that it depends on whether a unit of some structure can be lowered.
+
+    What calibrates it does not count: it is another for each of two blocks that are built alike.
+    """
+    recipe = quantization and replace(quantization, calibration=None)
+    limits = [target.backend, target.settings.tolerance]
+    return fingerprint([*structure], target.context(recipe), limits)
 
 
 def _routes(blocks: int, orders: Sequence[OrderName]) -> list[Route]:

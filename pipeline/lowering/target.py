@@ -32,15 +32,10 @@ class Target:
         (name,) = self.settings.backend
         return name
 
-    def making(self, quantization: Quantization | None) -> tuple[str, ...]:
-        """All that a program depends on beside the unit itself."""
+    def context(self, quantization: Quantization | None) -> tuple[str, ...]:
+        """All that a program depends on beside the unit itself, as it is quantized."""
         exporters = dict(self.exporters)
         if quantization is None:  # what quantizes others has no part in it
             exporters.pop(BACKENDS[self.backend].quantizer, None)
         precision = quantization.key if quantization else PLAIN
         return (fingerprint(exporters), precision, f"lowering {LOWERING}")
-
-    @property
-    def context(self) -> list[object]:
-        """All that it depends on whether a unit can be lowered: its tolerance, too."""
-        return [self.settings.model_dump(mode="json"), dict(self.exporters), LOWERING]

@@ -22,7 +22,7 @@ from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.settings import BackendName, LoweringSettings, Settings
+from pipeline.settings import BackendName, LoweringSettings, PrecisionSettings, Settings
 from pipeline.train import train
 from pipeline.workflows.load_model import trained_model
 from pipeline.workflows.lowering_targets import preflight_of
@@ -122,6 +122,20 @@ def test_only_what_changed_is_lowered_again(tmp_path: Path, lowered: list[str]) 
     other = PwlModel.pair(network(nn.ReLU(), nn.ReLU6()), network(nn.ReLU(), nn.ReLU()), IMAGE)
     fly(other, tmp_path, "executorch")
     assert lowered == ["teacher-1", "arm teacher"]
+
+
+def test_a_limit_counts_where_a_trial_is_held_against_it(
+    tmp_path: Path, lowered: list[str]
+) -> None:
+    def fly_with(**settings: Any) -> list[str]:
+        lowered.clear()
+        target = Target(LoweringSettings(backend=("executorch",), **settings), {})
+        preflight(plain(), IMAGE, Wanted(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1))
+        return list(lowered)
+
+    assert fly_with()
+    assert fly_with(precision=PrecisionSettings(least_sqnr_db=5, calibration_images=8)) == []
+    assert fly_with(tolerance=1e-5)
 
 
 class ChosenSchedule(nn.Module):

@@ -55,23 +55,28 @@ class Calibration:
             model: in eval mode.
             wanted: the units.
         """
+        chains = [model.units(route) for route in self.routes]
+        # Two routes that begin with the same units lead to the next one with the same features.
+        leading = dict.fromkeys(
+            chain[: place + 1]
+            for chain in chains
+            for place, unit in enumerate(chain)
+            if unit in wanted
+        )
+        known: dict[tuple[UnitId, ...], Tensor] = {(): self.images}
         reaching: dict[UnitId, list[Tensor]] = {}
-        known: dict[tuple[UnitId, ...], Tensor] = {}
-        seen: set[tuple[UnitId, ...]] = set()
-        for route in self.routes:
-            chain = model.units(route)
-            features = self.images
-            for place, unit in enumerate(chain):
-                if chain[: place + 1] not in seen:
-                    seen.add(chain[: place + 1])
-                    if unit in wanted:
-                        reaching.setdefault(unit, []).append(features)
-                if not any(later in wanted for later in chain[place + 1 :]):
-                    break
-                if chain[: place + 1] not in known:
-                    known[chain[: place + 1]] = one_by_one(model.unit(unit), features)
-                features = known[chain[: place + 1]]
+        for *before, unit in leading:
+            reaching.setdefault(unit, []).append(_features(model, tuple(before), known))
         return {unit: _in_turn(found) for unit, found in reaching.items()}
+
+
+def _features(
+    model: PwlModel, chain: tuple[UnitId, ...], known: dict[tuple[UnitId, ...], Tensor]
+) -> Tensor:
+    """What a chain of units makes of the images, which `known` has for the empty one."""
+    if chain not in known:
+        known[chain] = one_by_one(model.unit(chain[-1]), _features(model, chain[:-1], known))
+    return known[chain]
 
 
 def _in_turn(found: Sequence[Tensor]) -> Tensor:

@@ -24,11 +24,13 @@ from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
 from pipeline.harness.placement import Deployment
+from pipeline.report.schema import Report
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.host import build_for_host
 from pipeline.toolchain.linux_arm64 import build_for_linux_arm64
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import assemble
+from pipeline.workflows.measure_device import ProfileOptions, measure
 from pipeline.workflows.schedule_model import scheduled_model
 
 ROOT = Path(__file__).parents[1]
@@ -210,6 +212,13 @@ def arm64_package() -> Package:
     folder = ROOT / "build" / "harness" / "linux-arm64"
     with locked(folder.parent / "linux-arm64.lock"):
         return build_for_linux_arm64(folder, Silent())
+
+
+def measured_here(bundle: Bundle) -> Report:
+    """What one round in a warm state on this machine gives; its files lie beside the bundle."""
+    device = f"local:{bundle.root.parent / 'device'}"
+    options = ProfileOptions(device=device, states=("warm",), rounds=1, work=ROOT / "build")
+    return measure(bundle.root, options, Silent())
 
 
 def deployment_in(

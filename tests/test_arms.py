@@ -23,8 +23,8 @@ from pipeline.report.schema import Report
 from pipeline.report.suspicion import REASON_IDS
 from pipeline.settings import ArmSettings
 from pipeline.workflows.build_bundle import Build, assemble
-from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
-from tests.fixtures import ROOT, TINY_PROFILE, settings_from
+from pipeline.workflows.measure_device import write_report
+from tests.fixtures import TINY_PROFILE, measured_here, settings_from
 
 ARMS = """
 [[arm]]
@@ -46,13 +46,7 @@ def built(tiny_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture(scope="module")
 def report(built: Build) -> Report:
-    options = ProfileOptions(
-        device=f"local:{built.bundle.root.parent / 'device'}",
-        states=("warm",),
-        rounds=1,
-        work=ROOT / "build",
-    )
-    return measure(built.bundle.root, options, Silent())
+    return measured_here(built.bundle)
 
 
 def test_control_json_lists_it_with_its_accuracy_and_its_own_golden_logits(built: Build) -> None:

@@ -14,8 +14,7 @@ from pipeline.core.progress import Silent
 from pipeline.report.schema import Report
 from pipeline.settings import BACKENDS, for_backend
 from pipeline.workflows.build_bundle import Build, assemble
-from pipeline.workflows.measure_device import ProfileOptions, measure
-from tests.fixtures import ROOT, TINY_PROFILE, settings_from
+from tests.fixtures import TINY_PROFILE, measured_here, settings_from
 
 PROFILE = f"""{TINY_PROFILE}
 [lowering.precision]
@@ -51,13 +50,7 @@ def either_bundles(built_bundle: Bundle, litert_bundle: Bundle) -> dict[str, Bun
 
 @pytest.fixture(scope="module")
 def report(built: Build) -> Report:
-    options = ProfileOptions(
-        device=f"local:{built.bundle.root.parent / 'device'}",
-        states=("warm",),
-        rounds=1,
-        work=ROOT / "build",
-    )
-    return measure(built.bundle.root, options, Silent())
+    return measured_here(built.bundle)
 
 
 def recipe_of(manifest: Manifest) -> str:

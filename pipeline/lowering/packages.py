@@ -26,7 +26,8 @@ def export_versions(
     """
     if keras:
         return _tensorflow() | versions("keras", "ai-edge-litert")
-    return versions(*backend.packages, *([backend.quantizer] if quantized else []))
+    quantizers = [backend.quantizer] if quantized and backend.quantizer else []
+    return versions(*backend.packages, *quantizers)
 
 
 def _tensorflow() -> dict[str, str]:

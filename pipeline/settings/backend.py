@@ -41,9 +41,9 @@ class BackendSpec:
             `pipeline.lowering.backend.Backend`.
         packages: Python distributions whose versions decide what is written, the exporter first.
         runtime: what the harness runs its programs with.
-        quantizer: and the one that quantizes.
+        quantizer: the distribution that quantizes them; empty where none does.
         recipes: how it can quantize; where ``int8`` leaves a choice, the first is for convolutions,
-            the last for linear layers. None where it writes float32 alone.
+            the last for linear layers. Empty where it writes float32 alone.
     """
 
     name: str

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.settings import BACKENDS, BackendSpec, backend_named
+from pipeline.workflows.lowering_targets import target_of
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 from tests.toy_backend import SPEC
 
@@ -25,6 +26,13 @@ def test_the_command_line_takes_what_the_table_has(toy: BackendSpec) -> None:
     with pytest.raises(UsageError, match="onnx") as caught:
         backend_named("onnx")
     assert caught.value.remedy == "one of: executorch, litert, toy"
+
+
+def test_int8_for_one_without_a_quantizer_names_what_there_is(
+    toy: BackendSpec, tmp_path: Path
+) -> None:
+    text = f'{TINY_PROFILE}\n[lowering]\nbackend = "toy"\nprecision = "int8"\n'
+    assert target_of(settings_from(text, tmp_path)).exporters.keys() == {"torch"}
 
 
 def test_a_profile_with_an_unknown_backend_is_told_what_there_is(tmp_path: Path) -> None:

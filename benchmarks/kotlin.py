@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
-from pipeline.toolchain.cmake import tool
 from pipeline.toolchain.engines import Engines
-from tests.android.toolchain import PLACE, class_path, kotlin, native_library
+from tests.android.toolchain import PLACE, build_for_jvm, class_path, kotlin, native_library
 from tests.fixtures import ROOT
 
 HERE = Path(__file__).parent / "jvm"
@@ -51,14 +49,15 @@ def main() -> None:
 def measure(bundle: Path, rounds: int, cycles: int) -> Lines:
     """The numbers of each line that Overhead.kt prints, by the line's first word."""
     compiler = kotlin()
-    libraries = f"{native_library(ROOT / 'build' / 'jni-release', 'Release')}:{build_direct()}"
+    native = native_library(ROOT / "build" / "jni-release", "Release")
+    direct = build_for_jvm(HERE, ROOT / "build" / "jni-direct", "-DCMAKE_BUILD_TYPE=Release")
     with class_path(compiler) as classes:
         jar = compiler.compile(
             sorted(HERE.glob("*.kt")), PLACE / "bench.jar", needs=str(PLACE / "pwl.jar")
         )
         command = [
             *("java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch"),
-            *(f"-Djava.library.path={libraries}", "-cp", f"{classes}:{jar}"),
+            *(f"-Djava.library.path={native}:{direct}", "-cp", f"{classes}:{jar}"),
             *("dev.pwl.bench.OverheadKt", str(bundle), str(Engines.installed().opened["litert"])),
             *(str(rounds), str(cycles)),
         ]
@@ -70,21 +69,6 @@ def measure(bundle: Path, rounds: int, cycles: int) -> Lines:
     for kind, *numbers in (line.split() for line in done.stdout.splitlines()):
         found.setdefault(kind, []).append([int(number) for number in numbers])
     return found
-
-
-def build_direct() -> Path:
-    """The folder with libpwl_direct.so."""
-    build = ROOT / "build" / "jni-direct"
-    java = Path(shutil.which("java") or "java").resolve().parents[1]
-    configure = [
-        *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-S", str(HERE), "-B", str(build), "-DCMAKE_BUILD_TYPE=Release"),
-        f"-DCMAKE_PREFIX_PATH={Engines.installed().folders['executorch']}",
-    ]
-    for command in (configure, [tool("cmake"), "--build", str(build)]):
-        environment = {**os.environ, "JAVA_HOME": str(java)}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    return build
 
 
 def report(found: Lines) -> list[str]:

@@ -92,19 +92,22 @@ def compiler_version(compiler: Sequence[str], remedy: str) -> str:
     return done.stdout.partition("\n")[0]
 
 
-def configure(build: Path, packages: Iterable[Path], *options: str) -> list[str]:
-    """The CMake call that configures the sources in `build`.
+def configure(
+    build: Path, packages: Iterable[Path], *options: str, sources: Path = SOURCES
+) -> list[str]:
+    """The CMake call that configures sources in `build`.
 
     Args:
         build: the build tree.
         packages: folders in which CMake looks for the packages of inference libraries.
         options: further arguments.
+        sources: the folder of their CMakeLists.txt; by default the harness's.
     """
     prefixes = ";".join(str(folder.resolve()) for folder in packages)
     return [
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-S", str(SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
+        *("-S", str(sources), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
         *options,
     ]
 

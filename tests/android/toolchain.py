@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.fingerprint import fingerprint
-from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.cmake import configure, tool
 from pipeline.toolchain.engines import Engines
 from tests.android.debian import packaged_file
 from tests.fixtures import ROOT, locked
@@ -165,19 +165,28 @@ def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProc
 
 def native_library(build: Path = ROOT / "build" / "jni", kind: str = "Debug") -> Path:
     """The folder with libpwl_jni.so for the JVM of this machine, both engines in it."""
+    # Tests optimize nothing: what is computed is in the inference libraries.
+    return build_for_jvm(JNI, build, f"-DCMAKE_BUILD_TYPE={kind}", f"-DCMAKE_CXX_FLAGS={WARNINGS}")
+
+
+def build_for_jvm(sources: Path, build: Path, *options: str) -> Path:
+    """Builds what the JVM of this machine can load, and gives its folder, which is `build`.
+
+    Args:
+        sources: the folder of its CMakeLists.txt.
+        build: the build tree.
+        options: further arguments of CMake.
+    """
     java = shutil.which("java")
     home = Path(java).resolve().parents[1] if java else Path()
     if not (home / "include" / "jni.h").exists():
         pytest.skip("not here: jni.h of a JDK")
     with locked(build.parent / "jni.lock"):
-        configure = [
-            *(tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-            *("-S", str(JNI), "-B", str(build)),
-            f"-DCMAKE_PREFIX_PATH={Engines.installed().folders['executorch']}",
-            # Tests optimize nothing: what is computed is in the inference libraries.
-            *(f"-DCMAKE_BUILD_TYPE={kind}", f"-DCMAKE_CXX_FLAGS={WARNINGS}"),
-        ]
-        for command in (configure, [tool("cmake"), "--build", str(build)]):
+        packages = [Engines.installed().folders["executorch"]]
+        for command in (
+            configure(build, packages, *options, sources=sources),
+            [tool("cmake"), "--build", str(build)],
+        ):
             done = subprocess.run(
                 command,
                 capture_output=True,

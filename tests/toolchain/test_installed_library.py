@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.bundle.verify import Bundle
-from pipeline.toolchain.cmake import tool
+from pipeline.toolchain.cmake import configure, tool
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.host import configure_command
 
@@ -52,16 +52,16 @@ def install(build: Path, folder: Path, *engines: str) -> Installed:
     call([cmake, "--build", str(build)])
     call([cmake, "--install", str(build), "--prefix", str(prefix)])
     packages = [
-        str(prefix),
-        *([str(Engines.installed().folders["executorch"])] if "executorch" in engines else []),
+        prefix,
+        *([Engines.installed().folders["executorch"]] if "executorch" in engines else []),
     ]
     call(
-        [
-            *(cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-            *("-S", str(CONSUMER), "-B", str(folder / "consumer"), "-DCMAKE_BUILD_TYPE=Debug"),
-            f"-DCMAKE_PREFIX_PATH={';'.join(packages)}",
-            "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror",
-        ]
+        configure(
+            folder / "consumer",
+            packages,
+            *("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror"),
+            sources=CONSUMER,
+        )
     )
     call([cmake, "--build", str(folder / "consumer")])
     return Installed(prefix, folder / "consumer" / "answer")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.core.errors import ExitCode
+from pipeline.core.errors import ExitCode, gravest
 from pipeline.report.baseline import mismatches, stage_mismatch
 from pipeline.report.gate_file import BASELINE, Gate, GateFile
 from pipeline.report.integrity import parity_of, wrong_results
@@ -56,6 +56,21 @@ class GateResult:
     value: Estimate | None
     why: str
 
+    @property
+    def code(self) -> ExitCode:
+        """The exit status of this verdict alone."""
+        if self.verdict is Verdict.REGRESSION and self.gate.integrity:
+            return ExitCode.INTEGRITY
+        return _CODES[self.verdict]
+
+
+_CODES = {
+    Verdict.PASS: ExitCode.OK,
+    Verdict.REGRESSION: ExitCode.REGRESSION,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.ERROR: ExitCode.DEVICE,
+}
+
 
 def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[GateResult]:
     """Applies every gate to a report.
@@ -81,16 +96,7 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Gate
 
 def exit_code(results: Sequence[GateResult]) -> ExitCode:
     """What all verdicts together say; wrong results weigh more than slow ones."""
-    wrong = [j for j in results if j.verdict is Verdict.REGRESSION]
-    if any(j.gate.integrity for j in wrong):
-        return ExitCode.INTEGRITY
-    if wrong:
-        return ExitCode.REGRESSION
-    if any(j.verdict is Verdict.ERROR for j in results):
-        return ExitCode.DEVICE
-    if any(j.verdict is Verdict.INCONCLUSIVE for j in results):
-        return ExitCode.INCONCLUSIVE
-    return ExitCode.OK
+    return gravest(result.code for result in results)
 
 
 def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[GateResult]:

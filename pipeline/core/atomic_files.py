@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -54,6 +54,14 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file that appears whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Writes text files by name, which take their places, in this order, when all are whole."""
+    with ExitStack() as places:
+        # The last one that is written takes its place first.
+        for name, text in reversed([*texts.items()]):
+            places.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline.core.atomic_files import replacing, sha256_of
+from pipeline.core.atomic_files import sha256_of, write_texts
 from pipeline.core.errors import PipelineError
 from pipeline.report.devices import DEVICES_FILE, DevicesReport, load_devices
 from pipeline.workflows.measure_device import REPORT_FILES
@@ -19,9 +19,7 @@ def write_devices(report: DevicesReport, out: Path) -> None:
     from pipeline.report.render.devices_page import devices_page
 
     texts = (devices_page(report), report.to_json())
-    with ExitStack() as places:
-        for name, text in reversed([*zip(DEVICES_FILES, texts, strict=True)]):
-            places.enter_context(replacing(out / name)).write_text(text, encoding="utf-8")
+    write_texts(out, dict(zip(DEVICES_FILES, texts, strict=True)))
 
 
 def forget_devices(out: Path) -> None:

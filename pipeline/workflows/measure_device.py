@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from typing import get_args
 
 from pipeline.bundle.control import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
-from pipeline.core.atomic_files import real_path, replacing
+from pipeline.core.atomic_files import real_path, write_texts
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
@@ -256,7 +255,4 @@ def write_report(report: Report, folder: Path) -> None:
 
     curve = plots.curve(report)
     texts = (curve, report_page(report, curve), report.to_json())
-    with ExitStack() as places:
-        # The last one that is written takes its place first.
-        for name, text in reversed([*zip(REPORT_FILES, texts, strict=True)]):
-            places.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
+    write_texts(folder, dict(zip(REPORT_FILES, texts, strict=True)))

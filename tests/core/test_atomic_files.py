@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import atomic_files as files
-from pipeline.core.atomic_files import replacing, replacing_folder, replacing_folders, write_text
+from pipeline.core.atomic_files import (
+    replacing,
+    replacing_folder,
+    replacing_folders,
+    write_text,
+    write_texts,
+)
 from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, PipelineError, UsageError
 
 
@@ -35,6 +41,17 @@ def test_a_file_is_replaced_only_when_its_writing_ends_well(tmp_path: Path) -> N
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert names(tmp_path) == {"file"}
+
+
+def test_texts_take_their_places_only_when_all_are_whole(tmp_path: Path) -> None:
+    write_texts(tmp_path, {"page": "old", "data": "old"})
+    for texts in ({"page": "new", "data": "\udc80"}, {"page": "\udc80", "data": "new"}):
+        with pytest.raises(UnicodeEncodeError):
+            write_texts(tmp_path, texts)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "page": "old",
+        "data": "old",
+    }
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def measure_together(
         BusyError: another run uses the device.
         DeviceError: the device failed.
     """
-    payloads = [_payload(folder, options.control) for folder in folders]
+    payloads = [open_payload(folder, options.control) for folder in folders]
     bundles = [payload.bundle for payload in payloads]
     _check_apart(bundles)
     libraries = named_libraries(bundles, options.library)
@@ -151,8 +151,13 @@ def measure_together(
     ]
 
 
-def _payload(folder: Path, control: Path | None) -> Payload:
-    """A bundle with its control arms, which lie beside it unless another folder is named."""
+def open_payload(folder: Path, control: Path | None) -> Payload:
+    """A bundle with its control arms, which lie beside it unless another folder is named.
+
+    Raises:
+        UsageError: there is no bundle, or no control arms of it.
+        IntegrityError: a file of either is damaged.
+    """
     bundle, root = open_bundle(folder), control or control_folder(folder)
     return Payload(bundle, open_controls(root, bundle.manifest), root)
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.bundle.control import control_folder
-from pipeline.bundle.verify import open_bundle, open_controls
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import IntegrityError, PipelineError
 from pipeline.core.locks import writing_folder
@@ -30,6 +28,7 @@ from pipeline.workflows.measure_device import (
     ProfileOptions,
     measure,
     named_libraries,
+    open_payload,
     package_for,
     write_report,
 )
@@ -118,12 +117,12 @@ def measure_devices(
         UsageError, IntegrityError: the bundle, its control arms or the named harness are wrong for
             all devices alike; none is touched.
     """
-    bundle = open_bundle(folder)
-    controls = open_controls(options.control or control_folder(folder), bundle.manifest)
-    libraries = named_libraries([bundle], options.library)
+    payload = open_payload(folder, options.control)
+    manifest = payload.bundle.manifest
+    libraries = named_libraries([payload.bundle], options.library)
     if options.harness is not None:
         package = Package(options.harness).with_libraries(libraries)
-        package.files_for(bundle.manifest.backend.name)
+        package.files_for(manifest.backend.name)
     created, begin = datetime.now(UTC), time.monotonic()
 
     def work_for(named: NamedDevice) -> MeasureDevice:
@@ -134,9 +133,9 @@ def measure_devices(
         created=created.isoformat(timespec="seconds"),
         tool=release(),
         status=int(status_of(results)),
-        bundle=bundle_facts(bundle.manifest, controls),
+        bundle=bundle_facts(manifest, payload.controls),
         options=CampaignOptions(rounds=options.rounds, states=options.states),
         seconds=round(time.monotonic() - begin, 3),
         devices=tuple(results),
-        warnings=bundle.manifest.warnings,
+        warnings=manifest.warnings,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pipeline.core.formatting import milliseconds, size
+from pipeline.core.formatting import milliseconds
+from pipeline.report.arms import arm_names
 from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import devices_plots
 from pipeline.report.render.devices_table import states_of
 from pipeline.report.render.page import environment
+from pipeline.report.render.tables import describe_device
+from pipeline.settings import PROGRESSIVE
 
 #: Value and interval.
 Cell = tuple[str, str]
@@ -21,7 +24,7 @@ def devices_page(report: DevicesReport) -> str:
         plots = {
             "curves": devices_plots.curves(report, states),
             "starts": devices_plots.starts(report, states),
-            "costs": devices_plots.costs(report),
+            "costs": devices_plots.costs(report, states),
         }
     return (
         environment()
@@ -38,9 +41,7 @@ def devices_page(report: DevicesReport) -> str:
 def _description(result: DeviceResult) -> str:
     if result.measured is None:
         return ""
-    device = result.measured.device
-    memory = [size(device.memory_bytes)] if device.memory_bytes else []
-    return ", ".join([device.model, device.system, f"{device.cores} cores", *memory])
+    return describe_device(result.measured.device)
 
 
 def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[Cell]]]:
@@ -49,16 +50,16 @@ def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[C
     longest = max((len(device.stages) for device in devices), default=0)
     rows: list[tuple[str, list[Cell]]] = []
     for state in states:
-        for arm in ("pwl", *(arm.name for arm in report.bundle.arms)):
+        for arm in arm_names(report.bundle):
             name = f"ttfi_ms.{arm}.{state}"
-            title = "progressive" if arm == "pwl" else f"{arm} alone"
+            title = "progressive" if arm == PROGRESSIVE else f"{arm} alone"
             rows.append((f"first answer, {title}, {state}, ms", [_ms(d, name) for d in devices]))
         name = f"time_to_final_ms.{state}"
         rows.append((f"last stage reached, {state}, ms", [_ms(d, name) for d in devices]))
     for index in range(longest):
         cells = [_accuracy(device, index) for device in devices]
         rows.append((f"top-1 of stage {index}", cells))
-    for name, words in _metrics(longest).items():
+    for name, words in _metrics(longest, states).items():
         rows.append((words, [_metric(device, name) for device in devices]))
     for name in sorted({name for device in devices for name in device.ratios}):
         words, state = ratio_words(name)
@@ -67,13 +68,13 @@ def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[C
     return rows
 
 
-def _metrics(stages: int) -> dict[str, str]:
+def _metrics(stages: int, states: list[str]) -> dict[str, str]:
     by_stage = {f"latency_ms.stage-{k}": f"steady latency of stage {k}, ms" for k in range(stages)}
     swaps = {
         f"latency_during_load_ms.{k}": f"worst latency while stage {k} loads, ms"
         for k in range(1, stages)
     }
-    peaks = {f"peak_rss_mb.pwl.{state}": f"peak memory, {state}, MB" for state in ("cold", "warm")}
+    peaks = {f"peak_rss_mb.pwl.{state}": f"peak memory, {state}, MB" for state in states}
     return by_stage | swaps | peaks
 
 

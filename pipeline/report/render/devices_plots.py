@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, product
 from typing import TYPE_CHECKING
 
+from pipeline.model.arm import TEACHER
 from pipeline.report.devices import DevicesReport, Measured
-from pipeline.report.render.plots import COLORS, as_svg, new_figure
+from pipeline.report.render.plots import COLORS, arm_title, as_svg, new_figure
+from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -51,8 +53,8 @@ def starts(report: DevicesReport, states: list[str]) -> str:
     figure, axes = new_figure(len(states), 0.9 + 0.45 * len(report.measured))
     for axis, state in zip(axes, states, strict=True):
         for row, (_, measured) in enumerate(reversed(report.measured)):
-            for shift, arm, color in ((0.2, "pwl", COLORS[0]), (-0.2, "teacher", COLORS[2])):
-                label = ("progressive" if arm == "pwl" else "teacher only") if row == 0 else None
+            for shift, arm, color in ((0.2, PROGRESSIVE, COLORS[0]), (-0.2, TEACHER, COLORS[2])):
+                label = arm_title(arm) if row == 0 else None
                 metric = measured.metrics.get(f"ttfi_ms.{arm}.{state}")
                 width = metric.median if metric else 0.0
                 axis.barh(row + shift, width, height=0.36, color=color, label=label)
@@ -70,7 +72,7 @@ def starts(report: DevicesReport, states: list[str]) -> str:
     return as_svg(figure)
 
 
-def costs(report: DevicesReport) -> str:
+def costs(report: DevicesReport, states: list[str]) -> str:
     """Steady latency of the first and the last stage, and peak memory."""
     figure, axes = new_figure(2, 0.9 + 0.45 * len(report.measured))
     for row, (_, measured) in enumerate(reversed(report.measured)):
@@ -79,7 +81,7 @@ def costs(report: DevicesReport) -> str:
             width = _median(measured, f"latency_ms.stage-{index}")
             label = ("first stage" if shift > 0 else "last stage") if row == 0 else None
             axes[0].barh(row + shift, width, height=0.36, color=color, label=label)
-        peaks = [_median(measured, f"peak_rss_mb.pwl.{state}") for state in ("cold", "warm")]
+        peaks = [_median(measured, f"peak_rss_mb.pwl.{state}") for state in states]
         axes[1].barh(row, max(peaks), height=0.6, color=COLORS[0])
     for axis, title, unit in zip(
         axes, ("steady latency", "peak memory, progressive"), ("ms", "MB"), strict=True

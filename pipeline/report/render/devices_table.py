@@ -9,10 +9,9 @@ from rich.text import Text
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.devices import DeviceResult, DevicesReport, Measured
+from pipeline.report.render.tables import states_in
 from pipeline.report.render.terminal import table_console
 
-#: In the order of a report.
-STATES = ("cold", "warm", "cold-cached")
 _BAR = 24
 
 
@@ -31,8 +30,7 @@ def devices_tables(report: DevicesReport) -> RenderableType:
 
 def states_of(report: DevicesReport) -> list[str]:
     """The start states that any device was measured in."""
-    named = {name for _, measured in report.measured for name in measured.metrics}
-    return [state for state in STATES if f"ttfi_ms.pwl.{state}" in named]
+    return states_in({name for _, measured in report.measured for name in measured.metrics})
 
 
 def _head(report: DevicesReport) -> Text:
@@ -127,7 +125,7 @@ def worst(measured: Measured, kind: str) -> str:
 
 def megabytes(measured: Measured) -> str:
     """The progressive arm's peak memory, in the state that was measured last."""
-    for state in reversed(STATES[:2]):
+    for state in reversed(states_in(measured.metrics)):
         if metric := measured.metrics.get(f"peak_rss_mb.pwl.{state}"):
             return f"{metric.median:.1f}"
     return "-"

@@ -40,7 +40,7 @@ def report_page(report: Report, curve: str) -> str:
         .get_template("page.html.j2")
         .render(
             report=report,
-            device=describe_device(report),
+            device=describe_device(report.context.device),
             states=states,
             sentences={state: _sentence(report, state) for state in states},
             starts=_starts(report, states),

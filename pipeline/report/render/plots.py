@@ -26,7 +26,8 @@ def arm_colors(report: Report) -> dict[str, str]:
     return dict(zip(arm_names(report.bundle), cycle(COLORS), strict=False))
 
 
-def _title(arm: str) -> str:
+def arm_title(arm: str) -> str:
+    """What plots call an arm."""
     return "progressive" if arm == PROGRESSIVE else f"{arm} only"
 
 
@@ -50,7 +51,7 @@ def curve(report: Report) -> str:
         end = 1.15 * max([*reached, *alone.values()])
         for arm, at in alone.items():
             value = 100 * accuracy_of(arm, report)
-            label, color = _title(arm.name), colors[arm.name]
+            label, color = arm_title(arm.name), colors[arm.name]
             axis.plot([at, at, end], [floor, value, value], color=color, label=label)
         axis.plot(
             [reached[0], *reached, end],
@@ -58,7 +59,7 @@ def curve(report: Report) -> str:
             drawstyle="steps-post",
             color=colors[PROGRESSIVE],
             linewidth=2.2,
-            label=_title(PROGRESSIVE),
+            label=arm_title(PROGRESSIVE),
         )
         axis.plot(reached, accuracy, "o", color=colors[PROGRESSIVE], markersize=5)
         axis.fill_between(
@@ -104,7 +105,7 @@ def phases(report: Report) -> str:
             axis.annotate(
                 f"{total:.2f} ms", (left, row), (4, -3), textcoords="offset points", fontsize=8
             )
-        axis.set_yticks(range(len(arms)), [_title(arm) for arm in reversed(arms)])
+        axis.set_yticks(range(len(arms)), [arm_title(arm) for arm in reversed(arms)])
         axis.set(title=f"{state} start", xlabel="ms")
         axis.margins(x=0.16)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -129,7 +130,7 @@ def memory(report: Report) -> str:
         peak = metric.median
         axis.axhline(peak, color=color, linestyle="--", linewidth=1)
         axis.annotate(
-            f"peak, {_title(arm)}: {peak:.1f}",
+            f"peak, {arm_title(arm)}: {peak:.1f}",
             (1.01, peak),
             xycoords=("axes fraction", "data"),
             va="center",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import get_args
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.formatting import milliseconds, size
+from pipeline.device.base import DeviceProperties
 from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names
 from pipeline.report.integrity import parity_of, parity_text
@@ -45,9 +47,8 @@ def _warnings(report: Report) -> Text:
     return Text("\n".join(f"warning: {warning.text}" for warning in report.warnings))
 
 
-def describe_device(report: Report) -> str:
+def describe_device(device: DeviceProperties) -> str:
     """The device in one line."""
-    device = report.context.device
     parts = [device.model, device.system, f"{device.cores} cores"]
     memory = device.memory_bytes
     return ", ".join([*parts, size(memory)] if memory else parts)
@@ -55,7 +56,12 @@ def describe_device(report: Report) -> str:
 
 def states_of(report: Report) -> list[str]:
     """The start states that were measured."""
-    return [state for state in get_args(State) if f"ttfi_ms.pwl.{state}" in report.metrics]
+    return states_in(report.metrics)
+
+
+def states_in(metrics: Container[str]) -> list[str]:
+    """The start states that metrics of these names are about."""
+    return [state for state in get_args(State) if f"ttfi_ms.pwl.{state}" in metrics]
 
 
 def megabytes(metric: Metric | None) -> str:
@@ -68,7 +74,7 @@ def _head(report: Report) -> Text:
     return Text(
         f"{bundle.name} {bundle.id[:12]}, {bundle.precision} on {report.context.engine}"
         f", {bundle.threads} thread{'s' if bundle.threads > 1 else ''}\n"
-        f"{report.context.device.serial}: {describe_device(report)}\n"
+        f"{report.context.device.serial}: {describe_device(report.context.device)}\n"
         f"{options.rounds} rounds, interleaved; medians [95 % interval]\n"
     )
 

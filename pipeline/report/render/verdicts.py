@@ -96,11 +96,12 @@ def junit_text(root: ElementTree.Element) -> str:
 
 def markdown(report: Report, results: Sequence[GateResult]) -> str:
     """A summary for a pull request."""
+    device = report.context.device
     warnings = [f"⚠️ {warning.text}\n" for warning in report.warnings]
     lines = [
         f"## {report.bundle.name} `{report.bundle.id[:12]}`: {_summary(results)}",
         "",
-        f"{report.context.device.serial}: {describe_device(report)}; {report.context.created}",
+        f"{device.serial}: {describe_device(device)}; {report.context.created}",
         "",
         *warnings,
         "| gate | verdict | value | limit, or what is wrong |",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.core.errors import ExitCode, IntegrityError, UsageError, gravest
 from pipeline.evaluation.model_warnings import ModelWarning
-from pipeline.report.devices import DevicesReport, load_devices
+from pipeline.report.devices import DeviceResult, DevicesReport, load_devices
 from pipeline.report.render.devices_page import devices_page
 from pipeline.report.render.devices_table import devices_tables
 from tests.report.several import failed, several, well
@@ -105,6 +105,23 @@ def test_the_page_is_whole_and_needs_no_other_file(devices: list[Any]) -> None:
     links = re.findall(r'href="(?!#)([^"]+)"', page)
     assert links == [f"{name}/report.html" for name in measured]
     assert not re.findall(r'src="|url\((?!#)|@import', page)
+
+
+def without(result: DeviceResult, ending: str) -> DeviceResult:
+    """A device whose report lacks the metrics of such names."""
+    assert result.measured is not None
+    metrics = {k: v for k, v in result.measured.metrics.items() if not k.endswith(ending)}
+    measured = result.measured.model_copy(update={"metrics": metrics})
+    return result.model_copy(update={"measured": measured})
+
+
+def test_the_page_shows_only_what_was_measured() -> None:
+    one, other = without(well("one"), "peak_rss_mb.pwl.cold"), without(well("other"), ".cold")
+    page = devices_page(several([one, other]))
+    assert "peak memory, warm, MB" in page
+    assert "peak memory, cold, MB" not in page
+    assert "first answer, progressive, cold, ms" in page
+    assert page.count(">not measured<") == 2  # two bars of the other's cold start
 
 
 def test_what_speaks_against_the_model_is_in_the_tables_and_on_the_page() -> None:

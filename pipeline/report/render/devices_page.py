@@ -32,7 +32,7 @@ def devices_page(report: DevicesReport) -> str:
         .render(
             report=report,
             descriptions={result.name: _description(result) for result in report.devices},
-            numbers=[(title, cells) for title, cells in _numbers(report, states) if any(cells)],
+            numbers=_numbers(report, states),
             **plots,
         )
     )
@@ -45,7 +45,7 @@ def _description(result: DeviceResult) -> str:
 
 
 def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[Cell]]]:
-    """Title and cells, one for each device that was measured."""
+    """Title and cells, one for each device that was measured, of what any of them tells."""
     devices = [measured for _, measured in report.measured]
     longest = max((len(device.stages) for device in devices), default=0)
     rows: list[tuple[str, list[Cell]]] = []
@@ -65,7 +65,7 @@ def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[C
         words, state = ratio_words(name)
         title = f"{words}, {state}" if state else words
         rows.append((title, [_ratio(device, name) for device in devices]))
-    return rows
+    return [(title, cells) for title, cells in rows if any(value for value, _ in cells)]
 
 
 def _metrics(stages: int, states: list[str]) -> dict[str, str]:

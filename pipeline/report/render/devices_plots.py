@@ -55,11 +55,11 @@ def starts(report: DevicesReport, states: list[str]) -> str:
         for row, (_, measured) in enumerate(reversed(report.measured)):
             for shift, arm, color in ((0.2, PROGRESSIVE, COLORS[0]), (-0.2, TEACHER, COLORS[2])):
                 label = arm_title(arm) if row == 0 else None
-                metric = measured.metrics.get(f"ttfi_ms.{arm}.{state}")
-                width = metric.median if metric else 0.0
+                name = f"ttfi_ms.{arm}.{state}"
+                width = _median(measured, name)
                 axis.barh(row + shift, width, height=0.36, color=color, label=label)
                 axis.annotate(
-                    f"{width:.2f}",
+                    f"{width:.2f}" if name in measured.metrics else "not measured",
                     (width, row + shift),
                     (3, -3),
                     textcoords="offset points",

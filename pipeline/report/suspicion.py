@@ -51,12 +51,13 @@ def _device(report: Report) -> Iterator[Finding]:
     for when, state in moments.items():
         for found in findings(context.device, state):
             yield Finding(id=found.id, text=f"{found.text}, {when}")
-    rounds: dict[str, list[str]] = {}
-    for state in context.between:
-        for found in findings(context.device, state):
-            rounds.setdefault(found.id, []).append(found.text)
-    for name, texts in rounds.items():
-        times = f"at {len(texts)} of {len(context.between)} looks between rounds"
+    looks = [
+        {found.id: found.text for found in findings(context.device, state)}
+        for state in context.between
+    ]
+    for name in dict.fromkeys(name for look in looks for name in look):
+        texts = [look[name] for look in looks if name in look]
+        times = f"at {len(texts)} of {len(looks)} looks between rounds"
         yield Finding(id=name, text=f"{texts[-1]}, {times}")
 
 

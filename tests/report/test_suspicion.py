@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.device.state import Battery, DeviceState, Thermal
 from pipeline.report.suspicion import suspicions
-from tests.report.builder import DEVICE, report
+from tests.report.builder import DEVICE, STATE, report
 
 PHONE = {**DEVICE, "kind": "adb", "abi": "arm64-v8a", "system": "Android 16", "sdk": 36}
 EMULATOR = {**PHONE, "abi": "x86_64"}
@@ -26,3 +27,12 @@ def test_a_harness_with_another_c_library_than_an_app_s_is_suspect(
 ) -> None:
     ours = report({}, device=device, target=target)
     assert [reason.text for reason in suspicions(ours)] == found
+
+
+def test_a_look_between_rounds_counts_once_however_much_heat_it_shows() -> None:
+    hot = DeviceState(battery=Battery(celsius=45.0), thermal=Thermal(headroom=0.9))
+    ours = report({})
+    context = ours.context.model_copy(update={"between": (hot, hot, STATE)})
+    (found,) = suspicions(ours.model_copy(update={"context": context}))
+    assert found.id == "HOT-DEVICE"
+    assert found.text.endswith("at 2 of 3 looks between rounds")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def counted(number: int, noun: str) -> str:
+    """So many things: ``1 round``, ``15 rounds``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def size(count: float) -> str:
     """Bytes with a decimal unit, three digits: ``21.5 MB``."""
     for unit in ("B", "kB", "MB"):

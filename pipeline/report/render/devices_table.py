@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.core.formatting import milliseconds
+from pipeline.core.formatting import counted, milliseconds
 from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.render.tables import states_in
 from pipeline.report.render.terminal import table_console
@@ -36,8 +36,9 @@ def states_of(report: DevicesReport) -> list[str]:
 def _head(report: DevicesReport) -> Text:
     bundle = report.bundle
     return Text(
-        f"{bundle.name} {bundle.id[:12]} ({bundle.backend}) on {len(report.devices)} devices, "
-        f"{len(report.measured)} measured; {report.options.rounds} rounds, medians\n"
+        f"{bundle.name} {bundle.id[:12]} ({bundle.backend}) on "
+        f"{counted(len(report.devices), 'device')}, {len(report.measured)} measured; "
+        f"{counted(report.options.rounds, 'round')}, medians\n"
     )
 
 

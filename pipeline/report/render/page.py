@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.core.formatting import counted
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -12,9 +14,11 @@ def environment() -> Environment:
     """Finds the templates beside this module; what they are given is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    found = Environment(
         loader=PackageLoader("pipeline.report.render", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    found.filters["counted"] = counted
+    return found

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.core.formatting import milliseconds, size
+from pipeline.core.formatting import counted, milliseconds, size
 from pipeline.device.base import DeviceProperties
 from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names
@@ -73,9 +73,9 @@ def _head(report: Report) -> Text:
     bundle, options = report.bundle, report.context.options
     return Text(
         f"{bundle.name} {bundle.id[:12]}, {bundle.precision} on {report.context.engine}"
-        f", {bundle.threads} thread{'s' if bundle.threads > 1 else ''}\n"
+        f", {counted(bundle.threads, 'thread')}\n"
         f"{report.context.device.serial}: {describe_device(report.context.device)}\n"
-        f"{options.rounds} rounds, interleaved; medians [95 % interval]\n"
+        f"{counted(options.rounds, 'round')}, interleaved; medians [95 % interval]\n"
     )
 
 

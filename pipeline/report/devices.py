@@ -225,5 +225,5 @@ def status_of(devices: Iterable[DeviceResult]) -> ExitCode:
 
 
 def load_devices(path: Path) -> DevicesReport:
-    """Reads a devices.json. Raises as `pipeline.report.schema.load_report` does."""
+    """Reads a devices.json. Raises as `pipeline.report.report_file.load_report` does."""
     return read_document(path, DevicesReport, SCHEMA_VERSION)

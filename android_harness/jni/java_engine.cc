@@ -1,16 +1,15 @@
 #include "java_engine.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <vector>
+
+#include "runtime/clock.h"
+#include "runtime/file_stamp.h"
 
 namespace pwl::jni {
 namespace {
@@ -132,29 +131,16 @@ bool IsWholeFile(const ProgramSource& source) {
 
 // Copies a program into a file that gets its name when it is whole.
 Status Copy(const ProgramSource& source, const std::string& target) {
-  const std::string partial = target + "." + std::to_string(getpid()) + ".part";
-  std::vector<char> block(size_t{1} << 16);
-  const int file =
-      open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (file < 0) return FileError(partial);
-  Status status;
-  for (uint64_t at = 0; at < source.size() && status.ok();) {
-    const auto wanted = static_cast<size_t>(std::min<uint64_t>(block.size(), source.size() - at));
-    status = source.Read(at, block.data(), wanted);
-    ssize_t done = 0;
-    for (size_t written = 0; status.ok() && written < wanted;
-         written += static_cast<size_t>(done)) {
-      done = write(file, block.data() + written, wanted - written);
-      if (done < 0 && errno == EINTR) done = 0;
-      if (done < 0) status = FileError(partial);
+  return ReplaceFile(target, [&](int file) -> Status {
+    std::vector<char> block(size_t{1} << 16);
+    for (uint64_t at = 0; at < source.size();) {
+      const auto count = static_cast<size_t>(std::min<uint64_t>(block.size(), source.size() - at));
+      if (Status status = source.Read(at, block.data(), count); !status.ok()) return status;
+      if (!WriteWhole(file, block.data(), count)) return FileError(target);
+      at += count;
     }
-    at += wanted;
-  }
-  if (status.ok() && fsync(file) != 0) status = FileError(partial);
-  close(file);
-  if (status.ok() && rename(partial.c_str(), target.c_str()) != 0) status = FileError(target);
-  if (!status.ok()) unlink(partial.c_str());
-  return status;
+    return {};
+  });
 }
 
 }  // namespace
@@ -179,14 +165,14 @@ Result<std::unique_ptr<Program>> JavaEngine::Load(const ProgramSource& source,
                                                   const ProgramSpec& spec, LoadTimes* times) {
   JNIEnv* const env = Environment();
   if (env == nullptr) return Status(Code::kRuntime, "the JVM takes no more threads");
-  const auto begin = std::chrono::steady_clock::now();
+  const int64_t begin = NowNs();
   const Result<std::string> path = PathOf(source, spec.sha256);
   if (!path.ok()) return path.status();
   auto program = std::make_unique<JavaProgram>(spec);
   if (Status status = program->Load(env, engine_->get(), *path, spec.sha256); !status.ok()) {
     return status;
   }
-  times->prepare_ns += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+  times->prepare_ns += NowNs() - begin;
   return std::unique_ptr<Program>(std::move(program));
 }
 

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "pwl/program_source.h"
 #include "pwl/verified_files.h"
 #include "pwl/weight_cache.h"
+#include "runtime/file_stamp.h"
 #include "runtime/loading.h"
 #include "runtime/sha256.h"
 #include "tests/fake_engine.h"
@@ -304,6 +306,31 @@ TEST(VerifiedFiles, AreNoneWhenTheListIsCutOrDamaged) {
     folder.Write("verified", whole.substr(0, size));
     EXPECT_FALSE(VerifiedFiles(stamps).Knows(*ProgramSource::Open(path), DigestOf("program")));
   }
+}
+
+TEST(ReplaceFile, IsNotDisturbedByAnotherThreadThatReplacesTheSameFile) {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/file";
+  const Status status = ReplaceFile(path, [&](int file) {
+    EXPECT_TRUE(WriteWhole(file, "first", 5));
+    std::thread([&] { EXPECT_TRUE(ReplaceFile(path, "second").ok()); }).join();
+    EXPECT_EQ(Text(path), "second");
+    return WriteWhole(file, " whole", 6) ? Status() : FileError(path);
+  });
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(Text(path), "first whole");
+}
+
+TEST(ReplaceFile, LeavesTheFileAsItWasWhenNotAllCanBeWritten) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("file", "before");
+  const Status status = ReplaceFile(path, [&](int file) -> Status {
+    EXPECT_TRUE(WriteWhole(file, "half", 4));
+    return {Code::kDamaged, "the source is cut short"};
+  });
+  EXPECT_EQ(status.code(), Code::kDamaged);
+  EXPECT_EQ(Text(path), "before");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
 }
 
 class WeightCacheTest : public testing::Test {

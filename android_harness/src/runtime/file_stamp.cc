@@ -1,6 +1,7 @@
 #include "runtime/file_stamp.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <ctime>
 
 #include "runtime/descriptor.h"
+#include "runtime/guard.h"
 
 namespace pwl {
 namespace {
@@ -54,18 +56,25 @@ bool WriteWhole(int file, const void* data, size_t size) {
   return true;
 }
 
-Status ReplaceFile(const std::string& path, const std::string& text) {
-  const std::string partial = path + "." + std::to_string(getpid()) + ".part";
+Status ReplaceFile(const std::string& path, const std::function<Status(int file)>& write) {
+  // No two threads have one number, also of different processes.
+  const std::string partial = path + "." + std::to_string(syscall(SYS_gettid)) + ".part";
   const Descriptor file(
       open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.valid() && WriteWhole(file.get(), text.data(), text.size()) && fsync(file.get()) == 0 &&
-      rename(partial.c_str(), path.c_str()) == 0) {
-    return {};
-  }
-  const int error = errno;
-  if (file.valid()) unlink(partial.c_str());
-  errno = error;
-  return FileError(path);
+  if (!file.valid()) return FileError(path);
+  Status status = Guarded("writing failed", [&]() -> Status {
+    if (Status written = write(file.get()); !written.ok()) return written;
+    const bool replaced = fsync(file.get()) == 0 && rename(partial.c_str(), path.c_str()) == 0;
+    return replaced ? Status() : FileError(path);
+  });
+  if (!status.ok()) unlink(partial.c_str());
+  return status;
+}
+
+Status ReplaceFile(const std::string& path, const std::string& text) {
+  return ReplaceFile(path, [&](int file) {
+    return WriteWhole(file, text.data(), text.size()) ? Status() : FileError(path);
+  });
 }
 
 }  // namespace pwl

@@ -3,6 +3,7 @@
 #define PWL_SRC_RUNTIME_FILE_STAMP_H_
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 #include "pwl/program_source.h"
@@ -18,7 +19,11 @@ std::string FileStamp(const ProgramSource& source);
 // Writes all bytes to an open file. False, with errno set, when that fails.
 bool WriteWhole(int file, const void* data, size_t size);
 
-// Writes a small file by a rename, so that it is whole or was not there.
+// Writes a file by a rename, so that it is whole or was not there: `write` fills the open one.
+// Threads and processes that replace the same file at once do not disturb each other.
+Status ReplaceFile(const std::string& path, const std::function<Status(int file)>& write);
+
+// The same for a short text.
 Status ReplaceFile(const std::string& path, const std::string& text);
 
 }  // namespace pwl

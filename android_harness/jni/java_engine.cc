@@ -3,13 +3,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <vector>
 
 #include "runtime/clock.h"
 #include "runtime/file_stamp.h"
+#include "runtime/padded_floats.h"
 
 namespace pwl::jni {
 namespace {
@@ -49,39 +49,18 @@ Status Failure(JNIEnv* env, Code code, jobject message) {
   return {code, Text(env, static_cast<jbyteArray>(message))};
 }
 
-// Floats that C++ and Java both see.
-class SharedFloats {
- public:
-  explicit SharedFloats(size_t size) : size_(size) {
-    void* room = nullptr;
-    if (posix_memalign(&room, Floats::kAlignment, Bytes() + Floats::kAlignment) != 0) {
-      throw std::bad_alloc();
-    }
-    std::memset(room, 0, Bytes());
-    data_ = static_cast<float*>(room);
-  }
-  ~SharedFloats() { std::free(data_); }
-  SharedFloats(const SharedFloats&) = delete;
-  SharedFloats& operator=(const SharedFloats&) = delete;
-
-  size_t Bytes() const { return size_ * sizeof(float); }
-  float* data() const { return data_; }
-  Floats view() const { return {data_, size_, /*padded=*/true}; }
-
-  // A direct buffer; it must not be used when the floats are gone.
-  jobject Buffer(JNIEnv* env) const {
-    return env->NewDirectByteBuffer(data_, static_cast<jlong>(Bytes()));
-  }
-
- private:
-  const size_t size_;
-  float* data_ = nullptr;
-};
+// A direct buffer of floats that Java sees, too; it must not be used when they are gone.
+jobject Buffer(JNIEnv* env, const PaddedFloats& floats) {
+  return env->NewDirectByteBuffer(floats.data(), static_cast<jlong>(floats.size() * sizeof(float)));
+}
 
 class JavaProgram final : public Program {
  public:
-  explicit JavaProgram(const ProgramSpec& spec)
-      : input_(spec.floats_in), output_(spec.floats_out) {}
+  explicit JavaProgram(const ProgramSpec& spec) {
+    if (!input_.Allocate(spec.floats_in) || !output_.Allocate(spec.floats_out)) {
+      throw std::bad_alloc();
+    }
+  }
 
   ~JavaProgram() override {
     JNIEnv* const env = program_ == nullptr ? nullptr : Environment();
@@ -92,8 +71,8 @@ class JavaProgram final : public Program {
 
   Status Load(JNIEnv* env, jobject engine, const std::string& path, const std::string& sha256) {
     const LocalFrame frame(env);
-    jobject input = input_.Buffer(env);
-    jobject output = output_.Buffer(env);
+    jobject input = Buffer(env, input_);
+    jobject output = Buffer(env, output_);
     jbyteArray where = Bytes(env, path);
     jbyteArray which = Bytes(env, sha256);
     if (env->ExceptionCheck() == JNI_TRUE) return Failure(env, Code::kRuntime, nullptr);
@@ -105,23 +84,23 @@ class JavaProgram final : public Program {
     return {};
   }
 
-  size_t floats_in() const override { return input_.view().size; }
-  size_t floats_out() const override { return output_.view().size; }
+  size_t floats_in() const override { return input_.size(); }
+  size_t floats_out() const override { return output_.size(); }
 
   Result<Floats> Run(Floats input) override {
     if (Status status = RequireFloats(input, floats_in()); !status.ok()) return status;
     JNIEnv* const env = Environment();
     if (env == nullptr) return Status(Code::kRuntime, "the JVM takes no more threads");
     const LocalFrame frame(env);
-    std::memcpy(input_.data(), input.data, input_.Bytes());
+    std::memcpy(input_.data(), input.data, input.size * sizeof(float));
     jobject failure = env->CallObjectMethod(program_->get(), g_run);
     if (Status status = Failure(env, Code::kRuntime, failure); !status.ok()) return status;
     return output_.view();
   }
 
  private:
-  const SharedFloats input_;
-  const SharedFloats output_;
+  PaddedFloats input_;
+  PaddedFloats output_;
   std::unique_ptr<GlobalReference> program_;  // of dev.pwl.NativeProgram
 };
 

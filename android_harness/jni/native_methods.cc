@@ -3,7 +3,6 @@
 #include <jni.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -13,6 +12,7 @@
 #include "java_engine.h"
 #include "java_environment.h"
 #include "model_session.h"
+#include "runtime/padded_floats.h"
 
 namespace pwl::jni {
 namespace {
@@ -41,35 +41,13 @@ void Run(JNIEnv* env, Call call) {
 
 ModelSession& Of(jlong handle) { return *reinterpret_cast<ModelSession*>(handle); }
 
-// Room for an input that every engine reads in place; see Floats::padded.
-class PaddedFloats {
- public:
-  ~PaddedFloats() { std::free(data_); }
-  PaddedFloats() = default;
-  PaddedFloats(const PaddedFloats&) = delete;
-  PaddedFloats& operator=(const PaddedFloats&) = delete;
-
-  // Throws std::bad_alloc.
-  Floats Copy(JNIEnv* env, jfloatArray from) {
-    const auto size = static_cast<size_t>(env->GetArrayLength(from));
-    if (size > size_) {
-      std::free(data_);
-      data_ = nullptr;
-      size_ = 0;
-      void* room = nullptr;
-      const size_t bytes = size * sizeof(float) + Floats::kAlignment;
-      if (posix_memalign(&room, Floats::kAlignment, bytes) != 0) throw std::bad_alloc();
-      data_ = static_cast<float*>(room);
-      size_ = size;
-    }
-    env->GetFloatArrayRegion(from, 0, static_cast<jsize>(size), data_);
-    return {data_, size, /*padded=*/true};
-  }
-
- private:
-  float* data_ = nullptr;
-  size_t size_ = 0;
-};
+// A copy of an array, in room that is used again. Throws std::bad_alloc.
+Floats CopyOf(JNIEnv* env, jfloatArray from, PaddedFloats* room) {
+  const auto size = static_cast<size_t>(env->GetArrayLength(from));
+  if (size > room->size() && !room->Allocate(size)) throw std::bad_alloc();
+  env->GetFloatArrayRegion(from, 0, static_cast<jsize>(size), room->data());
+  return {room->data(), size, /*padded=*/true};
+}
 
 // The stage that answered, or -1 with an exception pending.
 jint Infer(JNIEnv* env, jlong handle, Floats input, jfloatArray logits) {
@@ -152,7 +130,7 @@ jint RunArray(JNIEnv* env, jclass, jlong handle, jfloatArray input, jfloatArray 
   thread_local PaddedFloats room;
   Floats copy;
   Run(env, [&] {
-    copy = room.Copy(env, input);
+    copy = CopyOf(env, input, &room);
     return Status();
   });
   return copy.data == nullptr ? -1 : Infer(env, handle, copy, logits);

@@ -10,6 +10,7 @@
 #include "pwl/litert_engine.h"
 #include "runtime/clock.h"
 #include "runtime/guard.h"
+#include "runtime/padded_floats.h"
 
 namespace pwl {
 namespace {
@@ -19,8 +20,7 @@ using litert::Library;
 using litert::Owned;
 using litert::RankedTensorType;
 
-// An address space for the values of a tensor, with as much behind it as XNNPACK may read too far.
-constexpr size_t kBehind = Floats::kAlignment;
+// An address space has room for so many values, and for what lies behind them.
 constexpr size_t kMostFloats = SIZE_MAX / 8;
 
 Status Failure(Code code, const char* what, ApiStatus status) {
@@ -39,26 +39,6 @@ size_t CountOf(const RankedTensorType& type) {
 }
 
 Status NoMemory() { return {Code::kRuntime, "no memory for the edges of a unit"}; }
-
-// Aligned memory that a tensor buffer of LiteRT can lie in.
-class TensorMemory {
- public:
-  bool Allocate(size_t floats) {
-    void* data = nullptr;
-    const size_t bytes = floats * sizeof(float) + kBehind;
-    if (posix_memalign(&data, Floats::kAlignment, bytes) != 0) return false;
-    std::memset(data, 0, bytes);
-    data_.reset(static_cast<float*>(data));
-    return true;
-  }
-  float* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* data) const { std::free(data); }
-  };
-  std::unique_ptr<float, Free> data_;
-};
 
 class LiteRtProgram final : public Program {
  public:
@@ -114,7 +94,7 @@ class LiteRtProgram final : public Program {
         status != 0) {
       return Failure(Code::kRuntime, "inference failed", status);
     }
-    return Floats{output_.data(), floats_out_, true};
+    return output_.view();
   }
 
  private:
@@ -195,8 +175,8 @@ class LiteRtProgram final : public Program {
   std::unique_ptr<MappedFile> file_;
   Owned<litert::Model> model_;
   Owned<litert::CompiledModel> compiled_;
-  TensorMemory staging_;
-  TensorMemory output_;
+  PaddedFloats staging_;
+  PaddedFloats output_;
   Owned<litert::TensorBuffer> in_;
   Owned<litert::TensorBuffer> out_;
   const float* bound_ = nullptr;

@@ -51,11 +51,7 @@ Status ModelSession::MakeEngineFor(const LoadingPlan& plan, const SessionOptions
   engine_options_.threads = options.threads > 0 ? options.threads : plan.threads;
   engine_options_.library = options.library;
   engine_options_.minimum_runtime = plan.minimum_runtime;
-  if (engine_ != nullptr) {
-    if (IsAtLeast(engine_->Version(), plan.minimum_runtime)) return {};
-    return {Code::kIncompatible, "the programs need " + plan.backend + " " + plan.minimum_runtime +
-                                     ", this is " + engine_->Version()};
-  }
+  if (engine_ != nullptr) return RequireVersion(*engine_, plan.backend, plan.minimum_runtime);
   Result<std::unique_ptr<Engine>> engine = MakeEngine(plan.backend, engine_options_);
   if (!engine.ok()) return engine.status();
   engine_ = std::move(*engine);

@@ -21,6 +21,10 @@ struct EngineOptions {
 // Throws nothing.
 bool IsAtLeast(const std::string& version, const std::string& minimum) noexcept;
 
+// kIncompatible when an engine is older than the programs of a backend ask for: what MakeEngine
+// checks, for engines that it did not make. Throws std::bad_alloc at most.
+Status RequireVersion(const Engine& engine, const std::string& backend, const std::string& minimum);
+
 // The engine for the programs of a backend, as LoadingPlan::backend names it. For every thread;
 // blocks as long as loading the inference library takes; throws nothing. kUsage when this build has
 // none, kIncompatible when it is older than the programs ask for, or what the engine says.

@@ -49,10 +49,9 @@ Made Make(const std::string& backend, const EngineOptions& options) {
       continue;
     }
     Made engine = entry->make(options);
-    if (engine.ok() && !IsAtLeast((*engine)->Version(), options.minimum_runtime)) {
-      return Status(Code::kIncompatible, "the programs need " + backend + " " +
-                                             options.minimum_runtime + ", this is " +
-                                             (*engine)->Version());
+    if (!engine.ok()) return engine;
+    if (Status status = RequireVersion(**engine, backend, options.minimum_runtime); !status.ok()) {
+      return status;
     }
     return engine;
   }
@@ -73,6 +72,14 @@ bool IsAtLeast(const std::string& version, const std::string& minimum) noexcept 
     if (found != wanted) return found > wanted;
   }
   return true;
+}
+
+Status RequireVersion(const Engine& engine, const std::string& backend,
+                      const std::string& minimum) {
+  const std::string version = engine.Version();
+  if (IsAtLeast(version, minimum)) return {};
+  return {Code::kIncompatible,
+          "the programs need " + backend + " " + minimum + ", this is " + version};
 }
 
 Result<std::unique_ptr<Engine>> MakeEngine(const std::string& backend,

@@ -14,6 +14,7 @@
 #include "harness/page_cache.h"
 #include "harness/process.h"
 #include "runtime/clock.h"
+#include "runtime/descriptor.h"
 
 namespace pwl::harness {
 namespace {
@@ -22,32 +23,21 @@ constexpr char kVariable[] = "PWL_START_STATE";
 // Pages that are being written or read just now escape the first attempt.
 constexpr int kAttempts = 20;
 
-class File {
- public:
-  explicit File(const std::string& path)
-      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
+int OpenFile(const std::string& path) {
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
 
 // Pages that have not been written yet cannot be dropped.
-Status Write(const File& file, const std::string& path) {
-  if (file.fd() < 0) return FileError(path);
-  if (fdatasync(file.fd()) != 0 && errno != EROFS && errno != EINVAL) return FileError(path);
+Status Write(const Descriptor& file, const std::string& path) {
+  if (!file.valid()) return FileError(path);
+  if (fdatasync(file.get()) != 0 && errno != EROFS && errno != EINVAL) return FileError(path);
   return {};
 }
 
 Status Evict(const std::string& path) {
-  const File file(path);
+  const Descriptor file(OpenFile(path));
   if (Status status = Write(file, path); !status.ok()) return status;
-  const int error = posix_fadvise(file.fd(), 0, 0, POSIX_FADV_DONTNEED);
+  const int error = posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
   if (error != 0) {
     errno = error;
     return FileError(path);
@@ -59,17 +49,17 @@ Status Evict(const std::string& path) {
 // it for the user "shell".
 Status DropCaches(const std::vector<std::string>& files) {
   for (const std::string& path : files) {
-    if (Status status = Write(File(path), path); !status.ok()) return status;
+    if (Status status = Write(Descriptor(OpenFile(path)), path); !status.ok()) return status;
   }
   return DropPageCache();
 }
 
 Status ReadThrough(const std::string& path) {
-  const File file(path);
-  if (file.fd() < 0) return FileError(path);
+  const Descriptor file(OpenFile(path));
+  if (!file.valid()) return FileError(path);
   std::vector<char> buffer(1 << 18);
   ssize_t count = 0;
-  while ((count = read(file.fd(), buffer.data(), buffer.size())) > 0) {
+  while ((count = read(file.get(), buffer.data(), buffer.size())) > 0) {
   }
   return count == 0 ? Status() : FileError(path);
 }
@@ -90,15 +80,15 @@ Status CountAll(const std::vector<std::string>& files, int64_t* pages, int64_t* 
 }  // namespace
 
 Status CountResident(const std::string& path, int64_t* pages, int64_t* resident) {
-  const File file(path);
+  const Descriptor file(OpenFile(path));
   struct stat found{};
-  if (file.fd() < 0 || fstat(file.fd(), &found) != 0) return FileError(path);
+  if (!file.valid() || fstat(file.get(), &found) != 0) return FileError(path);
   *pages = 0;
   *resident = 0;
   if (found.st_size == 0) return {};
   const auto size = static_cast<size_t>(found.st_size);
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd(), 0);
+  void* mapped = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
   if (mapped == MAP_FAILED) return FileError(path);
   std::vector<unsigned char> states((size + page - 1) / page);
   const int failed = mincore(mapped, size, states.data());

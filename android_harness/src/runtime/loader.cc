@@ -176,7 +176,7 @@ void ProgressiveModel::Core::Finish(Lock* lock, uint64_t requests, const Status&
   DestroyRetired(lock, /*wait=*/true);
   if (options_.verified != nullptr) {
     lock->unlock();
-    (void)Guarded("saving failed", [&] { return options_.verified->Save(); });
+    (void)options_.verified->Save();
     lock->lock();
   }
   if (Outdated(generation) || requests != requests_ || !loading_) return;

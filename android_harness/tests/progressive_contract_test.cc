@@ -23,7 +23,22 @@ using std::chrono::seconds;
 // Far longer than anything here takes, and short enough to end a test that hangs.
 constexpr seconds kHang{20};
 
-class LoadingContract : public ProgressiveModelTest {};
+class LoadingContract : public ProgressiveModelTest {
+ protected:
+  // Has may_load set `asked_` and block when it is asked for a stage, until `let_go_` is set.
+  void BlockBefore(size_t blocked) {
+    options_.may_load = [this, blocked](size_t stage) {
+      if (stage == blocked) {
+        asked_.set_value();
+        let_go_.get_future().wait();
+      }
+      return true;
+    };
+  }
+
+  std::promise<void> asked_;
+  std::promise<void> let_go_;
+};
 
 TEST_F(LoadingContract, LoadsUpToAStageAndGoesOnLater) {
   auto model = Start();
@@ -175,34 +190,18 @@ TEST_F(LoadingContract, WaitsForTheInferenceThatRunsWhenItIsDestroyed) {
 }
 
 TEST_F(LoadingContract, KeepsNoReplacedProgramWhileMayLoadBlocks) {
-  std::promise<void> asked_for_second;
-  std::promise<void> let_go;
-  options_.may_load = [&](size_t stage) {
-    if (stage == 2) {
-      asked_for_second.set_value();
-      let_go.get_future().wait();
-    }
-    return true;
-  };
+  BlockBefore(2);
   auto model = Start();
   model->LoadInBackground();
-  asked_for_second.get_future().wait();
+  asked_.get_future().wait();
   EXPECT_EQ(engine_.alive(), 4);  // t0, e0, s1, s2 of stage 1; s0 is gone
   EXPECT_EQ(Ask(*model), kAnswers[1]);
-  let_go.set_value();
+  let_go_.set_value();
   EXPECT_TRUE(model->WaitForLoading().ok());
 }
 
 TEST_F(LoadingContract, AsksForTheNextStageWhenTheLastInferenceOnReplacedProgramsHasEnded) {
-  std::promise<void> asked_for_second;
-  std::promise<void> let_go;
-  options_.may_load = [&](size_t stage) {
-    if (stage == 2) {
-      asked_for_second.set_value();
-      let_go.get_future().wait();
-    }
-    return true;
-  };
+  BlockBefore(2);
   auto model = Start();
   engine_.HoldRunsOf(PathOf("s0-1"));
   auto answer = std::async(std::launch::async, [&] { return Ask(*model); });
@@ -211,9 +210,9 @@ TEST_F(LoadingContract, AsksForTheNextStageWhenTheLastInferenceOnReplacedProgram
   while (model->active_stage() != 1) std::this_thread::yield();
   engine_.LetGo();
   EXPECT_EQ(answer.get(), kAnswers[0]);
-  asked_for_second.get_future().wait();
+  asked_.get_future().wait();
   EXPECT_EQ(engine_.alive(), 4);  // of stage 1 alone
-  let_go.set_value();
+  let_go_.set_value();
   EXPECT_TRUE(model->WaitForLoading().ok());
 }
 

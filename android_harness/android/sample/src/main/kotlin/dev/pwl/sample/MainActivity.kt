@@ -41,6 +41,10 @@ class MainActivity : Activity() {
     private lateinit var curve: CurveView
     private var shown = 0
 
+    // Of the model that is open; used by the thread that infers alone.
+    private lateinit var input: BitmapInput
+    private lateinit var labels: List<String>
+
     @Volatile private var visible = false
 
     @Volatile private var model: ProgressiveModel? = null
@@ -71,6 +75,8 @@ class MainActivity : Activity() {
         val opened = openFromAssets(this, options = Options(advance = false, weightCaches = caches))
         model = opened
         val manifest = readManifest(this)
+        input = BitmapInput(manifest.input)
+        labels = manifest.labels
         scope.launch { opened.stage.collect { tell(it, manifest) } }
         if (visible) opened.advance()
         scope.launch {
@@ -96,9 +102,8 @@ class MainActivity : Activity() {
             val names = assets.list("samples").orEmpty()
             val name = names[which % names.size]
             val bitmap = assets.open("samples/$name").use { BitmapFactory.decodeStream(it) }
-            val manifest = readManifest(this)
-            val logits = ready.run(BitmapInput(manifest.input).convert(bitmap)).logits
-            val label = manifest.labels[logits.indices.maxBy { logits[it] }]
+            val logits = ready.run(input.convert(bitmap)).logits
+            val label = labels[logits.indices.maxBy { logits[it] }]
             runOnUiThread {
                 image.setImageBitmap(bitmap)
                 answer.text = "$name is: $label"

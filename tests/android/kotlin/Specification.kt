@@ -453,6 +453,9 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         refused<PwlException.InvalidPlan> {
             BundleManifest.parse(text.replace("\"gray\"", "\"BGR\""))
         }
+        refused<PwlException.InvalidPlan> {
+            BundleManifest.parse(text.replace("\"background\": null", "\"background\": \"white\""))
+        }
         refused<PwlException.InvalidPlan> { BundleManifest.parse("[".repeat(100_000)) }
     }
 

@@ -40,7 +40,10 @@ private constructor(
             if (steps.int("scale") != 255) throw PwlException.InvalidPlan("a scale other than 255")
             val mean = normalization.floats("mean", channels)
             val deviation = normalization.floats("std", channels)
-            val background = steps.textOrNull("background")?.let { it.removePrefix("#").toInt(16) }
+            val background = steps.textOrNull("background")?.let {
+                it.removePrefix("#").toIntOrNull(16)
+                    ?: throw PwlException.InvalidPlan("background $it is no color")
+            }
             return Preprocessing(
                 steps.int("width"),
                 steps.int("height"),
@@ -54,9 +57,7 @@ private constructor(
 
         private fun JsonObject.floats(name: String, count: Int): FloatArray {
             val found = numbers(name)
-            if (found.size !=
-                count
-            ) {
+            if (found.size != count) {
                 throw PwlException.InvalidPlan("$name is not of $count channels")
             }
             return FloatArray(count) { found[it].toFloat() }

@@ -148,7 +148,7 @@ Result<std::unique_ptr<Program>> JavaEngine::Load(const ProgramSource& source,
   const Result<std::string> path = PathOf(source, spec.sha256);
   if (!path.ok()) return path.status();
   auto program = std::make_unique<JavaProgram>(spec);
-  if (Status status = program->Load(env, engine_->get(), *path, spec.sha256); !status.ok()) {
+  if (Status status = program->Load(env, engine_.get(), *path, spec.sha256); !status.ok()) {
     return status;
   }
   times->prepare_ns += NowNs() - begin;

@@ -25,9 +25,7 @@ class JavaEngine final : public Engine {
   // `engine` is an object of dev.pwl.NativeEngine. `copies` is a folder that belongs to the app
   // alone.
   JavaEngine(JNIEnv* env, jobject engine, std::string version, std::string copies)
-      : engine_(std::make_shared<GlobalReference>(env, engine)),
-        version_(std::move(version)),
-        copies_(std::move(copies)) {}
+      : engine_(env, engine), version_(std::move(version)), copies_(std::move(copies)) {}
 
   Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                         LoadTimes* times) override;
@@ -39,7 +37,7 @@ class JavaEngine final : public Engine {
   // Where the library finds a program.
   Result<std::string> PathOf(const ProgramSource& source, const std::string& sha256) const;
 
-  const std::shared_ptr<GlobalReference> engine_;
+  const GlobalReference engine_;
   const std::string version_;
   const std::string copies_;
 };

@@ -174,14 +174,21 @@ def test_the_check_command_judges_it(
     assert run("pipeline.check", report, "--gates", gates).returncode == 4
 
 
-def test_build_and_inspect_from_an_empty_folder(tiny_cache: Path, tmp_path: Path) -> None:
+def test_build_and_inspect_from_an_empty_folder(
+    tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tiny.toml").write_text(TINY_PROFILE)
     shutil.copytree(tiny_cache, tmp_path / "build" / "cache")
     done = run("pipeline.build", "tiny.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "dist/tiny is built" in done.stdout
-    again = run("pipeline.build", "tiny.toml", "--android", "out", cwd=tmp_path)
+    with monkeypatch.context() as environment:
+        environment.setenv("PYTHONPROFILEIMPORTTIME", "1")
+        again = run("pipeline.build", "tiny.toml", "--android", "out", cwd=tmp_path)
     assert "dist/tiny is up to date" in again.stdout
+    imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
+    assert "pipeline.workflows.build_bundle" in imported
+    assert not imported & {"torch", "executorch", "scipy", "matplotlib"}
     assert "out: pwl_student (install-time), pwl_teacher (fast-follow)" in again.stdout
     assert (tmp_path / "out/pwl_teacher/src/main/assets/pwl/units/teacher-2.pte").exists()
     shown = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)

@@ -119,11 +119,11 @@ def test_an_executorch_without_xnnpack_is_told(
 
 
 SCRIPT = SOURCES.parent / "scripts" / "build-executorch-android"
-#: Writes down how it was called; what git clones is there then.
+#: Writes down how it was called; what git clones is there then, and must not have been before.
 RECORDER = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$RECORD"
 for last; do :; done
-case $1 in clone) mkdir -p "$last" ;; esac
+case $1 in clone) mkdir "$last" ;; esac
 """
 
 
@@ -161,6 +161,14 @@ def test_the_script_builds_the_pinned_executorch_once_fetched(tmp_path: Path, nd
     for extension in ("MODULE", "DATA_LOADER", "FLAT_TENSOR", "NAMED_DATA_MAP", "TENSOR"):
         assert f"-DEXECUTORCH_BUILD_EXTENSION_{extension}=ON" in said
     assert "-DEXECUTORCH_BUILD_XNNPACK=ON" in said
+
+
+def test_the_script_fetches_again_what_was_stopped(tmp_path: Path, ndk: Path) -> None:
+    assert run_script(tmp_path, "arm64-v8a", str(tmp_path / "place"), ANDROID_NDK=ndk)[0] == 0
+    (source,) = (tmp_path / "place").glob("executorch-*")
+    source.rename(f"{source}.part")
+    assert run_script(tmp_path, "arm64-v8a", str(tmp_path / "place"), ANDROID_NDK=ndk)[0] == 0
+    assert list((tmp_path / "place").glob("executorch-*")) == [source]
 
 
 def test_the_script_says_what_it_needs(tmp_path: Path) -> None:

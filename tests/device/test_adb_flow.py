@@ -10,10 +10,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from pipeline.core.errors import DeviceError
+from pipeline.device.adb.lock import AdbLock
+from pipeline.device.adb.sync import fetch_file
+from pipeline.device.base import DeviceTimeoutError
 from pipeline.device.connect import connect
 
-from .conftest import no_hang
-from .peers import BANNER, FakeAdbd, peer, until_closed
+from .conftest import dial, no_hang
+from .peers import BANNER, Behavior, FakeAdbd, peer, until_closed
 from .test_hostile_peers import frame
 
 DELAYED_BANNER = BANNER.replace(b"features=", b"features=delayed_ack,")
@@ -129,3 +132,30 @@ def test_a_device_that_takes_more_than_it_was_sent_is_sent_no_more_than_it_said(
     with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.3) as device, late:
         device.run(["cat"], deadline_s=0.5, stdin=bytes(100_000))
     assert max(sizes) <= 10_000
+
+
+def takes(credit: int, *output: bytes) -> Behavior:
+    """A device that prints something, but takes no more than so many bytes of any stream."""
+
+    def behavior(connection: socket.socket) -> None:
+        adbd = FakeAdbd(connection)
+        adbd.greet(DELAYED_BANNER)
+        number = adbd.receive()[1]
+        adbd.send(b"OKAY", 1, number, count(credit))
+        for data in output:
+            adbd.send(b"WRTE", 1, number, data)
+        until_closed(connection)
+
+    return behavior
+
+
+def test_a_device_that_takes_less_than_a_request_is_late() -> None:
+    with peer(takes(4)) as spec, no_hang(20), pytest.raises(DeviceTimeoutError):
+        list(fetch_file(dial(spec, timeout_s=0.3), "/data/source"))
+
+
+def test_a_lock_on_a_device_that_takes_less_than_a_question_is_lost() -> None:
+    with peer(takes(4, frame(1, b"77\nheld\n"))) as spec, no_hang(20):
+        lock = AdbLock(spec, dial(spec, timeout_s=0.3), PurePosixPath("/data/lock"), "me")
+        with lock, pytest.raises(DeviceError, match="was lost while it was in use"):
+            lock.require()

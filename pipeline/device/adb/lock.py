@@ -117,11 +117,12 @@ class AdbLock(DeviceLock):
         self._link.close()
 
     def _send(self, kind: int, data: bytes) -> None:
+        frame = HEADER.pack(kind, len(data)) + data
         deadline = self._deadline()
-        while not self._stream.room and not self._stream.ended:
+        while self._stream.room < len(frame) and not self._stream.ended:
             self._read(deadline)
         if not self._stream.ended:
-            self._stream.write(HEADER.pack(kind, len(data)) + data)
+            self._stream.write(frame)
 
     def _next_line(self) -> str:
         """The next line of the program's output; empty where it has ended."""

@@ -200,8 +200,8 @@ def fetch_file(link: Link, source: str) -> Generator[bytes, None, None]:
     """
     path = source.encode("utf-8", "surrogateescape")
     with link.open(b"sync:", _deadline(link)) as stream:
-        stream.write(HEADER.pack(b"RECV", len(path)) + path)
         answer = _Answer(link, stream)
+        answer.ask(HEADER.pack(b"RECV", len(path)) + path)
         while True:
             kind, length = HEADER.unpack(answer.take(HEADER.size))
             if kind == b"DONE":
@@ -227,15 +227,24 @@ class _Answer:
         self._buffer = b""
         self._position = 0
 
+    def ask(self, request: bytes) -> None:
+        """Sends what is answered, once there is room for it."""
+        while self._stream.room < len(request):
+            self._read()
+        self._stream.write(request)
+
     def take(self, length: int) -> bytes:
         while len(self._buffer) - self._position < length:
-            more = self._stream.read(_deadline(self._link) + self._stream.delay_s)
-            if self._stream.ended:
-                raise TransferError(f"{self._link.serial} ended the transfer", ENDED)
-            self._buffer = self._buffer[self._position :] + more
-            self._position = 0
+            self._read()
         self._position += length
         return self._buffer[self._position - length : self._position]
+
+    def _read(self) -> None:
+        more = self._stream.read(_deadline(self._link) + self._stream.delay_s)
+        if self._stream.ended:
+            raise TransferError(f"{self._link.serial} ended the transfer", ENDED)
+        self._buffer = self._buffer[self._position :] + more
+        self._position = 0
 
 
 def _deadline(link: Link) -> float:

@@ -9,9 +9,9 @@ from pipeline.device.base import Device
 
 #: Argument: a folder that is there. What is no number is of no use to anybody.
 _FREE = 'stat -f -c "%a %S" "$1" 2>/dev/null || df -Pk "$1" 2>/dev/null'
-_BLOCKS = re.compile(rb"(\d+) (\d+)\s*")
+_BLOCKS = re.compile(rb"(\d{1,20}) (\d{1,20})\s*")
 #: The only line of `df -Pk` that has numbers: of kB, of those in use, of those that are free.
-_KILOBYTES = re.compile(rb"\s\d+\s+\d+\s+(\d+)\s+\d+%\s")
+_KILOBYTES = re.compile(rb"\s\d+\s+\d+\s+(\d{1,20})\s+\d+%\s")
 
 
 def free_bytes(device: Device, folder: PurePosixPath) -> int | None:

@@ -177,6 +177,7 @@ def test_noise_is_no_state() -> None:
         "9e9",
     ]
     words += ["cpu ", "uptime ", "process ", "0 core", "1 capacity ", "\t", "NaN", "-", "²", "٣"]
+    words += ["9" * 5000, " 1" * 6, f"\n{'9' * 5000} online 1\n"]
     names = ["load", "memory", "space", "cores", "zones", "supplies", "battery", "thermal"]
     for _ in range(300):
         text = {

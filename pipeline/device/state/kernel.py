@@ -15,6 +15,8 @@ CELSIUS = (-40.0, 150.0)
 #: So many other processes are named, of those that use this much of a core.
 MOST_OTHERS = 5
 LEAST_CORES = 0.05
+#: Of the largest number that the kernel counts to. Python refuses to read thousands of digits.
+_COUNT_DIGITS = 20
 #: What the kernel calls the state of a battery.
 CHARGING = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
 
@@ -45,6 +47,11 @@ def whole(text: str) -> int | None:
     """A whole number that a machine counts with; None for everything else."""
     value = number(text, -(2**63), 2**63)
     return None if value is None else int(value)
+
+
+def _count(text: str) -> int | None:
+    """What the kernel counts up, as it writes it; None for everything else."""
+    return int(text) if text.isdecimal() and len(text) <= _COUNT_DIGITS else None
 
 
 def facts(text: str) -> Iterator[tuple[str, str]]:
@@ -79,7 +86,8 @@ def watched(text: str) -> Watched:
 
 def _busy_share(readings: list[str]) -> float | None:
     """From two "cpu" lines of /proc/stat: user, nice, system, idle, iowait... in ticks."""
-    ticks = [[int(word) for word in line.split() if word.isdecimal()] for line in readings]
+    counts = ([_count(word) for word in line.split()] for line in readings)
+    ticks = [[count for count in line if count is not None] for line in counts]
     if len(ticks) != 2 or len(ticks[0]) != len(ticks[1]) or len(ticks[0]) < 5:
         return None
     passed = [after - before for before, after in zip(*ticks, strict=True)]
@@ -94,9 +102,10 @@ def _others(lines: Iterable[str], passed_s: float) -> list[OtherProcess]:
     found: list[OtherProcess] = []
     for line in lines:
         words = line.split(None, 4)
-        if len(words) != 5 or not all(word.isdecimal() for word in words[:4]):
+        counts = [count for word in words[:4] if (count := _count(word)) is not None]
+        if len(words) != 5 or len(counts) != 4:
             continue
-        ticks = int(words[2]) + int(words[3]) - int(words[0]) - int(words[1])
+        ticks = counts[2] + counts[3] - counts[0] - counts[1]
         cores = ticks / TICKS_PER_S / passed_s
         if LEAST_CORES <= cores < 2**16:
             found.append(OtherProcess(name=_printable(words[4]), cores=round(cores, 2)))
@@ -146,9 +155,9 @@ def _celsius(text: str, parts: int) -> float | None:
 def cores(text: str) -> tuple[Core, ...]:
     """Every processor that /sys/devices/system/cpu has, by its number."""
     found = {
-        int(key): said
+        index: said
         for key, said in _facts_by_name(text).items()
-        if key.isdecimal() and int(key) < 2**16
+        if (index := _count(key)) is not None and index < 2**16
     }
 
     def core(index: int, said: dict[str, str]) -> Core:

@@ -172,7 +172,21 @@ def backend_named(name: str) -> BackendName:
 
 
 def for_backends(settings: Settings, backends: Sequence[BackendName]) -> Settings:
-    """The same profile for some backends alone."""
+    """The same profile for some backends alone.
+
+    Raises:
+        UsageError: one of them has not every recipe that the profile names.
+    """
+    precision = settings.lowering.precision
+    named = {*precision.student, *precision.teacher, *(arm.precision for arm in settings.arm)}
+    for backend in backends:
+        recipes = BACKENDS[backend].recipes
+        known = {PLAIN, *recipes, *(("int8",) if recipes else ())}
+        if missing := sorted(named - known):
+            raise UsageError(
+                f"the profile {settings.name} asks for {missing[0]}, which {backend} does not have",
+                f"its precisions are: {', '.join(sorted(known))}",
+            )
     lowering = settings.lowering.model_copy(update={"backend": tuple(backends)})
     return settings.model_copy(update={"lowering": lowering})
 

@@ -12,7 +12,14 @@ from pipeline.core.toml_file import Section, load_toml
 from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.model.family import build_model
 from pipeline.report.gate_file import GateFile
-from pipeline.settings import DigitsData, JointDistillation, Settings, VitModel, load_settings
+from pipeline.settings import (
+    DigitsData,
+    JointDistillation,
+    Settings,
+    VitModel,
+    for_backends,
+    load_settings,
+)
 from tests.fixtures import ROOT, TINY_PROFILE, settings_from
 
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
@@ -422,3 +429,22 @@ def test_what_names_a_build_holds_no_folder_of_the_machine(tmp_path: Path) -> No
         dumps.append(settings_from(text, folder).model_dump(mode="json"))
     assert dumps[0] == dumps[1]
     assert str(tmp_path) not in json.dumps(dumps)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        '[lowering]\nprecision = "static_wi8_ai8"\n',
+        '[lowering.precision]\nstudent = ["fp32", "static_wi8_ai8", "fp32"]\n',
+        '[[arm]]\nname = "other"\nroute = "student"\nprecision = "static_wi8_ai8"\n',
+    ],
+    ids=["all", "a block", "an arm"],
+)
+def test_a_recipe_that_a_backend_has_not_is_refused_before_training(
+    asks: str, tmp_path: Path
+) -> None:
+    settings = settings_from(TINY_PROFILE + asks, tmp_path)
+    assert for_backends(settings, ("executorch",)).lowering.backend == ("executorch",)
+    with pytest.raises(UsageError, match="static_wi8_ai8, which litert does not have") as refused:
+        for_backends(settings, ("executorch", "litert"))
+    assert "dynamic_wi8_afp32, fp32, int8" in refused.value.remedy

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -50,22 +48,6 @@ def test_an_unchanged_build_makes_nothing(
     made = assemble(tiny_settings, built_bundle.root, tiny_cache, progress)
     assert not made.rebuilt
     assert progress.seen == []
-
-
-def test_an_unchanged_build_imports_no_torch(
-    built_bundle: Bundle, tiny_cache: Path, tmp_path: Path
-) -> None:
-    settings_from(TINY_PROFILE, tmp_path)
-    code = (
-        "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.workflows.build_bundle import assemble;"
-        "from pipeline.core.progress import Silent; profile, out, cache = map(Path, sys.argv[1:]);"
-        "made = assemble(load_settings(profile), out, cache, Silent());"
-        "assert not made.rebuilt and 'torch' not in sys.modules"
-    )
-    words = (tmp_path / "profile.toml", built_bundle.root, tiny_cache)
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("what", ["damaged", "removed"])

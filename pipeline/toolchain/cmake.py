@@ -93,7 +93,7 @@ def compiler_version(compiler: Sequence[str], remedy: str) -> str:
 
 
 def configure(
-    build: Path, packages: Iterable[Path], *options: str, sources: Path = SOURCES
+    build: Path, packages: Iterable[Path], *options: str, sources: Path | None = None
 ) -> list[str]:
     """The CMake call that configures sources in `build`.
 
@@ -107,7 +107,7 @@ def configure(
     return [
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
-        *("-S", str(sources), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
+        *("-S", str(sources or SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
         *options,
     ]
 

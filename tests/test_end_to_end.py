@@ -299,7 +299,7 @@ def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["build", "inspect", "profile", "check"])
+@pytest.mark.parametrize("name", ["build", "inspect", "profile", "check", "compare"])
 def test_help_needs_none_of_the_slow_libraries(name: str) -> None:
     script = (
         "import sys, runpy\n"

@@ -10,6 +10,8 @@ from pipeline.report.schema import Report
 _DEVICE = "measure a baseline on this device"
 _MODEL = "name a report of an earlier build of this model"
 _BUILD = "build and measure the baseline with the same settings as this bundle"
+_STAGES = "other stages ship; measure a baseline that has the same ones"
+_ARMS = "another arm has that name; measure a baseline that has the same arms"
 _HARNESS = "measure a baseline with the same harness package and processors"
 
 
@@ -34,26 +36,37 @@ def mismatches(report: Report, baseline: Report) -> list[str]:
     return [
         f"the baseline has {found.name} {found.baseline!r}, this report {found.report!r}: "
         f"{found.remedy}"
-        for found in _conditions(report, baseline)
-        if found.baseline != found.report
+        for found in unequal_conditions(report, baseline)
     ]
 
 
-def stage_mismatch(metric: str, report: Report, baseline: Report) -> str | None:
-    """Why a metric of one stage is not that of the same stage in the baseline, if so."""
+def unequal_conditions(report: Report, baseline: Report) -> list[Condition]:
+    """What has to be equal in the two and is not."""
+    return [each for each in _conditions(report, baseline) if each.baseline != each.report]
+
+
+def metric_mismatch(metric: str, report: Report, baseline: Report) -> Condition | None:
+    """The stage or control arm of a metric, if it is not the same one in the baseline."""
     index = _stage_of(metric)
     if index is None:
-        return None
+        return _arm_mismatch(metric, report, baseline)
     ours, theirs = (
         next((stage.route for stage in each.stages if stage.index == index), None)
         for each in (report, baseline)
     )
-    if ours == theirs:
-        return None
-    return (
-        f"stage {index} is {ours} here and {theirs} in the baseline: other stages ship; measure a "
-        "baseline that has the same ones"
+    return None if ours == theirs else Condition(f"stage {index}", theirs, ours, _STAGES)
+
+
+def _arm_mismatch(metric: str, report: Report, baseline: Report) -> Condition | None:
+    parts = metric.split(".")[1:]
+    ours, theirs = (
+        {arm.name: f"{arm.route} {arm.precision}" for arm in each.bundle.arms if arm.name in parts}
+        for each in (report, baseline)
     )
+    for name in sorted(ours.keys() & theirs.keys()):
+        if ours[name] != theirs[name]:
+            return Condition(f"arm {name}", theirs[name], ours[name], _ARMS)
+    return None
 
 
 def _stage_of(metric: str) -> int | None:

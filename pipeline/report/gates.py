@@ -11,22 +11,21 @@ whose are, fails whatever the gates say.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.core.errors import ExitCode, gravest
-from pipeline.report.baseline import mismatches, stage_mismatch
+from pipeline.report.baseline import metric_mismatch, mismatches
 from pipeline.report.gate_file import BASELINE, Gate, GateFile
 from pipeline.report.integrity import parity_of, wrong_results
-from pipeline.report.metric_names import expected_metrics
+from pipeline.report.metric_names import expected_metrics, no_metric
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import Metric, Report
-from pipeline.report.statistics import Estimate, significantly_greater
-from pipeline.report.suspicion import suspicions
+from pipeline.report.sessions import estimate_of, ratio_across, shifted_above, shifted_below
+from pipeline.report.statistics import Estimate
+from pipeline.report.suspicion import reasons_of
 
 
 class Verdict(StrEnum):
@@ -113,14 +112,14 @@ def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterat
 def _trust(gates: GateFile, report: Report, which: str) -> Iterator[GateResult]:
     """Whether a report's results are right and its timings its own, whatever its verdict says."""
     verdict = report.validity.verdict
-    told = {(one.id, one.text): one for one in (*report.validity.reasons, *suspicions(report))}
-    reasons = [one for one in told.values() if one.id not in gates.allow]
+    told = reasons_of(report)
+    reasons = [one for one in told if one.id not in gates.allow]
     wrong = wrong_results(report)
     if wrong or verdict == "invalid":
         gate = Gate(
             name=f"the {which}'s results are right", metric="validity", at_least=0, integrity=True
         )
-        texts = dict.fromkeys([*wrong, *(one.text for one in told.values())])
+        texts = dict.fromkeys([*wrong, *(one.text for one in told)])
         why = f"the {which} is invalid: {'; '.join(texts)}"
         yield GateResult(gate, "validity", Verdict.REGRESSION, None, why)
     elif reasons or (verdict == "suspect" and not told):
@@ -134,8 +133,7 @@ def _error(gate: Gate, name: str, why: str) -> GateResult:
 
 
 def _unknown(name: str, report: Report) -> str:
-    near = difflib.get_close_matches(name, report.metrics, n=1, cutoff=0.5)
-    return f"the report has no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"the report has {no_metric(name, report.metrics)}"
 
 
 def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> GateResult:
@@ -152,9 +150,9 @@ def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> Ga
         if ratio is None:
             return _error(gate, name, f"{name} and {gate.over} share no round, or the latter is 0")
         return _limit(gate, name, ratio)
-    value = Estimate.of(metric.samples)
+    value = estimate_of(metric)
     if gate.minus is not None:
-        value = _shifted(value, Estimate.of(report.metrics[gate.minus].samples).median)
+        value = _shifted(value, estimate_of(report.metrics[gate.minus]).median)
     return _limit(gate, name, value)
 
 
@@ -181,36 +179,28 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
         return _error(gate, name, "no --baseline was given")
     if name not in baseline.metrics:
         return _error(gate, name, f"the baseline has no metric {name}")
-    if why := stage_mismatch(name, report, baseline):
-        return _error(gate, name, why)
+    if (other := metric_mismatch(name, report, baseline)) is not None:
+        said = f"{other.name} is {other.report} here and {other.baseline} in the baseline"
+        return _error(gate, name, f"{said}: {other.remedy}")
     metric, before = report.metrics[name], baseline.metrics[name]
-    ours, theirs = Estimate.of(metric.samples), Estimate.of(before.samples)
     if gate.minus is not None:
-        return _limit(gate, name, _shifted(ours, theirs.median))
-    if theirs.median <= 0:
+        return _limit(gate, name, _shifted(estimate_of(metric), estimate_of(before).median))
+    value = ratio_across(metric, before)
+    if value is None:
         return _error(gate, name, f"{name} is 0 in the baseline: no ratio can be taken")
-    # The widest ratio that both intervals allow: no pairing exists across sessions.
-    value = Estimate(
-        ours.median / theirs.median,
-        ours.low / theirs.high,
-        ours.high / theirs.low if theirs.low > 0 else math.inf,
-        ours.count,
-    )
     judged = _limit(gate, name, value)
-    if judged.verdict is Verdict.INCONCLUSIVE and _beyond(gate, value, metric, before):
+    if judged.verdict is Verdict.INCONCLUSIVE and _beyond(gate, metric, before):
         why = f"{judged.why}; Mann-Whitney U finds it beyond the limit (p < 0.05)"
         return GateResult(gate, name, Verdict.REGRESSION, value, why)
     return judged
 
 
-def _beyond(gate: Gate, value: Estimate, metric: Metric, before: Metric) -> bool:
-    """Whether the median is above the upper or below the lower limit, and significantly so."""
+def _beyond(gate: Gate, metric: Metric, before: Metric) -> bool:
+    """Whether the samples are above the upper or below the lower limit, and significantly so."""
     above, below = gate.at_most, gate.at_least
-    if above is not None and value.median > above:
-        return significantly_greater(metric.samples, [each * above for each in before.samples])
-    if below is not None and value.median < below:
-        return significantly_greater([each * below for each in before.samples], metric.samples)
-    return False
+    if above is not None and shifted_above(metric, before, above):
+        return True
+    return below is not None and shifted_below(metric, before, below)
 
 
 def _limit(gate: Gate, name: str, value: Estimate) -> GateResult:

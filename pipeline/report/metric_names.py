@@ -6,7 +6,8 @@ on what is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 
 from pipeline.report.arms import arm_names, program_names
 from pipeline.report.metric_samples import PHASES
@@ -48,6 +49,12 @@ def _of_starts(report: Report) -> Iterator[str]:
         yield f"time_to_final_ms.{state}"
         if state == "cold-cached":
             yield from (f"cache_bytes.{arm}.{state}" for arm in (*arms, "all"))
+
+
+def no_metric(name: str, known: Iterable[str]) -> str:
+    """That there is none of a name or pattern, with the nearest of those that there are."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def start_states(report: Report) -> set[str]:

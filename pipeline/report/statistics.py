@@ -8,7 +8,7 @@ from statistics import median
 
 CONFIDENCE = 0.95
 #: The median lies between all of five samples with a probability of 1 - 2 * 0.5^5 = 0.94 only.
-_FEWEST = 6
+FEWEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Estimate:
         Args:
             samples: at least one. Fewer than six give no 95 % interval; their range stands for it.
         """
-        if len(samples) < _FEWEST:
+        if len(samples) < FEWEST:
             return cls(median(samples), min(samples), max(samples), len(samples))
         from scipy.stats import quantile_test
 

@@ -37,6 +37,12 @@ def suspicions(report: Report) -> list[Finding]:
     ]
 
 
+def reasons_of(report: Report) -> list[Finding]:
+    """The report's own reasons, and what speaks against its timings whatever it says; each once."""
+    told = (*report.validity.reasons, *suspicions(report))
+    return [*{(one.id, one.text): one for one in told}.values()]
+
+
 def _harness(report: Report) -> Iterator[Finding]:
     """A harness with glibc is right for what runs Linux; an app runs on Android's C library."""
     context = report.context

@@ -103,6 +103,16 @@ def test_stages_of_other_routes_are_not_compared_by_their_number() -> None:
     assert decide(report(TIME), before, "time") == ("", ExitCode.OK)
 
 
+def test_arms_of_one_name_and_other_programs_are_not_compared() -> None:
+    name = "latency_ms.student"
+    ours = report({name: metric(around(5.0)), "latency_ms.teacher": metric(around(5.0))})
+    arms = (ours.bundle.arms[0].model_copy(update={"precision": "int8"}), ours.bundle.arms[1])
+    update = {"bundle": ours.bundle.model_copy(update={"arms": arms})}
+    why, _ = decide(ours, ours.model_copy(update=update), name)
+    assert "arm student is SS fp32 here and SS int8 in the baseline" in why
+    assert decide(ours, ours.model_copy(update=update), "latency_ms.teacher")[0] == ""
+
+
 def test_a_suspect_baseline_is_an_error_unless_that_is_allowed() -> None:
     before = report(TIME, verdict="suspect", reasons=[Finding(id="HOT-DEVICE", text="it was hot")])
     why, code = decide(report(TIME), before)

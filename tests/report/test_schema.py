@@ -10,6 +10,7 @@ from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.toml_file import Section
+from pipeline.report.comparison import Comparison
 from pipeline.report.devices import DevicesReport
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
@@ -57,7 +58,11 @@ def test_a_missing_report_and_a_folder_are_wrong_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(Manifest, "manifest"), (Report, "report"), (DevicesReport, "devices")]
+    ("kind", "name"),
+    [
+        *((Manifest, "manifest"), (Report, "report"), (DevicesReport, "devices")),
+        (Comparison, "comparison"),
+    ],
 )
 def test_published_schemas_are_those_of_the_code(kind: type[Section], name: str) -> None:
     published = json.loads((ROOT / "docs" / f"{name}.schema.json").read_text())

@@ -24,6 +24,11 @@ def state_rows(report: Report) -> list[list[str]]:
     return rows
 
 
+def state_words(state: DeviceState) -> dict[str, str]:
+    """Each fact that a state tells, in words, by its name."""
+    return {name: said for name, words in _FACTS if (said := words(state))}
+
+
 def build_words(report: Report) -> str:
     """What the device is made of and runs, as far as it says."""
     said = report.context.device.extra

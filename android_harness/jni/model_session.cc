@@ -60,16 +60,17 @@ Status ModelSession::MakeEngineFor(const LoadingPlan& plan, const SessionOptions
 
 Result<size_t> ModelSession::BeginCaches() {
   if (!engine_options_.cache.enabled()) return Status(Code::kUsage, "the model has no caches");
+  const std::lock_guard<std::mutex> lock(caches_mutex_);
+  if (builder_ != nullptr) return Status(Code::kUsage, "caches are being built already");
   EngineOptions options = engine_options_;
   options.cache.build = true;
   Result<std::unique_ptr<Engine>> engine = MakeEngine(plan().backend, options);
   if (!engine.ok()) return engine.status();
-  const std::lock_guard<std::mutex> lock(caches_mutex_);
-  builder_.reset();
+  Result<std::unique_ptr<WeightCacheBuilder>> builder = WeightCacheBuilder::Make(
+      *bundle_, engine->get(), options.cache, cache_quota_, verified_ ? &*verified_ : nullptr);
+  if (!builder.ok()) return builder.status();
   building_engine_ = std::move(*engine);
-  VerifiedFiles* const verified = verified_ ? &*verified_ : nullptr;
-  builder_ = std::make_unique<WeightCacheBuilder>(*bundle_, building_engine_.get(), options.cache,
-                                                  cache_quota_, verified);
+  builder_ = std::move(*builder);
   return builder_->programs();
 }
 

@@ -50,7 +50,7 @@ class ModelSession {
   const LoadingPlan& plan() const { return bundle_->plan; }
 
   // Makes ready for BuildCache, and gives the number of programs. kUsage where the session uses no
-  // caches.
+  // caches, and while somebody else is between this and EndCaches.
   Result<size_t> BeginCaches();
 
   // Builds the weight cache of a program (see WeightCacheBuilder) on the calling thread, which has

@@ -108,7 +108,11 @@ struct WeightCache {
   // follows.
   void Remove(const std::string& program_sha256) const;
 
-  // Bytes of all caches in the folder, whatever made them.
+  // Removes what processes left in the folder that were killed while they built, whatever program
+  // or runtime it was for. What is being built stays.
+  void RemoveAbandoned() const;
+
+  // Bytes of all caches in the folder, whatever made them, and of those that are being built.
   uint64_t Bytes() const;
 
   // Removes the caches that were not used for the longest time until all of them, with `bytes`

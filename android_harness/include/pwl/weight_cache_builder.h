@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,12 @@ class WeightCacheBuilder {
 
   // `engine` and, unless null, `verified` must outlive the builder. The engine was made with
   // `cache`, whose `build` is true. All caches of the folder together take at most `quota` bytes:
-  // those of other bundles and of older releases give way, the least recently used first. Throws
-  // std::bad_alloc at most.
-  WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCache cache, uint64_t quota,
-                     VerifiedFiles* verified);
+  // those of other bundles and of older releases give way, the least recently used first; what was
+  // left by builds that were killed is removed now. kUsage without files or an engine, and for a
+  // plan whose stages are not whole; throws nothing.
+  static Result<std::unique_ptr<WeightCacheBuilder>> Make(Bundle bundle, Engine* engine,
+                                                          WeightCache cache, uint64_t quota,
+                                                          VerifiedFiles* verified) noexcept;
 
   // How many programs there are.
   size_t programs() const { return order_.size(); }
@@ -46,6 +49,8 @@ class WeightCacheBuilder {
   Result<Outcome> Build(size_t program) noexcept;
 
  private:
+  WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCache cache, uint64_t quota,
+                     VerifiedFiles* verified);
   Result<Outcome> BuildArtifact(const Artifact& artifact) const;
 
   const Bundle bundle_;

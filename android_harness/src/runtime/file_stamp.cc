@@ -1,13 +1,17 @@
 #include "runtime/file_stamp.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <memory>
 
 #include "runtime/descriptor.h"
 #include "runtime/guard.h"
@@ -23,6 +27,34 @@ constexpr int64_t kCoarseSettledNs = 2 * kNsPerSecond + kSettledNs;
 
 int64_t Nanoseconds(const timespec& time) {
   return int64_t{time.tv_sec} * kNsPerSecond + time.tv_nsec;
+}
+
+constexpr char kPart[] = ".part";
+
+// The thread that PATH.THREAD.part is named after, or 0 for another file's name.
+pid_t WriterOf(const std::string& name, const std::string& base) {
+  const std::string part = kPart;
+  if (name.size() <= base.size() + 1 + part.size() || name.compare(0, base.size(), base) != 0 ||
+      name[base.size()] != '.' || name.substr(name.size() - part.size()) != part) {
+    return 0;
+  }
+  const size_t begin = base.size() + 1;
+  const std::string number = name.substr(begin, name.size() - part.size() - begin);
+  if (number.find_first_not_of("0123456789") != std::string::npos) return 0;
+  return static_cast<pid_t>(std::strtol(number.c_str(), nullptr, 10));
+}
+
+// Removes what was left of `path` where a thread ended before it could rename it.
+void RemoveAbandoned(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string base = path.substr(slash == std::string::npos ? 0 : slash + 1);
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(opendir(folder.c_str()), &closedir);
+  while (const dirent* file = listing == nullptr ? nullptr : readdir(listing.get())) {
+    const pid_t writer = WriterOf(file->d_name, base);
+    if (writer <= 0 || kill(writer, 0) == 0 || errno != ESRCH) continue;
+    (void)unlinkat(dirfd(listing.get()), file->d_name, 0);
+  }
 }
 
 }  // namespace
@@ -57,8 +89,9 @@ bool WriteWhole(int file, const void* data, size_t size) {
 }
 
 Status ReplaceFile(const std::string& path, const std::function<Status(int file)>& write) {
+  RemoveAbandoned(path);
   // No two threads have one number, also of different processes.
-  const std::string partial = path + "." + std::to_string(syscall(SYS_gettid)) + ".part";
+  const std::string partial = path + "." + std::to_string(syscall(SYS_gettid)) + kPart;
   const Descriptor file(
       open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return FileError(path);

@@ -20,7 +20,8 @@ std::string FileStamp(const ProgramSource& source);
 bool WriteWhole(int file, const void* data, size_t size);
 
 // Writes a file by a rename, so that it is whole or was not there: `write` fills the open one.
-// Threads and processes that replace the same file at once do not disturb each other.
+// Threads and processes that replace the same file at once do not disturb each other; what one
+// left that was killed meanwhile goes with the next.
 Status ReplaceFile(const std::string& path, const std::function<Status(int file)>& write);
 
 // The same for a short text.

@@ -6,23 +6,13 @@
 
 #include "runtime/guard.h"
 #include "runtime/progressive_core.h"
+#include "runtime/stage.h"
 
 namespace pwl {
 namespace {
 
 // Longer than any process lives, and short enough to be added to the time of day.
 constexpr std::chrono::hours kForever{24 * 365};
-
-// Plans may be made without ParseLoadingPlan.
-bool HasWholeStages(const LoadingPlan& plan) {
-  for (const std::vector<size_t>& stage : plan.stages) {
-    if (stage.empty()) return false;
-    for (const size_t unit : stage) {
-      if (unit >= plan.artifacts.size()) return false;
-    }
-  }
-  return !plan.stages.empty();
-}
 
 }  // namespace
 
@@ -33,9 +23,7 @@ Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(Bundle bundle,
   return Guarded("starting failed", [&]() -> Result<std::unique_ptr<ProgressiveModel>> {
     if (engine == nullptr) return Status(Code::kUsage, "a model needs an engine");
     if (bundle.files == nullptr) return Status(Code::kUsage, "the bundle has no files");
-    if (!HasWholeStages(bundle.plan)) {
-      return Status(Code::kUsage, "the plan has no stage, or one without its artifacts");
-    }
+    if (Status status = RequireWholeStages(bundle.plan); !status.ok()) return status;
     auto core = std::make_shared<Core>(std::move(bundle), engine, std::move(options), observer);
     StageLoad first;
     if (Status status = core->LoadFirst(&first); !status.ok()) return status;

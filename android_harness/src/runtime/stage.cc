@@ -1,5 +1,6 @@
 #include "runtime/stage.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "pwl/weight_cache.h"
@@ -19,6 +20,15 @@ std::shared_ptr<LoadedUnit> Take(size_t artifact, Chain* chain) {
 }
 
 }  // namespace
+
+Status RequireWholeStages(const LoadingPlan& plan) {
+  const auto whole = [&](const std::vector<size_t>& stage) {
+    return !stage.empty() && std::all_of(stage.begin(), stage.end(),
+                                         [&](size_t unit) { return unit < plan.artifacts.size(); });
+  };
+  if (!plan.stages.empty() && std::all_of(plan.stages.begin(), plan.stages.end(), whole)) return {};
+  return {Code::kUsage, "the plan has no stage, or one without its artifacts"};
+}
 
 Result<std::shared_ptr<Stage>> StageFactory::Make(size_t index, const Stage* before,
                                                   StageLoad* load) const {

@@ -35,6 +35,10 @@ struct Stage {
   bool broken = false;
 };
 
+// kUsage for a plan without stages, or with one that is empty or names artifacts that there are
+// not: plans may be made without ParseLoadingPlan, which has looked.
+Status RequireWholeStages(const LoadingPlan& plan);
+
 // Makes stages out of files, and out of what is in memory already. Safe for use from several
 // threads at a time.
 class StageFactory {

@@ -1,23 +1,18 @@
 #include "pwl/weight_cache.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <ctime>
 #include <fstream>
-#include <memory>
-#include <tuple>
 #include <utility>
 
 #include "pwl/program_source.h"
+#include "runtime/cache_folder.h"
 #include "runtime/descriptor.h"
 #include "runtime/file_stamp.h"
 #include "runtime/guard.h"
@@ -35,18 +30,14 @@ constexpr uint64_t kForOthers = 12 << 20;
 
 uint64_t RoomFor(uint64_t program_bytes) { return program_bytes / 2 * 3 + kAround; }
 
-constexpr char kSuffix[] = ".xnnpack";
-
 // What is known of a cache file: its sha256, and the boot and the stamp under which it was checked.
 struct Record {
   std::string sha256;
   std::string boot;
   std::string stamp;
 
-  static std::string PathOf(const std::string& cache) { return cache + ".sha256"; }
-
   static Record Read(const std::string& cache) {
-    std::ifstream file(PathOf(cache));
+    std::ifstream file(RecordOf(cache));
     Record record;
     std::getline(file, record.sha256);
     std::getline(file, record.boot);
@@ -55,7 +46,7 @@ struct Record {
   }
 
   Status Write(const std::string& cache) const {
-    return ReplaceFile(PathOf(cache), sha256 + "\n" + boot + "\n" + stamp + "\n");
+    return ReplaceFile(RecordOf(cache), sha256 + "\n" + boot + "\n" + stamp + "\n");
   }
 };
 
@@ -65,58 +56,6 @@ std::string BootId() {
   std::string id;
   std::getline(file, id);
   return id;
-}
-
-void RemoveFiles(const std::string& cache) {
-  unlink(cache.c_str());
-  unlink(Record::PathOf(cache).c_str());
-}
-
-// A cache in the folder.
-struct Entry {
-  std::string path;
-  uint64_t bytes = 0;
-  timespec used{};  // when a program was loaded from it, or it was built
-
-  bool operator<(const Entry& other) const {
-    return std::tie(used.tv_sec, used.tv_nsec, path) <
-           std::tie(other.used.tv_sec, other.used.tv_nsec, other.path);
-  }
-};
-
-// The time of a record's file is when its cache was used: that of the cache itself is part of what
-// says that it has not changed.
-void MarkUsed(const std::string& cache) {
-  (void)utimensat(AT_FDCWD, Record::PathOf(cache).c_str(), nullptr, 0);
-}
-
-std::vector<Entry> EntriesOf(const std::string& folder) {
-  std::vector<Entry> found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(opendir(folder.c_str()), &closedir);
-  const std::string suffix = kSuffix;
-  while (const dirent* file = listing == nullptr ? nullptr : readdir(listing.get())) {
-    const std::string name = file->d_name;
-    if (name.size() <= suffix.size() ||
-        name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) {
-      continue;
-    }
-    Entry entry;
-    entry.path = folder + "/" + name;
-    struct stat cache{};
-    struct stat record{};
-    if (stat(entry.path.c_str(), &cache) != 0) continue;
-    entry.bytes = static_cast<uint64_t>(cache.st_size);
-    // Without a record it is not believed: the first to go.
-    if (stat(Record::PathOf(entry.path).c_str(), &record) == 0) entry.used = record.st_mtim;
-    found.push_back(std::move(entry));
-  }
-  return found;
-}
-
-uint64_t BytesOf(const std::vector<Entry>& entries) {
-  uint64_t bytes = 0;
-  for (const Entry& entry : entries) bytes += entry.bytes;
-  return bytes;
 }
 
 bool HasRoom(const std::string& folder, uint64_t program_bytes) {
@@ -132,14 +71,6 @@ bool TakeRoom(int file, uint64_t bytes) {
     if (errno != EINTR) return false;
   }
   return true;
-}
-
-// Negative while another process, or another thread of this one, holds it.
-int Lock(const std::string& path) {
-  const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
-  close(lock);
-  return -1;
 }
 
 // Ends with the file whole on storage, without room that it does not take, and for reading only.
@@ -211,7 +142,7 @@ Status CacheUse::NameWhatWasBuilt() {
 }
 
 std::string WeightCache::FileOf(const std::string& program_sha256) const {
-  return folder + "/" + program_sha256 + "-" + runtime + kSuffix;
+  return folder + "/" + program_sha256 + "-" + runtime + kCacheSuffix;
 }
 
 std::string WeightCache::ExistingFileOf(const std::string& program_sha256) const {
@@ -234,7 +165,7 @@ Status WeightCache::CheckFile(const std::string& program_sha256) const {
   if (!stamp.empty() && known.stamp == stamp && known.boot == boot) return {};
   const Result<std::string> digest = Sha256Of(*file);
   if (!digest.ok() || *digest != known.sha256) {
-    RemoveFiles(path);
+    RemoveCache(path);
     return {Code::kDamaged, path + " is not as it was built; it was removed"};
   }
   // Where this cannot be written, the file is hashed again next time.
@@ -253,10 +184,9 @@ CacheUse WeightCache::Open(const std::string& program_sha256,
       use.path_ = use.final_;
       return {};
     }
-    const std::string partial = use.final_ + ".part";
-    if (build && HasRoom(folder, program_bytes)) use.lock_ = Lock(use.final_ + ".lock");
+    if (build && HasRoom(folder, program_bytes)) use.lock_ = LockCache(use.final_);
     if (use.lock_ < 0) return {};
-    use.path_ = partial;
+    use.path_ = PartOf(use.final_);
     use.room_ = RoomFor(program_bytes);
     unlink(use.path_.c_str());  // of a process that died while it built
     return {};
@@ -265,25 +195,27 @@ CacheUse WeightCache::Open(const std::string& program_sha256,
 }
 
 void WeightCache::Remove(const std::string& program_sha256) const {
-  RemoveFiles(FileOf(program_sha256));
+  RemoveCache(FileOf(program_sha256));
 }
 
-uint64_t WeightCache::Bytes() const { return BytesOf(EntriesOf(folder)); }
+void WeightCache::RemoveAbandoned() const { RemoveAbandonedCaches(folder); }
+
+uint64_t WeightCache::Bytes() const { return BytesOf(CachesIn(folder)) + BytesBeingBuilt(folder); }
 
 bool WeightCache::MakeRoom(uint64_t bytes, uint64_t quota,
                            const std::vector<std::string>& keep) const {
-  std::vector<Entry> entries = EntriesOf(folder);
-  uint64_t taken = BytesOf(entries);
+  std::vector<CacheFile> caches = CachesIn(folder);
+  uint64_t taken = BytesOf(caches) + BytesBeingBuilt(folder);
   const auto fits = [&] { return bytes <= quota && taken <= quota - bytes; };
-  std::sort(entries.begin(), entries.end());
-  for (const Entry& entry : entries) {
+  std::sort(caches.begin(), caches.end());
+  for (const CacheFile& cache : caches) {
     if (fits()) break;
     const bool kept = std::any_of(keep.begin(), keep.end(), [&](const std::string& program) {
-      return entry.path == FileOf(program);
+      return cache.path == FileOf(program);
     });
     if (kept) continue;
-    RemoveFiles(entry.path);
-    taken -= entry.bytes;
+    RemoveCache(cache.path);
+    taken -= cache.bytes;
   }
   return fits();
 }

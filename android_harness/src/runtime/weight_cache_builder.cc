@@ -6,6 +6,7 @@
 
 #include "runtime/guard.h"
 #include "runtime/loading.h"
+#include "runtime/stage.h"
 
 namespace pwl {
 namespace {
@@ -14,6 +15,20 @@ namespace {
 uint64_t Expected(const Artifact& artifact) { return artifact.bytes + artifact.bytes / 8; }
 
 }  // namespace
+
+Result<std::unique_ptr<WeightCacheBuilder>> WeightCacheBuilder::Make(
+    Bundle bundle, Engine* engine, WeightCache cache, uint64_t quota,
+    VerifiedFiles* verified) noexcept {
+  using Made = Result<std::unique_ptr<WeightCacheBuilder>>;
+  return Guarded("preparing weight caches failed", [&]() -> Made {
+    if (engine == nullptr) return Status(Code::kUsage, "caches need an engine that builds them");
+    if (bundle.files == nullptr) return Status(Code::kUsage, "the bundle has no files");
+    if (Status status = RequireWholeStages(bundle.plan); !status.ok()) return status;
+    cache.RemoveAbandoned();
+    return std::unique_ptr<WeightCacheBuilder>(
+        new WeightCacheBuilder(std::move(bundle), engine, std::move(cache), quota, verified));
+  });
+}
 
 WeightCacheBuilder::WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCache cache,
                                        uint64_t quota, VerifiedFiles* verified)

@@ -1,15 +1,17 @@
 #include "java_engine.h"
 
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "runtime/clock.h"
 #include "runtime/file_stamp.h"
 #include "runtime/padded_floats.h"
+#include "runtime/sha256.h"
 
 namespace pwl::jni {
 namespace {
@@ -145,27 +147,40 @@ Result<std::unique_ptr<Program>> JavaEngine::Load(const ProgramSource& source,
   JNIEnv* const env = Environment();
   if (env == nullptr) return Status(Code::kRuntime, "the JVM takes no more threads");
   const int64_t begin = NowNs();
-  const Result<std::string> path = PathOf(source, spec.sha256);
-  if (!path.ok()) return path.status();
+  std::optional<ProgramSource> copy;  // open until the library has read it
+  if (!IsWholeFile(source)) {
+    Result<ProgramSource> made = CopyOf(source, spec.sha256);
+    if (!made.ok()) return made.status();
+    copy = std::move(*made);
+  }
+  const int file = copy ? copy->descriptor() : source.descriptor();
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
   auto program = std::make_unique<JavaProgram>(spec);
-  if (Status status = program->Load(env, engine_.get(), *path, spec.sha256); !status.ok()) {
+  if (Status status = program->Load(env, engine_.get(), path, spec.sha256); !status.ok()) {
     return status;
   }
   times->prepare_ns += NowNs() - begin;
   return std::unique_ptr<Program>(std::move(program));
 }
 
-Result<std::string> JavaEngine::PathOf(const ProgramSource& source,
-                                       const std::string& sha256) const {
-  if (IsWholeFile(source)) return "/proc/self/fd/" + std::to_string(source.descriptor());
-  const std::string copy = copies_ + "/" + sha256;
-  struct stat found{};
-  // Whole: it got its name when it was. Its bytes were those that had been checked.
-  if (stat(copy.c_str(), &found) == 0 && static_cast<uint64_t>(found.st_size) == source.size()) {
-    return copy;
-  }
-  if (Status status = Copy(source, copy); !status.ok()) return status;
-  return copy;
+Result<ProgramSource> JavaEngine::CopyOf(const ProgramSource& source, const std::string& sha256) {
+  const std::string path = copies_ + "/" + sha256;
+  Result<ProgramSource> there = ProgramSource::Open(path);
+  if (there.ok() && Holds(*there, sha256)) return there;
+  if (Status status = Copy(source, path); !status.ok()) return status;
+  Result<ProgramSource> copy = ProgramSource::Open(path);
+  if (!copy.ok() || Holds(*copy, sha256)) return copy;
+  unlink(path.c_str());
+  return Status(Code::kDamaged, source.path() + " has not the sha256 that the plan says");
+}
+
+bool JavaEngine::Holds(const ProgramSource& copy, const std::string& sha256) {
+  if (checked_.Knows(copy, sha256)) return true;
+  const Result<std::string> digest = Sha256Of(copy);
+  if (!digest.ok() || *digest != sha256) return false;
+  checked_.Remember(copy, sha256);
+  (void)checked_.Save();  // otherwise it is hashed again next time
+  return true;
 }
 
 }  // namespace pwl::jni

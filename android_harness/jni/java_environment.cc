@@ -11,6 +11,11 @@ JavaVM* g_vm = nullptr;
 jclass g_failures = nullptr;      // dev.pwl.NativeFailures
 jmethodID g_exception = nullptr;  // its exception(int, byte[])
 
+void ThrowNew(JNIEnv* env, const char* type, const char* why) {
+  jclass error = env->FindClass(type);
+  if (error != nullptr) env->ThrowNew(error, why);
+}
+
 }  // namespace
 
 bool InitializeJava(JavaVM* vm, JNIEnv* env) {
@@ -67,8 +72,11 @@ void Throw(JNIEnv* env, const Status& status) {
 }
 
 void ThrowOutOfMemory(JNIEnv* env) {
-  jclass error = env->FindClass("java/lang/OutOfMemoryError");
-  if (error != nullptr) env->ThrowNew(error, "no memory for an inference or a model");
+  ThrowNew(env, "java/lang/OutOfMemoryError", "no memory for an inference or a model");
+}
+
+void ThrowIllegalArgument(JNIEnv* env, const char* why) {
+  ThrowNew(env, "java/lang/IllegalArgumentException", why);
 }
 
 GlobalReference::GlobalReference(JNIEnv* env, jobject object) : object_(env->NewGlobalRef(object)) {

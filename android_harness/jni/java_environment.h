@@ -31,6 +31,9 @@ void Throw(JNIEnv* env, const Status& status);
 // Has the Java caller see an OutOfMemoryError.
 void ThrowOutOfMemory(JNIEnv* env);
 
+// Has the Java caller see an IllegalArgumentException.
+void ThrowIllegalArgument(JNIEnv* env, const char* why);
+
 // An object that Java must not collect as long as this lives.
 class GlobalReference {
  public:

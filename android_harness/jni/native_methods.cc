@@ -140,6 +140,11 @@ jint RunArray(JNIEnv* env, jclass, jlong handle, jfloatArray input, jfloatArray 
 jint RunDirect(JNIEnv* env, jclass, jlong handle, jobject input, jint position, jint floats,
                jfloatArray logits) {
   const auto* bytes = static_cast<const char*>(env->GetDirectBufferAddress(input));
+  // A slice may begin anywhere; null: the JVM gives no address.
+  if (bytes == nullptr || (reinterpret_cast<uintptr_t>(bytes) + position) % alignof(float) != 0) {
+    ThrowIllegalArgument(env, "the floats do not begin at a multiple of 4 in memory");
+    return -1;
+  }
   const auto* data = reinterpret_cast<const float*>(bytes + position);
   return Infer(env, handle, {data, static_cast<size_t>(floats), /*padded=*/false}, logits);
 }

@@ -27,11 +27,17 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(
+    either_bundle: Bundle,
+    distilled_again: dict[str, Bundle],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
     native = native_library()
     work = tmp_path_factory.mktemp("jvm")
+    before = distilled_again[either_bundle.manifest.backend.name]
     with class_path(kotlin()) as classes:
-        places = (str(either_bundle.root), str(Engines.installed().opened["litert"]), str(work))
+        library = Engines.installed().opened["litert"]
+        places = tuple(map(str, (either_bundle.root, library, work, before.root)))
         done = jvm(classes, native, "dev.pwl.test.MainKt", *places, *SCENARIOS)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     results = {

@@ -16,8 +16,13 @@ import kotlinx.coroutines.runBlocking
 
 const val TOLERANCE = 1e-4f
 
-/** A bundle with its golden answers, and a folder to work in. */
-class Fixture(val bundle: File, val library: String, private val work: File) {
+/** A bundle with its golden answers, a folder to work in, and the bundle of the release before. */
+class Fixture(
+    val bundle: File,
+    val library: String,
+    private val work: File,
+    val before: File = bundle
+) {
     val units: List<File> = File(bundle, "units").listFiles()!!.sorted()
     val inputs: List<FloatArray>
     private val golden: List<FloatArray>
@@ -38,12 +43,13 @@ class Fixture(val bundle: File, val library: String, private val work: File) {
     fun open(options: Options = options(), folder: File = bundle): ProgressiveModel =
         ProgressiveModel.open(folder, options)
 
-    /** A new folder with the files of the bundle that are wanted, without what measures. */
-    fun copy(name: String, wanted: (String) -> Boolean = { true }): File {
+    /** A new folder with the files of a bundle that are wanted, without what measures. */
+    fun copy(name: String, from: File = bundle, wanted: (String) -> Boolean = { true }): File {
         val folder = File(work, name)
         folder.deleteRecursively()
-        for (file in listOf("loading.plan", "manifest.json").map { File(bundle, it) } + units) {
-            val path = file.relativeTo(bundle).path
+        val files = listOf("loading.plan", "manifest.json").map { File(from, it) }
+        for (file in files + File(from, "units").listFiles()!!) {
+            val path = file.relativeTo(from).path
             if (wanted(path)) file.copyTo(File(folder, path))
         }
         return folder

@@ -3,11 +3,14 @@ package dev.pwl.test
 import java.io.File
 import kotlin.system.exitProcess
 
-/** Arguments: bundle, libLiteRt.so, folder to work in, scenarios. Prints a line for each. */
+/**
+ * Arguments: bundle, libLiteRt.so, folder to work in, bundle of the release before, scenarios.
+ * Prints a line for each.
+ */
 fun main(arguments: Array<String>) {
-    val (bundle, library, work) = arguments
-    val scenarios = specification(Fixture(File(bundle), library, File(work)))
-    for (name in arguments.drop(3)) {
+    val (bundle, library, work, before) = arguments
+    val scenarios = specification(Fixture(File(bundle), library, File(work), File(before)))
+    for (name in arguments.drop(4)) {
         try {
             scenarios.getValue(name).invoke()
             println("ok\t$name")

@@ -20,6 +20,7 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 
@@ -85,6 +86,8 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             refused<IllegalArgumentException> {
                 model.run(direct(bytes + 1).apply { position(1) }, logits)
             }
+            val askew = direct(bytes + 1).apply { position(1) }.slice().order(native)
+            refused<IllegalArgumentException> { model.run(askew, logits) }
             refused<IllegalArgumentException> { model.run(direct(bytes), FloatArray(9)) }
             val foreign = direct(bytes).order(ByteOrder.BIG_ENDIAN)
             refused<IllegalArgumentException> { model.run(foreign, logits) }
@@ -119,6 +122,28 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             model.addFolder(on.copy("whole") { on.isTeachers(it) })
             runBlocking { model.awaitStage(on.last) }
             check(on.runAll(model) == setOf(on.last))
+        }
+    }
+
+    scenario("a pack of the release before leaves the student in service until the right one") {
+        val stamps = on.file("stamps of two releases")
+        val options = Options(liteRtLibrary = on.library, verifiedFiles = stamps)
+        val old = on.copy("old pack", on.before) { on.isTeachers(it) }
+        // The app before the update: whole, served to its end, and remembered as verified.
+        val app = on.copy("old app", on.before) { !on.isTeachers(it) }
+        ProgressiveModel.open(emptyList(), listOf(app, old), options).using { model ->
+            runBlocking { model.awaitStage(on.last) }
+        }
+        val student = on.copy("new app") { !on.isTeachers(it) }
+        ProgressiveModel.open(emptyList(), listOf(student, old), options).using { model ->
+            val why = model.awaitStop()
+            check(why is PwlException.Damaged && "encoder-0: " in why.message!!) { why }
+            check(model.stage.value.index == 0 && on.runAll(model) == setOf(0))
+            model.addFolder(on.copy("old pack again", on.before) { on.isTeachers(it) })
+            check(model.awaitStop() is PwlException.Damaged)
+            model.addFolder(on.copy("new pack") { on.isTeachers(it) })
+            val last = runBlocking { model.awaitStage(on.last) }
+            check(last.stopped == null && on.runAll(model) == setOf(on.last))
         }
     }
 
@@ -201,6 +226,7 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             if (round % 2 == 1) runBlocking { model.awaitStage(round / 2 % on.last) }
             model.closeAndWait()
             inferring.end()
+            check(model.stage.value.stopped is PwlException.Cancelled)
         }
     }
 
@@ -393,6 +419,50 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         }
     }
 
+    scenario("two builds of weight caches at once take turns, and build nothing twice") {
+        repeat(5) { round ->
+            val folder = on.file("caches of two $round")
+            val caches = WeightCaches(folder, quota = Long.MAX_VALUE, madeBy = "test 1")
+            val options = Options(liteRtLibrary = on.library, weightCaches = caches)
+            on.open(options).using { model ->
+                val both = runBlocking(Dispatchers.Default) {
+                    List(2) { async { model.buildWeightCaches() } }.awaitAll()
+                }
+                val there = folder.listFiles()!!.count { it.extension == "xnnpack" }
+                check(both.map { it.built }.sorted() == listOf(0, there)) { both }
+                check(both.all { it.built + it.there == there && there > 0 }) { both }
+                check(both.all { it.without == on.units.size - there }) { both }
+            }
+        }
+    }
+
+    scenario("a model may be closed while its weight caches are being built") {
+        val folder = on.file("caches of the closed")
+        val caches = WeightCaches(folder, quota = Long.MAX_VALUE, madeBy = "test 1")
+        val options = Options(liteRtLibrary = on.library, weightCaches = caches, advance = false)
+        var ended = 0
+        repeat(24) { round ->
+            folder.deleteRecursively()
+            val model = on.open(options)
+            runBlocking(Dispatchers.Default) {
+                val building = List(2) { async { runCatching { model.buildWeightCaches() } } }
+                while (building.any { it.isActive } && folder.list()!!.size < round) {
+                    Thread.onSpinWait()
+                }
+                model.closeAndWait()
+                for (result in building.awaitAll()) {
+                    val error = result.exceptionOrNull() ?: continue
+                    check(error is IllegalStateException) { error }
+                    check(error.message == "the model is closed") { error }
+                    ended++
+                }
+            }
+        }
+        check(ended > 0)
+        check(folder.listFiles().orEmpty().none { it.extension == "part" })
+        on.open(options).using { runBlocking { it.buildWeightCaches() } }
+    }
+
     scenario("building weight caches ends when it is cancelled, and when the model is closed") {
         val caches = WeightCaches(on.file("cancelled caches"), 1 shl 20, madeBy = "test 1")
         val options = Options(liteRtLibrary = on.library, weightCaches = caches, advance = false)
@@ -457,6 +527,43 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             BundleManifest.parse(text.replace("\"background\": null", "\"background\": \"white\""))
         }
         refused<PwlException.InvalidPlan> { BundleManifest.parse("[".repeat(100_000)) }
+    }
+
+    scenario("a manifest whose numbers are no image's or no model's is refused by their names") {
+        val text = File(on.bundle, BundleManifest.FILE).readText()
+        val wrong =
+            mapOf(
+                "width" to listOf("0", "-8", "8.5", "65537", "1e10", "null", "\"8\""),
+                "height" to listOf("0", "-8", "8.5", "65537"),
+                "scale" to listOf("0", "1", "255.5"),
+                "mean" to listOf("[1e999]", "[1e39]", "[]", "[0.5, 0.5]", "[null]"),
+                "std" to listOf("[0]", "[-1]", "[1e-50]", "[1e-45]", "[1e999]", "[]"),
+                "background" to listOf("\"#-1\"", "\"#fff\"", "\"#12345678\"", "\"ffffff\""),
+                "color_order" to listOf("\"as-is\"", "4"),
+                "crop" to listOf("\"center\"", "\"224\""),
+                "threads" to listOf("0", "-1", "65", "1e9"),
+                "load_bytes" to listOf("-1", "0.5", "1e300"),
+                "top1" to listOf("-0.1", "1.1", "1e999"),
+                "shape" to listOf("[0]", "[-1, 8, 8, 1]", "[1.5]", "[1e10]"),
+                "schema_version" to listOf("0", "2.5", "3")
+            )
+        for ((name, values) in wrong) {
+            val field = Regex("\"$name\": (\\[[^]]*]|\"[^\"]*\"|[^,\\s}]+)")
+            for (value in values) {
+                val broken = field.replace(text, "\"$name\": $value")
+                check(broken != text) { name }
+                val result = runCatching { BundleManifest.parse(broken) }
+                val why = result.exceptionOrNull()
+                check(why is PwlException.InvalidPlan) { "$name $value: $result" }
+                check(name in why.message!! || name == "schema_version" || name == "color_order") {
+                    "$name $value: $why"
+                }
+            }
+        }
+        val large = Regex("\"(width|height)\": \\d+").replace(text, "\"$1\": 65536")
+        refused<PwlException.InvalidPlan> { BundleManifest.parse(large) }
+        refused<IllegalArgumentException> { Options(threads = -1) }
+        refused<IllegalArgumentException> { Options(threads = 65) }
     }
 
     scenario("a folder may have any name") {

@@ -64,7 +64,7 @@ private constructor(
         public const val FILE: String = "manifest.json"
 
         private fun of(json: JsonObject): BundleManifest {
-            val version = json.int("schema_version")
+            val version = json.int("schema_version", 1..Int.MAX_VALUE)
             if (version != VERSION) {
                 throw PwlException.InvalidPlan("of format $version; this version reads $VERSION")
             }
@@ -72,11 +72,11 @@ private constructor(
                 json.text("name"),
                 json.fields("model").texts("labels"),
                 json.objects("stages").map {
-                    val accuracy = it.fields("accuracy").number("top1")
-                    StageInfo(it.text("route"), accuracy, it.number("load_bytes").toLong())
+                    val accuracy = it.fields("accuracy").number("top1", 0.0..1.0)
+                    StageInfo(it.text("route"), accuracy, it.bytes("load_bytes"))
                 },
                 Preprocessing.of(json.fields("input")),
-                json.fields("backend").int("threads"),
+                json.fields("backend").int("threads", Options.THREADS),
                 json.objects("artifacts").associate { it.text("sha256") to UnitShapes.of(it) }
             )
         }
@@ -92,7 +92,7 @@ internal class UnitShapes private constructor(val input: LongArray, val output: 
             UnitShapes(edge(artifact.fields("input")), edge(artifact.fields("output")))
 
         private fun edge(edge: JsonObject): LongArray {
-            val sizes = edge.numbers("shape").map { it.toLong() }
+            val sizes = edge.ints("shape", 1..Int.MAX_VALUE).map { it.toLong() }
             if (edge.text("layout") != "NHWC" || sizes.size != 4) return sizes.toLongArray()
             val (batch, height, width, channels) = sizes
             return longArrayOf(batch, channels, height, width)

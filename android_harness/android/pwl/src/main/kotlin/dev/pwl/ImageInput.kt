@@ -44,7 +44,7 @@ public class ImageInput(public val preprocessing: Preprocessing) {
      * @throws IllegalArgumentException as the other one does.
      */
     public fun convert(pixels: IntArray, width: Int, height: Int): FloatArray {
-        require(pixels.size == width * height) {
+        require(pixels.size.toLong() == width.toLong() * height) {
             "given ${pixels.size} pixels instead of $width x $height"
         }
         return convert(width, height) { y, into ->
@@ -61,8 +61,8 @@ public class ImageInput(public val preprocessing: Preprocessing) {
      * Converts an image that is read row by row, each of them once, from the top.
      *
      * @return [size] values, for [ProgressiveModel.run].
-     * @throws IllegalArgumentException for an empty image, one of another size than the model reads
-     *   where its images are not resized, and one that is transparent where no background is known.
+     * @throws IllegalArgumentException for an empty image, one of more than 2 GB of values, one of another
+     *   size than the model reads where its images are not resized, and one that is transparent where no background is known.
      */
     public fun convert(width: Int, height: Int, rows: PixelRows): FloatArray {
         val fits = width == preprocessing.width && height == preprocessing.height
@@ -70,9 +70,15 @@ public class ImageInput(public val preprocessing: Preprocessing) {
             "an image of $width x $height pixels: this model was trained on images of " +
                 "${preprocessing.width} x ${preprocessing.height} that were not resized"
         }
+        val tall = width < preprocessing.width && height > preprocessing.height
+        val between = if (tall) width else preprocessing.width // of the rows after one pass
+        val most = maxOf(between.toLong() * height, width.toLong())
+        require(most * channels <= Int.MAX_VALUE) {
+            "an image of $width x $height pixels is too large"
+        }
         val passes = passesFor(width, height)
         val pixels =
-            if (width < preprocessing.width && height > preprocessing.height) {
+            if (tall) {
                 verticalFirst(passes, rows)
             } else {
                 horizontalFirst(passes, rows)

@@ -74,7 +74,8 @@ internal class Json private constructor(private val text: String) {
         'u' -> {
             val digits = text.substring(at, minOf(at + 4, text.length))
             at += digits.length
-            digits.toIntOrNull(16)?.toChar() ?: fail("a character is expected")
+            val code = digits.toIntOrNull(16).takeIf { digits.length == 4 && digits[0] !in "+-" }
+            code?.toChar() ?: fail("a character is expected")
         }
 
         'n' -> '\n'
@@ -147,17 +148,38 @@ internal class JsonObject private constructor(
 
     fun textOrNull(name: String): String? = fields[name]?.let { it as? String ?: fail(name) }
 
-    fun number(name: String): Double = fields[name] as? Double ?: fail(name)
-
-    fun int(name: String): Int {
-        val found = number(name)
-        return found.toInt().also { if (it.toDouble() != found) fail(name) }
+    /** One that is not NaN, which no range holds. */
+    fun number(name: String, range: ClosedRange<Double>): Double {
+        val found = fields[name] as? Double ?: fail(name)
+        return if (found in range) found else refuse(name, found, range)
     }
+
+    fun int(name: String, range: IntRange): Int = int(name, fields[name], range)
+
+    fun ints(name: String, range: IntRange): List<Int> = items(name).map { int(name, it, range) }
+
+    /** A number of bytes: at most what a double holds exactly. */
+    fun bytes(name: String): Long {
+        val found = number(name, 0.0..LARGEST)
+        return found.toLong().also { if (it.toDouble() != found) fail(name) }
+    }
+
+    private fun int(name: String, value: Any?, range: IntRange): Int {
+        val found = value as? Double ?: fail(name)
+        val whole = found.toInt()
+        if (whole.toDouble() != found) fail(name)
+        return if (whole in range) whole else refuse(name, whole, range)
+    }
+
+    private fun refuse(name: String, found: Number, range: Any): Nothing =
+        throw PwlException.InvalidPlan("$name in $place is $found, which is not within $range")
 
     private fun fail(name: String): Nothing =
         throw PwlException.InvalidPlan("$name is missing in $place, or something else")
 
     companion object {
+        private const val LARGEST = 9007199254740992.0
+
         fun of(value: Any?, place: String): JsonObject = JsonObject(
             value as? Map<*, *> ?: throw PwlException.InvalidPlan("$place is no object"),
             place

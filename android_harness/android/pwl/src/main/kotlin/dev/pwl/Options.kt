@@ -5,10 +5,11 @@ import java.io.File
 /**
  * How a model is opened.
  *
- * @property threads that one inference uses; 0: as many as the bundle says. ExecuTorch has one
+ * @property threads that one inference uses, up to 64; 0: as many as the bundle says. ExecuTorch has one
  *   thread pool in a process: models that are open at the same time need the same number.
  * @property verify whether the SHA-256 of every file is checked before it is loaded. Without it,
- *   a file of the right size passes, also one of another release of the app.
+ *   a file of the right size passes, also one of another release of the app; not so a program that
+ *   is copied out of an APK for an [engine], because the copy stays.
  * @property verifiedFiles where it is remembered which files were verified, so that the next start
  *   need not read them whole: a file in a folder of the app's own. Null: verified at every start.
  * @property weightCaches where packed weights are kept for the next start. Null: nowhere.
@@ -34,6 +35,12 @@ public class Options(
     public val mayLoad: ((stage: Int) -> Boolean)? = null
 ) {
     init {
+        require(threads == 0 || threads in THREADS) { "$threads threads are not within $THREADS" }
         require(engine == null || weightCaches == null) { "a KotlinEngine keeps no weight caches" }
+    }
+
+    internal companion object {
+        /** Of one inference, as in a plan. */
+        val THREADS = 1..64
     }
 }

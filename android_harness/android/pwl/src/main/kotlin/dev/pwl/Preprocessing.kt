@@ -37,23 +37,37 @@ private constructor(
             val resizes = steps.known("resize", "none", "stretch") == "stretch"
             steps.known("crop", "none")
             if (resizes) steps.known("filter", "bilinear-antialiased")
-            if (steps.int("scale") != 255) throw PwlException.InvalidPlan("a scale other than 255")
+            steps.int("scale", 255..255)
             val mean = normalization.floats("mean", channels)
             val deviation = normalization.floats("std", channels)
-            val background = steps.textOrNull("background")?.let {
-                it.removePrefix("#").toIntOrNull(16)
-                    ?: throw PwlException.InvalidPlan("background $it is no color")
+            for (channel in 0 until channels) {
+                requireNormalizing(mean[channel], deviation[channel])
             }
-            return Preprocessing(
-                steps.int("width"),
-                steps.int("height"),
-                channels,
-                resizes,
-                background,
-                mean,
-                deviation
-            )
+            val width = steps.int("width", SIDE)
+            val height = steps.int("height", SIDE)
+            if (width.toLong() * height * channels > Int.MAX_VALUE) {
+                throw PwlException.InvalidPlan("width $width and height $height are no image's")
+            }
+            val background = steps.textOrNull("background")?.let { color(it) }
+            return Preprocessing(width, height, channels, resizes, background, mean, deviation)
         }
+
+        /** A std of 0, or one that float32 takes for 0, would make infinity and NaN of pixels. */
+        private fun requireNormalizing(mean: Float, deviation: Float) {
+            if (!mean.isFinite()) throw PwlException.InvalidPlan("mean $mean is not finite")
+            val ends = listOf(0f, 1f).map { (it - mean) / deviation }
+            if (!(deviation > 0) || !deviation.isFinite() || !ends.all { it.isFinite() }) {
+                throw PwlException.InvalidPlan("std $deviation divides no pixel")
+            }
+        }
+
+        private fun color(text: String): Int {
+            if (COLOR.matches(text)) return text.drop(1).toInt(16)
+            throw PwlException.InvalidPlan("background $text is no color such as #ffffff")
+        }
+
+        private val COLOR = Regex("#[0-9a-fA-F]{6}")
+        private val SIDE = 1..65536
 
         private fun JsonObject.floats(name: String, count: Int): FloatArray {
             val found = numbers(name)

@@ -5,9 +5,11 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.locks.ReentrantLock
 import java.util.concurrent.locks.ReentrantReadWriteLock
 import kotlin.concurrent.read
 import kotlin.concurrent.thread
+import kotlin.concurrent.withLock
 import kotlin.concurrent.write
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
@@ -41,6 +43,7 @@ private constructor(
     private val closing = AtomicBoolean()
     private val destroyed = CountDownLatch(1)
     private val sizes = IntArray(3)
+    private val building = ReentrantLock() // held while weight caches are being built
 
     @Volatile private var goal = 0
 
@@ -76,8 +79,8 @@ private constructor(
      * Runs one inference without allocating anything. Blocks for it and for those before it.
      *
      * @param input a direct buffer in native byte order; the [inputSize] float32 values between its
-     *   position and its limit are read in place. Nobody may write to it meanwhile. Its position
-     *   stays.
+     *   position and its limit, at a multiple of 4 in memory, are read in place. Nobody may write to
+     *   it meanwhile. Its position stays.
      * @param logits receives [classes] values.
      * @return the index of the stage that answered.
      * @throws IllegalArgumentException for a buffer or an array that does not fit.
@@ -93,9 +96,6 @@ private constructor(
         val given = input.limit() - begin
         val bytes = inputSize * Float.SIZE_BYTES
         require(given == bytes) { "given $given bytes instead of $bytes" }
-        require(begin % Float.SIZE_BYTES == 0) {
-            "the floats begin at byte $begin, which is no multiple of 4"
-        }
         require(logits.size == classes) { "room for ${logits.size} logits instead of $classes" }
         return use { NativeModel.runDirect(it, input, begin, inputSize, logits) }
     }
@@ -135,8 +135,8 @@ private constructor(
 
     /**
      * Adds a folder where files of the bundle are, such as a pack that has arrived, and goes on
-     * loading as far as was asked for, unless it was cancelled or taken back. A folder counts more than those that were added earlier.
-     * Does not block.
+     * loading as far as was asked for, unless it was cancelled or taken back. A folder counts more
+     * than those that were added earlier. Does not block.
      */
     public fun addFolder(folder: File): Unit = use {
         NativeModel.addFolder(it, folder.utf8())
@@ -159,8 +159,9 @@ private constructor(
     /**
      * Builds the weight caches that are missing, on a thread of its own at background priority, and
      * suspends meanwhile. To be called when nobody waits for the app: it loads every program of the
-     * bundle once more, one after the other. Being cancelled ends it before the next program, and so
-     * does [close].
+     * bundle once more, one after the other. A second call waits for the first, and finds what that
+     * has built. Being cancelled ends it before the next program, and so does [close]: then it throws
+     * IllegalStateException.
      *
      * @throws PwlException.Usage if the model was opened without [Options.weightCaches].
      */
@@ -178,9 +179,11 @@ private constructor(
     override fun close() {
         if (!closing.compareAndSet(false, true)) return
         NativeModel.cancel(handle)
-        callbacks.stopped(PwlException.Cancelled("the model was closed"))
+        val closed = PwlException.Cancelled("the model was closed")
+        callbacks.stopped(closed)
         thread(name = "pwl-close", isDaemon = true) {
             lifetime.write { NativeModel.destroy(handle) }
+            callbacks.stopped(closed) // again: a call that had begun before may have said otherwise
             destroyed.countDown()
         }
     }
@@ -203,18 +206,20 @@ private constructor(
         check(!closing.get()) { "the model is closed" }
     }
 
-    private inline fun buildCachesWhile(wanted: () -> Boolean): WeightCaches.Built {
-        val outcomes = IntArray(3)
-        val programs = use { NativeModel.beginCaches(it) }
-        try {
-            for (program in 0 until programs) {
-                if (wanted()) outcomes[use { buildCache(it, program) }]++
+    private inline fun buildCachesWhile(wanted: () -> Boolean): WeightCaches.Built =
+        building.withLock {
+            val outcomes = IntArray(3)
+            val programs = use { NativeModel.beginCaches(it) }
+            try {
+                for (program in 0 until programs) {
+                    if (wanted()) outcomes[use { buildCache(it, program) }]++
+                }
+            } finally {
+                // What is closed gives it back itself.
+                lifetime.read { if (!closing.get()) NativeModel.endCaches(handle) }
             }
-        } finally {
-            if (!closing.get()) use { NativeModel.endCaches(it) }
+            WeightCaches.Built(there = outcomes[0], built = outcomes[1], without = outcomes[2])
         }
-        return WeightCaches.Built(there = outcomes[0], built = outcomes[1], without = outcomes[2])
-    }
 
     private fun buildCache(handle: Long, program: Int): Int = try {
         NativeModel.buildCache(handle, program)

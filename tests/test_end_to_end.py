@@ -16,6 +16,8 @@ import pytest
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.report.climb import choose_climb, runs_of
+from pipeline.report.render.trace import trace_of
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
 from pipeline.report.suspicion import REASON_IDS
@@ -23,6 +25,7 @@ from pipeline.toolchain.package import Package
 from pipeline.workflows import measure_device
 from pipeline.workflows.measure_device import ProfileOptions
 from tests.fixtures import ROOT, TINY_PROFILE
+from tests.report.traces import read_trace
 
 
 def run(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -118,6 +121,15 @@ def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> N
         assert stages[-1] == 3
     for sample in report.runs.paced:
         assert set(sample.inferences.stage) == {0, 1, 2, 3}
+
+
+def test_every_progressive_run_can_be_written_as_a_trace(report: Report) -> None:
+    for run, rounds in runs_of(report).items():
+        for number, sample in rounds.items():
+            found = read_trace(trace_of(choose_climb(report, run, number), "tiny"))
+            assert [s.duration for s in found["serving"] if s.name.startswith("inference")] == [
+                *sample.inferences.duration_ns
+            ]
 
 
 def test_the_context_names_device_harness_and_state(report: Report) -> None:
@@ -299,7 +311,7 @@ def test_a_device_that_is_not_there_ends_with_three(built_bundle: Bundle, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["build", "inspect", "profile", "check", "compare"])
+@pytest.mark.parametrize("name", ["build", "inspect", "profile", "check", "compare", "trace"])
 def test_help_needs_none_of_the_slow_libraries(name: str) -> None:
     script = (
         "import sys, runpy\n"

@@ -15,7 +15,7 @@ ROOMS = (
     *("core", "settings", "data", "model", "evaluation", "training", "ingest", "lowering"),
     *("bundle", "toolchain", "device", "harness", "report", "schedule", "workflows"),
 )
-COMMANDS = {"build", "check", "compare", "evaluate", "inspect", "profile", "train"}
+COMMANDS = {"build", "check", "compare", "evaluate", "inspect", "profile", "trace", "train"}
 PIPELINE = ROOT / "pipeline"
 
 

@@ -104,7 +104,7 @@ def test_the_file_that_could_not_be_written_is_named_and_not_the_one_read() -> N
     assert "error: dist/unit: No space left" in ending(error).stderr
 
 
-LOCATED = ("build", "train", "evaluate", "inspect", "profile", "check", "compare")
+LOCATED = ("build", "train", "evaluate", "inspect", "profile", "check", "compare", "trace")
 
 
 @pytest.mark.parametrize("name", LOCATED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -132,6 +133,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.path == first and "either_bundle" in getattr(item, "fixturenames", ()),
         )
     )
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: nobody has to look for garbage in it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

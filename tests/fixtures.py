@@ -94,7 +94,12 @@ def locked(path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this run share. Use it behind `locked` alone."""
+    """A folder that all processes of this run share. Use it behind `locked` alone.
+
+    PWL_TESTS_SHARED names the one of several runs that belong together.
+    """
+    if named := os.environ.get("PWL_TESTS_SHARED"):
+        return Path(named)
     base = tmp_path_factory.getbasetemp()
     # That of a process of pytest-xdist lies in the folder of the whole run.
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"

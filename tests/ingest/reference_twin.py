@@ -19,8 +19,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, ResNetConfig, ViTConfig
-from transformers.models.resnet.modeling_resnet import ResNetConvLayer, ResNetStage
-from transformers.models.vit.modeling_vit import ViTEmbeddings, ViTLayer
 
 #: What transformers 4 called the parts of a ViT layer that transformers 5 renamed.
 NAMES_OF_4 = {
@@ -35,6 +33,8 @@ NAMES_OF_4 = {
 
 class ResNetStem(nn.Module):
     def __init__(self, config: Any) -> None:
+        from transformers.models.resnet.modeling_resnet import ResNetConvLayer
+
         super().__init__()
         self.embedder = ResNetConvLayer(
             config.num_channels,
@@ -92,6 +92,8 @@ class Network(nn.Module):
 
 
 def resnet(config: Any) -> Network:
+    from transformers.models.resnet.modeling_resnet import ResNetStage
+
     sizes = [config.embedding_size, *config.hidden_sizes]
     strides = [2 if config.downsample_in_first_stage else 1] + [2] * (len(config.depths) - 1)
     blocks = [
@@ -124,6 +126,8 @@ def vgg(config: Any) -> Network:
 
 
 def vit(config: Any) -> Network:
+    from transformers.models.vit.modeling_vit import ViTEmbeddings, ViTLayer
+
     config._attn_implementation = "eager"
     blocks: list[list[nn.Module]] = [
         [Wrapped(ViTLayer(config)) for _ in range(config.layers_per_block)]

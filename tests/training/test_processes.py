@@ -128,9 +128,9 @@ def test_a_batch_that_cannot_be_divided_is_refused_before_anything_is_trained(
     profile = write_profile(
         tmp_path, "joint", **{"gradient_norm": "batch_size = 33\ngradient_norm"}
     )
-    done = run(*LAUNCH, "-m", "pipeline.train", profile, "--cache", tmp_path / "cache")
-    assert done.returncode != 0
-    assert "batch_size 33 cannot be divided among 2 processes" in done.stderr
+    settings, two = load_toml(profile, Settings), Processes(0, 2)
+    with pytest.raises(UsageError, match="batch_size 33 cannot be divided among 2 processes"):
+        trained_model(settings, tmp_path / "cache", Silent(), processes=two)
     assert not (tmp_path / "cache").exists()
 
 

@@ -208,6 +208,7 @@ def test_a_regression_is_no_exit_status() -> None:
     done = run("b.json", "a.json", "--metric", "accuracy.final")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == "1 metric: 1 worse"
+    assert "medians [95 % interval]; no word: no difference" in done.stdout.splitlines()
 
 
 def test_metrics_are_chosen_by_name_and_pattern() -> None:

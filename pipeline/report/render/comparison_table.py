@@ -18,6 +18,7 @@ from pipeline.report.render.terminal import table_console
 from pipeline.report.statistics import FEWEST
 
 _STYLES = {"better": "green", "worse": "bold red"}
+_TITLE = "medians [95 % interval]; no word: no difference"
 _NONE = "not in both, or not the same"
 _WORDS = ("better", "worse", "higher", "lower", "no difference", _NONE)
 _MEGA = 1e6
@@ -40,7 +41,7 @@ def comparison_tables(comparison: Comparison, names: tuple[str, str]) -> Rendera
     parts: list[RenderableType] = [_head(*side) for side in sides]
     if comparison.differences:
         parts.append(_differences(comparison))
-    parts += [Text("\n".join(_trust(comparison)) + "\n"), _metrics(comparison)]
+    parts += [Text("\n".join(_trust(comparison)) + "\n"), Text(_TITLE), _metrics(comparison)]
     return Group(*parts, Text(_summary(comparison)))
 
 
@@ -93,8 +94,7 @@ def _trust(comparison: Comparison) -> Iterator[str]:
 
 
 def _metrics(comparison: Comparison) -> Table:
-    title = "medians [95 % interval]; no word: no difference"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.show_edge = False
     table.add_column("metric", overflow="fold")
     for name in ("A", "B", "B / A"):

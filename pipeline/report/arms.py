@@ -27,8 +27,14 @@ def program_of(arm: str) -> str:
 
 
 def stage_of(arm: ArmFacts, report: Report) -> StageResult | None:
-    """The stage that answers as an arm does, if there is one on its route."""
-    return next((stage for stage in report.stages if stage.route == arm.route), None)
+    """The stage that answers as an arm does: on its route, and quantized where the arm is."""
+    quantized = {result.name: result.least_sqnr_db is not None for result in report.parity}
+
+    def alike(stage: StageResult) -> bool:
+        ours, its = quantized.get(f"stage-{stage.index}"), quantized.get(arm.name)
+        return stage.route == arm.route and ours == its
+
+    return next((stage for stage in report.stages if alike(stage)), None)
 
 
 def accuracy_of(arm: ArmFacts, report: Report) -> float:

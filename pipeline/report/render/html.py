@@ -6,6 +6,7 @@ import json
 
 from pipeline.core.formatting import milliseconds, size
 from pipeline.report.arms import arm_names
+from pipeline.report.conclusions import conclusions_of
 from pipeline.report.integrity import deviation_text, parity_of, parity_text, within_limit
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import plots
@@ -43,6 +44,7 @@ def report_page(report: Report, curve: str) -> str:
             device=describe_device(report.context.device),
             states=states,
             sentences={state: _sentence(report, state) for state in states},
+            conclusions=conclusions_of(report),
             starts=_starts(report, states),
             stages=_stages(report, states),
             recall=_recall(report),

@@ -14,6 +14,7 @@ from pipeline.core.formatting import counted, milliseconds, size
 from pipeline.device.base import DeviceProperties
 from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names
+from pipeline.report.conclusions import conclusions_of
 from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render.schedule_table import schedule_table
@@ -35,8 +36,9 @@ def print_report(report: Report) -> None:
 
 
 def report_tables(report: Report) -> RenderableType:
-    """Starts, stages and why these, ratios and validity."""
-    parts: list[RenderableType] = [_head(report), _starts(report), _stages(report)]
+    """Whether it pays, starts, stages and why these, ratios and validity."""
+    parts: list[RenderableType] = [_head(report), _conclusions(report)]
+    parts += [_starts(report), _stages(report)]
     if report.schedule is not None:
         parts.append(schedule_table(report.schedule))
     return Group(*parts, _ratios(report), _trust(report), _warnings(report))
@@ -77,6 +79,12 @@ def _head(report: Report) -> Text:
         f"{report.context.device.serial}: {describe_device(report.context.device)}\n"
         f"{counted(options.rounds, 'round')}, interleaved; medians [95 % interval]\n"
     )
+
+
+def _conclusions(report: Report) -> Text:
+    """Whether loading progressively pays, and each reason with a sign."""
+    found = conclusions_of(report)
+    return Text("\n".join([found.sum, *(f" {row.sign} {row.text}" for row in found.sentences), ""]))
 
 
 def _table(title: str, *columns: str) -> Table:

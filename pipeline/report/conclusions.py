@@ -1,0 +1,229 @@
+"""Whether loading progressively pays for a model on a device, in sentences, against every arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from pipeline.core.formatting import counted, milliseconds, size
+from pipeline.harness.samples import State
+from pipeline.report.arms import accuracy_of
+from pipeline.report.ratios import estimate_of_ratio
+from pipeline.report.schema import ArmFacts, Report
+from pipeline.report.statistics import FEWEST, Estimate
+from pipeline.settings import PROGRESSIVE
+
+#: What people take for instant: R. B. Miller, Response time in man-computer conversational
+#: transactions, 1968.
+INSTANT_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """One sentence.
+
+    Attributes:
+        about: what it is about, such as ``memory``.
+        pays: whether it speaks for loading progressively; None where it speaks for neither.
+        text: the sentence. Medians; two are told apart where the 95 % interval of their ratio,
+            paired by round, leaves out 1.
+    """
+
+    about: str
+    pays: bool | None
+    text: str
+
+    @property
+    def sign(self) -> str:
+        """``+`` for, ``-`` against, ``=`` neither."""
+        return {True: "+", False: "-", None: "="}[self.pays]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """All that is to be said, and the sum of it.
+
+    Attributes:
+        sum: in one sentence.
+        sentences: why; empty where the results are wrong.
+    """
+
+    sum: str
+    sentences: tuple[Conclusion, ...] = ()
+
+
+def conclusions_of(report: Report) -> Conclusions:
+    """What a report says on whether its bundle is worth it, from the coldest start measured.
+
+    A control arm is a rival where it is as accurate as the final stage, or within its uncertainty:
+    who has one needs no stages. The student is a rival, too, where it is that good.
+    """
+    state = next((s for s in get_args(State) if f"ttfi_ms.{PROGRESSIVE}.{s}" in report.metrics), "")
+    if report.validity.verdict == "invalid" or not state:
+        return Conclusions("Nothing is concluded: the results are wrong, or no start was measured.")
+    compared = _Comparison(report, state)
+    first = compared.first_answer()
+    doubts = tuple(compared.doubts())
+    costs = (compared.full_accuracy(), compared.memory(), compared.bytes(), compared.stall())
+    sentences = (first, *(cost for cost in costs if cost is not None), *doubts)
+    if not compared.enough:
+        return Conclusions(f"Too few rounds tell whether it pays: {FEWEST} are needed.", sentences)
+    verb = "pays" if first.pays and not doubts else "does not pay"
+    why = (doubts[0] if doubts else first).about
+    doubted = ", as far as suspect numbers tell" if report.validity.verdict == "suspect" else ""
+    return Conclusions(f"Loading progressively {verb} here{doubted}: {why}.", sentences)
+
+
+class _Comparison:
+    """The progressive arm against the control arms, from one start state."""
+
+    def __init__(self, report: Report, state: str) -> None:
+        self._report = report
+        self._state = state
+        self._final = report.stages[-1]
+        arms = report.bundle.arms
+        self._rivals = [arm for arm in arms if accuracy_of(arm, report) >= self._final.low]
+
+    @property
+    def enough(self) -> bool:
+        """Whether first answers were measured often enough to tell any apart."""
+        ours = self._report.metrics[f"ttfi_ms.{PROGRESSIVE}.{self._state}"]
+        return len(ours.samples) >= FEWEST
+
+    def first_answer(self) -> Conclusion:
+        """Against all arms; what it is worth is decided by the rivals."""
+        ours, first = f"ttfi_ms.{PROGRESSIVE}.{self._state}", self._report.stages[0]
+        against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._report.bundle.arms]
+        rivals = [told for arm, told in against if arm in self._rivals]
+        return Conclusion(
+            "the first answer comes earlier" if _all(rivals, -1) else "the first answer",
+            True if _all(rivals, -1) else False if any(t.sign > 0 for t in rivals) else None,
+            f"{self._state} start: the first answer is there after {self._ms(ours)} ms, "
+            f"{first.top1:.1%} accurate" + _against(against),
+        )
+
+    def full_accuracy(self) -> Conclusion | None:
+        """When answers are as accurate as they get, against the rivals' first ones."""
+        ours = f"time_to_final_ms.{self._state}"
+        if ours not in self._report.metrics:
+            return None
+        against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._rivals]
+        text = f"answers of full accuracy, {self._final.top1:.1%}, begin after {self._ms(ours)} ms"
+        return Conclusion("full accuracy", _pays(against), text + _against(against))
+
+    def memory(self) -> Conclusion | None:
+        """The peak, against the rivals'."""
+        ours = f"peak_rss_mb.{PROGRESSIVE}.{self._state}"
+        if ours not in self._report.metrics:
+            return None
+        names = [(arm, f"peak_rss_mb.{arm.name}.{self._state}") for arm in self._rivals]
+        against = [(arm, self._than(ours, name)) for arm, name in names]
+        text = f"memory peaks at {self._report.metrics[ours].median:.1f} MB"
+        return Conclusion("memory", _pays(against), text + _against(against))
+
+    def bytes(self) -> Conclusion:
+        """What an app ships, against the rivals' programs."""
+        ours = self._report.bundle.bytes
+        counted_once = [(arm, _exact(ours, arm.bytes)) for arm in self._rivals]
+        text = f"programs have {size(ours)}"
+        return Conclusion("bytes", _pays(counted_once), text + _against(counted_once))
+
+    def stall(self) -> Conclusion | None:
+        """The worst answer while blocks load, against the worst without."""
+        names = ("swap_stall", "swap_stall_quiet")
+        loading, quiet = (self._report.metrics.get(name) for name in names)
+        if loading is None or quiet is None:
+            return None
+        told = _sign(estimate_of_ratio(loading, quiet))
+        return Conclusion(
+            "stalls",
+            False if told > 0 else None,
+            f"while a block loads, the worst answer takes {loading.median:.2f} times the steady "
+            f"time, {quiet.median:.2f} times just before",
+        )
+
+    def doubts(self) -> Iterator[Conclusion]:
+        """What a user would ship instead, each with the reason."""
+        ours = f"ttfi_ms.{PROGRESSIVE}.{self._state}"
+        images = counted(self._final.images, "image")
+        for arm in self._rivals:
+            accuracy = f"{accuracy_of(arm, self._report):.1%} against {self._final.top1:.1%}"
+            told = self._than(ours, self._ttfi(arm))
+            if told.known and told.sign >= 0:
+                yield Conclusion(
+                    f"{arm.name} alone is as accurate and answers no later",
+                    False,
+                    f"{arm.name} alone is as accurate as {images} tell ({accuracy}) and its first "
+                    "answer is no later",
+                )
+            elif (
+                told.known
+                and (alone := self._report.metrics.get(self._ttfi(arm)))
+                and alone.high < INSTANT_MS
+            ):
+                yield Conclusion(
+                    f"{arm.name} alone answers at once, too",
+                    False,
+                    f"{arm.name} alone ({accuracy}) answers after {milliseconds(alone.median)} ms, "
+                    f"which people take for at once, as anything below {INSTANT_MS} ms",
+                )
+
+    def _ttfi(self, arm: ArmFacts) -> str:
+        return f"ttfi_ms.{arm.name}.{self._state}"
+
+    def _ms(self, name: str) -> str:
+        return milliseconds(self._report.metrics[name].median)
+
+    def _than(self, numerator: str, denominator: str) -> _Told:
+        """One metric over another; of nothing where one was not measured."""
+        metrics = self._report.metrics
+        if numerator not in metrics or denominator not in metrics:
+            return _Told(None)
+        return _Told(estimate_of_ratio(metrics[numerator], metrics[denominator]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A ratio, and what it tells: -1 that it is below 1, 1 that it is above, 0 neither."""
+
+    estimate: Estimate | None
+
+    @property
+    def known(self) -> bool:
+        return self.estimate is not None and self.estimate.count >= FEWEST
+
+    @property
+    def sign(self) -> int:
+        return _sign(self.estimate)
+
+
+def _exact(ours: int, other: int) -> _Told:
+    """The ratio of two sizes, which are no samples."""
+    return _Told(Estimate(ours / other, ours / other, ours / other, FEWEST) if other else None)
+
+
+def _sign(ratio: Estimate | None) -> int:
+    if ratio is None or ratio.count < FEWEST:
+        return 0
+    return (ratio.low > 1) - (ratio.high < 1)
+
+
+def _all(told: Sequence[_Told], sign: int) -> bool:
+    return bool(told) and all(each.sign == sign for each in told)
+
+
+def _pays(against: Sequence[tuple[ArmFacts, _Told]]) -> bool | None:
+    """Less than every rival pays, more than any does not."""
+    told = [each for _, each in against]
+    return True if _all(told, -1) else False if any(each.sign > 0 for each in told) else None
+
+
+def _against(against: Sequence[tuple[ArmFacts, _Told]]) -> str:
+    """The ratios in words, after a colon; nothing where nothing was compared."""
+    parts = [
+        f"{told.estimate.median:.2f} of {arm.name}'s" + ("" if told.sign else " (not told apart)")
+        for arm, told in against
+        if told.estimate is not None
+    ]
+    return f": {', '.join(parts)}" if parts else ""

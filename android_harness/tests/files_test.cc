@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -20,6 +21,8 @@
 #include "pwl/program_source.h"
 #include "pwl/verified_files.h"
 #include "pwl/weight_cache.h"
+#include "runtime/cache_folder.h"
+#include "runtime/descriptor.h"
 #include "runtime/file_stamp.h"
 #include "runtime/loading.h"
 #include "runtime/sha256.h"
@@ -385,6 +388,25 @@ TEST_F(WeightCacheTest, IsBuiltByOneAtATime) {
   EXPECT_FALSE(one.path().empty());
   EXPECT_TRUE(cache_.Open("unit", 100).path().empty());
   EXPECT_FALSE(cache_.Open("other", 100).path().empty());
+}
+
+TEST_F(WeightCacheTest, IsBuiltByOneAtATimeAlsoWhileLocksAreRemoved) {
+  std::atomic<int> holders{0};
+  std::atomic<bool> shared{false};
+  const auto build = [&] {
+    for (int round = 0; round < 2000; ++round) {
+      if (round % 4 == 0) cache_.RemoveAbandoned();  // which takes the lock with it
+      const Descriptor lock(LockCache(cache_.FileOf("unit")));
+      if (!lock.valid()) continue;
+      if (holders++ > 0) shared = true;
+      std::this_thread::yield();
+      --holders;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) threads.emplace_back(build);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(shared);
 }
 
 TEST_F(WeightCacheTest, IsRemovedAndBuiltAnewWhenAByteChanges) {

@@ -103,7 +103,10 @@ private class Bench(private val bundle: File, private val library: String) {
 /** Arguments: bundle, libLiteRt.so, rounds, cycles. */
 fun main(arguments: Array<String>) {
     val bench = Bench(File(arguments[0]), arguments[1])
-    bench.calls(arguments[2].toInt())
-    bench.starts(arguments[2].toInt())
-    bench.cycles(arguments[3].toInt())
+    val (rounds, cycles) = arguments.drop(2).map { it.toInt() }
+    if (rounds > 0) {
+        bench.calls(rounds)
+        bench.starts(rounds)
+    }
+    bench.cycles(cycles)
 }

@@ -135,20 +135,65 @@ def _with_no_compress(source: Path, target: Path, suffixes: Sequence[str]) -> Pa
 
 def universal_apk(tools: Tools, bundle: Path, folder: Path) -> Path:
     """The APK with everything that comes with the app, signed with a key of its own."""
-    key = folder / "key.jks"
+    with zipfile.ZipFile(_apks(tools, bundle, folder, "universal")) as archive:
+        archive.extract("universal.apk", folder)
+    return folder / "universal.apk"
+
+
+@dataclass(frozen=True, slots=True)
+class PackSize:
+    """What a pack takes.
+
+    Args:
+        download: bytes over the network, compressed as Play does it, beyond the app itself.
+        installed: bytes of its files on the phone.
+    """
+
+    download: int
+    installed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SizeReport:
+    """What an app takes: that of the first download, and each of its packs by name."""
+
+    first_download: int
+    packs: dict[str, PackSize]
+
+
+def size_report(tools: Tools, bundle: Path, packs: Sequence[AssetPack], folder: Path) -> SizeReport:
+    """Sizes of an app bundle as bundletool reckons them, for the phone that needs most."""
+    apks = _apks(tools, bundle, folder, "default")
+
+    def download(*options: str) -> int:
+        table = call(tools.bundletool, "get-size", "total", f"--apks={apks}", *options)
+        return int(table.split()[1].split(",")[1])
+
+    app = download("--modules=base")
+    found = {}
+    with zipfile.ZipFile(apks) as archive:
+        for name in (pack.name for pack in packs):
+            with zipfile.ZipFile(archive.open(f"asset-slices/{name}-master.apk")) as slice_:
+                files = [e for e in slice_.infolist() if e.filename.startswith("assets/")]
+            installed = sum(entry.file_size for entry in files)
+            found[name] = PackSize(download(f"--modules={name}") - app, installed)
+    return SizeReport(download(), found)
+
+
+def _apks(tools: Tools, bundle: Path, folder: Path, mode: str) -> Path:
+    """The APKs of an app bundle, signed with a key of their own."""
+    key, apks = folder / "key.jks", folder / f"{mode}.apks"
+    if not key.exists():
+        call(
+            *("keytool", "-genkeypair", "-keystore", key, "-storepass", "password"),
+            *("-alias", "key", "-keypass", "password", "-keyalg", "RSA", "-dname", "CN=pwl"),
+        )
     call(
-        *("keytool", "-genkeypair", "-keystore", key, "-storepass", "password", "-alias", "key"),
-        *("-keypass", "password", "-keyalg", "RSA", "-dname", "CN=pwl"),
-    )
-    apks = folder / "universal.apks"
-    call(
-        *(tools.bundletool, "build-apks", "--mode=universal", f"--bundle={bundle}"),
+        *(tools.bundletool, "build-apks", f"--mode={mode}", f"--bundle={bundle}"),
         *(f"--output={apks}", f"--aapt2={tools.aapt2}", f"--ks={key}", "--ks-pass=pass:password"),
         *("--ks-key-alias=key", "--key-pass=pass:password"),
     )
-    with zipfile.ZipFile(apks) as archive:
-        archive.extract("universal.apk", folder)
-    return folder / "universal.apk"
+    return apks
 
 
 def data_offset(apk: Path, entry: zipfile.ZipInfo) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundle.android import write_android
+from pipeline.bundle.asset_packs import AssetPack
 from pipeline.bundle.gradle import UNCOMPRESSED
 from pipeline.bundle.verify import Bundle
 from pipeline.settings.android import AndroidSettings
 from pipeline.toolchain.engines import Engines
-from tests.android.app_bundle import app_bundle, call, data_offset, tools, universal_apk
+from tests.android.app_bundle import (
+    app_bundle,
+    call,
+    data_offset,
+    size_report,
+    tools,
+    universal_apk,
+)
 from tests.android.toolchain import class_path, jvm, kotlin, native_library
 
 FOLDER = "assets/pwl/"
@@ -24,6 +33,7 @@ class App:
     """An app bundle, and the APK of everything that is installed with it."""
 
     source: Bundle
+    packs: tuple[AssetPack, ...]
     bundle: Path
     apk: Path
 
@@ -39,7 +49,7 @@ def app(either_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> App:
     packs = write_android(either_bundle, AndroidSettings(), tree)
     bundle = app_bundle(programs, tree, packs, folder)
     call(programs.bundletool, "validate", f"--bundle={bundle}")
-    return App(either_bundle, bundle, universal_apk(programs, bundle, folder))
+    return App(either_bundle, tuple(packs), bundle, universal_apk(programs, bundle, folder))
 
 
 def test_the_student_is_in_the_app_and_the_teacher_in_a_pack_of_its_own(app: App) -> None:
@@ -77,10 +87,27 @@ def test_assets_of_the_app_itself_are_stored_because_of_no_compress(
     packs = write_android(either_bundle, AndroidSettings(delivery="base"), tree)
     programs = tools()
     bundle = app_bundle(programs, tree, packs, tmp_path / "app", uncompressed)
-    app = App(either_bundle, bundle, universal_apk(programs, bundle, tmp_path / "app"))
+    app = App(
+        either_bundle, tuple(packs), bundle, universal_apk(programs, bundle, tmp_path / "app")
+    )
     mapped = [e for e in app.assets() if not e.filename.endswith(".json")]
     assert len(mapped) == 1 + len(either_bundle.manifest.artifacts)
     assert {entry.compress_type for entry in mapped} == {method}
+
+
+def test_each_pack_takes_what_its_files_do_and_the_teacher_comes_after_the_first_download(
+    app: App, tmp_path: Path
+) -> None:
+    sizes = size_report(tools(), app.bundle, app.packs, tmp_path)
+    index = json.loads((app.bundle.parent / "tree" / "packs.json").read_text())
+    assert {n: p.installed for n, p in sizes.packs.items()} == {
+        pack["name"]: pack["bytes"] for pack in index["packs"]
+    }
+    student, teacher = sizes.packs["pwl_student"], sizes.packs["pwl_teacher"]
+    # Weights are compressed a little on their way.
+    assert student.installed / 4 < student.download < student.installed
+    assert teacher.installed / 4 < teacher.download < teacher.installed
+    assert student.download < sizes.first_download < student.download + teacher.download
 
 
 def test_it_is_signed(app: App) -> None:

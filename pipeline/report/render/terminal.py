@@ -9,6 +9,6 @@ _WIDTH = 100
 
 def table_console() -> Console:
     """A console of the terminal's width, or of 100 columns where there is no terminal."""
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     console.width = min(console.width, _WIDTH) if console.is_terminal else _WIDTH
     return console

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pipeline.core.atomic_files import real_path
 from pipeline.core.command_line import Argument, Option, command
 from pipeline.core.errors import UsageError
 
@@ -79,6 +78,8 @@ def _folders(whole: Path, names: Sequence[BackendName], flag: str) -> dict[Backe
     """Where what is of each backend goes: OUT, or OUT-BACKEND beside it if there are several."""
     if len(names) == 1:
         return {names[0]: whole}
+    from pipeline.core.atomic_files import real_path
+
     target = real_path(whole)
     if real_path(Path()).is_relative_to(target):
         raise UsageError(

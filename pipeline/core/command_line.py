@@ -5,14 +5,14 @@ No command ends with exit status 1 unless it judged something: CI reads 1 as a r
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
+import gc
 import inspect
 import io
 import os
-import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, get_type_hints
@@ -68,10 +68,9 @@ def command(function: Callable[P, None]) -> typer.Typer:
     guarded.__annotations__ = {
         name: parameter.annotation for name, parameter in signature.parameters.items()
     }
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-    )
-    app.command(cls=_Program)(guarded)
+    # Plain help: with the boxes of rich, most of the time of --help went into importing it.
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(cls=_Program, context_settings={"max_content_width": 100})(guarded)
     return app
 
 
@@ -90,6 +89,8 @@ class _Program(TyperCommand):
         return parsed
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        # The system takes back all memory at once: no need to look for garbage in it before.
+        atexit.register(gc.freeze)
         with _any_name_printable(), stoppable():
             try:
                 return super().main(*args, **kwargs)
@@ -163,6 +164,8 @@ def as_pipeline_error(error: BaseException) -> PipelineError:
     shown = error if isinstance(error, PipelineError) else _in_words(error)
     if shown is not None:
         return shown
+    import traceback
+
     from pipeline.core.release import description
 
     traceback.print_exception(error)
@@ -232,16 +235,17 @@ def _system_in_words(error: OSError) -> PipelineError | None:
 
 
 def _was_start_of_a_program(error: OSError) -> bool:
+    import subprocess
+
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        if code.co_name == "_execute_child" and code.co_filename == _SUBPROCESS:
+        if code.co_name == "_execute_child" and code.co_filename == subprocess.__file__:
             return True
         trace = trace.tb_next
     return False
 
 
-_SUBPROCESS = subprocess.__file__
 _PLAINER = {
     errno.EEXIST: "is there already, and no folder",
     errno.ENAMETOOLONG: "the name is longer than the file system takes",

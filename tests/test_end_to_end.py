@@ -200,7 +200,7 @@ def test_build_and_inspect_from_an_empty_folder(
     assert "dist/tiny is up to date" in again.stdout
     imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
     assert "pipeline.workflows.build_bundle" in imported
-    assert not imported & {"torch", "executorch", "scipy", "matplotlib"}
+    assert not imported & {"torch", "executorch", "scipy", "matplotlib", "numpy"}
     assert "out: pwl_student (install-time), pwl_teacher (fast-follow)" in again.stdout
     assert (tmp_path / "out/pwl_teacher/src/main/assets/pwl/units/teacher-2.pte").exists()
     shown = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)

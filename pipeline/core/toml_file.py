@@ -86,7 +86,7 @@ class Section(BaseModel):
     means anything with them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 S = TypeVar("S", bound=Section)

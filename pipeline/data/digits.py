@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.normalization import Normalization
 from pipeline.settings import DigitsData
+
+if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
+    from pipeline.data.images import Dataset
 
 _LEVELS = 16  # a pixel counts the set bits of a 4x4 patch of the original scan
 
 
 def load_digits(settings: DigitsData, seed: int) -> Dataset:
     """The data set, split by the seed."""
+    import numpy as np
     from sklearn import datasets
+
+    from pipeline.data.images import Dataset, ImageSet
+    from pipeline.data.normalization import Normalization
 
     raw = datasets.load_digits()
     images = np.round(raw.images * (255 / _LEVELS)).astype(np.uint8)[..., np.newaxis]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from pipeline.core.intervals import paired_difference
 from pipeline.core.toml_file import Section
-from pipeline.evaluation.class_scores import ClassScores
 
-if TYPE_CHECKING:  # manifests hold warnings, and are read without torch
+if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and torch
+    import numpy as np
+    import numpy.typing as npt
+
     from pipeline.data.images import Dataset
     from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.model.route import Route
@@ -90,6 +89,8 @@ def _assumed(pretrained: str, dataset: Dataset) -> str:
 def _teacher(
     title: str, correct: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], names: Sequence[str]
 ) -> Iterator[ModelWarning]:
+    import numpy as np
+
     largest = int(np.bincount(labels).argmax())
     _, low, _ = paired_difference(labels == largest, correct)
     if low > 0:
@@ -125,7 +126,7 @@ def _one_class(
     labels: npt.NDArray[np.int64],
     names: Sequence[str],
 ) -> Iterator[ModelWarning]:
-    if len(np.unique(labels)) < 2:
+    if _of_one_class(labels):
         yield ModelWarning(
             kind="one-class",
             text=f"all test images are of one class, {names[int(labels[0])]!r}: accuracy on them "
@@ -146,7 +147,9 @@ def _chance(
     labels: npt.NDArray[np.int64],
     classes: int,
 ) -> Iterator[ModelWarning]:
-    if len(np.unique(labels)) < 2:
+    from pipeline.evaluation.class_scores import ClassScores
+
+    if _of_one_class(labels):
         return
     for title, row in zip(titles, predictions, strict=True):
         scores = ClassScores.of(row, labels, classes)
@@ -157,6 +160,10 @@ def _chance(
                 f"[{100 * scores.low:.1f}-{100 * scores.high:.1f}]: no better than chance, "
                 f"{scores.chance:.2%}",
             )
+
+
+def _of_one_class(labels: npt.NDArray[np.int64]) -> bool:
+    return bool((labels == labels[0]).all())
 
 
 def _name(names: Sequence[str], label: int) -> str:

@@ -10,7 +10,6 @@ from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
-from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
@@ -53,6 +52,8 @@ class ModelSource:
         if not isinstance(source, SourceModel):
             return ""
         if source.kind == "reference":
+            from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
+
             return ReferenceCheckpoint.find(source.place).fingerprint()
         text = FunctionSource.parse(source.place).fingerprint()
         if source.kind == "python":

@@ -20,7 +20,7 @@ from pipeline.core.progress import Progress
 from pipeline.data.images import ImageSpec
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.normalization import normalization_of
-from pipeline.ingest.own_parts import converters_of, image_shape_of, network_of
+from pipeline.ingest.own_parts import converters_of, image_shape_of, network_of, split_of
 from pipeline.ingest.probe import (
     probe_images,
     require_plain_state,
@@ -41,6 +41,8 @@ from pipeline.settings import SourceModel, TrainingSettings
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0
+#: How far a network's own forward may be from its parts, relative: as given, or as cut here.
+_SAME, _CUT = 1e-3, 1e-6
 
 
 def own_model(
@@ -125,8 +127,9 @@ class _Ingestion:
                 f"{self._source} gave {type(given).__name__}",
                 "return pipeline.ingest.python.OwnModel",
             )
-        teacher = network_of(self._source, "teacher", given.teacher)
-        student = network_of(self._source, "student", given.student)
+        split = split_of(self._source, given.split)
+        teacher = network_of(self._source, "teacher", given.teacher, split)
+        student = network_of(self._source, "student", given.student, split)
         if len(teacher) != len(student):
             raise UsageError(
                 f"{self._source}: the teacher has {len(teacher)} blocks and the student "
@@ -187,7 +190,10 @@ class _Ingestion:
                 raise
             if not isinstance(whole, Tensor) or whole.shape != logits.shape:
                 return self._differs(name, whole)
-            if not torch.allclose(whole, logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
+            limit = _SAME if hasattr(own, "blocks") else _CUT
+            if not torch.allclose(
+                whole, logits, rtol=limit, atol=limit * float(logits.abs().max())
+            ):
                 return self._differs(name, whole)
         return outputs
 

@@ -8,20 +8,26 @@ from torch import nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.probe import make_writable
+from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
 
 
-def network_of(source: str, name: str, network: object) -> BlockNet:
+def network_of(source: str, name: str, network: object, split: Sequence[str] = ()) -> BlockNet:
     """A network as embedder, blocks and classifier, in eval mode.
 
     Args:
         source: how errors call the user's function.
         name: how they call the network.
         network: as the function gives it.
+        split: where it is cut if it has no such parts; see `split_network`.
 
     Raises:
-        UsageError: it has no such parts, or one of them is no module.
+        UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
+    if split and isinstance(network, nn.Module) and not hasattr(network, "blocks"):
+        taken = split_network(source, name, network, split).eval()
+        make_writable(taken)
+        return taken
     blocks = _attribute(source, name, network, "blocks")
     if not isinstance(blocks, Iterable) or not (listed := list(blocks)):
         raise UsageError(
@@ -48,7 +54,8 @@ def _attribute(source: str, name: str, network: object, attribute: str) -> objec
             )
     raise UsageError(
         f"{source}: the {name} ({type(network).__name__}) has no {attribute}",
-        "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier",
+        "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier, or let "
+        "OwnModel's split name the submodules that blocks begin with",
     )
 
 
@@ -88,6 +95,20 @@ def converters_of(
                 "make it a torch.nn.Module or None",
             )
     return converters
+
+
+def split_of(source: str, split: object) -> Sequence[str]:
+    """The submodules that blocks begin with; none where networks have blocks.
+
+    Raises:
+        UsageError: it is something else than a list of paths.
+    """
+    if split is None:
+        return ()
+    match split:
+        case [_, *_] if all(isinstance(path, str) and path for path in split):
+            return [str(path) for path in split]
+    raise UsageError(f"{source}: split is {split!r}", "give a list of submodules' paths, or None")
 
 
 def image_shape_of(source: str, shape: object) -> tuple[int, int, int]:

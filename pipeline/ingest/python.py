@@ -56,11 +56,16 @@ class OwnModel:
         decoders: the same from student to teacher. Prefix routes need none.
         normalization: what networks that come trained were trained with. None: that of ``[data]``,
             or mean and deviation of the training images.
+        split: for networks without those three attributes: the paths of the submodules that blocks
+            begin with, in the order in which they run, such as ``["layer1", "layer2"]`` or
+            ``["features[0:3]", "features[3:6]"]``. What runs before them is the embedder; the last
+            block ends with its submodule, and what runs then is the classifier.
     """
 
-    teacher: Network
-    student: Network
+    teacher: Network | nn.Module
+    student: Network | nn.Module
     image_shape: tuple[int, int, int]
     encoders: Sequence[nn.Module | None] | None = None
     decoders: Sequence[nn.Module | None] | None = None
     normalization: Normalization | None = None
+    split: Sequence[str] | None = None

@@ -1,0 +1,207 @@
+"""Networks as people write them, cut at the names of their submodules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
+from pipeline.ingest.intake import own_model
+from pipeline.ingest.split import split_network
+from pipeline.lowering.capture import capture
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.content import Content
+from pipeline.model.opened import OpenedModel
+from pipeline.model.route import Route
+from pipeline.settings import SourceModel
+from tests.fixtures import settings_from
+from tests.ingest.test_python import TRAINING
+
+IMAGES = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+class Residual(nn.Module):
+    """A basic block; what it does inside depends on values, which nobody has to follow."""
+
+    def __init__(self, source: int, target: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(source, target, 3, stride, 1)
+        self.bn = nn.BatchNorm2d(target)
+        self.down = nn.Conv2d(source, target, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)) + self.down(x))
+
+
+class ResNet(nn.Module):
+    """Named as torchvision's."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        self.conv1, self.relu = nn.Conv2d(1, width, 3, padding=1), nn.ReLU()
+        self.layer1 = nn.Sequential(Residual(width, width), Residual(width, width))
+        self.layer2 = nn.Sequential(Residual(width, 2 * width, 2))
+        self.layer3 = nn.Sequential(Residual(2 * width, 2 * width))
+        self.avgpool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(2 * width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.conv1(x))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        x = torch.flatten(self.avgpool(x), 1)
+        return self.fc(F.dropout(x, 0.5, self.training))
+
+
+LAYERS = ["layer1", "layer2", "layer3"]
+
+
+class Features(nn.Module):
+    """A sequence, as in torchvision's VGG and MobileNet, that normalizes with a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(0.3))
+        self.features = nn.Sequential(*(nn.Conv2d(1 if i == 0 else 4, 4, 3) for i in range(3)))
+        self.head = nn.Linear(4 * 2 * 2, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(x - self.shift)
+        return self.head(x.view(x.size(0), -1) + self.shift)
+
+
+def cut(network: nn.Module, *names: str) -> BlockNet:
+    return split_network("mine", "teacher", network.eval(), names).eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (ResNet, LAYERS),
+        (ResNet, ["layer1.0", "layer1.1", "layer3"]),
+        (ResNet, ["conv1", "layer2"]),
+        (ResNet, ["fc"]),
+        (Features, ["features[0:2]", "features[2:3]"]),
+        (Features, ["features.0", "features.1", "features.2"]),
+        (Features, ["features", "head"]),
+    ],
+)
+def test_the_parts_compute_what_the_whole_computes(
+    make: Callable[[], nn.Module], names: Sequence[str]
+) -> None:
+    torch.manual_seed(0)
+    network = make()
+    parts = cut(network, *names)
+    assert len(parts.blocks) == len(names)
+    with torch.no_grad():
+        assert torch.equal(parts(IMAGES), network(IMAGES))
+    # They are its own parameters, each once.
+    ours = {id(parameter) for parameter in parts.parameters()}
+    assert ours == {id(parameter) for parameter in network.parameters()}
+
+
+def test_a_part_that_is_a_submodule_is_that_submodule() -> None:
+    network = ResNet()
+    parts = cut(network, *LAYERS)
+    assert [*parts.blocks] == [network.layer1, network.layer2, network.layer3]
+    assert isinstance(cut(network, "conv1", "layer1").embedder, nn.Identity)
+
+
+def test_a_dropout_between_parts_drops_in_training_alone() -> None:
+    parts = cut(ResNet(), *LAYERS)
+    features = torch.ones(1, 16, 4, 4)
+    assert torch.equal(parts.classifier(features), parts.classifier(features))
+    parts.train()
+    assert not torch.equal(parts.classifier(features), parts.classifier(features))
+
+
+class Shortcut(ResNet):
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.layer1(self.relu(self.conv1(x)))
+        x = self.layer3(self.layer2(first)) + first.mean()
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+class Twice(ResNet):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer2(self.layer1(self.layer1(self.relu(self.conv1(x)))))
+        return self.fc(torch.flatten(self.avgpool(self.layer3(x)), 1))
+
+
+class Depends(ResNet):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if x.sum() > 0 else -x)
+
+
+class TwoInputs(ResNet):
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x * scale)
+
+
+@pytest.mark.parametrize(
+    ("network", "names", "what", "remedy"),
+    [
+        (ResNet(), ["layer1", "layr2"], "no submodule layr2", "did you mean layer2?"),
+        (ResNet(), ["layer2", "layer1"], "runs layer1 before layer2", "in which they run"),
+        (ResNet(), ["layer1", "layer1"], "runs layer1 before layer1", "each once"),
+        (ResNet(), ["layer1", "layer1.0"], "names layer1 and a part of it", "beside each other"),
+        (ResNet(), ["layer1[0:3]"], "layer1 has 2 parts", "END <= 2"),
+        (ResNet(), ["layer1[1:1]"], "layer1 has 2 parts", "FIRST < END"),
+        (ResNet(), ["layr1[0:1]"], "no submodule layr1", "did you mean layer1?"),
+        (ResNet(), ["fc[0:1]"], "fc has 0 parts", "FIRST"),
+        (Twice(), LAYERS, "runs layer1 2 times", "runs once"),
+        (ResNet(), ["layer2.0.down", "layer3"], "what add gives", ""),
+        (Shortcut(), LAYERS, "the output of layer1 and the output of layer2 cross", "shortcut"),
+        (Depends(), LAYERS, "cannot be followed from part to part", "must not depend on values"),
+        (TwoInputs(), LAYERS, "uses 2 inputs (x, scale)", "one tensor of images"),
+        (nn.Identity(), ["layer1"], "no submodule layer1", "no submodules at all"),
+    ],
+)
+def test_what_cannot_be_cut_is_named(
+    network: nn.Module, names: Sequence[str], what: str, remedy: str
+) -> None:
+    if "down" in names[0]:  # a cut inside of a block that has a shortcut
+        what = "cross there"
+    with pytest.raises(UsageError) as refused:
+        cut(network, *names)
+    assert refused.value.what.startswith("mine: the teacher")
+    assert what in refused.value.what
+    assert remedy in refused.value.remedy
+
+
+MINE = """
+from pipeline.ingest.python import OwnModel
+from tests.ingest.test_split import ResNet
+def model():
+    return OwnModel(ResNet(8), ResNet(4), (1, 8, 8), split=SPLIT)
+"""
+
+
+def read(folder: Path, split: str) -> tuple[OpenedModel, Content]:
+    (folder / "mine.py").write_text(MINE.replace("SPLIT", split))
+    source = SourceModel(source=f"python:{folder}/mine.py:model")
+    text = f'name = "own"\n[data]\nsource = "digits"\n[model]\nsource = "{source.source}"\n'
+    return own_model(source, 1, settings_from(text + TRAINING, folder).training, Silent())
+
+
+def test_a_profile_s_networks_are_cut_and_their_blocks_exchanged(tmp_path: Path) -> None:
+    opened, content = read(tmp_path, repr(LAYERS))
+    model = opened.model
+    assert model.blocks == 3
+    with torch.no_grad():
+        assert model(IMAGES, Route.parse("TSS")).shape == (3, 10)
+    # What there is between the parts can be lowered: it is traced once more.
+    classifier = model.teacher.part(2)
+    assert capture(classifier, torch.randn(1, 16, 4, 4), "teacher-2") is not None
+    _, other = read(tmp_path, "['layer1.0', 'layer2', 'layer3']")
+    assert content.numbers != other.numbers
+
+
+@pytest.mark.parametrize("split", ["'layer1'", "[]", "[1]", "['']"])
+def test_a_split_that_is_no_list_of_paths_is_refused(split: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"split is"):
+        read(tmp_path, split)

@@ -47,5 +47,11 @@ TEST(ExecuTorchEngine, RefusesACacheWhosePathItsOptionsCannotHold) {
   EXPECT_EQ(program.status().code(), Code::kUsage);
 }
 
+TEST(ExecuTorchEngine, RefusesANumberOfThreadsThatIsNone) {
+  for (const int threads : {-1, 0, kMostThreads + 1}) {
+    EXPECT_EQ(MakeExecuTorchEngine(threads).status().code(), Code::kUsage);
+  }
+}
+
 }  // namespace
 }  // namespace pwl

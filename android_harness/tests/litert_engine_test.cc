@@ -43,5 +43,11 @@ TEST(LiteRtEngine, RefusesWhatIsNoProgram) {
   }
 }
 
+TEST(LiteRtEngine, RefusesANumberOfThreadsThatIsNone) {
+  for (const int threads : {-1, 0, kMostThreads + 1}) {
+    EXPECT_EQ(MakeLiteRtEngine({"libm.so.6", threads, {}}).status().code(), Code::kUsage);
+  }
+}
+
 }  // namespace
 }  // namespace pwl

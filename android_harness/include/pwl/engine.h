@@ -26,6 +26,12 @@ struct Floats {
 // kUsage unless there are values, and as many as that. Throws std::bad_alloc at most.
 Status RequireFloats(Floats input, size_t count);
 
+// The most threads of one inference, far above any phone's cores.
+constexpr int kMostThreads = 64;
+
+// kUsage for a number of threads that no inference can have. Throws std::bad_alloc at most.
+Status RequireThreads(int threads);
+
 // Where the time of a load went, in nanoseconds.
 struct LoadTimes {
   int64_t locate_ns = 0;   // finding the file and checking its size

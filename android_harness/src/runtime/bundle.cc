@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "pwl/engine.h"
 #include "runtime/guard.h"
 #include "runtime/plan_text.h"
 
@@ -11,7 +12,6 @@ namespace {
 
 constexpr char kPlan[] = "loading.plan";
 constexpr char kPlanFormat[] = "pwl-loading-plan 1";
-constexpr int kMostThreads = 64;
 
 // Numbers with dots between them.
 bool IsVersion(std::string_view word) {

@@ -199,6 +199,7 @@ class ExecuTorchEngine final : public Engine {
   }
 
   Status Configure(int threads) {
+    if (Status status = RequireThreads(threads); !status.ok()) return status;
     if (Status status = ThreadPoolUse::Enter(threads); !status.ok()) return status;
     counted_ = true;
     return {};

@@ -189,6 +189,7 @@ class LiteRtProgram final : public Program {
 class LiteRtEngine final : public Engine {
  public:
   Status Configure(const LiteRtOptions& options) {
+    if (Status status = RequireThreads(options.threads); !status.ok()) return status;
     if (options.cache.folder.find_first_of("\"\\\n") != std::string::npos) {
       return {Code::kUsage, "LiteRT takes no weight cache folder with quotes in its name"};
     }

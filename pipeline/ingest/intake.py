@@ -96,7 +96,7 @@ def _call(
     with _seeded(seed):
         with user_code(source.source, "the function"):
             given = FunctionSource.parse(source.place).load()()
-        return _Ingestion(source.source, training).ingest(given)
+        return _Ingestion(source, training).ingest(given)
 
 
 @contextmanager
@@ -117,8 +117,9 @@ def _seeded(seed: int) -> Iterator[None]:
 class _Ingestion:
     """One model on its way in."""
 
-    def __init__(self, source: str, training: TrainingSettings | None) -> None:
-        self._source = source
+    def __init__(self, source: SourceModel, training: TrainingSettings | None) -> None:
+        self._source = source.source
+        self._split = source.split
         self._training = training
 
     def ingest(self, given: object) -> tuple[OpenedModel, Content]:
@@ -127,7 +128,7 @@ class _Ingestion:
                 f"{self._source} gave {type(given).__name__}",
                 "return pipeline.ingest.python.OwnModel",
             )
-        split = split_of(self._source, given.split)
+        split = split_of(self._source, given.split, self._split)
         teacher = network_of(self._source, "teacher", given.teacher, split)
         student = network_of(self._source, "student", given.student, split)
         if len(teacher) != len(student):

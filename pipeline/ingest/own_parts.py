@@ -97,14 +97,24 @@ def converters_of(
     return converters
 
 
-def split_of(source: str, split: object) -> Sequence[str]:
+def split_of(source: str, split: object, stated: Sequence[str] | None) -> Sequence[str]:
     """The submodules that blocks begin with; none where networks have blocks.
 
+    Args:
+        source: how errors call the user's function.
+        split: what the function gives, if it does.
+        stated: what the profile says, if it does.
+
     Raises:
-        UsageError: it is something else than a list of paths.
+        UsageError: it is something else than a list of paths, or the two differ.
     """
     if split is None:
-        return ()
+        return stated or ()
+    if stated is not None and split != [*stated]:
+        raise UsageError(
+            f"{source}: split is {split!r}, and in the profile {[*stated]!r}",
+            "say it in one place: in the profile or in OwnModel",
+        )
     match split:
         case [_, *_] if all(isinstance(path, str) and path for path in split):
             return [str(path) for path in split]

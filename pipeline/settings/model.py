@@ -214,6 +214,7 @@ def _portable_source(source: str) -> str:
 
 
 SOURCE_KINDS = ("keras", "python", "reference")
+_Submodules = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 
 
 class SourceModel(Section):
@@ -227,6 +228,9 @@ class SourceModel(Section):
             for beside the profile, then in the current folder.
         normalization: the mean and std, a channel each, that the model was trained with, where the
             source itself does not state them; the same as mean and std in ``[data]``.
+        split: for ``python:``, where networks have no ``embedder``, ``blocks`` and ``classifier``:
+            the submodules that blocks begin with, in the order in which they run, such as
+            ``["layer1", "layer2"]`` or ``["features[0:3]", "features[3:6]"]``.
     """
 
     source: Annotated[
@@ -240,6 +244,13 @@ class SourceModel(Section):
     ]
 
     normalization: NormalizationSettings | None = None
+    split: _Submodules | None = None
+
+    @model_validator(mode="after")
+    def _split_of_modules(self) -> Self:
+        if self.split is not None and self.kind != "python":
+            raise ValueError("split: only networks of python:MODULE:FUNCTION are cut by name")
+        return self
 
     @property
     def kind(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -181,9 +182,11 @@ def model():
 """
 
 
-def read(folder: Path, split: str) -> tuple[OpenedModel, Content]:
+def read(
+    folder: Path, split: str, stated: Sequence[str] | None = None
+) -> tuple[OpenedModel, Content]:
     (folder / "mine.py").write_text(MINE.replace("SPLIT", split))
-    source = SourceModel(source=f"python:{folder}/mine.py:model")
+    source = SourceModel(source=f"python:{folder}/mine.py:model", split=stated)
     text = f'name = "own"\n[data]\nsource = "digits"\n[model]\nsource = "{source.source}"\n'
     return own_model(source, 1, settings_from(text + TRAINING, folder).training, Silent())
 
@@ -199,6 +202,19 @@ def test_a_profile_s_networks_are_cut_and_their_blocks_exchanged(tmp_path: Path)
     assert capture(classifier, torch.randn(1, 16, 4, 4), "teacher-2") is not None
     _, other = read(tmp_path, "['layer1.0', 'layer2', 'layer3']")
     assert content.numbers != other.numbers
+
+
+def test_a_profile_may_say_where_networks_are_cut(tmp_path: Path) -> None:
+    _, inside = read(tmp_path, repr(LAYERS))
+    _, outside = read(tmp_path, "None", stated=LAYERS)
+    assert inside.numbers == outside.numbers
+    read(tmp_path, repr(LAYERS), stated=LAYERS)
+    with pytest.raises(UsageError, match=r"in the profile \['fc'\]"):
+        read(tmp_path, repr(LAYERS), stated=["fc"])
+    with pytest.raises(ValidationError, match="cut by name"):
+        SourceModel(source="keras:mine:model", split=["layer1"])
+    with pytest.raises(ValidationError, match="at least 1"):
+        SourceModel(source="python:mine:model", split=[])
 
 
 @pytest.mark.parametrize("split", ["'layer1'", "[]", "[1]", "['']"])

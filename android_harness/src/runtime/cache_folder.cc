@@ -35,6 +35,8 @@ std::vector<std::string> NamesIn(const std::string& folder) {
   return names;
 }
 
+std::string LockOf(const std::string& cache) { return cache + kLockEnd; }
+
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
 // Whether an open file is still the one of that name.
@@ -52,7 +54,7 @@ std::string RecordOf(const std::string& cache) { return cache + kRecordEnd; }
 std::string PartOf(const std::string& cache) { return cache + kPartEnd; }
 
 int LockCache(const std::string& cache) {
-  const std::string path = cache + kLockEnd;
+  const std::string path = LockOf(cache);
   const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (lock < 0) return lock;
   // One that was removed while it was waited for holds nobody back.
@@ -125,10 +127,12 @@ void RemoveAbandonedCaches(const std::string& folder) {
     const Descriptor lock(LockCache(cache));
     if (!lock.valid()) continue;
     for (const std::string& file : files) {
-      // It may have got its name meanwhile.
-      if (file != RecordOf(cache) || !Exists(cache)) unlink(file.c_str());
+      // A cache may have got its name meanwhile.
+      const bool needed = file == RecordOf(cache) && Exists(cache);
+      if (!needed && file != LockOf(cache)) unlink(file.c_str());
     }
-    unlink((cache + kLockEnd).c_str());
+    // Once, and last: from then on it is somebody else's.
+    unlink(LockOf(cache).c_str());
   }
 }
 

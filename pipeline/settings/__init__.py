@@ -14,12 +14,10 @@ from pipeline.settings.data import (
     ParquetData,
 )
 from pipeline.settings.model import (
-    SOURCE_KINDS,
     FamilyModel,
     ModelSettings,
     ResNetModel,
     ResNetSettings,
-    SourceModel,
     VggModel,
     VggSettings,
     VitModel,
@@ -48,6 +46,7 @@ from pipeline.settings.quantities import (
     Count,
 )
 from pipeline.settings.schedule import OrderName, ScheduleSettings
+from pipeline.settings.source import SOURCE_KINDS, SourceModel
 from pipeline.settings.training import (
     AugmentationSettings,
     Distillation,

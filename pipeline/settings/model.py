@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipeline.core.toml_file import Section, Spelling, located
-from pipeline.settings.normalization import NormalizationSettings
+from pipeline.core.toml_file import Section
 from pipeline.settings.quantities import Count, Rate
+from pipeline.settings.source import SourceModel
 
 
 class ResNetSettings(Section):
@@ -193,84 +184,6 @@ class VitModel(_Pair[VitSettings]):
                 "blocks can be exchanged only between equal numbers of tokens"
             )
         return self
-
-
-def _located_source(source: str, info: ValidationInfo) -> str:
-    """A source whose file or folder is `located`; one that names none stays as it is."""
-    kind, _, place = source.partition(":")
-    file, colon, function = (place, "", "") if kind == "reference" else place.rpartition(":")
-    if kind != "reference" and not file.endswith(".py"):
-        return source
-    found = located(Path(file), info)
-    return f"{kind}:{found}{colon}{function}" if found.exists() else source
-
-
-def _portable_source(source: str) -> str:
-    """A source without folders of this machine; what it holds is named by its content."""
-    kind, _, place = source.partition(":")
-    if kind == "reference":
-        return f"{kind}:checkpoint"
-    return f"{kind}:{place.rpartition('/')[2]}"
-
-
-SOURCE_KINDS = ("keras", "python", "reference")
-_Submodules = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
-
-
-class SourceModel(Section):
-    """A model that comes from elsewhere; see `pipeline.ingest`.
-
-    Attributes:
-        source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
-            ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
-            of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
-            official reference implementation, or a folder of several. A relative path is looked
-            for beside the profile, then in the current folder.
-        normalization: the mean and std, a channel each, that the model was trained with, where the
-            source itself does not state them; the same as mean and std in ``[data]``.
-        split: for ``python:``, where networks have no ``embedder``, ``blocks`` and ``classifier``:
-            the submodules that blocks begin with, in the order in which they run, such as
-            ``["layer1", "layer2"]`` or ``["features[0:3]", "features[3:6]"]``.
-    """
-
-    source: Annotated[
-        str,
-        Spelling(
-            rf"^({'|'.join(SOURCE_KINDS)}):.+$",
-            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION or reference:FOLDER",
-        ),
-        AfterValidator(_located_source),
-        PlainSerializer(_portable_source, when_used="json"),
-    ]
-
-    normalization: NormalizationSettings | None = None
-    split: _Submodules | None = None
-
-    @model_validator(mode="after")
-    def _split_of_modules(self) -> Self:
-        if self.split is not None and self.kind != "python":
-            raise ValueError("split: only networks of python:MODULE:FUNCTION are cut by name")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """What kind of source it is."""
-        return self.source.partition(":")[0]
-
-    @property
-    def place(self) -> str:
-        """What follows the kind: a function or a path."""
-        return self.source.partition(":")[2]
-
-    @property
-    def portable(self) -> str:
-        """The source without folders of this machine, for names of what was made from it."""
-        return _portable_source(self.source)
-
-    @property
-    def family(self) -> str:
-        """What a manifest calls the family of the model."""
-        return self.kind
 
 
 def _model_tag(table: Any) -> str:

@@ -14,10 +14,11 @@ from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import ArmSettings
 from pipeline.settings.backend import BACKENDS, BackendName
 from pipeline.settings.data import DataSettings
-from pipeline.settings.model import ModelSettings, SourceModel
+from pipeline.settings.model import ModelSettings
 from pipeline.settings.precision import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Rate, Share
 from pipeline.settings.schedule import ScheduleSettings
+from pipeline.settings.source import SourceModel
 from pipeline.settings.training import TrainingSettings
 
 

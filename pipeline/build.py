@@ -39,12 +39,9 @@ def build(
     training run, in OUT-BACKEND. With --android, programs and loading plan are also written as
     asset packs for Gradle, as the profile's [android] says.
     """
-    from pipeline.bundle.android import require_android_output, write_android
-    from pipeline.bundle.control import control_folder
-    from pipeline.bundle.pack import require_build_output
+    from pipeline.bundle.layout import control_folder, require_build_output
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
-    from pipeline.report.render.bundle_table import print_bundle
     from pipeline.settings import backend_named, for_backends, load_settings
     from pipeline.workflows.build_bundle import assemble
     from pipeline.workflows.load_model import ModelSource
@@ -58,18 +55,27 @@ def build(
     for target in targets.values():
         require_build_output(target, keeps=(cache, profile, *trees.values()))
     for tree in trees.values():
+        from pipeline.bundle.android import require_android_output
+
         require_android_output(tree, keeps=(cache, profile, *targets.values()))
     progress = progress_for_terminal()
     source = ModelSource(for_backends(settings, names), progress)
     for name, target in targets.items():
         one = for_backends(settings, (name,))
         made = assemble(one, target, cache, progress, jobs=jobs, source=source)
-        print_bundle(made.bundle.manifest)
+        if made.rebuilt:
+            from pipeline.report.render.bundle_table import print_bundle
+
+            print_bundle(made.bundle.manifest)
         print(
             f"{target} is {'built' if made.rebuilt else 'up to date'}; "
             f"its control arms are in {control_folder(target)}"
         )
+        if not made.rebuilt:
+            print(f"python -m pipeline.inspect {target} shows what it holds")
         if name in trees:
+            from pipeline.bundle.android import write_android
+
             packs = write_android(made.bundle, settings.android, trees[name])
             print(f"{trees[name]}: {', '.join(map(str, packs))}; see its README.md")
 

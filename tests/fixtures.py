@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import Controls
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.atomic_files import sha256_of

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bundle.artifact import FileEntry
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import Controls
+from pipeline.bundle.layout import CONTROL, MANIFEST, SUMS, control_folder, sums_text
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan_of
 from pipeline.bundle.manifest import Manifest
-from pipeline.bundle.pack import CONTROL, MANIFEST, SUMS, entry_for, sums_text
+from pipeline.bundle.pack import entry_for
 from pipeline.bundle.verify import Bundle
 from pipeline.core.atomic_files import sha256_of
 

@@ -196,11 +196,14 @@ def test_build_and_inspect_from_an_empty_folder(
     assert "dist/tiny is built" in done.stdout
     with monkeypatch.context() as environment:
         environment.setenv("PYTHONPROFILEIMPORTTIME", "1")
-        again = run("pipeline.build", "tiny.toml", "--android", "out", cwd=tmp_path)
+        again = run("pipeline.build", "tiny.toml", cwd=tmp_path)
     assert "dist/tiny is up to date" in again.stdout
     imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
     assert "pipeline.workflows.build_bundle" in imported
-    assert not imported & {"torch", "executorch", "scipy", "matplotlib", "numpy"}
+    assert not imported & {"torch", "executorch", "scipy", "matplotlib", "numpy", "rich"}
+    assert "pipeline.bundle.manifest" not in imported
+    again = run("pipeline.build", "tiny.toml", "--android", "out", cwd=tmp_path)
+    assert "dist/tiny is up to date" in again.stdout
     assert "out: pwl_student (install-time), pwl_teacher (fast-follow)" in again.stdout
     assert (tmp_path / "out/pwl_teacher/src/main/assets/pwl/units/teacher-2.pte").exists()
     shown = run("pipeline.inspect", "dist/tiny", cwd=tmp_path)

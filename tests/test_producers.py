@@ -23,7 +23,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core import producers
 from pipeline.data.source import load_dataset

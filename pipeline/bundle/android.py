@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.asset_packs import AssetPack, asset_packs
 from pipeline.bundle.gradle import pack_script, readme
+from pipeline.bundle.layout import MANIFEST, foreign_file
 from pipeline.bundle.loading_plan import LOADING_PLAN
-from pipeline.bundle.pack import MANIFEST, Content, copied_to, entry_for, foreign_file, write_folder
+from pipeline.bundle.pack import Content, copied_to, entry_for, write_folder
 from pipeline.core.atomic_files import replacing_folder
 from pipeline.core.outputs import require_replaceable
 

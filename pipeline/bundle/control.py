@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from pipeline.bundle.artifact import Deviation, FileEntry, Name, Sha256
 from pipeline.bundle.manifest import SCHEMA_VERSION, Score
-from pipeline.core.atomic_files import real_path
 from pipeline.core.toml_file import Section
 from pipeline.model.route import RouteName
 from pipeline.settings import Precision
@@ -55,13 +53,3 @@ class Controls(Section):
         for arm in self.arms:
             yield arm.program
             yield arm.golden
-
-
-def control_folder(bundle: Path) -> Path:
-    """Where the control arms of a bundle lie by default: ``dist/x`` has ``dist/x.control``.
-
-    A link to a bundle, or the folder seen from within (``.``), leads to those of the folder itself.
-    """
-    if bundle.is_symlink() or bundle.name in ("", ".."):
-        bundle = real_path(bundle)
-    return bundle.with_name(f"{bundle.name}.control")

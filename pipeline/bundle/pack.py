@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from pipeline.bundle.artifact import FileEntry
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import Controls
+from pipeline.bundle.layout import (
+    CONTROL,
+    MANIFEST,
+    SUMS,
+    control_folder,
+    require_build_output,
+    sums_text,
+)
 from pipeline.bundle.manifest import Manifest
 from pipeline.core.atomic_files import replacing_folders, sha256_of
 from pipeline.core.errors import IntegrityError
-from pipeline.core.outputs import require_replaceable
 
 #: The content of a file: its bytes, or a file to copy them from.
 Content = bytes | Path
-
-SUMS = "SHA256SUMS"
-MANIFEST = "manifest.json"
-CONTROL = "control.json"
 
 
 def entry_for(path: str, content: Content) -> FileEntry:
@@ -33,11 +35,6 @@ def entry_for(path: str, content: Content) -> FileEntry:
 def copied_to(path: str, entry: FileEntry) -> FileEntry:
     """The same content under another path."""
     return FileEntry(path=path, bytes=entry.bytes, sha256=entry.sha256)
-
-
-def sums_text(digests: Mapping[str, str]) -> str:
-    """The text of SHA256SUMS, as `sha256sum --check` reads it, for digests by path."""
-    return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
 
 
 def pack_build(
@@ -67,44 +64,6 @@ def pack_build(
     with replacing_folders([control_folder(out), out]) as (beside, folder):
         write_folder(folder, MANIFEST, manifest.to_json(), tuple(manifest.files()), files)
         write_folder(beside, CONTROL, controls.to_json(), tuple(controls.files()), arms)
-
-
-def require_build_output(out: Path, *, keeps: tuple[Path, ...] = ()) -> None:
-    """Makes sure that a bundle and its control arms can be written.
-
-    Args:
-        out: the bundle's folder.
-        keeps: what must not be replaced with it, as the cache.
-
-    Raises:
-        UsageError: something else is in one of the places, or they cannot be written to.
-    """
-    require_replaceable(out, partial(foreign_file, MANIFEST, "a bundle"), "--out", keeps=keeps)
-    require_replaceable(
-        control_folder(out), partial(foreign_file, CONTROL, "a bundle"), "--out", keeps=keeps
-    )
-
-
-def foreign_file(head: str, kind: str, folder: Path) -> str | None:
-    """What a folder holds that no build wrote; None for what `write_folder` wrote, even damaged.
-
-    A manifest.json alone says little: web pages and browser extensions have one, too.
-
-    Args:
-        head: the file that says what the folder is.
-        kind: what that is, in words.
-        folder: what is looked at.
-    """
-    if not (folder / head).is_file():
-        return f"it has no {head}"
-    try:
-        text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return f"it has no {SUMS}"
-    known = {head, SUMS, *(line.partition("  ")[2] for line in text.splitlines())}
-    present = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    others = sorted({str(path.relative_to(folder)) for path in present} - known)
-    return f"{others[0]} is not part of {kind}" if others else None
 
 
 def write_folder(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.bundle.control import Controls, control_folder
-from pipeline.bundle.pack import require_build_output
-from pipeline.bundle.verify import Bundle, open_bundle, open_controls
+from pipeline.bundle.layout import (
+    CONTROL,
+    MANIFEST,
+    control_folder,
+    is_whole,
+    require_build_output,
+    state_of,
+)
 from pipeline.core.atomic_files import write_text
-from pipeline.core.errors import PipelineError
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.locks import replacing_place, using_folder
 from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE, TRAINING
@@ -26,7 +31,9 @@ from pipeline.workflows.lowering_targets import preflight_of, target_of
 
 if TYPE_CHECKING:
     from pipeline.bundle.compose import Composition
+    from pipeline.bundle.control import Controls
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
+    from pipeline.bundle.verify import Bundle
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.lowering.target import Target
     from pipeline.settings import BundleSettings
@@ -35,19 +42,31 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Build:
     """What a build left on disk.
 
     Attributes:
-        bundle: what ships.
-        controls: what it is measured against.
+        out: folder of the bundle.
         rebuilt: False when everything was there already.
     """
 
-    bundle: Bundle
-    controls: Controls
+    out: Path
     rebuilt: bool
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """What ships, read when it is first asked for."""
+        from pipeline.bundle.verify import open_bundle
+
+        return open_bundle(self.out)
+
+    @cached_property
+    def controls(self) -> Controls:
+        """What it is measured against."""
+        from pipeline.bundle.verify import open_controls
+
+        return open_controls(control_folder(self.out), self.bundle.manifest)
 
 
 def assemble(
@@ -89,9 +108,9 @@ def assemble(
         machine_kind(),
     )
     record = cache / "builds" / f"{key[:32]}.json"
-    if found := _unchanged(record, out):
-        _say_warnings(found.bundle.manifest.warnings, progress)
-        return found
+    if (warnings := _unchanged(record, out)) is not None:
+        _say_warnings(warnings, progress)
+        return Build(out, rebuilt=False)
     with (
         replacing_place(out, "name another with --out"),
         replacing_place(control_folder(out), "name another with --out"),
@@ -99,26 +118,34 @@ def assemble(
     ):
         work = Work(cache, progress, jobs)
         parts = _composition(settings, target, source, work)
-        manifest, controls = _pack(parts, out)
-        write_text(record, json.dumps({"bundle": manifest.id}))
-    return Build(Bundle(out, manifest), controls, rebuilt=True)
+        manifest = _pack(parts, out)
+        made = {
+            "bundle": state_of(out),
+            "controls": state_of(control_folder(out)),
+            "warnings": [warning.text for warning in manifest.warnings],
+        }
+        write_text(record, json.dumps(made))
+    return Build(out, rebuilt=True)
 
 
-def _unchanged(record: Path, out: Path) -> Build | None:
-    """The build in `out`, if it is whole and the one that the record is of."""
+def _unchanged(record: Path, out: Path) -> Sequence[str] | None:
+    """The warnings of the build in `out`, if it is to the byte the one that the record is of.
+
+    These bytes were checked as they were written. Reading them by their schemas again would take
+    longer than all else that an unchanged build does.
+    """
     try:
-        wanted = json.loads(record.read_text(encoding="utf-8"))["bundle"]
-        bundle = open_bundle(out)
-        if bundle.manifest.id != wanted:
-            return None
-        return Build(bundle, open_controls(control_folder(out), bundle.manifest), rebuilt=False)
-    except (OSError, ValueError, KeyError, PipelineError):
+        made = json.loads(record.read_text(encoding="utf-8"))
+        whole = is_whole(out, MANIFEST, made["bundle"])
+        whole = whole and is_whole(control_folder(out), CONTROL, made["controls"])
+        return list(made["warnings"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _say_warnings(warnings: Sequence[ModelWarning], progress: Progress) -> None:
-    for warning in warnings:
-        progress.say(f"warning: {warning.text}")
+def _say_warnings(warnings: Iterable[str], progress: Progress) -> None:
+    for text in warnings:
+        progress.say(f"warning: {text}")
 
 
 def _composition(
@@ -179,7 +206,7 @@ def _warnings(
     whole = scheduled.evaluated
     shipped = whole.along(scheduled.shipped)
     warnings = scheduled.warnings(settings)
-    _say_warnings(warnings, progress)
+    _say_warnings((warning.text for warning in warnings), progress)
     require_floors(settings.bundle, shipped)
     _say_what_is_there(settings.bundle, len(whole.dataset.test.images), progress)
     return warnings
@@ -210,14 +237,14 @@ def _provenance(settings: Settings, target: Target) -> Provenance:
     )
 
 
-def _pack(parts: Composition, out: Path) -> tuple[Manifest, Controls]:
+def _pack(parts: Composition, out: Path) -> Manifest:
     from pipeline.bundle.compose import compose_bundle, compose_controls
     from pipeline.bundle.pack import pack_build
 
     manifest, files = compose_bundle(parts)
     controls, programs = compose_controls(manifest, parts)
     pack_build(manifest, files, controls, programs, out)
-    return manifest, controls
+    return manifest
 
 
 def _say_what_is_there(settings: BundleSettings, images: int, progress: Progress) -> None:

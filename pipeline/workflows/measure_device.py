@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.atomic_files import real_path, write_texts
 from pipeline.core.errors import UsageError

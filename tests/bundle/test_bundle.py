@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.pack import pack_build
 from pipeline.bundle.swaps import swaps

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.bundle.control import control_folder
-from pipeline.bundle.pack import sums_text
+from pipeline.bundle.layout import control_folder, sums_text
 from pipeline.bundle.verify import open_bundle, open_controls
 from pipeline.core.errors import IntegrityError
 

@@ -12,8 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.build import build
-from pipeline.bundle.control import control_folder
-from pipeline.bundle.pack import require_build_output
+from pipeline.bundle.layout import control_folder, require_build_output
 from pipeline.check import check
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.outputs import require_file, require_folder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.progress import Silent
 from pipeline.device.connect import connect

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import Controls
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent

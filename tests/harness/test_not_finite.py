@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import IntegrityError
 from pipeline.device.local import LocalDevice

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline.bundle.control import Controls, control_folder
+from pipeline.bundle.control import Controls
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import DeviceProperties

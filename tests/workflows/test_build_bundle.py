@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.control import control_folder
+from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_bundle, open_controls
 from pipeline.core.progress import Silent
 from pipeline.device.local import LocalDevice
@@ -17,6 +17,7 @@ from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.bundle.test_bundle import digest, flip_bit
 from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
+from tests.resealed import reseal
 
 
 class Titles(Silent):
@@ -50,12 +51,17 @@ def test_an_unchanged_build_makes_nothing(
     assert progress.seen == []
 
 
-@pytest.mark.parametrize("what", ["damaged", "removed"])
+@pytest.mark.parametrize("what", ["damaged", "damaged arm", "changed", "removed"])
 def test_a_build_makes_good_what_happened_to_its_output(
     what: str, built_bundle: Bundle, tiny_settings: Settings, tiny_cache: Path, bundle_copy: Path
 ) -> None:
     if what == "damaged":
         flip_bit("units/teacher-1.pte")(bundle_copy)
+    elif what == "damaged arm":
+        flip_bit("student.pte")(control_folder(bundle_copy))
+    elif what == "changed":
+        flip_bit("golden/stage-1.f32")(bundle_copy)
+        reseal(bundle_copy)
     else:
         shutil.rmtree(bundle_copy)
     progress = Titles()
@@ -63,6 +69,7 @@ def test_a_build_makes_good_what_happened_to_its_output(
     assert made.rebuilt
     assert progress.seen == []  # trained weights and programs were still there
     assert digest(bundle_copy) == digest(built_bundle.root)
+    assert digest(control_folder(bundle_copy)) == digest(control_folder(built_bundle.root))
 
 
 def test_damaged_trained_weights_are_made_again(

@@ -14,7 +14,7 @@ from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import GateResult, Verdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
-from pipeline.report.render.verdicts import junit_xml, markdown
+from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import DEVICE, STATE, around, measured, metric, report
@@ -332,7 +332,7 @@ def test_a_verdict_is_not_believed_that_its_own_reasons_deny() -> None:
 
 
 def test_junit_tells_failures_errors_and_skips_apart() -> None:
-    suite = ElementTree.fromstring(junit_xml(report(TEN), ALL))
+    suite = ElementTree.fromstring(junit_text(junit_suite(report(TEN), ALL)))
     assert suite.attrib["tests"] == "4"
     counts = {key: suite.attrib[key] for key in ("failures", "errors", "skipped")}
     assert counts == {"failures": "1", "errors": "1", "skipped": "1"}

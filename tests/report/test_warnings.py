@@ -15,7 +15,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import exit_code, judge
 from pipeline.report.render.recall_table import recall_sentence
-from pipeline.report.render.verdicts import junit_xml, markdown
+from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import measured
@@ -45,8 +45,8 @@ def test_summaries_for_ci_hold_them() -> None:
     judged = warned()
     judgments = judge(GATES, judged, None)
     assert TEXT in markdown(judged, judgments)
-    assert "system-err" in junit_xml(judged, judgments)
-    assert "no better than always answering" in junit_xml(judged, judgments)
+    assert "system-err" in junit_text(junit_suite(judged, judgments))
+    assert "no better than always answering" in junit_text(junit_suite(judged, judgments))
 
 
 def test_a_gate_may_refuse_a_model_that_is_warned_of() -> None:

@@ -50,11 +50,6 @@ def print_gate_results(results: Sequence[GateResult]) -> None:
     console.print(_summary(results))
 
 
-def junit_xml(report: Report, results: Sequence[GateResult]) -> str:
-    """JUnit XML of one report; see `junit_suite`."""
-    return junit_text(junit_suite(report, results))
-
-
 def junit_suite(report: Report, results: Sequence[GateResult]) -> ElementTree.Element:
     """A suite: a regression is a failure, an error an error, inconclusive a skipped test."""
     counts = Counter(result.verdict for result in results)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -30,6 +30,7 @@ from pipeline.ingest.probe import (
     user_code,
 )
 from pipeline.ingest.python import OwnModel
+from pipeline.ingest.slim import slimmed
 from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.content import Content, changed, content_of
@@ -120,6 +121,7 @@ class _Ingestion:
     def __init__(self, source: SourceModel, training: TrainingSettings | None) -> None:
         self._source = source.source
         self._split = source.split
+        self._slim = source.student
         self._training = training
 
     def ingest(self, given: object) -> tuple[OpenedModel, Content]:
@@ -130,7 +132,8 @@ class _Ingestion:
             )
         split = split_of(self._source, given.split, self._split)
         teacher = network_of(self._source, "teacher", given.teacher, split)
-        student = network_of(self._source, "student", given.student, split)
+        shape = image_shape_of(self._source, given.image_shape)
+        student = self._student(given, teacher, shape, split)
         if len(teacher) != len(student):
             raise UsageError(
                 f"{self._source}: the teacher has {len(teacher)} blocks and the student "
@@ -143,7 +146,6 @@ class _Ingestion:
         parts = {"teacher": teacher, "student": student, "converters": converters}
         require_plain_state(self._source, parts)
         converters.eval()
-        shape = image_shape_of(self._source, given.image_shape)
         images = probe_images(shape)
         teacher_outputs = self._run("teacher", teacher, given.teacher, images)
         student_outputs = self._run("student", student, given.student, images)
@@ -169,6 +171,34 @@ class _Ingestion:
         spec = ImageSpec(shape[0], shape[1:], stated)
         classes = len(teacher_outputs[-1][0])
         return OpenedModel(model, spec, classes, prefix_routes(model.blocks)), content
+
+    def _student(
+        self,
+        given: OwnModel,
+        teacher: BlockNet,
+        shape: tuple[int, int, int],
+        split: Sequence[str],
+    ) -> BlockNet:
+        """The student that the function gives, or one that is made of the teacher."""
+        if self._slim is None:
+            if given.student is None:
+                raise UsageError(
+                    f"{self._source} gives no student",
+                    'give OwnModel one, or the profile [model.student] with from = "teacher"',
+                )
+            return network_of(self._source, "student", given.student, split)
+        if given.student is not None:
+            raise UsageError(
+                f"{self._source} gives a student, and the profile has [model.student]",
+                "give OwnModel student=None, or leave the table out",
+            )
+        if self._training is None:
+            raise UsageError(
+                f"{self._source}: a student that is made of the teacher has to be trained",
+                "give the profile [training.distillation]",
+            )
+        where = f"{self._source}: the teacher"
+        return slimmed(where, teacher, shape, self._slim.width, self._slim.depth)
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

@@ -49,7 +49,8 @@ class OwnModel:
     """What the user's function returns.
 
     Attributes:
-        teacher, student: networks with the same number of blocks, N.
+        teacher, student: networks with the same number of blocks, N; the student may be None where
+            the profile has a table ``[model.student]``, by which it is made of the teacher.
         image_shape: channels, height, width of one image.
         encoders: N - 1 modules from a teacher block's output to the next student block's input.
             Where one is None, shapes agree or a 1x1 convolution is made, which has to be trained.
@@ -63,7 +64,7 @@ class OwnModel:
     """
 
     teacher: Network | nn.Module
-    student: Network | nn.Module
+    student: Network | nn.Module | None
     image_shape: tuple[int, int, int]
     encoders: Sequence[nn.Module | None] | None = None
     decoders: Sequence[nn.Module | None] | None = None

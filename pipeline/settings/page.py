@@ -106,7 +106,7 @@ def _mark(kind: type[BaseModel]) -> str:
     """The key and value that tell a form of a table from the others."""
     for name, field in kind.model_fields.items():
         if _is_mark(field):
-            return f"`{name} = {_toml(get_args(field.annotation)[0])}`"
+            return f"`{field.alias or name} = {_toml(get_args(field.annotation)[0])}`"
     return f"`{next(iter(kind.model_fields), kind.__name__)}`"
 
 

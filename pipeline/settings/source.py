@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     ValidationInfo,
@@ -17,6 +18,7 @@ from pipeline.core.toml_file import Section, Spelling, located
 from pipeline.settings.normalization import NormalizationSettings
 
 SOURCE_KINDS = ("keras", "python", "reference")
+_Kept = Annotated[float, Field(gt=0, le=1)]
 _Submodules = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 
 
@@ -38,6 +40,22 @@ def _portable_source(source: str) -> str:
     return f"{kind}:{place.rpartition('/')[2]}"
 
 
+class SlimStudent(Section):
+    """A student made of the teacher, ``from = "teacher"``: its code with fewer channels.
+
+    Attributes:
+        origin: what it is made of; ``from`` in a profile.
+        width: share of the channels that is kept, in every layer but the one that gives logits.
+        depth: share of each run of layers alike, within a block, that is kept.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    origin: Annotated[Literal["teacher"], Field(alias="from")]
+    width: _Kept
+    depth: _Kept = 1.0
+
+
 class SourceModel(Section):
     """A model that comes from elsewhere; see `pipeline.ingest`.
 
@@ -52,6 +70,7 @@ class SourceModel(Section):
         split: for ``python:``, where networks have no ``embedder``, ``blocks`` and ``classifier``:
             the submodules that blocks begin with, in the order in which they run, such as
             ``["layer1", "layer2"]`` or ``["features[0:3]", "features[3:6]"]``.
+        student: for ``python:``, where the function gives none.
     """
 
     source: Annotated[
@@ -66,11 +85,13 @@ class SourceModel(Section):
 
     normalization: NormalizationSettings | None = None
     split: _Submodules | None = None
+    student: SlimStudent | None = None
 
     @model_validator(mode="after")
-    def _split_of_modules(self) -> Self:
-        if self.split is not None and self.kind != "python":
-            raise ValueError("split: only networks of python:MODULE:FUNCTION are cut by name")
+    def _of_modules(self) -> Self:
+        for key in ("split", "student"):
+            if getattr(self, key) is not None and self.kind != "python":
+                raise ValueError(f"{key}: only for networks of python:MODULE:FUNCTION")
         return self
 
     @property

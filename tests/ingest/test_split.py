@@ -211,7 +211,7 @@ def test_a_profile_may_say_where_networks_are_cut(tmp_path: Path) -> None:
     read(tmp_path, repr(LAYERS), stated=LAYERS)
     with pytest.raises(UsageError, match=r"in the profile \['fc'\]"):
         read(tmp_path, repr(LAYERS), stated=["fc"])
-    with pytest.raises(ValidationError, match="cut by name"):
+    with pytest.raises(ValidationError, match="split: only for"):
         SourceModel(source="keras:mine:model", split=["layer1"])
     with pytest.raises(ValidationError, match="at least 1"):
         SourceModel(source="python:mine:model", split=[])

@@ -200,19 +200,6 @@ class Device(Protocol):
         """
         ...
 
-    def pull(
-        self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
-    ) -> None:
-        """Copies one file from the device; ``target`` appears only when it is whole.
-
-        Size and sha256 are compared with the device's own; the folder is made when it is missing.
-
-        Raises:
-            TransferError: no such file, or it could not be read or written whole.
-            DeviceGoneError, DeviceTimeoutError: as for `run`.
-        """
-        ...
-
     def lock(self) -> DeviceLock:
         """Keeps all other runs off `workdir`, from any host, until the lock is closed.
 

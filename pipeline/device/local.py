@@ -99,11 +99,6 @@ class LocalDevice(AbstractContextManager["LocalDevice"]):
         mode = 0o755 if executable else 0o644
         _copy(source, Path(target), mode, sha256 or sha256_of(source), progress)
 
-    def pull(
-        self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
-    ) -> None:
-        _copy(Path(source), target, 0o644, sha256_of(Path(source)), progress)
-
     def lock(self) -> LocalLock:
         return LocalLock(self._spec, Path(self.workdir))
 

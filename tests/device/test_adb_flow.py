@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.adb.lock import AdbLock
-from pipeline.device.adb.sync import fetch_file
+from pipeline.device.adb.sync import send_file
 from pipeline.device.base import DeviceTimeoutError
 from pipeline.device.connect import connect
+from pipeline.device.files import Source
 
 from .conftest import dial, no_hang
 from .peers import BANNER, Behavior, FakeAdbd, peer, until_closed
@@ -149,9 +150,12 @@ def takes(credit: int, *output: bytes) -> Behavior:
     return behavior
 
 
-def test_a_device_that_takes_less_than_a_request_is_late() -> None:
-    with peer(takes(4)) as spec, no_hang(20), pytest.raises(DeviceTimeoutError):
-        list(fetch_file(dial(spec, timeout_s=0.3), "/data/source"))
+def test_a_device_that_takes_less_than_a_request_is_late(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    with peer(takes(4)) as spec, no_hang(20), Source(tmp_path / "source", hashed=False) as source:
+        link = dial(spec, timeout_s=0.3)
+        with pytest.raises(DeviceTimeoutError):
+            send_file(link, source, "/data/target", size=1, mode=0o644)
 
 
 def test_a_lock_on_a_device_that_takes_less_than_a_question_is_lost() -> None:

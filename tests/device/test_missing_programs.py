@@ -16,6 +16,8 @@ from pipeline.device.digest import device_sha256
 from pipeline.device.space import free_bytes
 from pipeline.device.tree import read_tree
 
+from .conftest import read
+
 #: Arguments: a new folder, and the program that it lacks of those that the device has.
 LINK_ALL_BUT = """
 mkdir "$1" || exit 1
@@ -60,8 +62,7 @@ def test_other_programs_are_done_without(device: Device, missing: str, tmp_path:
     with device.lock():
         device.push(tmp_path / "source", folder / "target", executable=True)
     assert list(device_sha256(device, [folder / "target"])) == [folder / "target"]
-    device.pull(folder / "target", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == data
+    assert read(device, folder / "target") == data
     assert read_tree(device, [folder]).files == {folder / "target"}
     assert device.properties().cores > 0
     assert device.run(["no-such-program"], deadline_s=10).returncode == 127

@@ -1,10 +1,9 @@
-"""`Device.push` and `Device.pull`: what every device does with a file."""
+"""`Device.push`: what every device does with a file."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-import resource
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -53,23 +52,12 @@ def test_a_pushed_file_holds_the_same_bytes(
     assert read(device, folder / "target") == data
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_pulled_file_holds_the_same_bytes(
-    device: Device, folder: PurePosixPath, tmp_path: Path, size: int
-) -> None:
-    data = random.Random(size).randbytes(size)
-    device.run(["dd", f"of={folder / 'source'}", "bs=65536"], deadline_s=10, stdin=data)
-    device.pull(folder / "source", tmp_path / "target")
-    assert (tmp_path / "target").read_bytes() == data
-
-
 @pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES.keys())
-def test_any_name_survives_the_way_there_and_back(
-    device: Device, folder: PurePosixPath, tmp_path: Path, source: Path, name: str
+def test_any_name_survives_the_way_there(
+    device: Device, folder: PurePosixPath, source: Path, name: str
 ) -> None:
     device.push(source, folder / name)
-    device.pull(folder / name, tmp_path / name)
-    assert (tmp_path / name).read_bytes() == SEVERAL_MESSAGES
+    assert read(device, folder / name) == SEVERAL_MESSAGES
 
 
 @pytest.mark.parametrize(("executable", "mode"), [(False, b"644"), (True, b"755")])
@@ -91,14 +79,6 @@ def test_a_pushed_program_runs(device: Device, folder: PurePosixPath, tmp_path: 
 def test_push_makes_the_folders(device: Device, folder: PurePosixPath, source: Path) -> None:
     device.push(source, folder / "new" / "deeper" / "target")
     assert names(device, folder / "new" / "deeper") == ["target"]
-
-
-def test_pull_makes_the_folders(
-    device: Device, folder: PurePosixPath, source: Path, tmp_path: Path
-) -> None:
-    device.push(source, folder / "source")
-    device.pull(folder / "source", tmp_path / "new" / "deeper" / "target")
-    assert (tmp_path / "new" / "deeper" / "target").read_bytes() == SEVERAL_MESSAGES
 
 
 def test_push_replaces_a_file_that_is_there(
@@ -123,22 +103,16 @@ def test_a_reader_of_the_old_file_keeps_it(
 
 
 @pytest.mark.parametrize("data", [b"", SEVERAL_MESSAGES], ids=["empty", "large"])
-@pytest.mark.parametrize("way", ["push", "pull"])
 def test_progress_grows_up_to_the_whole(
-    device: Device, folder: PurePosixPath, tmp_path: Path, way: str, data: bytes
+    device: Device, folder: PurePosixPath, tmp_path: Path, data: bytes
 ) -> None:
-    here, there = tmp_path / "file", folder / "file"
-    here.write_bytes(data)
-    device.push(here, there)
+    (tmp_path / "file").write_bytes(data)
     calls: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
         calls.append((done, total))
 
-    if way == "push":
-        device.push(here, there, progress=progress)
-    else:
-        device.pull(there, here, progress=progress)
+    device.push(tmp_path / "file", folder / "file", progress=progress)
     assert {total for _, total in calls} == {len(data)}
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
     assert calls[-1][0] == len(data)
@@ -170,25 +144,6 @@ def test_a_cancelled_push_leaves_nothing(
     assert read(device, folder / "target") == b"old\n"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_a_cancelled_pull_leaves_nothing(
-    device: Device, folder: PurePosixPath, source: Path, tmp_path: Path, error: type[BaseException]
-) -> None:
-    device.push(source, folder / "source")
-    target = tmp_path / "pulled" / "target"
-    target.parent.mkdir()
-    target.write_bytes(b"old")
-
-    def cancel(done: int, total: int) -> None:
-        raise error
-
-    with pytest.raises(error):
-        device.pull(folder / "source", target, progress=cancel)
-    assert [path.name for path in target.parent.iterdir()] == ["target"]
-    assert target.read_bytes() == b"old"
-    assert read(device, folder / "source") == SEVERAL_MESSAGES
-
-
 def test_a_file_that_changes_on_its_way_is_refused(
     device: Device, second: Device, folder: PurePosixPath, source: Path
 ) -> None:
@@ -218,42 +173,14 @@ def test_a_file_that_does_not_hash_to_what_it_has_to_is_refused(
     assert read(device, folder / "target") == SEVERAL_MESSAGES
 
 
-def test_a_file_that_changes_while_it_is_pulled_is_refused(
-    device: Device, second: Device, folder: PurePosixPath, tmp_path: Path
-) -> None:
-    size = 40_000_000  # far more than adbd reads ahead
-    fill = f"head -c {size} /dev/zero >{folder}/source"
-    assert device.run(["sh", "-c", fill], deadline_s=30).returncode == 0
-    spoil = f"printf X | dd of={folder}/source bs=1 seek={size - 1} conv=notrunc"
-    spoiled = False
-
-    def spoiling(done: int, total: int) -> None:
-        nonlocal spoiled
-        if not spoiled:
-            assert second.run(["sh", "-c", spoil], deadline_s=10).returncode == 0
-            spoiled = True
-
-    target = tmp_path / "pulled" / "target"
-    with pytest.raises(TransferError, match="arrived as"):
-        device.pull(folder / "source", target, progress=spoiling)
-    assert list(target.parent.iterdir()) == []
-
-
-@pytest.mark.parametrize("way", ["push", "pull"])
 def test_an_error_of_the_callback_is_not_taken_for_one_of_the_transfer(
-    device: Device, folder: PurePosixPath, source: Path, tmp_path: Path, way: str
+    device: Device, folder: PurePosixPath, source: Path
 ) -> None:
-    device.push(source, folder / "file")
-
     def fail(done: int, total: int) -> None:
         raise BrokenPipeError("the terminal is gone")
 
-    transfer = {
-        "push": lambda: device.push(source, folder / "file", progress=fail),
-        "pull": lambda: device.pull(folder / "file", tmp_path / "target", progress=fail),
-    }
     with pytest.raises(BrokenPipeError):
-        transfer[way]()
+        device.push(source, folder / "file", progress=fail)
 
 
 #: Source and target, relative to their folders.
@@ -277,42 +204,6 @@ def test_a_push_that_cannot_be_says_so_and_leaves_nothing(
     assert caught.value.remedy
     assert names(device, folder) == ["file"]
     assert device.run(["echo", "usable"], deadline_s=10).stdout == b"usable\n"
-
-
-@pytest.mark.parametrize("kind", ["missing", "folder"])
-def test_a_pull_that_cannot_be_says_so_and_leaves_nothing(
-    device: Device, folder: PurePosixPath, tmp_path: Path, kind: str
-) -> None:
-    wanted = folder if kind == "folder" else folder / "missing"
-    target = tmp_path / "pulled" / "target"
-    with pytest.raises(TransferError, match=str(wanted)):
-        device.pull(wanted, target)
-    assert not target.parent.exists() or list(target.parent.iterdir()) == []
-    assert device.run(["echo", "usable"], deadline_s=10).stdout == b"usable\n"
-
-
-def test_a_pull_to_where_nobody_may_write_says_so(
-    device: Device, folder: PurePosixPath, source: Path
-) -> None:
-    device.push(source, folder / "source")
-    with pytest.raises(TransferError, match="/proc/pwl"):
-        device.pull(folder / "source", Path("/proc/pwl/target"))
-    assert device.run(["echo", "usable"], deadline_s=10).stdout == b"usable\n"
-
-
-def test_a_full_disk_of_this_machine_is_named(
-    device: Device, folder: PurePosixPath, source: Path, tmp_path: Path
-) -> None:
-    device.push(source, folder / "source")
-    target = tmp_path / "pulled" / "target"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
-    try:
-        with pytest.raises(TransferError, match=f"{target} cannot be written: File too large"):
-            device.pull(folder / "source", target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(target.parent.iterdir()) == []
 
 
 def test_device_sha256_knows_what_is_there(

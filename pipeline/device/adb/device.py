@@ -23,8 +23,7 @@ from pipeline.device.base import (
     Progress,
     TransferError,
 )
-from pipeline.device.digest import device_sha256
-from pipeline.device.files import Source, file_size, partial_name, store
+from pipeline.device.files import Source, file_size, partial_name
 from pipeline.device.remedies import remedy_for
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
@@ -57,11 +56,6 @@ PUBLISH = """
 sum=$(sha256sum < "$1") || exit
 [ "${sum%% *}" = "$3" ] || { echo "it arrived as ${sum%% *} and was sent as $3" >&2; exit 1; }
 chmod "$4" "$1" && mv -f "$1" "$2"
-"""
-SIZE = """
-[ -e "$1" ] || { echo "no such file" >&2; exit 1; }
-[ -f "$1" ] || { echo "not a file" >&2; exit 1; }
-stat -c %s "$1" 2>/dev/null || wc -c <"$1"
 """
 
 
@@ -184,20 +178,6 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             self._remove(partial)
             raise
 
-    def pull(
-        self, source: PurePosixPath, target: Path, *, progress: Progress | None = None
-    ) -> None:
-        size = self._size(source)
-        digest = device_sha256(self, [source], deadline_s=self._hash_seconds(size)).get(source)
-        if digest is None:
-            raise TransferError(
-                f"{source} cannot be read on {self._spec}",
-                f"its owner has to allow it: `adb shell ls -l {source}` says who that is",
-            )
-        # Closed here, not whenever it is collected: it speaks to the device as it ends.
-        with contextlib.closing(sync.fetch_file(self._link(), str(source))) as blocks:
-            store(blocks, target, size=size, sha256=digest, progress=progress)
-
     def lock(self) -> AdbLock:
         return AdbLock(self._spec, self._dial(), self.workdir / LOCK_NAME, holder_text())
 
@@ -221,16 +201,6 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
 
     def _hash_seconds(self, size: int) -> float:
         return self._current.timeout_s + size / SLOWEST_HASH_BYTES_S
-
-    def _size(self, path: PurePosixPath) -> int:
-        done = self._shell(SIZE, str(path))
-        if done.returncode != 0 or not done.stdout.strip().isdigit():
-            reason = _reason(done)
-            raise TransferError(
-                f"{path} cannot be read on {self._spec}: {reason}",
-                remedy_for(reason, path, self._spec),
-            )
-        return int(done.stdout)
 
     def _make_folder(self, folder: PurePosixPath) -> None:
         """Makes a folder, once: where it is removed meanwhile, adbd makes it again by itself."""

@@ -1,4 +1,4 @@
-"""Sends and fetches single files through adbd's sync service (protocol 1: all Android versions).
+"""Sends single files through adbd's sync service (protocol 1: all Android versions).
 
 Requests and answers are a four-letter id, a little-endian number and data of that length; see
 file_sync_protocol.h in AOSP's packages/modules/adb.
@@ -11,7 +11,7 @@ import stat
 import struct
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -189,62 +189,6 @@ class _Upload:
             # The file itself has a name for the time of the transfer only.
             remedy_for(reason, PurePosixPath(self._target).parent, f"adb:{self._link.serial}"),
         )
-
-
-def fetch_file(link: Link, source: str) -> Generator[bytes, None, None]:
-    """Yields the bytes of a file on the device; to be closed when it is not read to the end.
-
-    Raises:
-        TransferError: the device could not read the file, or sent something else.
-        DeviceTimeoutError, DeviceGoneError: nothing came for the link's timeout, or it is lost.
-    """
-    path = source.encode("utf-8", "surrogateescape")
-    with link.open(b"sync:", _deadline(link)) as stream:
-        answer = _Answer(link, stream)
-        answer.ask(HEADER.pack(b"RECV", len(path)) + path)
-        while True:
-            kind, length = HEADER.unpack(answer.take(HEADER.size))
-            if kind == b"DONE":
-                return
-            if not 0 < length <= BLOCK or kind not in (b"DATA", b"FAIL"):
-                raise TransferError(f"{link.serial} answered {kind!r} to {source}", UNSOUND)
-            data = answer.take(length)
-            if kind == b"FAIL":
-                reason = data.decode("utf-8", "replace")
-                raise TransferError(
-                    f"{link.serial} could not read {source}: {reason}",
-                    remedy_for(reason, PurePosixPath(source), f"adb:{link.serial}"),
-                )
-            yield data
-
-
-class _Answer:
-    """The bytes of a stream, in pieces of the length that is asked for."""
-
-    def __init__(self, link: Link, stream: Stream) -> None:
-        self._link = link
-        self._stream = stream
-        self._buffer = b""
-        self._position = 0
-
-    def ask(self, request: bytes) -> None:
-        """Sends what is answered, once there is room for it."""
-        while self._stream.room < len(request):
-            self._read()
-        self._stream.write(request)
-
-    def take(self, length: int) -> bytes:
-        while len(self._buffer) - self._position < length:
-            self._read()
-        self._position += length
-        return self._buffer[self._position - length : self._position]
-
-    def _read(self) -> None:
-        more = self._stream.read(_deadline(self._link) + self._stream.delay_s)
-        if self._stream.ended:
-            raise TransferError(f"{self._link.serial} ended the transfer", ENDED)
-        self._buffer = self._buffer[self._position :] + more
-        self._position = 0
 
 
 def _deadline(link: Link) -> float:

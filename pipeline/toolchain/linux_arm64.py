@@ -69,7 +69,9 @@ def _collect(folder: Path, libraries: Path, progress: Progress) -> Contents:
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={SOURCES / 'cmake' / 'linux-arm64.cmake'}"
     command = configure(build, engines.folders.values(), toolchain)
     program = compile_harness(command, build, progress)
-    loader = Elf.read(program).interpreter
+    headers = Elf.read(program)
+    _require_own_libraries(program, headers)
+    loader = headers.interpreter
     if loader is None:
         raise DeviceError(
             f"{program} names no dynamic loader", "leave static flags out of CXXFLAGS and LDFLAGS"
@@ -99,6 +101,14 @@ def _cross_libraries() -> Path:
             "apt-get install libc6-dev-arm64-cross",
         )
     return path.resolve().parent
+
+
+def _require_own_libraries(program: Path, headers: Elf) -> None:
+    if foreign := [folder for folder in headers.runpath if not folder.startswith("$ORIGIN")]:
+        raise DeviceError(
+            f"{program} looks for libraries in {foreign[0]}, which is a folder of this machine",
+            "leave -rpath out of LDFLAGS: what it needs travels beside it",
+        )
 
 
 def _require_pages(binaries: list[Path]) -> None:

@@ -88,3 +88,12 @@ def test_a_library_that_large_pages_cannot_map_is_refused(tmp_path: Path) -> Non
     linux_arm64._require_pages([fit])
     with pytest.raises(DeviceError, match=r"small\.so cannot be mapped .* 16384 bytes"):
         linux_arm64._require_pages([fit, write_elf(tmp_path / "small.so", align=0x1000)])
+
+
+def test_a_program_that_looks_for_libraries_on_this_machine_is_refused(tmp_path: Path) -> None:
+    for runpath in (None, "$ORIGIN/lib"):
+        program = write_elf(tmp_path / "program", runpath=runpath)
+        linux_arm64._require_own_libraries(program, Elf.read(program))
+    foreign = write_elf(tmp_path / "program", runpath="$ORIGIN/lib:/opt/lib")
+    with pytest.raises(DeviceError, match=r"program looks for libraries in /opt/lib"):
+        linux_arm64._require_own_libraries(foreign, Elf.read(foreign))

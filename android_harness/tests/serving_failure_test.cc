@@ -130,6 +130,29 @@ TEST_F(ServingFailure, OfTheFirstStageEndsTheLoadingOfOneThatWouldUseTheProgram)
   EXPECT_FALSE(engine_.called_after_failure());
 }
 
+TEST_F(ServingFailure, IsAnsweredWhileAnotherThreadAsksForStages) {
+  auto model = Teacher();
+  std::atomic<bool> over{false};
+  std::thread asking([&] {
+    for (size_t stage = 0; !over; stage = (stage + 1) % kStages) {
+      (void)model->LoadInBackground(stage);
+    }
+  });
+  const float zero = 0;
+  std::vector<float> logits;
+  for (int i = 0; i < 1000; ++i) {
+    engine_.FailRunsOf(i % 2 == 0 ? PathOf("t0-2") : "");
+    (void)model->Infer({&zero, 1}, &logits);
+  }
+  over = true;
+  asking.join();
+  engine_.FailRunsOf("");
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+  EXPECT_FALSE(engine_.called_after_failure());
+}
+
 TEST_F(ServingFailure, OfAnInputOfAnotherSizeIsNoFailureOfThePrograms) {
   auto model = Teacher();
   const float two[] = {0, 0};

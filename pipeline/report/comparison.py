@@ -19,9 +19,9 @@ from pipeline.device.guards import Finding
 from pipeline.report.baseline import metric_mismatch, unequal_conditions
 from pipeline.report.integrity import wrong_results
 from pipeline.report.metric_names import no_metric
-from pipeline.report.render.state_table import state_words
 from pipeline.report.schema import BundleFacts, Metric, Report, Verdict
 from pipeline.report.sessions import Change, change_of, estimate_of, ratio_across
+from pipeline.report.state_words import state_words
 from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
 

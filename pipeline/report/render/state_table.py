@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from statistics import median
 
-from pipeline.core.formatting import size
-from pipeline.device.guards import STATUS_WORDS
-from pipeline.device.state import DeviceState
 from pipeline.report.schema import Report
+from pipeline.report.state_words import FACTS
 
 
 def state_rows(report: Report) -> list[list[str]]:
     """A row for each fact that any of the states tells: before, between the rounds, after."""
     context = report.context
     rows: list[list[str]] = []
-    for name, words in _FACTS:
+    for name, words in FACTS:
         between = Counter(said for state in context.between if (said := words(state)))
         cells = [words(context.before), _spread(between), words(context.after)]
         if any(cells):
             rows.append([name, *(cell or "" for cell in cells)])
     return rows
-
-
-def state_words(state: DeviceState) -> dict[str, str]:
-    """Each fact that a state tells, in words, by its name."""
-    return {name: said for name, words in _FACTS if (said := words(state))}
 
 
 def build_words(report: Report) -> str:
@@ -69,89 +61,3 @@ def _spread(found: Counter[str]) -> str | None:
         return None
     (most, _), *others = found.most_common()
     return f"{most} (mostly; {len(others)} others)" if others else most
-
-
-def _number(value: float | None, form: str, unit: str = "") -> str | None:
-    return None if value is None else f"{value:{form}}{unit}"
-
-
-def _word(value: bool | None, yes: str, no: str) -> str | None:
-    return None if value is None else (yes if value else no)
-
-
-def _kilobytes(value: int | None) -> str | None:
-    return None if value is None else size(value * 1024)
-
-
-def _battery(state: DeviceState) -> str | None:
-    battery = state.battery
-    parts = [
-        _number(battery.level_percent, "d", " %"),
-        _number(battery.celsius, ".1f", " °C"),
-        _word(battery.charging, "charging", "discharging"),
-    ]
-    return ", ".join(filter(None, parts)) or None
-
-
-def _status(state: DeviceState) -> str | None:
-    status = state.thermal.status
-    return None if status is None else f"{status}, {STATUS_WORDS[status]}"
-
-
-def _governors(state: DeviceState) -> str | None:
-    return _runs([core.governor for core in state.cores])
-
-
-def _frequencies(state: DeviceState) -> str | None:
-    """Limit over hardware's own, in MHz, where they are known."""
-    return _runs(
-        [
-            f"{core.limit_khz // 1000}/{core.highest_khz // 1000} MHz"
-            if core.limit_khz and core.highest_khz
-            else None
-            for core in state.cores
-        ]
-    )
-
-
-def _capacities(state: DeviceState) -> str | None:
-    return _runs([_number(core.capacity, "d") for core in state.cores])
-
-
-def _runs(values: Sequence[str | None]) -> str | None:
-    """``4 x 280, 3 x 850``: neighbors that say the same together."""
-    found: list[tuple[str, int]] = []
-    for value in values:
-        said = value or "?"
-        if found and found[-1][0] == said:
-            found[-1] = (said, found[-1][1] + 1)
-        else:
-            found.append((said, 1))
-    if all(said == "?" for said, _ in found):
-        return None
-    return ", ".join(f"{count} x {said}" if count > 1 else said for said, count in found)
-
-
-def _others(state: DeviceState) -> str | None:
-    if state.busy_share is None:
-        return None
-    return ", ".join(f"{one.name} {one.cores:.1f}" for one in state.others) or "none"
-
-
-#: A fact's name, and how it reads; None where the device does not say.
-_FACTS: tuple[tuple[str, Callable[[DeviceState], str | None]], ...] = (
-    ("battery", _battery),
-    ("thermal status", _status),
-    ("thermal headroom", lambda state: _number(state.thermal.headroom, ".2f")),
-    ("skin", lambda state: _number(state.thermal.skin_celsius, ".1f", " °C")),
-    ("hottest sensor", lambda state: _number(state.thermal.hottest_celsius, ".0f", " °C")),
-    ("screen", lambda state: _word(state.screen_on, "on", "off")),
-    ("power saving", lambda state: _word(state.power_save, "on", "off")),
-    ("governors", _governors),
-    ("frequencies", _frequencies),
-    ("cores by capacity", _capacities),
-    ("processors in use", lambda state: _number(state.busy_share, ".0%")),
-    ("other programs", _others),
-    ("memory available", lambda state: _kilobytes(state.memory_available_kb)),
-    ("storage free", lambda state: _kilobytes(state.space_free_kb)),
-)

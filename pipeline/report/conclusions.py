@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from pipeline.core.formatting import counted, milliseconds, size
-from pipeline.harness.samples import State
 from pipeline.report.arms import accuracy_of
+from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import ArmFacts, Report
 from pipeline.report.statistics import FEWEST, Estimate
@@ -59,10 +58,10 @@ def conclusions_of(report: Report) -> Conclusions:
     A control arm is a rival where it is as accurate as the final stage, or within its uncertainty:
     who has one needs no stages. The student is a rival, too, where it is that good.
     """
-    state = next((s for s in get_args(State) if f"ttfi_ms.{PROGRESSIVE}.{s}" in report.metrics), "")
-    if report.validity.verdict == "invalid" or not state:
+    states = states_in(report.metrics)
+    if report.validity.verdict == "invalid" or not states:
         return Conclusions("Nothing is concluded: the results are wrong, or no start was measured.")
-    compared = _Comparison(report, state)
+    compared = _Comparison(report, states[0])
     first = compared.first_answer()
     doubts = tuple(compared.doubts())
     costs = (compared.full_accuracy(), compared.memory(), compared.bytes(), compared.stall())
@@ -95,10 +94,10 @@ class _Comparison:
         """Against all arms; what it is worth is decided by the rivals."""
         ours, first = f"ttfi_ms.{PROGRESSIVE}.{self._state}", self._report.stages[0]
         against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._report.bundle.arms]
-        rivals = [told for arm, told in against if arm in self._rivals]
+        pays = _pays([(arm, told) for arm, told in against if arm in self._rivals])
         return Conclusion(
-            "the first answer comes earlier" if _all(rivals, -1) else "the first answer",
-            True if _all(rivals, -1) else False if any(t.sign > 0 for t in rivals) else None,
+            "the first answer comes earlier" if pays else "the first answer",
+            pays,
             f"{self._state} start: the first answer is there after {self._ms(ours)} ms, "
             f"{first.top1:.1%} accurate" + _against(against),
         )
@@ -125,9 +124,9 @@ class _Comparison:
     def bytes(self) -> Conclusion:
         """What an app ships, against the rivals' programs."""
         ours = self._report.bundle.bytes
-        counted_once = [(arm, _exact(ours, arm.bytes)) for arm in self._rivals]
+        against = [(arm, _exact(ours, arm.bytes)) for arm in self._rivals]
         text = f"programs have {size(ours)}"
-        return Conclusion("bytes", _pays(counted_once), text + _against(counted_once))
+        return Conclusion("bytes", _pays(against), text + _against(against))
 
     def stall(self) -> Conclusion | None:
         """The worst answer while blocks load, against the worst without."""
@@ -135,10 +134,10 @@ class _Comparison:
         loading, quiet = (self._report.metrics.get(name) for name in names)
         if loading is None or quiet is None:
             return None
-        told = _sign(estimate_of_ratio(loading, quiet))
+        told = _Told(estimate_of_ratio(loading, quiet))
         return Conclusion(
             "stalls",
-            False if told > 0 else None,
+            False if told.sign > 0 else None,
             f"while a block loads, the worst answer takes {loading.median:.2f} times the steady "
             f"time, {quiet.median:.2f} times just before",
         )
@@ -195,7 +194,9 @@ class _Told:
 
     @property
     def sign(self) -> int:
-        return _sign(self.estimate)
+        if self.estimate is None or not self.known:
+            return 0
+        return (self.estimate.low > 1) - (self.estimate.high < 1)
 
 
 def _exact(ours: int, other: int) -> _Told:
@@ -203,20 +204,10 @@ def _exact(ours: int, other: int) -> _Told:
     return _Told(Estimate(ours / other, ours / other, ours / other, FEWEST) if other else None)
 
 
-def _sign(ratio: Estimate | None) -> int:
-    if ratio is None or ratio.count < FEWEST:
-        return 0
-    return (ratio.low > 1) - (ratio.high < 1)
-
-
-def _all(told: Sequence[_Told], sign: int) -> bool:
-    return bool(told) and all(each.sign == sign for each in told)
-
-
 def _pays(against: Sequence[tuple[ArmFacts, _Told]]) -> bool | None:
     """Less than every rival pays, more than any does not."""
-    told = [each for _, each in against]
-    return True if _all(told, -1) else False if any(each.sign > 0 for each in told) else None
+    signs = {told.sign for _, told in against}
+    return True if signs == {-1} else False if 1 in signs else None
 
 
 def _against(against: Sequence[tuple[ArmFacts, _Told]]) -> str:

@@ -7,11 +7,14 @@ on what is left.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from typing import get_args
 
+from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names, program_names
 from pipeline.report.metric_samples import PHASES
 from pipeline.report.schema import Report
+from pipeline.settings import PROGRESSIVE
 
 #: By stage; the second, of those that replace another one.
 _BY_STAGE = (
@@ -61,3 +64,8 @@ def start_states(report: Report) -> set[str]:
     """Those that were asked for, measured or not, and those that were measured."""
     measured = {sample.state for samples in report.runs.ttfi for sample in samples}
     return {*report.context.options.states, *measured}
+
+
+def states_in(metrics: Container[str]) -> list[str]:
+    """The start states that metrics of these names are about, the coldest first."""
+    return [state for state in get_args(State) if f"ttfi_ms.{PROGRESSIVE}.{state}" in metrics]

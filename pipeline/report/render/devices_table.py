@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline.core.formatting import counted, milliseconds
 from pipeline.report.devices import DeviceResult, DevicesReport, Measured
-from pipeline.report.render.tables import states_in
+from pipeline.report.metric_names import states_in
 from pipeline.report.render.terminal import table_console
 
 _BAR = 24

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from typing import get_args
-
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,10 +9,10 @@ from rich.text import Text
 
 from pipeline.core.formatting import counted, milliseconds, size
 from pipeline.device.base import DeviceProperties
-from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names
 from pipeline.report.conclusions import conclusions_of
 from pipeline.report.integrity import parity_of, parity_text
+from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.state_table import rejected_words
@@ -59,11 +56,6 @@ def describe_device(device: DeviceProperties) -> str:
 def states_of(report: Report) -> list[str]:
     """The start states that were measured."""
     return states_in(report.metrics)
-
-
-def states_in(metrics: Container[str]) -> list[str]:
-    """The start states that metrics of these names are about."""
-    return [state for state in get_args(State) if f"ttfi_ms.pwl.{state}" in metrics]
 
 
 def megabytes(metric: Metric | None) -> str:

@@ -29,6 +29,12 @@ def gravest(codes: Iterable[ExitCode]) -> ExitCode:
     return min(codes, key=_BY_WEIGHT.index, default=ExitCode.OK)
 
 
+def first_lines(error: Exception) -> str:
+    """The first two lines of what a user's code or a library raised, on one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])
+
+
 class PipelineError(Exception):
     """Something that a user can understand and act upon.
 

@@ -197,8 +197,7 @@ class _Ingestion:
                 f"{self._source}: a student that is made of the teacher has to be trained",
                 "give the profile [training.distillation]",
             )
-        where = f"{self._source}: the teacher"
-        return slimmed(where, teacher, shape, self._slim.width, self._slim.depth)
+        return slimmed(self._source, teacher, shape, self._slim.width, self._slim.depth)
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

@@ -25,21 +25,24 @@ def network_of(source: str, name: str, network: object, split: Sequence[str] = (
         UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
     if split and isinstance(network, nn.Module) and not hasattr(network, "blocks"):
-        taken = split_network(source, name, network, split).eval()
-        make_writable(taken)
-        return taken
+        taken = split_network(source, name, network, split)
+    else:
+        taken = _given_parts(source, name, network)
+    make_writable(taken.eval())
+    return taken
+
+
+def _given_parts(source: str, name: str, network: object) -> BlockNet:
     blocks = _attribute(source, name, network, "blocks")
     if not isinstance(blocks, Iterable) or not (listed := list(blocks)):
         raise UsageError(
             f"{source}: the {name} has no list of blocks", "give it at least one block"
         )
-    taken = BlockNet(
+    return BlockNet(
         _module(source, f"{name}'s embedder", _attribute(source, name, network, "embedder")),
         [_module(source, f"{name}'s block {i}", block) for i, block in enumerate(listed)],
         _module(source, f"{name}'s classifier", _attribute(source, name, network, "classifier")),
-    ).eval()
-    make_writable(taken)
-    return taken
+    )
 
 
 def _attribute(source: str, name: str, network: object, attribute: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from math import ceil, gcd
 from typing import cast
@@ -10,8 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.errors import UsageError
-from pipeline.ingest.probe import probe_images
+from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.probe import probe_images, run_network
 from pipeline.model.blocknet import BlockNet
 
 _Convolution = nn.Conv1d | nn.Conv2d
@@ -21,7 +21,7 @@ _REMEDY = "write the student yourself, with as many parts"
 
 
 def slimmed(
-    where: str, network: BlockNet, image_shape: tuple[int, int, int], width: float, depth: float
+    source: str, network: BlockNet, image_shape: tuple[int, int, int], width: float, depth: float
 ) -> BlockNet:
     """A network with the same code, random weights and fewer of them.
 
@@ -29,17 +29,19 @@ def slimmed(
     what a layer takes follows from what reaches it.
 
     Args:
-        where: how errors call the network.
-        network: images ``[n, *image_shape]`` to logits; it stays as it is.
+        source: how errors call the user's function.
+        network: its teacher, in eval mode; it stays as it is.
         image_shape: channels, height, width.
         width: share of the channels that is kept, at least one of each.
         depth: share of each run of equal neighbors that is kept, at least one.
 
     Raises:
-        UsageError: a layer is of a kind that is not known here, or what is left does not run.
+        UsageError: the teacher does not run, a layer is of a kind that is not known here, or what
+            is left does not run.
     """
-    images = probe_images(image_shape)
-    slim = deepcopy(network).eval()
+    images, where = probe_images(image_shape), f"{source}: the teacher"
+    wanted = run_network(source, "teacher", network, images)[-1].shape
+    slim = deepcopy(network)
     for part in (slim.embedder, *slim.blocks, slim.classifier):
         _shorten(part, depth)
     order = _in_order(where, slim, images)
@@ -51,46 +53,43 @@ def slimmed(
     for layer in order:
         if layer is not last:
             _scale_output(layer, width, step)
-    handles = [layer.register_forward_pre_hook(_fit_input) for layer in order]
-    try:
-        found = _run(where, slim, images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if found.shape != (wanted := _run(where, network, images).shape):
+    found = _run(where, slim, images, order, _fit_input)
+    if found.shape != wanted:
         raise UsageError(
             f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}", _REMEDY
         )
-    return slim.requires_grad_(True).train(network.training)
+    return slim.requires_grad_(True)
 
 
 def _in_order(where: str, network: nn.Module, images: Tensor) -> list[_Layer]:
     """The layers with weights, in the order in which they first run."""
-    order: list[_Layer] = []
-
-    def ran(layer: nn.Module, _: object) -> None:
-        if layer not in order:
-            order.append(cast(_Layer, layer))
-
+    ran: dict[_Layer, None] = {}
     layers = [each for each in network.modules() if isinstance(each, _Layer)]
-    handles = [layer.register_forward_pre_hook(ran) for layer in layers]
-    try:
-        _run(where, network, images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return order
+    _run(where, network, images, layers, lambda layer, _: ran.setdefault(cast(_Layer, layer)))
+    return [*ran]
 
 
 @torch.no_grad()
-def _run(where: str, network: nn.Module, images: Tensor) -> Tensor:
+def _run(
+    where: str,
+    network: nn.Module,
+    images: Tensor,
+    layers: Sequence[_Layer],
+    before: Callable[[nn.Module, tuple[Tensor, ...]], None],
+) -> Tensor:
+    """What the network makes of images, each of some layers being shown what reaches it."""
+    handles = [layer.register_forward_pre_hook(before) for layer in layers]
     try:
         return cast(Tensor, network(images.clone()))
     except Exception as error:  # a user's code
-        said = str(error).splitlines()[0] if str(error) else ""
         raise UsageError(
-            f"{where} does not run with fewer channels: {type(error).__name__}: {said}", _REMEDY
+            f"{where} does not run with fewer channels: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            _REMEDY,
         ) from error
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _require_known(where: str, network: nn.Module, order: list[_Layer]) -> None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from torch import fx, nn
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import UsageError, first_lines
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
@@ -106,9 +106,9 @@ def _traced(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
     try:
         graph = _Tracer(holders).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
-        said = str(error).splitlines()[0] if str(error) else ""
         raise UsageError(
-            f"{where} cannot be followed from part to part: {type(error).__name__}: {said}",
+            f"{where} cannot be followed from part to part: {type(error).__name__}: "
+            f"{first_lines(error)}",
             "what it does around the parts must not depend on values or shapes of tensors; change "
             f"that, {_OWN}",
         ) from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import UsageError, first_lines
 from pipeline.lowering.fold import folded
 from pipeline.lowering.graph import OperatorGraph, Origin, add_constant, is_call
 from pipeline.lowering.refusal import NotLoweredError, Refusal
@@ -122,7 +122,7 @@ def _export(module: nn.Module, example: Tensor, name: str) -> torch.export.Expor
             program = program.run_decompositions({})  # none but those that write in place
     except Exception as error:  # a user's code meets tensors without values here
         raise UsageError(
-            f"{name} cannot be traced: {type(error).__name__}: {_first_lines(error)}",
+            f"{name} cannot be traced: {type(error).__name__}: {first_lines(error)}",
             "remove control flow that depends on tensor values",
         ) from error
     return program
@@ -192,11 +192,6 @@ def operator_name(node: fx.Node) -> str:
     target = node.target
     packet = getattr(target, "overloadpacket", target)
     return str(getattr(packet, "__name__", packet)).strip("_")
-
-
-def _first_lines(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def of(*blocks: nn.Module, embedder: nn.Module | None = None, out: int = 8) -> B
 
 def test_channels_are_scaled_and_logits_are_not() -> None:
     teacher = cut(ResNet(8), *LAYERS)
-    slim = slimmed("mine: the teacher", teacher, (1, 8, 8), 0.5, 1)
+    slim = slimmed("mine", teacher, (1, 8, 8), 0.5, 1)
     assert channels(slim) == [(1, 4), (4, 4), (4, 4), (4, 8), (4, 8), (8, 8)]
     assert channels(teacher)[0] == (1, 8)  # as it was
     assert slim(IMAGES).shape == (3, 10)
@@ -112,7 +112,7 @@ class Fixed(nn.Module):
         self.images = images
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(self.images, 8, 6, 6)
+        return x.reshape(self.images or len(x), 8, 6, 6)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,19 @@ class Fixed(nn.Module):
     [
         ([nn.Conv2d(1, 8, 3), Scale()], r"blocks\.1\.scale is of no layer"),
         ([nn.Conv2d(1, 8, 3), Fixed(-1)], r"gives \[1, 10\] with fewer channels instead of"),
-        ([nn.Conv2d(1, 8, 3), Fixed(2)], "does not run with fewer channels"),
+        ([nn.Conv2d(1, 8, 3), Fixed(0)], "does not run with fewer channels"),
     ],
 )
 def test_what_cannot_be_made_slimmer_is_named(blocks: Sequence[nn.Module], said: str) -> None:
     with pytest.raises(UsageError, match=said) as refused:
-        slimmed("mine: the teacher", of(*blocks), (1, 8, 8), 0.5, 1)
+        slimmed("mine", of(*blocks), (1, 8, 8), 0.5, 1)
     assert "write the student yourself" in refused.value.remedy
+
+
+def test_a_teacher_that_does_not_run_is_not_blamed_on_fewer_channels() -> None:
+    broken = of(nn.Conv2d(3, 8, 3))  # for images of one channel
+    with pytest.raises(UsageError, match=r"mine: teacher block 0, given \[2, 1, 8, 8\], failed"):
+        slimmed("mine", broken, (1, 8, 8), 0.5, 1)
 
 
 MINE = """

@@ -19,6 +19,7 @@ from pipeline.report.devices import DevicesReport, load_devices
 from pipeline.report.report_file import load_report
 from pipeline.toolchain.package import Package
 from tests.fixtures import ROOT
+from tests.no_hang import no_hang
 
 pytestmark = pytest.mark.usefixtures("every_processor")
 CHEAP = ("--rounds", "1", "--states", "warm")
@@ -202,7 +203,8 @@ def _started(words: list[str]) -> subprocess.Popen[str]:
 def _wait_for(process: subprocess.Popen[str], begin: str) -> None:
     """Returns when a line of its progress begins so."""
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(begin):
-            return
+    with no_hang(120):
+        for line in process.stderr:
+            if line.startswith(begin):
+                return
     pytest.fail(f"it never said {begin}")

@@ -14,8 +14,8 @@ import pytest
 from pipeline.bundle.verify import Bundle
 from pipeline.device.connect import connect
 from pipeline.toolchain.package import Package
-from tests.device.conftest import no_hang
 from tests.fixtures import ROOT, TINY_PROFILE
+from tests.no_hang import no_hang
 
 STOPS = pytest.mark.parametrize(
     ("number", "status", "word"),

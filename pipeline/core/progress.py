@@ -69,7 +69,7 @@ class Lines:
         task.finish()
 
     def say(self, line: str) -> None:
-        print(f"{self._prefix}{line}", file=sys.stderr, flush=True)
+        _print(self._prefix + line)
 
 
 class _LineTask:
@@ -84,13 +84,22 @@ class _LineTask:
         self._note = note or self._note
         if time.monotonic() - self._last >= self._interval_s and self._done < self._total:
             self._last = time.monotonic()
-            self._print(f"{100 * self._done / self._total:3.0f} %")
+            self._say(f"{100 * self._done / self._total:3.0f} %")
 
     def finish(self) -> None:
-        self._print(f"done in {time.monotonic() - self._started:.1f} s")
+        self._say(f"done in {time.monotonic() - self._started:.1f} s")
 
-    def _print(self, state: str) -> None:
-        print(f"{self._title}: {state}  {self._note}".rstrip(), file=sys.stderr, flush=True)
+    def _say(self, state: str) -> None:
+        _print(f"{self._title}: {state}  {self._note}".rstrip())
+
+
+def _print(line: str) -> None:
+    """A line in one write: that of another process may come before or after it, not within.
+
+    `print` writes its end by itself where PYTHONUNBUFFERED is set, as it often is in CI.
+    """
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class Bars:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
 import sys
 
 import pytest
 
 from pipeline.core.progress import Bars, LineRows, rows_for_terminal
+from tests.fixtures import ROOT
 
 
 def test_a_long_note_leaves_the_time_whole_on_100_columns(
@@ -33,6 +37,24 @@ def test_lines_of_several_works_begin_with_their_names(capsys: pytest.CaptureFix
     assert [line.partition(": done")[0] for line in lines[1:3]] == [
         *("adb:other: starts", "adb:one: push")
     ]
+
+
+def test_a_line_is_one_write() -> None:
+    """Also where nothing is buffered: what other processes write does not come within it."""
+    program = (
+        "from pipeline.core.progress import LineRows\n"
+        "row = LineRows().row('adb:one')\n"
+        "row.say('waits')\n"
+        "with row.task('push', total=1):\n"
+        "    pass\n"
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        subprocess.run([sys.executable, "-c", program], stderr=theirs, env=environment, check=True)
+        theirs.close()
+        writes = [*iter(lambda: ours.recv(4096).decode(), "")]
+    assert writes == ["adb:one: waits\n", "adb:one: push: done in 0.0 s\n"]
 
 
 def test_each_of_several_works_has_a_bar_that_says_what_it_does(

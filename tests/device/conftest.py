@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -18,22 +17,6 @@ from pipeline.device.base import Device
 from pipeline.device.connect import connect
 
 from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
-
-
-@contextlib.contextmanager
-def no_hang(seconds: int) -> Iterator[None]:
-    """Turns a hang into a failure; the seconds are far above what the block needs."""
-
-    def fail(*_: object) -> None:
-        raise AssertionError(f"it hangs: no end within {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from adb_shell.auth.keygen import keygen
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.connect import connect
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 StartLoopback = Callable[..., dict[str, Any]]
 

@@ -30,9 +30,10 @@ from pipeline.device.base import (
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
+from tests.no_hang import no_hang
 
 from .adb_server import SYSTEM
-from .conftest import dial, names, no_hang
+from .conftest import dial, names
 
 LARGE = random.Random(7).randbytes(8_000_000)
 

@@ -15,8 +15,9 @@ from pipeline.device.adb.sync import send_file
 from pipeline.device.base import DeviceTimeoutError
 from pipeline.device.connect import connect
 from pipeline.device.files import Source
+from tests.no_hang import no_hang
 
-from .conftest import dial, no_hang
+from .conftest import dial
 from .peers import BANNER, Behavior, FakeAdbd, peer, until_closed
 from .test_hostile_peers import frame
 

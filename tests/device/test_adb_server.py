@@ -18,9 +18,10 @@ import pytest
 from pipeline.core.errors import DeviceError, ExitCode, PipelineError, UsageError
 from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError, TransferError
 from pipeline.device.connect import connect
+from tests.no_hang import no_hang
 
 from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
-from .conftest import names, no_hang
+from .conftest import names
 from .peers import Behavior, peer, until_closed
 
 StartLoopback = Callable[..., dict[str, Any]]

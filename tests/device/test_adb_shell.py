@@ -12,8 +12,7 @@ from pipeline.core.errors import DeviceError
 from pipeline.device.adb.direct import COMMAND_LIMIT
 from pipeline.device.adb.shell import command_line
 from pipeline.device.connect import connect
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 
 @pytest.fixture

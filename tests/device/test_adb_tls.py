@@ -14,8 +14,7 @@ from adb_shell.auth.keygen import keygen
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError
 from pipeline.device.connect import connect
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 LARGE = random.Random(11).randbytes(3_000_000)
 

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.device.adb.transport import TcpTransport
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 #: As much as one ADB message carries.
 ONE_MESSAGE = random.Random(8).randbytes(1 << 20)

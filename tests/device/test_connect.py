@@ -12,8 +12,7 @@ import pytest
 from pipeline.core.errors import DeviceError, ExitCode, UsageError
 from pipeline.device.adb.banner import Banner
 from pipeline.device.connect import connect
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 NO_DEVICES = [
     "",

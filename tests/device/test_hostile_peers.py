@@ -16,8 +16,8 @@ import pytest
 from pipeline.core.errors import DeviceError, ExitCode
 from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError, TransferError
 from pipeline.device.connect import connect
+from tests.no_hang import no_hang
 
-from .conftest import no_hang
 from .peers import BANNER, Behavior, FakeAdbd, message, peer, until_closed
 
 

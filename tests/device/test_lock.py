@@ -15,9 +15,10 @@ from pipeline.device.adb.lock import NO_FLOCK, AdbLock
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from tests.holder import holder
+from tests.no_hang import no_hang
 
 from .adb_server import NEWER, SYSTEM, AdbServer
-from .conftest import dial, no_hang
+from .conftest import dial
 from .peers import peer
 from .test_hostile_peers import after_greeting, frame
 

@@ -21,8 +21,7 @@ import pytest
 
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "loopback-device"
 

@@ -11,10 +11,12 @@ import pytest
 
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.base import Device, DeviceTimeoutError
-
-from .conftest import no_hang
+from tests.no_hang import no_hang
 
 FIVE_MEGABYTES = random.Random(5).randbytes(5_000_000)
+
+#: Writes for ever, in large pieces: those of `yes` have two bytes, each a message of its own.
+ENDLESS = "cat /dev/zero"
 
 LITERALS = {
     "empty": "",
@@ -168,8 +170,8 @@ def test_output_up_to_the_limit_is_accepted(device: Device) -> None:
 
 
 def test_output_over_the_limit_kills_the_program(device: Device) -> None:
-    script = "echo $$ >&2; yes"
-    with no_hang(5), pytest.raises(DeviceError, match="more than 100000 bytes") as caught:
+    script = f"echo $$ >&2; {ENDLESS}"
+    with no_hang(20), pytest.raises(DeviceError, match="more than 100000 bytes") as caught:
         device.run(["sh", "-c", script], deadline_s=60, output_limit=100_000)
     assert not isinstance(caught.value, DeviceTimeoutError)
 
@@ -181,7 +183,7 @@ def test_the_limit_counts_both_streams(device: Device) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "output_limit"), [("sleep 60", 1000), ("yes; sleep 60", 100_000)]
+    ("ending", "output_limit"), [("sleep 60", 1000), (f"{ENDLESS}; sleep 60", 100_000)]
 )
 def test_the_whole_process_group_is_killed(
     device: Device, second: Device, folder: PurePosixPath, ending: str, output_limit: int

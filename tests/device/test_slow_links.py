@@ -16,9 +16,9 @@ from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
+from tests.no_hang import no_hang
 
 from .adb_server import SYSTEM, AdbServer, adb_program, adb_server
-from .conftest import no_hang
 from .slow_link import Quality, slow_link
 
 #: As the issue names them; the second one's losses come with TCP's shortest pause.

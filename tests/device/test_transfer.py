@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.device.base import Device, TransferError
 from pipeline.device.digest import device_sha256
+from tests.no_hang import no_hang
 
-from .conftest import names, no_hang, read
+from .conftest import names, read
 
 #: Larger than one ADB message, and no multiple of anything.
 SEVERAL_MESSAGES = random.Random(6).randbytes(3 * (1 << 20) + 12_345)

@@ -76,7 +76,8 @@ class FakeWork:
     def note(self, words: str) -> None:
         with self.log.open("a") as log:
             log.write(f"{self.name} {words}\n")
-        print(self.name, words, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{self.name} {words}\n")  # in one piece, whatever others write
+        sys.stderr.flush()
 
     def _follow_script(self) -> None:
         if self.fault == "fails":

@@ -19,6 +19,7 @@ from pipeline.report.devices import DeviceResult, status_of
 from pipeline.workflows.named_devices import NamedDevice
 from pipeline.workflows.run_devices import run_devices
 from tests.fixtures import ROOT
+from tests.no_hang import no_hang
 from tests.workflows.fake_devices import FakeWork, lines_of
 
 HARNESS = Path("harness")
@@ -145,8 +146,9 @@ def wait_for(process: subprocess.Popen[str], *lines: str) -> None:
     """Returns when it has said each of these lines."""
     assert process.stderr is not None
     missing = {*lines}
-    for line in process.stderr:
-        missing.discard(line.rstrip())
-        if not missing:
-            return
+    with no_hang(120):
+        for line in process.stderr:
+            missing.discard(line.rstrip())
+            if not missing:
+                return
     pytest.fail(f"it never said {missing}")

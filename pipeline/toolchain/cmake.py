@@ -97,6 +97,9 @@ def configure(
 ) -> list[str]:
     """The CMake call that configures sources in `build`.
 
+    What belongs to a library or a program is compiled as one unit: most of the time goes into the
+    headers, once for each unit.
+
     Args:
         build: the build tree.
         packages: folders in which CMake looks for the packages of inference libraries.
@@ -108,6 +111,7 @@ def configure(
         tool("cmake"),
         *("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"),
         *("-S", str(sources or SOURCES), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefixes}"),
+        *("-DCMAKE_UNITY_BUILD=ON", "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0"),
         *options,
     ]
 

@@ -40,14 +40,20 @@ def install(build: Path, folder: Path, *engines: str) -> Installed:
     """Builds the library alone in `build`, installs it, and builds the consumer against it.
 
     Nothing is optimized: what it computes is in the inference libraries. All builds share a folder,
-    so that what does not depend on the engines is compiled once.
+    so that what does not depend on the engines is compiled once. Each source is a unit of its own,
+    as an app compiles them: what one forgets to include, no other one brings.
     """
     prefix, cmake = folder / "installed", tool("cmake")
     switches = [
         f"-DPWL_{name.upper()}={'ON' if name in engines else 'OFF'}"
         for name in ("executorch", "litert")
     ]
-    options = ["-DPWL_HARNESS=OFF", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-g0"]
+    options = [
+        "-DCMAKE_UNITY_BUILD=OFF",
+        "-DPWL_HARNESS=OFF",
+        "-DCMAKE_BUILD_TYPE=Debug",
+        "-DCMAKE_CXX_FLAGS=-g0",
+    ]
     call(configure_command(build, *switches, *options))
     call([cmake, "--build", str(build)])
     call([cmake, "--install", str(build), "--prefix", str(prefix)])

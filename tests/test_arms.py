@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipeline.core.progress import Silent
 from pipeline.model.arm import arms_of
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import Verdict, judge
-from pipeline.report.render import plots
+from pipeline.report.render.curve import curve_file
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
 from pipeline.report.report_file import load_report
@@ -85,11 +86,12 @@ def test_tables_plots_and_page_show_it(report: Report, tmp_path: Path) -> None:
     out = io.StringIO()
     Console(file=out, width=100).print(report_tables(report))
     assert "first answer: progressive / odd alone" in out.getvalue()
-    for picture in (plots.curve(report), plots.phases(report), plots.memory(report)):
-        assert "half only" in picture
-        assert "odd only" in picture
-    page = report_page(report, plots.curve(report))
-    assert "<td>half</td>" in page
+    page = report_page(report)
+    for arm in ("half", "odd"):
+        assert f">{arm} alone</th>" in page
+        assert re.search(f"{arm} alone, prepare: [0-9.]+ ms", page)
+        assert re.search(f"{arm} alone: first answer after [0-9.]+ ms", page)
+        assert f"{arm} alone" in curve_file(report)
     write_report(report, tmp_path)
     assert load_report(tmp_path / "report.json") == report
 

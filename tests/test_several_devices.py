@@ -115,7 +115,7 @@ def test_the_terminal_shows_them_side_by_side(
     assert max(len(line) for line in lines if "/out/devices." not in line) <= 100
     assert sum("warm start" in line for line in lines) == 1
     page = (measured[0] / "devices.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 4
     for result in side_by_side.devices:
         assert result.name in page
 

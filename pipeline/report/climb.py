@@ -62,7 +62,7 @@ def choose_climb(report: Report, run: str | None = None, number: int | None = No
         raise UsageError(f"the report has no {run} run", f"name one of {', '.join(runs)}")
     rounds = runs[run]
     if number is None:
-        number = _median_round(rounds)
+        number = median_round(rounds)
     if number not in rounds:
         raise UsageError(
             f"the report has no {run} run of round {number}", f"its rounds are 0 to {max(rounds)}"
@@ -75,8 +75,8 @@ def choose_climb(report: Report, run: str | None = None, number: int | None = No
     return Climb(run, number, sample, report.stages)
 
 
-def _median_round(rounds: dict[int, ProgressSample]) -> int:
-    """Of an even number of rounds, the faster one of the two in the middle."""
+def median_round(rounds: dict[int, ProgressSample]) -> int:
+    """The round that reached the last stage in the median time; of two, the faster one."""
     taken = {
         number: time_to_stage_ns(sample, sample.loads[-1].stage)
         for number, sample in rounds.items()

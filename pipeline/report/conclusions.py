@@ -17,6 +17,24 @@ from pipeline.settings import PROGRESSIVE
 #: transactions, 1968.
 INSTANT_MS = 100
 
+#: A figure names as many other arms.
+_MOST_NAMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that a reader should see first.
+
+    Attributes:
+        title: what it is of.
+        value: it, with its unit.
+        note: what goes with it, and its ratios to what other arms take.
+    """
+
+    title: str
+    value: str
+    note: str
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
@@ -27,16 +45,23 @@ class Conclusion:
         pays: whether it speaks for loading progressively; None where it speaks for neither.
         text: the sentence. Medians; two are told apart where the 95 % interval of their ratio,
             paired by round, leaves out 1.
+        figure: the number that it is about, if it is about one.
     """
 
     about: str
     pays: bool | None
     text: str
+    figure: Figure | None = None
 
     @property
     def sign(self) -> str:
         """``+`` for, ``-`` against, ``=`` neither."""
         return {True: "+", False: "-", None: "="}[self.pays]
+
+    @property
+    def word(self) -> str:
+        """The same in a word: ``for``, ``against``, ``neither``."""
+        return {True: "for", False: "against", None: "neither"}[self.pays]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +120,13 @@ class _Comparison:
         ours, first = f"ttfi_ms.{PROGRESSIVE}.{self._state}", self._report.stages[0]
         against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._report.bundle.arms]
         pays = _pays([(arm, told) for arm, told in against if arm in self._rivals])
+        value, accurate = f"{self._ms(ours)} ms", f"{first.top1:.1%} accurate"
         return Conclusion(
             "the first answer comes earlier" if pays else "the first answer",
             pays,
-            f"{self._state} start: the first answer is there after {self._ms(ours)} ms, "
-            f"{first.top1:.1%} accurate" + _against(against),
+            f"{self._state} start: the first answer is there after {value}, "
+            f"{accurate}{_against(against)}",
+            Figure(f"first answer, {self._state} start", value, _note(accurate, against)),
         )
 
     def full_accuracy(self) -> Conclusion | None:
@@ -108,8 +135,13 @@ class _Comparison:
         if ours not in self._report.metrics:
             return None
         against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._rivals]
-        text = f"answers of full accuracy, {self._final.top1:.1%}, begin after {self._ms(ours)} ms"
-        return Conclusion("full accuracy", _pays(against), text + _against(against))
+        value, accuracy = f"{self._ms(ours)} ms", f"{self._final.top1:.1%}"
+        return Conclusion(
+            "full accuracy",
+            _pays(against),
+            f"answers of full accuracy, {accuracy}, begin after {value}{_against(against)}",
+            Figure("full accuracy", value, _note(f"{accuracy} accurate", against)),
+        )
 
     def memory(self) -> Conclusion | None:
         """The peak, against the rivals'."""
@@ -118,15 +150,24 @@ class _Comparison:
             return None
         names = [(arm, f"peak_rss_mb.{arm.name}.{self._state}") for arm in self._rivals]
         against = [(arm, self._than(ours, name)) for arm, name in names]
-        text = f"memory peaks at {self._report.metrics[ours].median:.1f} MB"
-        return Conclusion("memory", _pays(against), text + _against(against))
+        value = f"{self._report.metrics[ours].median:.1f} MB"
+        return Conclusion(
+            "memory",
+            _pays(against),
+            f"memory peaks at {value}{_against(against)}",
+            Figure("peak memory", value, _note("", against)),
+        )
 
     def bytes(self) -> Conclusion:
         """What an app ships, against the rivals' programs."""
         ours = self._report.bundle.bytes
         against = [(arm, _exact(ours, arm.bytes)) for arm in self._rivals]
-        text = f"programs have {size(ours)}"
-        return Conclusion("bytes", _pays(against), text + _against(against))
+        return Conclusion(
+            "bytes",
+            _pays(against),
+            f"programs have {size(ours)}{_against(against)}",
+            Figure("programs to ship", size(ours), _note("", against)),
+        )
 
     def stall(self) -> Conclusion | None:
         """The worst answer while blocks load, against the worst without."""
@@ -212,9 +253,26 @@ def _pays(against: Sequence[tuple[ArmFacts, _Told]]) -> bool | None:
 
 def _against(against: Sequence[tuple[ArmFacts, _Told]]) -> str:
     """The ratios in words, after a colon; nothing where nothing was compared."""
-    parts = [
+    parts = _ratios(against)
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _note(words: str, against: Sequence[tuple[ArmFacts, _Told]]) -> str:
+    """What goes with a figure: words, if any, and the ratios; of many, the ends of their range."""
+    known = [(arm, told) for arm, told in against if told.estimate is not None]
+    if len(known) > _MOST_NAMED:
+        known.sort(key=lambda each: each[1].estimate.median if each[1].estimate else 0)
+        least, most = _ratios([known[0], known[-1]])
+        parts = [f"{least} to {most}"]
+    else:
+        parts = _ratios(known)
+    return ", ".join([words, *parts] if words else parts)
+
+
+def _ratios(against: Sequence[tuple[ArmFacts, _Told]]) -> list[str]:
+    """Each ratio in words."""
+    return [
         f"{told.estimate.median:.2f} of {arm.name}'s" + ("" if told.sign else " (not told apart)")
         for arm, told in against
         if told.estimate is not None
     ]
-    return f": {', '.join(parts)}" if parts else ""

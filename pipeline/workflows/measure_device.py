@@ -255,9 +255,8 @@ def report_name(bundle: Path, device: str) -> str:
 
 def write_report(report: Report, folder: Path) -> None:
     """Writes report.json, report.html and curve.svg, which take their places when all are whole."""
-    from pipeline.report.render import plots
+    from pipeline.report.render.curve import curve_file
     from pipeline.report.render.html import report_page
 
-    curve = plots.curve(report)
-    texts = (curve, report_page(report, curve), report.to_json())
+    texts = (curve_file(report), report_page(report), report.to_json())
     write_texts(folder, dict(zip(REPORT_FILES, texts, strict=True)))

@@ -161,7 +161,7 @@ def measured(
         stage(index, route).model_copy(
             update={
                 "correct": correct,
-                **_top1(correct),
+                **top1(correct),
                 "host_correct": host_correct,
                 "differing": differing,
             }
@@ -182,13 +182,13 @@ def stage(index: int, route: str) -> StageResult:
         load_bytes=1,
         correct=900,
         images=IMAGES,
-        **_top1(900),
+        **top1(900),
         host_correct=900,
         differing=0,
     )
 
 
-def _top1(correct: int) -> dict[str, float]:
+def top1(correct: int) -> dict[str, float]:
     low, high = wilson_interval(correct, IMAGES)
     return {"top1": correct / IMAGES, "low": low, "high": high}
 

@@ -131,7 +131,7 @@ def test_table_and_page_begin_with_it() -> None:
     console = table_console()
     with console.capture() as captured:
         console.print(report_tables(made))
-    text, page = captured.get(), report_page(made, "")
+    text, page = captured.get(), report_page(made)
     for said in (found.sum, *(row.text for row in found.sentences)):
         assert " ".join(said.split()) in " ".join(text.split())
         assert said.replace("'", "&#39;") in page

@@ -8,33 +8,29 @@ from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import devices_plots
 from pipeline.report.render.devices_table import states_of
-from pipeline.report.render.page import environment
+from pipeline.report.render.page import render_page
+from pipeline.report.render.page_tables import Cell, Table
+from pipeline.report.render.panel import Plot
 from pipeline.report.render.tables import describe_device
 from pipeline.settings import PROGRESSIVE
-
-#: Value and interval.
-Cell = tuple[str, str]
 
 
 def devices_page(report: DevicesReport) -> str:
     """The text of devices.html; its links lead to the devices' own pages beside it."""
     states = states_of(report)
-    plots = {"curves": "", "starts": "", "costs": ""}
+    plots: dict[str, Plot] = {}
     if report.measured:
         plots = {
-            "curves": devices_plots.curves(report, states),
-            "starts": devices_plots.starts(report, states),
-            "costs": devices_plots.costs(report, states),
+            "curves": devices_plots.curves_plot(report, states),
+            "starts": devices_plots.starts_plot(report, states),
+            "costs": devices_plots.costs_plot(report, states),
         }
-    return (
-        environment()
-        .get_template("devices.html.j2")
-        .render(
-            report=report,
-            descriptions={result.name: _description(result) for result in report.devices},
-            numbers=_numbers(report, states),
-            **plots,
-        )
+    return render_page(
+        "devices.html.j2",
+        report=report,
+        descriptions={result.name: _description(result) for result in report.devices},
+        numbers=_numbers(report, states),
+        plots=plots,
     )
 
 
@@ -44,8 +40,8 @@ def _description(result: DeviceResult) -> str:
     return describe_device(result.measured.device)
 
 
-def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[Cell]]]:
-    """Title and cells, one for each device that was measured, of what any of them tells."""
+def _numbers(report: DevicesReport, states: list[str]) -> Table:
+    """A row for whatever any device tells, a column for each device that was measured."""
     devices = [measured for _, measured in report.measured]
     longest = max((len(device.stages) for device in devices), default=0)
     rows: list[tuple[str, list[Cell]]] = []
@@ -65,7 +61,8 @@ def _numbers(report: DevicesReport, states: list[str]) -> list[tuple[str, list[C
         words, state = ratio_words(name)
         title = f"{words}, {state}" if state else words
         rows.append((title, [_ratio(device, name) for device in devices]))
-    return [(title, cells) for title, cells in rows if any(value for value, _ in cells)]
+    told = [[(title, ""), *cells] for title, cells in rows if any(value for value, _ in cells)]
+    return Table("numbers", ["", *(name for name, _ in report.measured)], told)
 
 
 def _metrics(stages: int, states: list[str]) -> dict[str, str]:

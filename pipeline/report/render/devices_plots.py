@@ -1,121 +1,120 @@
-"""The plots of several devices, as SVG text."""
+"""The plots of several devices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import cycle, product
-from typing import TYPE_CHECKING
 
+from pipeline.core.formatting import milliseconds
 from pipeline.model.arm import TEACHER
-from pipeline.report.devices import DevicesReport, Measured
-from pipeline.report.render.plots import COLORS, arm_title, as_svg, new_figure
+from pipeline.report.devices import DevicesReport, Measured, MetricSummary
+from pipeline.report.render.bars import Bar, Part, bars_panel
+from pipeline.report.render.curve import arm_title
+from pipeline.report.render.drawing import PANEL_WIDTH, Drawing
+from pipeline.report.render.palette import SERIES, Color
+from pipeline.report.render.panel import Key, Panel, Plot
 from pipeline.settings import PROGRESSIVE
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_LINES = ("-", "--", ":", "-.")
+#: As matplotlib calls a line's style, and as CSS does.
+_LINES = {"-": "solid", "--": "dashed", ":": "dotted"}
+_HEIGHT = 224.0
+#: Longer names of devices lose their beginning.
 _LONGEST = 28
 
 
-def curves(report: DevicesReport, states: list[str]) -> str:
+def curves_plot(report: DevicesReport, states: list[str]) -> Plot:
     """Accuracy over the time since the app wanted an answer, a line for each device."""
-    figure, axes = new_figure(len(states), 3.2 + 0.2 * (len(report.measured) // 4))
     styles = dict(zip((name for name, _ in report.measured), _styles(), strict=False))
-    for axis, state in zip(axes, states, strict=True):
-        reached = {name: _reached(each, state) for name, each in report.measured}
-        end = 1.15 * max((times[-1] for times in reached.values() if times), default=1.0)
-        for name, measured in report.measured:
-            if times := reached[name]:
-                top1 = [100 * stage.top1 for stage in measured.stages]
-                line, color = styles[name]
-                axis.plot(
-                    [*times, end],
-                    [*top1, top1[-1]],
-                    drawstyle="steps-post",
-                    linestyle=line,
-                    color=color,
-                    marker="o",
-                    markevery=range(len(times)),
-                    markersize=4,
-                    label=_short(name),
-                )
-        axis.set(title=f"{state} start", xlim=(0, end), xlabel="ms since the app wanted an answer")
-    axes[0].set_ylabel("top-1 accuracy, %")
-    _legend(figure, axes, columns=4)
-    return as_svg(figure)
+    panels = tuple(_curves(report, state, styles) for state in states)
+    keys = (Key(color, name, _LINES[line]) for name, (line, color) in styles.items())
+    return Plot(panels, tuple(keys))
 
 
-def starts(report: DevicesReport, states: list[str]) -> str:
+def _curves(report: DevicesReport, state: str, styles: dict[str, tuple[str, Color]]) -> Panel:
+    drawing = Drawing(f"curves-{state}", (PANEL_WIDTH, _HEIGHT))
+    (axis,) = drawing.axes
+    reached = {name: _reached(each, state) for name, each in report.measured}
+    end = 1.15 * max((times[-1] for times in reached.values() if times), default=1.0)
+    for name, measured in report.measured:
+        if not (times := reached[name]):
+            continue
+        top1 = [100 * stage.top1 for stage in measured.stages]
+        line, color = styles[name]
+        axis.plot(
+            [*times, end],
+            [*top1, top1[-1]],
+            drawstyle="steps-post",
+            linestyle=line,
+            color=color.light,
+        )
+        (dots,) = axis.plot(times, top1, "o", color=color.light, markersize=4)
+        values = zip(measured.stages, times, strict=True)
+        drawing.say(
+            dots,
+            *(
+                f"{name}, stage {stage.index}: first answer after {milliseconds(at)} ms, "
+                f"{stage.top1:.1%} accurate"
+                for stage, at in values
+            ),
+        )
+    axis.set(xlim=(0, end))
+    drawing.label("ms since the app wanted an answer", "top-1 accuracy, %")
+    return Panel(f"{state} start", drawing.inline())
+
+
+def starts_plot(report: DevicesReport, states: list[str]) -> Plot:
     """Time to the first answer of every device: progressive, and the teacher alone."""
-    figure, axes = new_figure(len(states), 0.9 + 0.45 * len(report.measured))
-    for axis, state in zip(axes, states, strict=True):
-        for row, (_, measured) in enumerate(reversed(report.measured)):
-            for shift, arm, color in ((0.2, PROGRESSIVE, COLORS[0]), (-0.2, TEACHER, COLORS[2])):
-                label = arm_title(arm) if row == 0 else None
-                name = f"ttfi_ms.{arm}.{state}"
-                width = _median(measured, name)
-                axis.barh(row + shift, width, height=0.36, color=color, label=label)
-                axis.annotate(
-                    f"{width:.2f}" if name in measured.metrics else "not measured",
-                    (width, row + shift),
-                    (3, -3),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
-        _name_rows(axis, report)
-        axis.set(title=f"{state} start", xlabel="ms")
-        axis.margins(x=0.14)
-    _legend(figure, axes, columns=2)
-    return as_svg(figure)
+    colors = {PROGRESSIVE: SERIES[0], TEACHER: SERIES[2]}
+    panels: list[Panel] = []
+    for state in states:
+        bars = [
+            _bar(
+                f"{_short(name)}, {arm_title(arm)}",
+                measured.metrics.get(f"ttfi_ms.{arm}.{state}"),
+                color,
+            )
+            for name, measured in report.measured
+            for arm, color in colors.items()
+        ]
+        panels.append(bars_panel(f"starts-{state}", f"{state} start", "ms", bars))
+    return Plot(tuple(panels), tuple(Key(color, arm_title(arm)) for arm, color in colors.items()))
 
 
-def costs(report: DevicesReport, states: list[str]) -> str:
+def costs_plot(report: DevicesReport, states: list[str]) -> Plot:
     """Steady latency of the first and the last stage, and peak memory."""
-    figure, axes = new_figure(2, 0.9 + 0.45 * len(report.measured))
-    for row, (_, measured) in enumerate(reversed(report.measured)):
-        stages = (measured.stages[0].index, measured.stages[-1].index)
-        for shift, index, color in zip((0.2, -0.2), stages, COLORS, strict=False):
-            width = _median(measured, f"latency_ms.stage-{index}")
-            label = ("first stage" if shift > 0 else "last stage") if row == 0 else None
-            axes[0].barh(row + shift, width, height=0.36, color=color, label=label)
-        peaks = [_median(measured, f"peak_rss_mb.pwl.{state}") for state in states]
-        axes[1].barh(row, max(peaks), height=0.6, color=COLORS[0])
-    for axis, title, unit in zip(
-        axes, ("steady latency", "peak memory, progressive"), ("ms", "MB"), strict=True
-    ):
-        _name_rows(axis, report)
-        axis.set(title=title, xlabel=unit)
-    _legend(figure, axes, columns=2)
-    return as_svg(figure)
-
-
-def _styles() -> Iterator[tuple[str, str]]:
-    """Line and color: as many as can be told from each other, then from the beginning."""
-    return cycle(product(_LINES, COLORS))
-
-
-def _legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
-    """Below all axes, where it covers nothing."""
-    found: dict[str, Artist] = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        found |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        [*found.values()],
-        [*found],
-        ncols=columns,
-        loc="outside lower center",
-        fontsize=8,
-        frameon=False,
+    first, last = SERIES[:2]
+    latencies: list[Bar] = []
+    peaks: list[Bar] = []
+    for name, measured in report.measured:
+        for stage, color in ((measured.stages[0], first), (measured.stages[-1], last)):
+            metric = measured.metrics.get(f"latency_ms.stage-{stage.index}")
+            latencies.append(_bar(f"{_short(name)}, stage {stage.index}", metric, color))
+        found = (measured.metrics.get(f"peak_rss_mb.{PROGRESSIVE}.{state}") for state in states)
+        told = [metric for metric in found if metric is not None]
+        highest = max(told, key=lambda metric: metric.median, default=None)
+        peaks.append(_bar(_short(name), highest, first))
+    panels = (
+        bars_panel("latency", "Steady latency", "ms", latencies),
+        bars_panel("peaks", "Peak memory, progressive", "MB", peaks),
     )
+    return Plot(panels, (Key(first, "first stage, progressive"), Key(last, "last stage")))
 
 
-def _name_rows(axis: Axes, report: DevicesReport) -> None:
-    names = [_short(name) for name, _ in reversed(report.measured)]
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+def _bar(name: str, metric: MetricSummary | None, color: Color) -> Bar:
+    if metric is None:
+        return Bar(f"{name}: not measured", ())
+
+    def words(number: float) -> str:
+        return milliseconds(number) if metric.unit == "ms" else f"{number:.1f}"
+
+    said = f"{name}: {words(metric.median)} {metric.unit}"
+    part = Part(metric.median, color, f"{said} [{words(metric.low)}-{words(metric.high)}]")
+    return Bar(said, (part,), (metric.low, metric.high))
+
+
+def _styles() -> Iterator[tuple[str, Color]]:
+    """Line and color: as many as can be told from each other, then from the beginning."""
+    return cycle(product(_LINES, SERIES))
 
 
 def _short(name: str) -> str:
@@ -127,8 +126,3 @@ def _reached(measured: Measured, state: str) -> list[float]:
     names = [f"time_to_stage_ms.{stage.index}.{state}" for stage in measured.stages]
     found = [measured.metrics[name].median for name in names if name in measured.metrics]
     return found if len(found) == len(names) else []
-
-
-def _median(measured: Measured, name: str) -> float:
-    metric = measured.metrics.get(name)
-    return metric.median if metric else 0.0  # 0: the device does not say

@@ -1,0 +1,110 @@
+"""What each arm costs, beside the others: first answers by phase, steady latency, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.core.formatting import milliseconds
+from pipeline.report.arms import arm_names
+from pipeline.report.metric_samples import PHASES
+from pipeline.report.render.bars import Bar, Part, bars_panel
+from pipeline.report.render.curve import arm_colors, arm_keys, arm_title
+from pipeline.report.render.palette import SERIES, Color
+from pipeline.report.render.panel import Key, Panel, Plot
+from pipeline.report.render.tables import states_of
+from pipeline.report.schema import Metric, Report
+from pipeline.settings import PROGRESSIVE
+
+#: Label, color and metric.
+_Row = tuple[str, Color, str]
+#: In the order of `PHASES`.
+_PHASE_COLORS = tuple(SERIES[index] for index in (5, 6, 2, 7, 1, 0, 3))
+
+
+def phases_plot(report: Report) -> Plot:
+    """Time to first inference of every arm, its phases one after the other: a panel a state."""
+    colors = dict(zip(PHASES, _PHASE_COLORS, strict=True))
+    panels = [_first_answers(report, state, colors) for state in states_of(report)]
+    return Plot(tuple(panels), tuple(Key(color, phase) for phase, color in colors.items()))
+
+
+def _first_answers(report: Report, state: str, colors: dict[str, Color]) -> Panel:
+    bars: list[Bar] = []
+    for arm in arm_names(report.bundle):
+        whole = report.metrics[f"ttfi_ms.{arm}.{state}"]
+        taken = {
+            phase: report.metrics[f"phase_ms.{arm}.{state}.{phase}"].median for phase in PHASES
+        }
+        parts = [
+            Part(length, colors[phase], f"{arm_title(arm)}, {phase}: {milliseconds(length)} ms")
+            for phase, length in taken.items()
+        ]
+        label = f"{arm_title(arm)}: {milliseconds(whole.median)} ms"
+        bars.append(Bar(label, tuple(parts), (whole.low, whole.high)))
+    return bars_panel(f"phases-{state}", f"{state} start", "ms to the first answer", bars)
+
+
+def latency_plot(report: Report) -> Plot:
+    """Steady latency of every stage and control arm, and what swaps do to it."""
+    colors = arm_colors(report.bundle)
+    ours = colors[PROGRESSIVE]
+    steady = [
+        (f"stage {stage.index}, {stage.route}", ours, f"latency_ms.stage-{stage.index}")
+        for stage in report.stages
+    ]
+    steady += [
+        (arm_title(arm.name), colors[arm.name], f"latency_ms.{arm.name}")
+        for arm in report.bundle.arms
+    ]
+    swaps: list[_Row] = []
+    for stage in report.stages[1:]:
+        during = f"stage {stage.index} loads, worst meanwhile"
+        swaps.append((during, ours, f"latency_during_load_ms.{stage.index}"))
+        first = f"stage {stage.index}, first inference"
+        swaps.append((first, ours, f"first_after_swap_ms.{stage.index}"))
+    panels = [_medians(report, "latency", "Steady latency", "ms", steady)]
+    if swaps:
+        panels.append(_medians(report, "swaps", "Around swaps", "ms", swaps))
+    return Plot(tuple(panels), arm_keys(report.bundle))
+
+
+def memory_plot(report: Report) -> Plot:
+    """The peak of every arm, and resident memory once each stage serves."""
+    state = states_of(report)[-1]
+    peaks = [
+        (arm_title(arm), color, f"peak_rss_mb.{arm}.{state}")
+        for arm, color in arm_colors(report.bundle).items()
+    ]
+    stages = [
+        (f"stage {stage.index}, {stage.route}", SERIES[0], f"stage_rss_mb.{stage.index}")
+        for stage in report.stages
+    ]
+    panels = (
+        _medians(report, "peaks", f"Peak, {state} start", "MB", peaks),
+        _medians(report, "memory", "At each stage", "MB", stages),
+    )
+    return Plot(panels, arm_keys(report.bundle))
+
+
+def _medians(report: Report, name: str, title: str, unit: str, rows: Sequence[_Row]) -> Panel:
+    """A bar for each metric that there is."""
+    bars: list[Bar] = []
+    for label, color, metric_name in rows:
+        metric = report.metrics.get(metric_name)
+        if metric is None:  # the device does not say
+            bars.append(Bar(f"{label}: not told", ()))
+            continue
+        value, interval = _value(metric, unit)
+        said = f"{label}: {value} {unit}"
+        part = Part(metric.median, color, f"{said} [{interval}]")
+        bars.append(Bar(said, (part,), (metric.low, metric.high)))
+    return bars_panel(name, title, unit, bars)
+
+
+def _value(metric: Metric, unit: str) -> tuple[str, str]:
+    """The median and its interval in words."""
+
+    def words(number: float) -> str:
+        return milliseconds(number) if unit == "ms" else f"{number:.1f}"
+
+    return words(metric.median), f"{words(metric.low)}-{words(metric.high)}"

@@ -146,6 +146,17 @@ def test_it_can_be_read_and_says_and_asks_for_nothing(
     page.close()
 
 
+def test_it_may_load_nothing_even_if_something_in_it_asks_to(phone: Page) -> None:
+    """A browser refuses before it asks for anything."""
+    refused = phone.evaluate(
+        """() => new Promise((tell) => {
+          document.addEventListener("securitypolicyviolation", (event) => tell(event.blockedURI));
+          document.body.appendChild(new Image()).src = "http://127.0.0.1:9/pixel.png";
+        })"""
+    )
+    assert refused == "http://127.0.0.1:9/pixel.png"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_climb_is_drawn_once_for_each_width(width: int, browser: Browser, folder: Path) -> None:
     size = {"width": width, "height": 740}

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pipeline.report.render.arm_plots import memory_parts_plot
 from pipeline.report.render.climb_plot import MOST_DRAWN, climb_plot
 from pipeline.report.render.devices_page import devices_page
 from pipeline.report.render.downloads import downloads
 from pipeline.report.render.html import report_page
 from pipeline.report.schema import Report
+from tests.report.builder import metric
 from tests.report.lifelike import lifelike
 from tests.report.several import failed, several, well
 
@@ -269,6 +271,22 @@ def test_a_long_climb_stays_small_and_keeps_what_matters() -> None:
             assert len(svg) < 200_000
             for first in (400, 800, 1200):
                 assert f"inference {first} on stage" in svg
+
+
+def test_what_memory_is_made_of_is_drawn_where_the_device_says_it(report: Report) -> None:
+    assert memory_parts_plot(report) is None
+    told = {
+        f"peak_part_mb.{arm}.{part}": metric([size] * 3, "MB")
+        for arm in ("pwl", "student")
+        for part, size in {"weights": 20, "workspaces": 4, "mappings": 8, "rest": -0.1}.items()
+    }
+    plot = memory_parts_plot(report.model_copy(update={"metrics": report.metrics | told}))
+    assert plot
+    assert [key.words for key in plot.legend] == ["weights", "workspaces", "mappings", "rest"]
+    (panel,) = plot.panels
+    assert ">progressive, weights: 20.0 MB [20.0-20.0]<" in panel.svg
+    assert ">student alone, rest: -0.1 MB [-0.1--0.1]<" in panel.svg
+    assert "teacher" not in panel.svg
 
 
 def test_samples_that_are_too_many_for_the_page_lie_beside_it(monkeypatch: Any) -> None:

@@ -17,6 +17,7 @@ from pipeline.settings import PROGRESSIVE
 
 #: Label, color and metric.
 _Row = tuple[str, Color, str]
+_MEMORY_PARTS = ("weights", "workspaces", "mappings", "rest")
 #: In the order of `PHASES`.
 _PHASE_COLORS = tuple(SERIES[index] for index in (5, 6, 2, 7, 1, 0, 3))
 
@@ -86,6 +87,26 @@ def memory_plot(report: Report) -> Plot:
     return Plot(panels, arm_keys(report.bundle))
 
 
+def memory_parts_plot(report: Report) -> Plot | None:
+    """What the highest memory of every arm is made of; None where the device does not say."""
+    colors = dict(zip(_MEMORY_PARTS, (SERIES[each] for each in (0, 2, 1, 5)), strict=True))
+    bars: list[Bar] = []
+    for arm in arm_names(report.bundle):
+        told = {part: report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in colors}
+        parts = [
+            # What was given back meanwhile may make the rest less than nothing.
+            Part(max(0.0, metric.median), colors[part], _said(f"{arm_title(arm)}, {part}", metric))
+            for part, metric in told.items()
+            if metric is not None
+        ]
+        if len(parts) == len(told):
+            bars.append(Bar(arm_title(arm), tuple(parts)))
+    if not bars:
+        return None
+    panel = bars_panel("memory-parts", "At its highest, by what it is", "MB", bars)
+    return Plot((panel,), tuple(Key(color, part) for part, color in colors.items()))
+
+
 def _medians(report: Report, name: str, title: str, unit: str, rows: Sequence[_Row]) -> Panel:
     """A bar for each metric that there is."""
     bars: list[Bar] = []
@@ -94,17 +115,17 @@ def _medians(report: Report, name: str, title: str, unit: str, rows: Sequence[_R
         if metric is None:  # the device does not say
             bars.append(Bar(f"{label}: not told", ()))
             continue
-        value, interval = _value(metric, unit)
-        said = f"{label}: {value} {unit}"
-        part = Part(metric.median, color, f"{said} [{interval}]")
-        bars.append(Bar(said, (part,), (metric.low, metric.high)))
+        said = _said(label, metric)
+        part = Part(metric.median, color, said)
+        bars.append(Bar(said.partition(" [")[0], (part,), (metric.low, metric.high)))
     return bars_panel(name, title, unit, bars)
 
 
-def _value(metric: Metric, unit: str) -> tuple[str, str]:
-    """The median and its interval in words."""
+def _said(label: str, metric: Metric) -> str:
+    """A median and its interval in words."""
 
     def words(number: float) -> str:
-        return milliseconds(number) if unit == "ms" else f"{number:.1f}"
+        return milliseconds(number) if metric.unit == "ms" else f"{number:.1f}"
 
-    return words(metric.median), f"{words(metric.low)}-{words(metric.high)}"
+    interval = f"{words(metric.low)}-{words(metric.high)}"
+    return f"{label}: {words(metric.median)} {metric.unit} [{interval}]"

@@ -6,7 +6,12 @@ import json
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.conclusions import conclusions_of
-from pipeline.report.render.arm_plots import latency_plot, memory_plot, phases_plot
+from pipeline.report.render.arm_plots import (
+    latency_plot,
+    memory_parts_plot,
+    memory_plot,
+    phases_plot,
+)
 from pipeline.report.render.climb_plot import climb_plot
 from pipeline.report.render.curve import curve_plot
 from pipeline.report.render.downloads import downloads
@@ -36,6 +41,7 @@ def report_page(report: Report) -> str:
             "latency": latency_plot(report),
             "climb": climb_plot(report),
             "memory": memory_plot(report),
+            "memory_parts": memory_parts_plot(report),
         },
         tables=page_tables(report),
         recall=_recall(report),

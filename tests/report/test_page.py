@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -24,9 +24,11 @@ from tests.report.builder import metric
 from tests.report.lifelike import lifelike
 from tests.report.several import failed, several, well
 
+CLIMBS = "#climb ~ .panels >> nth=0 >> svg >> visible=true"
 PAGES = ("report", "devices")
 WIDTHS = (360, 1200)
-THEMES = ("light", "dark")
+Theme = Literal["light", "dark"]
+THEMES = get_args(Theme)
 #: Debian's, then what other systems call theirs.
 BROWSERS = ("chromium", "google-chrome")
 
@@ -74,9 +76,10 @@ FAULTS = """
 }
 """
 OPEN = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
-#: What a keyboard has to reach: whatever does something, and tables wider than the screen.
+#: What a keyboard has to reach, whatever does something and what scrolls; and what of it was not.
 REACHABLE = """
-() => [...document.querySelectorAll("a, summary, figure svg, .wide, pre")]
+() => document.addEventListener("focusin", (event) => { event.target.wanted = false; }) ||
+[...document.querySelectorAll("a, summary, figure svg, .wide, pre")]
   .filter((each) => each.getClientRects().length && each.getBoundingClientRect().width)
   .map((each) => { each.wanted = true; }).length
 """
@@ -111,7 +114,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page on a screen, and what it said and asked for meanwhile."""
+    """A page in the browser, and what it said and asked for since it was opened."""
 
     def __init__(self, browser: Browser, path: Path, **context: Any) -> None:
         self.said: list[str] = []
@@ -121,31 +124,42 @@ class Watched:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
+        self.page.evaluate(OPEN)
+
+    def on(self, width: int, theme: Theme = "light") -> Page:
+        """The page on a screen so wide, with nothing in focus and no pointer on it."""
+        self.page.set_viewport_size({"width": width, "height": 740})
+        self.page.emulate_media(color_scheme=theme)
+        self.page.mouse.move(0, 0)
+        self.page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser, folder: Path) -> dict[str, Watched]:
+    """Each page, opened once."""
+    return {name: Watched(browser, folder / f"{name}.html") for name in PAGES}
 
 
 @pytest.fixture
-def phone(browser: Browser, folder: Path) -> Iterator[Page]:
-    page = Watched(browser, folder / "report.html", viewport={"width": 360, "height": 740}).page
-    yield page
-    page.close()
+def phone(opened: dict[str, Watched]) -> Page:
+    """The page of a report on a phone."""
+    return opened["report"].on(360)
 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PAGES)
 def test_it_can_be_read_and_says_and_asks_for_nothing(
-    name: str, width: int, theme: Any, browser: Browser, folder: Path
+    name: str, width: int, theme: Theme, opened: dict[str, Watched], folder: Path
 ) -> None:
-    path, size = folder / f"{name}.html", {"width": width, "height": 740}
-    watched = Watched(browser, path, viewport=size, color_scheme=theme)
-    page = watched.page
-    page.evaluate(OPEN)
+    page = opened[name].on(width, theme)
     assert page.evaluate(FAULTS) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     color = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (color == "rgb(255, 255, 255)") == (theme == "light")
-    assert (watched.said, watched.asked) == ([], [path.as_uri()])
-    page.close()
+    assert opened[name].said == []
+    assert opened[name].asked == [(folder / f"{name}.html").as_uri()]
 
 
 def test_it_may_load_nothing_even_if_something_in_it_asks_to(phone: Page) -> None:
@@ -160,14 +174,11 @@ def test_it_may_load_nothing_even_if_something_in_it_asks_to(phone: Page) -> Non
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_climb_is_drawn_once_for_each_width(width: int, browser: Browser, folder: Path) -> None:
-    size = {"width": width, "height": 740}
-    page = Watched(browser, folder / "report.html", viewport=size).page
-    shown = page.locator("#climb ~ .panels >> nth=0 >> svg >> visible=true")
+def test_the_climb_is_drawn_once_for_each_width(width: int, opened: dict[str, Watched]) -> None:
+    shown = opened["report"].on(width).locator(CLIMBS)
     boxes = [each.bounding_box() for each in shown.all()]
     assert len(boxes) == 2
     assert all(box and box["width"] > 0.8 * width for box in boxes)
-    page.close()
 
 
 def test_the_verdict_and_four_figures_are_what_a_phone_shows_first(phone: Page) -> None:
@@ -196,7 +207,7 @@ def test_a_mark_says_its_value_under_a_pointer(phone: Page) -> None:
 
 
 def test_arrow_keys_step_through_a_climb_in_the_order_of_time(phone: Page) -> None:
-    plot = phone.locator("#climb ~ .panels >> nth=0 >> svg >> visible=true").first
+    plot = phone.locator(CLIMBS).first
     phone.keyboard.press("Tab")  # what a keyboard brought into focus shows it
     plot.focus()
     tip, told = phone.locator("#tip"), []
@@ -214,17 +225,13 @@ def test_arrow_keys_step_through_a_climb_in_the_order_of_time(phone: Page) -> No
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_keyboard_reaches_everything(name: str, browser: Browser, folder: Path) -> None:
-    path = folder / f"{name}.html"
-    page = Watched(browser, path, viewport={"width": 360, "height": 740}).page
-    page.evaluate(OPEN)
+def test_a_keyboard_reaches_everything(name: str, opened: dict[str, Watched]) -> None:
+    page = opened[name].on(360)
     wanted = page.evaluate(REACHABLE)
     assert wanted > 5
-    for _ in range(wanted):
+    for _ in range(wanted + 2):  # from wherever it was before, round the end of the page
         page.keyboard.press("Tab")
-        page.evaluate("() => { document.activeElement.wanted = false; }")
     assert page.evaluate(LEFT) == []
-    page.close()
 
 
 def saved(page: Page, name: str) -> bytes:

@@ -10,6 +10,7 @@ from pipeline.core.command_line import Argument, Option, command
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic is told with the other packages, where it is missing
+    from pipeline.core.cluster import Cluster
     from pipeline.settings import BackendName
 
 
@@ -29,6 +30,12 @@ def build(
     jobs: Annotated[
         int | None, Option(help="Worker processes.", show_default="one per processor", min=1)
     ] = None,
+    cluster: Annotated[
+        str | None,
+        Option(
+            help="Lower on a Dask cluster's workers: dask://HOST:PORT.", show_default="this machine"
+        ),
+    ] = None,
 ) -> None:
     """Builds the bundle that a profile describes, and its control arms beside it.
 
@@ -46,6 +53,7 @@ def build(
     from pipeline.workflows.build_bundle import assemble
     from pipeline.workflows.load_model import ModelSource
 
+    workers = _workers(jobs, cluster)
     settings = load_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     whole = out or Path("dist") / settings.name
@@ -62,7 +70,7 @@ def build(
     source = ModelSource(for_backends(settings, names), progress)
     for name, target in targets.items():
         one = for_backends(settings, (name,))
-        made = assemble(one, target, cache, progress, jobs=jobs, source=source)
+        made = assemble(one, target, cache, progress, jobs=workers, source=source)
         if made.rebuilt:
             from pipeline.report.render.bundle_table import print_bundle
 
@@ -78,6 +86,20 @@ def build(
 
             packs = write_android(made.bundle, settings.android, trees[name])
             print(f"{trees[name]}: {', '.join(map(str, packs))}; see its README.md")
+
+
+def _workers(jobs: int | None, cluster: str | None) -> int | Cluster | None:
+    """Who lowers: so many processes of this machine, or those of a cluster."""
+    if cluster is None:
+        return jobs
+    if jobs is not None:
+        raise UsageError(
+            "--jobs and --cluster are both given",
+            "leave --jobs out: a cluster has as many workers as were started",
+        )
+    from pipeline.core.cluster import Cluster
+
+    return Cluster.named(cluster)
 
 
 def _folders(whole: Path, names: Sequence[BackendName], flag: str) -> dict[BackendName, Path]:

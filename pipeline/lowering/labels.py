@@ -73,7 +73,7 @@ def labels_of(
             pieces[name][start] = labels
             task.advance(1, name)
 
-        in_processes(label_piece, calls, work.jobs or processors(), received)
+        in_processes(label_piece, calls, work.processes or processors(), received)
     for name, labels in pieces.items():
         whole = torch.cat([labels[start] for start in sorted(labels)])
         found[name] = keep_labels(files[name], whole)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.core.cluster import Cluster
 from pipeline.core.work import Work
+from pipeline.lowering.backend import Program
 from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
@@ -22,7 +24,13 @@ from pipeline.lowering.store import (
 )
 from pipeline.lowering.target import Target
 from pipeline.lowering.units import Unit
-from pipeline.lowering.worker import compare_stage, lower_unit, require_parity
+from pipeline.lowering.worker import (
+    compare_stage,
+    keep_lowered,
+    lower_apart,
+    lower_unit,
+    require_parity,
+)
 from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
@@ -168,9 +176,33 @@ def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, L
             done[name] = lowered
             task.advance(1, f"{name}, {_deviation(lowered.parity, lowered.precision)}")
 
-        calls = [(settings, store, *entry) for entry in missing]
-        in_processes(lower_unit, calls, work.jobs or processors(), received)
+        if work.cluster is None:
+            calls = [(settings, store, *entry) for entry in missing]
+            in_processes(lower_unit, calls, work.processes or processors(), received)
+        else:
+            _lower_apart(missing, target, store, work.cluster, received)
     return done
+
+
+def _lower_apart(
+    missing: Sequence[tuple[str, str, Unit]],
+    target: Target,
+    store: ProgramStore,
+    cluster: Cluster,
+    received: Callable[[tuple[str, LoweredArtifact]], None],
+) -> None:
+    """Lowers units on a cluster; what comes back is stored here, each as soon as it is there."""
+    calls = [
+        (target.settings, index, unit, store.program(key))
+        for index, (key, _, unit) in enumerate(missing)
+    ]
+
+    def keep(result: tuple[int, Program, Parity]) -> None:
+        index, program, parity = result
+        key, features, unit = missing[index]
+        received((unit.name, keep_lowered(store, (key, features), unit, program, parity)))
+
+    cluster.run(lower_apart, calls, target.exporters, keep)
 
 
 def _compare_stages(
@@ -209,7 +241,7 @@ def _compare_stages(
                 )
                 for index in missing
             ]
-            in_processes(compare_stage, calls, work.jobs or processors(), received)
+            in_processes(compare_stage, calls, work.processes or processors(), received)
     for route, key, precision in zip(routes, keys, precisions, strict=True):
         require_parity(found[key], target.settings, precision, f"stage {route}")
     return [found[key] for key in keys]

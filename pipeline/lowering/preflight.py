@@ -93,8 +93,7 @@ class _Trials:
     def __init__(self, passed: _Passed, work: Work) -> None:
         self.errors: list[tuple[str, PipelineError]] = []
         self._passed = passed
-        self._jobs = work.jobs or processors()
-        self._progress = work.progress
+        self._work = work
 
     def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
         """Lowers every unit for every target, but for those of a structure that was lowered."""
@@ -128,7 +127,7 @@ class _Trials:
         order = sorted(work, key=lambda entry: entry[2].parameters, reverse=True)
         calls = [(target.settings, index, unit) for index, (_, target, unit) in enumerate(order)]
         refused: list[str] = []
-        with self._progress.task("try to lower", total=len(calls)) as task:
+        with self._work.progress.task("try to lower", total=len(calls)) as task:
             task.advance(0, "starting workers")
 
             def received(result: tuple[int, PipelineError | None]) -> None:
@@ -142,7 +141,11 @@ class _Trials:
                 said = "refused" if error else "can be lowered"
                 task.advance(1, f"{unit.name} {said} ({target.backend})")
 
-            in_processes(try_unit, calls, self._jobs, received)
+            if self._work.cluster is None:
+                in_processes(try_unit, calls, self._work.processes or processors(), received)
+            else:
+                packages = [name for _, target, _ in order for name in target.exporters]
+                self._work.cluster.run(try_unit, calls, packages, received)
         return refused
 
 

@@ -38,11 +38,19 @@ def lower_unit(
         IntegrityError: it deviates.
     """
     known = store.program(key)
-    program, parity = _lowered(settings, unit, known)
-    if known is None:
+    program, parity = lowered(settings, unit, known)
+    return unit.name, keep_lowered(store, (key, features), unit, program, parity)
+
+
+def keep_lowered(
+    store: ProgramStore, keys: tuple[str, str], unit: Unit, program: Program, parity: Parity
+) -> LoweredArtifact:
+    """Stores what `lowered` made of a unit, under its keys for the program and its features."""
+    key, features = keys
+    if store.program(key) is None:
         edges = (TensorSpec.of(unit.inputs), TensorSpec.of(unit.outputs))
         store.keep(key, program, edges, unit.precision)
-    return unit.name, store.keep_parity(key, features, parity)
+    return store.keep_parity(key, features, parity)
 
 
 def try_unit(
@@ -58,15 +66,41 @@ def try_unit(
     """
     precision = settings.precision.model_copy(update={"least_sqnr_db": _UNTRAINED_DB})
     try:
-        _lowered(settings.model_copy(update={"precision": precision}), unit)
+        lowered(settings.model_copy(update={"precision": precision}), unit)
     except PipelineError as error:
         return index, error
     return index, None
 
 
-def _lowered(
+def lower_apart(
+    settings: LoweringSettings, index: int, unit: Unit, program: Program | None
+) -> tuple[int, Program, Parity]:
+    """Lowers one unit as `lower_unit` does, where no store of its caller can be reached.
+
+    Returns:
+        The index, as it was given, the program, and how far it deviates from eager PyTorch.
+
+    Raises:
+        NotLoweredError: it cannot be lowered whole.
+        IntegrityError: it deviates.
+    """
+    return (index, *lowered(settings, unit, program))
+
+
+def lowered(
     settings: LoweringSettings, unit: Unit, program: Program | None = None
 ) -> tuple[Program, Parity]:
+    """The program of a unit, and how far it deviates from eager PyTorch.
+
+    Args:
+        settings: the ``[lowering]`` table, with one backend.
+        unit: its module captured; see `lower_unit`.
+        program: of the unit, where there is one, which is then only compared.
+
+    Raises:
+        NotLoweredError: it cannot be lowered whole.
+        IntegrityError: it deviates.
+    """
     torch.set_num_threads(1)
     backend = backend_for(settings)
     with quiet(unit.name), walked_once():

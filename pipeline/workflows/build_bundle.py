@@ -18,6 +18,7 @@ from pipeline.bundle.layout import (
     state_of,
 )
 from pipeline.core.atomic_files import write_text
+from pipeline.core.cluster import Cluster
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.locks import replacing_place, using_folder
 from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE, TRAINING
@@ -75,7 +76,7 @@ def assemble(
     cache: Path,
     progress: Progress,
     *,
-    jobs: int | None = None,
+    jobs: int | Cluster | None = None,
     source: ModelSource | None = None,
 ) -> Build:
     """Builds the bundle of a profile into `out`, and its control arms beside it.
@@ -85,7 +86,7 @@ def assemble(
         out: the bundle's folder; replaced in one move at the end, or left as it is.
         cache: folder for trained weights, lowered programs and the record of builds.
         progress: told everything that takes time.
-        jobs: worker processes for lowering; by default one per processor.
+        jobs: worker processes for lowering, by default one per processor, or a cluster of some.
         source: of the profile's model, which the builds for several backends share: what any of
             them refuses is told before the model is trained.
 

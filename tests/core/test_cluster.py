@@ -1,0 +1,124 @@
+"""Workers of a Dask cluster, and what becomes of the work when some of them are lost."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import cluster as module
+from pipeline.core.cluster import Cluster
+from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from tests.dask_cluster import (
+    Started,
+    dask_cluster,
+    dies,
+    dies_once,
+    doubled,
+    sleeps,
+    wrong,
+)
+from tests.no_hang import no_hang
+
+pytestmark = pytest.mark.build
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as started:
+        yield started
+
+
+def test_every_result_comes_back_once_that_of_a_lost_worker_too(
+    started: Started, tmp_path: Path
+) -> None:
+    found: list[int] = []
+    with no_hang(120):
+        started.cluster.run(doubled, [(number,) for number in (1, 1, 3)], (), found.append)
+        assert sorted(found) == [2, 2, 6]
+        found.clear()
+        calls = [(number, tmp_path) for number in range(3)]
+        started.cluster.run(dies_once, calls, (), found.append)
+    assert sorted(found) == [0, 1, 2]
+
+
+def test_what_is_wrong_with_a_unit_is_said_as_it_is_here(started: Started) -> None:
+    with no_hang(60), pytest.raises(IntegrityError, match="unit 7 deviates") as caught:
+        started.cluster.run(wrong, [(7,)], (), lambda _: None)
+    assert caught.value.remedy == "look at it"
+
+
+def test_what_ends_one_worker_after_another_is_given_to_no_more(started: Started) -> None:
+    with (
+        no_hang(120),
+        pytest.raises(DeviceError, match=r"one worker of .* after another") as caught,
+    ):
+        started.cluster.run(dies, [(1,)], (), lambda _: None)
+    assert "memory" in caught.value.remedy
+
+
+def test_a_worker_of_another_version_is_refused_by_its_name(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.release.release", lambda: "0.0.1")
+    with no_hang(60), pytest.raises(UsageError, match=r"worker tcp://.* has pwl-android .*0\.0\.1"):
+        started.cluster.run(doubled, [(1,)], (), lambda _: None)
+
+
+def test_a_worker_with_several_threads_is_refused(tmp_path: Path) -> None:
+    with (
+        dask_cluster(tmp_path, workers=1, threads=2) as started,
+        no_hang(60),
+        pytest.raises(UsageError, match="has 2 threads") as caught,
+    ):
+        started.cluster.run(doubled, [(1,)], (), lambda _: None)
+    assert "--nthreads 1" in caught.value.remedy
+
+
+def test_a_scheduler_that_is_lost_ends_the_work(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def kill(started: Started) -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        started.scheduler.kill()
+
+    with dask_cluster(tmp_path, workers=1) as started, no_hang(90):
+        killer = threading.Thread(target=kill, args=(started,), daemon=True)
+        killer.start()
+        with pytest.raises(DeviceError, match=r"the scheduler at .* is lost"):
+            started.cluster.run(sleeps, [(600.0, begun)], (), lambda _: None)
+
+
+def test_a_scheduler_without_workers_says_how_to_start_some(tmp_path: Path) -> None:
+    with (
+        dask_cluster(tmp_path, workers=0) as started,
+        no_hang(60),
+        pytest.raises(DeviceError, match="has no workers") as caught,
+    ):
+        started.cluster.run(doubled, [(1,)], (), lambda _: None)
+    assert "dask worker" in caught.value.remedy
+
+
+def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ANSWER_S", 0.5)
+    with no_hang(30), pytest.raises(DeviceError, match=r"no Dask scheduler answers at 127\.0\.0"):
+        Cluster.named("dask://127.0.0.1:1").run(doubled, [(1,)], (), lambda _: None)
+
+
+def test_without_dask_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="needs the package `distributed`") as caught:
+        Cluster("127.0.0.1:1").run(doubled, [(1,)], (), lambda _: None)
+    assert "[cluster]" in caught.value.remedy
+
+
+@pytest.mark.parametrize("spec", ["", "host:8786", "dask://host", "ray://host:1", "dask://a:b"])
+def test_what_names_no_cluster_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="names no cluster") as caught:
+        Cluster.named(spec)
+    assert "dask://HOST:PORT" in caught.value.remedy

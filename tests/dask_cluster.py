@@ -1,0 +1,128 @@
+"""A Dask cluster as its users start it: a scheduler, and workers in processes of their own.
+
+As a module of the workers, it has what tests let them do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core.cluster import Cluster
+from pipeline.core.errors import IntegrityError
+from tests.fixtures import ROOT
+from tests.no_hang import no_hang
+
+_PROGRAMS = Path(sys.executable).parent
+#: A call that ends two workers in a row is given to no third one; lost ones are noticed at once.
+_SETTINGS = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+    "DASK_DISTRIBUTED__WORKER__DEATH_TIMEOUT": "20",
+}
+
+
+@dataclass(frozen=True)
+class Started:
+    """A scheduler and its workers.
+
+    Attributes:
+        spec: as ``--cluster`` takes it.
+        scheduler: its process.
+    """
+
+    spec: str
+    scheduler: subprocess.Popen[bytes]
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster.named(self.spec)
+
+
+@contextmanager
+def dask_cluster(folder: Path, *, workers: int = 2, threads: int = 1) -> Iterator[Started]:
+    """Starts a cluster, whose processes end with the block."""
+    file = folder / "scheduler.json"
+    with ExitStack() as stack:
+        place = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+        scheduler = stack.enter_context(
+            _running(folder, "scheduler", *place, "--scheduler-file", str(file))
+        )
+        with no_hang(60):
+            while not file.exists():
+                time.sleep(0.05)
+        for _ in range(workers):
+            # The nanny of a worker starts it again when it dies.
+            mine = ("--nthreads", str(threads), "--no-dashboard", "--scheduler-file", str(file))
+            stack.enter_context(_running(folder, "worker", *mine))
+        address = _address(file)
+        _wait_for(address, workers)
+        yield Started(f"dask://{address}", scheduler)
+
+
+@contextmanager
+def _running(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, **_SETTINGS, "PYTHONPATH": str(ROOT)}
+    command = [str(_PROGRAMS / "dask"), *words]
+    with (folder / f"{words[0]}.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(file: Path) -> str:
+    import json
+
+    address: str = json.loads(file.read_text())["address"]
+    return address.removeprefix("tcp://")
+
+
+def _wait_for(address: str, workers: int) -> None:
+    from distributed import Client
+
+    if not workers:
+        return
+    with Client(address, timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(workers, timeout=120)
+
+
+# ---- what the workers do
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def wrong(number: int) -> int:
+    raise IntegrityError(f"unit {number} deviates", "look at it")
+
+
+def dies_once(number: int, folder: Path) -> int:
+    """Ends its worker at the first call with 0, as a machine that is switched off."""
+    if number == 0 and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def dies(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def sleeps(seconds: float, begun: Path) -> None:
+    begun.touch()
+    time.sleep(seconds)

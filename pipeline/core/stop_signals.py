@@ -12,11 +12,19 @@ from types import FrameType
 from typing import Any, NoReturn
 
 
+def signal_name(number: int) -> str:
+    """Such as ``SIGKILL``; ``signal 42`` where it has no name, as most real-time ones."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class StopSignalError(KeyboardInterrupt):
     """The program was told to end. It unwinds as by Ctrl-C: workers stop, what is kept is whole."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(signal_name(number))
         self.number = number
 
 

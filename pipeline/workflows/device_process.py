@@ -23,7 +23,7 @@ from typing import Any, NoReturn, Protocol
 from pipeline.core.command_line import as_pipeline_error
 from pipeline.core.errors import DeviceError, PipelineError
 from pipeline.core.progress import Progress, Row, Task
-from pipeline.core.stop_signals import StopSignalError
+from pipeline.core.stop_signals import StopSignalError, signal_name
 from pipeline.device.base import DeviceProperties
 from pipeline.device.identity import Identity
 from pipeline.report.devices import Measured
@@ -131,7 +131,7 @@ class DeviceProcess:
 def _died(status: int | None) -> DeviceError:
     how = f"ended with status {status}"
     if status is not None and status < 0:
-        how = f"was ended by {signal.Signals(-status).name}"
+        how = f"was ended by {signal_name(-status)}"
     return DeviceError(
         f"the process on this machine that measured it {how}",
         "see its last words above and the system's log (dmesg); if memory ran out, measure fewer "

@@ -79,7 +79,7 @@ def with_rejected(*waited: float) -> Report:
 def test_runs_that_were_run_again_are_counted() -> None:
     assert rejected_words(report({})) == ""
     assert rejected_words(with_rejected(3.0, 5.0)) == (
-        "2 runs waited for processors and were run again (1 progressive runs, 1 starts of pwl): "
+        "2 runs waited for processors and were run again (1 progressive run, 1 start of pwl): "
         "wall over CPU time 4.0, at most 5.0"
     )
 

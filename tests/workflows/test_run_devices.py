@@ -16,6 +16,7 @@ from pipeline.core.progress import LineRows, Progress
 from pipeline.device.base import DeviceProperties
 from pipeline.device.identity import this_kernel
 from pipeline.report.devices import DeviceResult, status_of
+from pipeline.workflows.device_process import _died
 from pipeline.workflows.named_devices import NamedDevice
 from pipeline.workflows.run_devices import run_devices
 from tests.fixtures import ROOT
@@ -69,6 +70,11 @@ def test_one_device_that_fails_spoils_no_other(
     for line in ("well: halfway", "well: measured", "fails: fails went away", "fails: failed"):
         assert line in shown.splitlines()
     assert lines_of(log)["well"] == ["begins with harness/x86_64", "ends"]
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (42, "signal 42")])
+def test_a_process_that_a_signal_ended_is_told_by_its_name(number: int, name: str) -> None:
+    assert f"was ended by {name}" in _died(-number).what
 
 
 def test_what_runs_on_this_machine_goes_when_all_others_are_through(tmp_path: Path) -> None:

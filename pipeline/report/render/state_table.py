@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
+from pipeline.core.formatting import counted
 from pipeline.report.schema import Report
 from pipeline.report.state_words import FACTS
 
@@ -42,16 +43,17 @@ def rejected_words(report: Report) -> str:
     if not rejected:
         return ""
     kinds = Counter(
-        f"starts of {run.ttfi.arm}"
+        ("start", f" of {run.ttfi.arm}")
         if run.ttfi is not None
-        else ("progressive runs" if run.progress is not None else "latency runs")
+        else ("progressive run" if run.progress is not None else "latency run", "")
         for run in rejected
     )
-    named = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    named = ", ".join(f"{counted(count, noun)}{of}" for (noun, of), count in sorted(kinds.items()))
     waited = [run.wall_over_cpu for run in rejected]
     return (
-        f"{len(rejected)} runs waited for processors and were run again ({named}): wall over CPU "
-        f"time {median(waited):.1f}, at most {max(waited):.1f}"
+        f"{counted(len(rejected), 'run')} waited for processors and "
+        f"{'was' if len(rejected) == 1 else 'were'} run again ({named}): wall over CPU time "
+        f"{median(waited):.1f}, at most {max(waited):.1f}"
     )
 
 

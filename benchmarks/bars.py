@@ -30,6 +30,16 @@ BARS = (
     ("steady latency, final stage / teacher", "latency_final_over_teacher", 1.05),
     ("worst latency while a block loads / steady", "swap_stall", 1.50),
     ("(the same just before, nothing loading)", "swap_stall_quiet", 1.50),
+    (
+        "first inference after a swap / steady, at 30 frames a second",
+        "first_after_swap_over_steady.worst.30fps",
+        1.30,
+    ),
+    (
+        "final stage / teacher's first answer, at 30 frames a second",
+        "final_over_teacher_ttfi.30fps",
+        1.0,
+    ),
     ("final stage reached / teacher's first answer, cold", "final_over_teacher_ttfi.cold", 1.25),
     ("final stage reached / teacher's first answer, warm", "final_over_teacher_ttfi.warm", 1.25),
     ("peak memory, progressive / teacher", "peak_rss_over_teacher.warm", 1.15),

@@ -42,6 +42,12 @@ def profile(
         str,
         Option(help="Start states: cold, warm, cold-cached (cold, weight caches on disk)."),
     ] = "cold,warm",
+    fps: Annotated[
+        str,
+        Option(
+            help="Frames a second that are served while stages load, beside full speed; or none."
+        ),
+    ] = "30,60",
     control: Annotated[
         Path | None, Option(help="Control arms.", show_default="beside the bundle")
     ] = None,
@@ -87,7 +93,7 @@ def profile(
     from pipeline.device.admission import GuardOptions
     from pipeline.device.cores import parse_cores
     from pipeline.device.guards import parse_allowed
-    from pipeline.workflows.measure_device import ProfileOptions, parse_states
+    from pipeline.workflows.measure_device import ProfileOptions, parse_fps, parse_states
     from pipeline.workflows.named_devices import are_several
 
     specs = device or ["local"]
@@ -101,6 +107,7 @@ def profile(
         library=library,
         work=work,
         cores=parse_cores(cores),
+        fps=parse_fps(fps),
         guards=GuardOptions(allow=parse_allowed(allow or ()), wait_s=wait),
     )
     if harness is None:

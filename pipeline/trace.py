@@ -15,7 +15,7 @@ def trace(
         str | None,
         Option(
             help="A start state (cold, warm, cold-cached): a run at full speed; paced: one that "
-            "stays at each stage for a while.",
+            "stays at each stage for a while; 30fps, 30fps-paced: the same while frames come.",
             show_default="the first state that was measured",
         ),
     ] = None,

@@ -223,7 +223,7 @@ def arm64_package() -> Package:
 def measured_here(bundle: Bundle) -> Report:
     """What one round in a warm state on this machine gives; its files lie beside the bundle."""
     device = f"local:{bundle.root.parent / 'device'}"
-    options = ProfileOptions(device=device, states=("warm",), rounds=1, work=ROOT / "build")
+    options = ProfileOptions(device=device, states=("warm",), rounds=1, work=ROOT / "build", fps=())
     return measure(bundle.root, options, Silent())
 
 

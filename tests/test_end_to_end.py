@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.report.climb import choose_climb, runs_of
+from pipeline.report.metric_names import expected_metrics
 from pipeline.report.render.trace import trace_of
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
@@ -26,6 +28,9 @@ from pipeline.workflows import measure_device
 from pipeline.workflows.measure_device import ProfileOptions
 from tests.fixtures import ROOT, TINY_PROFILE
 from tests.report.traces import read_trace
+
+#: Frames a second: many, so that the test need not wait for them.
+FPS = 480
 
 
 def run(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -51,7 +56,7 @@ def reported(
     done = run(
         *("pipeline.profile", either_bundle.root, "--device", device, "--rounds", 3),
         *("--out", folder / "out", "--harness", harness_package.root),
-        *("--states", "cold,warm,cold-cached"),
+        *("--states", "cold,warm,cold-cached", "--fps", FPS),
     )
     assert done.returncode == 0, done.stderr
     return folder / "out", done
@@ -121,6 +126,19 @@ def test_progressive_runs_pass_through_every_stage_in_order(report: Report) -> N
         assert stages[-1] == 3
     for sample in report.runs.paced:
         assert set(sample.inferences.stage) == {0, 1, 2, 3}
+
+
+def test_frames_are_served_at_their_rate_while_stages_load(report: Report) -> None:
+    assert report.context.options.fps == (FPS,)
+    assert len(report.runs.served) == 3
+    assert len(report.runs.served_paced) == report.context.options.paced
+    for (sample,) in (*report.runs.served, *report.runs.served_paced):
+        assert (sample.fps, sample.state) == (FPS, "warm")
+        assert [load.stage for load in sample.loads] == [0, 1, 2, 3]
+    for (sample,) in report.runs.served_paced:
+        assert min(Counter(sample.inferences.stage).values()) >= sample.hold
+    assert {name for name in expected_metrics(report) if "fps" in name} <= report.metrics.keys()
+    assert f"final_over_teacher_ttfi.{FPS}fps" in report.ratios
 
 
 def test_every_progressive_run_can_be_written_as_a_trace(report: Report) -> None:

@@ -72,7 +72,11 @@ def test_a_harness_is_built_with_its_engine_and_measures_the_bundle(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     options = ProfileOptions(
-        device=f"local:{tmp_path / 'device'}", states=("warm",), rounds=2, work=tmp_path / "work"
+        device=f"local:{tmp_path / 'device'}",
+        states=("warm",),
+        rounds=2,
+        work=tmp_path / "work",
+        fps=(),
     )
     report = measure(bundle.root, options, Silent())
     assert report.context.harness.engine == "toy 1.0.0"

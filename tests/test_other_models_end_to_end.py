@@ -104,6 +104,7 @@ def profiled(folder: Path, package: Package) -> Report:
     done = run(
         *("pipeline.profile", folder / "bundle", "--rounds", 3, "--out", folder / "report"),
         *("--device", f"local:{folder / 'device'}", "--harness", package.root),
+        *("--fps", "none"),
     )
     assert done.returncode == 0, done.stderr
     return load_report(folder / "report" / "report.json")

@@ -79,6 +79,7 @@ def measured(
     options = ProfileOptions(
         device=phone.spec,
         rounds=1,
+        fps=(),
         harness=harness_package.root,
         cores="0",
         guards=GuardOptions(

@@ -22,7 +22,7 @@ from tests.fixtures import ROOT
 from tests.no_hang import no_hang
 
 pytestmark = pytest.mark.usefixtures("every_processor")
-CHEAP = ("--rounds", "1", "--states", "warm")
+CHEAP = ("--rounds", "1", "--states", "warm", "--fps", "none")
 NOBODY = "adb:127.0.0.1:1"
 
 Start = Callable[..., dict[str, Any]]

@@ -185,7 +185,7 @@ def test_a_report_that_is_stopped_while_it_is_written_is_the_one_before(
         (out / name).write_text("before")
     before = files(out)
     words = (built_bundle.root, "--device", f"local:{tmp_path / 'device'}", "--rounds", 3)
-    harness = ("--harness", harness_package.root, "--out", out)
+    harness = ("--harness", harness_package.root, "--out", out, "--fps", "none")
     # The first of the three files is written, the second is begun.
     place = "pipeline.core.atomic_files:_naming"
     done = stopped("profile", number, place, *words, *harness, cwd=tmp_path, times=2)

@@ -23,6 +23,7 @@ def profiled(bundle: Path, package: Package, folder: Path) -> CompletedProcess[s
     return run(
         *("pipeline.profile", bundle, "--device", f"local:{folder / 'device'}", "--rounds", 1),
         *("--out", folder / "report", "--harness", package.root, "--states", "warm"),
+        *("--fps", "none"),
     )
 
 

@@ -46,6 +46,8 @@ Result<Options> ParseOptions(int argc, char** argv) {
       options.cache.runtime = value;
     } else if (name == "--hold") {
       good = ParseCount(value, &options.hold);
+    } else if (name == "--fps") {
+      good = ParseCount(value, &options.fps);
     } else if (name == "--cores") {
       good = ParseCores(value, &options.cores);
     } else if (name == "--drop-caches") {

@@ -23,6 +23,8 @@ struct Options {
                                // weight caches on disk
   int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds
   int hold = 0;        // progress: inferences at each stage before the next one is loaded
+  int fps = 0;  // progress: frames that come in a second, each to be answered before it ends;
+                // 0: as many inferences as there can be, one after the other
   std::vector<int64_t> cores;  // to run on; empty: wherever the system puts the process
   bool drop_caches = false;    // cold: have Android drop the whole page cache first
   std::string library;         // of an engine that is loaded while the program runs: its path
@@ -31,7 +33,8 @@ struct Options {
 
 constexpr char kUsage[] =
     "usage: pwl_harness --task TASK --plan PLAN --nonce WORD\n"
-    "                   [--arm NAME] [--state cold|warm|cold-cached] [--inferences N] [--hold N]\n"
+    "                   [--arm NAME] [--state cold|warm|cold-cached] [--inferences N]\n"
+    "                   [--hold N] [--fps N]\n"
     "                   [--library PATH] [--weight-cache FOLDER --runtime SHA256]\n"
     "                   [--cores LIST] [--drop-caches eviction|property]\n"
     "tasks: info, ttfi, progress, latency, accuracy, parity\n";

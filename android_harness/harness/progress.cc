@@ -1,16 +1,19 @@
-// progress: one thread infers at full speed while another loads the later stages.
+// progress: one thread infers while another loads the later stages: at full speed, or whenever a
+// frame comes.
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "harness/cpu_clock.h"
 #include "harness/data.h"
+#include "harness/frames.h"
 #include "harness/json_line.h"
 #include "harness/process.h"
 #include "harness/programs.h"
@@ -76,6 +79,63 @@ class Pace {
   bool ended_ = false;
 };
 
+// Every inference, with times since the origin.
+class Inferences {
+ public:
+  explicit Inferences(int64_t origin) : origin_(origin) {}
+
+  int64_t origin() const { return origin_; }
+
+  // `frame`: the one that was answered; negative at full speed.
+  void Add(int64_t begin, int64_t end, int64_t cpu, size_t stage, int64_t frame) {
+    begin_.push_back(begin - origin_);
+    duration_.push_back(end - begin);
+    cpu_.push_back(cpu);
+    stage_.push_back(static_cast<int64_t>(stage));
+    if (frame >= 0) frame_.push_back(frame);
+  }
+
+  void Print() const {
+    JsonLine("inferences")
+        .Add("begin_ns", begin_)
+        .Add("duration_ns", duration_)
+        .Add("cpu_ns", cpu_)
+        .Add("stage", stage_)
+        .Add("frame", frame_)
+        .Print();
+  }
+
+ private:
+  const int64_t origin_;
+  std::vector<int64_t> begin_;
+  std::vector<int64_t> duration_;
+  std::vector<int64_t> cpu_;
+  std::vector<int64_t> stage_;
+  std::vector<int64_t> frame_;
+};
+
+// Infers until loading has ended, and `options.inferences` times more.
+Status Serve(const Options& options, Floats input, const std::atomic<bool>& loading,
+             ProgressiveModel* model, Pace* pace, Inferences* served) {
+  std::optional<Frames> frames;
+  if (options.fps > 0) frames.emplace(served->origin(), options.fps);
+  int64_t frame = -1;
+  std::vector<float> logits;
+  for (int after = 0; loading || after < options.inferences;) {
+    const bool done = !loading;
+    if (frames) frame = frames->WaitForFrameAfter(frame);
+    const int64_t before_cpu = CpuNs();
+    const int64_t before = NowNs();
+    const Result<size_t> stage = model->Infer(input, &logits);
+    const int64_t now = NowNs();
+    if (!stage.ok()) return stage.status();
+    served->Add(before, now, CpuNs() - before_cpu, *stage, frame);
+    pace->Served(*stage);
+    if (done) ++after;
+  }
+  return {};
+}
+
 void Print(const StageLoad& load, const Memory& memory, int64_t origin) {
   JsonLine("stage")
       .Add("stage", load.stage)
@@ -123,11 +183,6 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   const Memory first_memory = ReadMemory();
   model.LoadInBackground();
 
-  std::vector<int64_t> begin;
-  std::vector<int64_t> duration;
-  std::vector<int64_t> cpu;
-  std::vector<int64_t> stages;
-  std::vector<float> logits;
   // A model whose loading failed never reaches its last stage, so it serves until that is known.
   std::atomic<bool> loading{true};
   Status outcome;
@@ -135,24 +190,8 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
     outcome = model.WaitForLoading();
     loading = false;
   });
-  Status failure;
-  for (int after = 0; failure.ok() && (loading || after < options.inferences);) {
-    const bool done = !loading;
-    const int64_t before_cpu = CpuNs();
-    const int64_t before = NowNs();
-    const Result<size_t> stage = model.Infer(inputs->row(0), &logits);
-    const int64_t now = NowNs();
-    if (!stage.ok()) {
-      failure = stage.status();
-      break;
-    }
-    begin.push_back(before - origin);
-    duration.push_back(now - before);
-    cpu.push_back(CpuNs() - before_cpu);
-    stages.push_back(static_cast<int64_t>(*stage));
-    pace.Served(*stage);
-    if (done) ++after;
-  }
+  Inferences served(origin);
+  const Status failure = Serve(options, inputs->row(0), loading, &model, &pace, &served);
   pace.End();
   waiter.join();
   if (!failure.ok()) return failure;
@@ -167,6 +206,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
       .Add("process_to_origin_ns", origin - start.exec_ns)
       .Add("start_ns", main_ns - start.exec_ns)
       .Add("hold", options.hold)
+      .Add("fps", options.fps)
       .Add("wall_ns", end - origin)
       .Add("cpu_ns", end_cpu - origin_cpu)
       .Add("rss_kb", last.rss_kb)
@@ -178,12 +218,7 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
   for (size_t i = 0; i < recorder.loads().size(); ++i) {
     Print(recorder.loads()[i], recorder.memory()[i], origin);
   }
-  JsonLine("inferences")
-      .Add("begin_ns", begin)
-      .Add("duration_ns", duration)
-      .Add("cpu_ns", cpu)
-      .Add("stage", stages)
-      .Print();
+  served.Print();
   return outcome;
 }
 

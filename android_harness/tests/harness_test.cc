@@ -9,10 +9,12 @@
 #include "harness/answer.h"
 #include "harness/cpu_clock.h"
 #include "harness/data.h"
+#include "harness/frames.h"
 #include "harness/json_line.h"
 #include "harness/options.h"
 #include "harness/process.h"
 #include "harness/start_state.h"
+#include "runtime/clock.h"
 #include "tests/temporary_folder.h"
 
 namespace pwl::harness {
@@ -26,13 +28,15 @@ Result<Options> Parse(std::vector<std::string> words) {
 }
 
 TEST(Options, SayWhatIsAskedFor) {
-  const auto options = Parse({"--task", "ttfi", "--plan", "p", "--nonce", "n", "--arm", "teacher",
-                              "--state", "cold", "--inferences", "7", "--hold", "3"});
+  const auto options =
+      Parse({"--task", "ttfi", "--plan", "p", "--nonce", "n", "--arm", "teacher", "--state", "cold",
+             "--inferences", "7", "--hold", "3", "--fps", "30"});
   ASSERT_TRUE(options.ok());
   EXPECT_EQ(options->arm, "teacher");
   EXPECT_EQ(options->state, "cold");
   EXPECT_EQ(options->inferences, 7);
   EXPECT_EQ(options->hold, 3);
+  EXPECT_EQ(options->fps, 30);
 }
 
 TEST(Options, RefuseWhatTheyDoNotKnow) {
@@ -180,6 +184,37 @@ TEST(Affinity, OfACoreThatIsNotThereIsRefused) {
   // The kernel takes those that are there, and says nothing of the other.
   EXPECT_EQ(RunOnCores({before.front(), 1000}).code(), Code::kIo);
   ASSERT_TRUE(RunOnCores(before).ok());
+}
+
+constexpr int64_t kSecond = 1000000000;
+
+TEST(Frames, BeginWhereTheOneBeforeEndsWhateverTheRate) {
+  const Frames frames(100, 30);
+  EXPECT_EQ(frames.BeginOf(0), 100);
+  EXPECT_EQ(frames.BeginOf(1), 100 + 33333333);
+  EXPECT_EQ(frames.BeginOf(30), 100 + kSecond);  // what is rounded down does not add up
+  for (int64_t frame = 0; frame < 100; ++frame) {
+    EXPECT_EQ(frames.NewestAt(frames.BeginOf(frame)), frame);
+    EXPECT_EQ(frames.NewestAt(frames.BeginOf(frame + 1) - 1), frame);
+  }
+  EXPECT_EQ(frames.NewestAt(99), -1);
+}
+
+TEST(Frames, AreWaitedFor) {
+  const int64_t origin = NowNs();
+  const Frames frames(origin, 1000);
+  int64_t last = -1;
+  while (last < 5) {
+    const int64_t next = frames.WaitForFrameAfter(last);
+    EXPECT_GT(next, last);
+    EXPECT_LE(frames.BeginOf(next), NowNs());
+    last = next;
+  }
+}
+
+TEST(Frames, ThatWereMissedAreLeftOut) {
+  const Frames frames(NowNs() - kSecond, 1000);
+  EXPECT_GE(frames.WaitForFrameAfter(3), 1000);
 }
 
 TEST(CpuClock, RunsWhileTheProcessDoes) {

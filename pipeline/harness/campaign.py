@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
 from pipeline.harness import contention
 from pipeline.harness.contention import Repeater
 from pipeline.harness.samples import (
+    MOST_FPS,
     Info,
     LatencySample,
     Logits,
@@ -37,6 +40,8 @@ class CampaignOptions(Section):
         paced: how many paced runs.
         latency_runs: processes that take steady latencies in turns.
         latency_rounds: turns in each of them.
+        fps: frame rates at which stages are gone through, too; see `docs/serving.md`.
+        frames: frames at each stage of a paced run at a rate, and after the last swap.
     """
 
     rounds: int = 15
@@ -47,6 +52,8 @@ class CampaignOptions(Section):
     paced: int = 9
     latency_runs: int = 9
     latency_rounds: int = 25
+    fps: tuple[Annotated[int, Field(ge=1, le=MOST_FPS)], ...] = ()
+    frames: int = 12
 
 
 class Watch(Protocol):
@@ -72,6 +79,8 @@ class Campaign:
     latency: list[list[LatencySample]] = field(default_factory=list)
     predictions: list[Predictions] = field(default_factory=list)
     logits: list[Logits] = field(default_factory=list)
+    served: list[list[ProgressSample]] = field(default_factory=list)
+    served_paced: list[list[ProgressSample]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -161,38 +170,48 @@ class _Turns:
     ) -> None:
         self._session, self._campaign = session, campaign
         self._states, self._options, self._order = states, options, order
-        self.starts_in_round = len(states) * (len(_arms(session)) + 1)
+        self.starts_in_round = len(states) * (len(_arms(session)) + 1) + len(options.fps)
         self.starts = (options.rounds + 1) * self.starts_in_round
-        runs = options.rounds * self.starts_in_round + options.paced + options.latency_runs
+        paced = options.paced * (1 + len(options.fps))
+        runs = options.rounds * self.starts_in_round + paced + options.latency_runs
         self._repeater = Repeater(contention.repeats(runs), campaign.rejected)
 
     def start(self, number: int) -> None:
         """Every arm and the progressive run once in every state, in random order.
 
-        What round -1 gives is thrown away.
+        The progressive run once at every frame rate, too. What round -1 gives is thrown away.
         """
-        starts = [(arm, state) for state in self._states for arm in (*_arms(self._session), None)]
+        starts = [
+            (arm, state, 0) for state in self._states for arm in (*_arms(self._session), None)
+        ]
+        starts += [(None, "warm", fps) for fps in self._options.fps if number >= 0]
         self._order.shuffle(starts)
         ttfi: list[TtfiSample] = []
         through: list[ProgressSample] = []
-        steady = self._options.steady
-        for arm, state in starts:
+        served: list[ProgressSample] = []
+        for arm, state, fps in starts:
             if number < 0:
                 self._warm_up(arm, state)
-            elif arm is None:
-                through.append(self._progress(number, state, steady, 0))
-            else:
+            elif arm is not None:
                 ttfi.append(self._ttfi(number, arm, state))
+            elif fps:
+                served.append(self._progress(number, state, self._options.frames, fps=fps))
+            else:
+                through.append(self._progress(number, state, self._options.steady))
         if number >= 0:
             self._campaign.ttfi.append(ttfi)
             self._campaign.progress.append(through)
+            self._campaign.served += [served] if served else []
 
     def swap(self, number: int) -> int:
-        """A paced run and steady latencies, while there are any left; says how many runs."""
+        """Paced runs and steady latencies, while there are any left; says how many of those."""
         options, campaign = self._options, self._campaign
         paced, latency = number < options.paced, number < options.latency_runs
         if paced:
             campaign.paced.append(self._progress(number, "warm", options.hold, options.hold))
+            frames = options.frames
+            served = [self._progress(number, "warm", frames, frames, fps) for fps in options.fps]
+            campaign.served_paced += [served] if served else []
         if latency:
             campaign.latency.append(
                 self._repeater.undisturbed(
@@ -218,9 +237,11 @@ class _Turns:
             lambda run, waited: Rejected(round=number, wall_over_cpu=waited, ttfi=run),
         )
 
-    def _progress(self, number: int, state: State, inferences: int, hold: int) -> ProgressSample:
+    def _progress(
+        self, number: int, state: State, inferences: int, hold: int = 0, fps: int = 0
+    ) -> ProgressSample:
         return self._repeater.undisturbed(
-            lambda: self._session.progress(state, inferences, hold),
+            lambda: self._session.progress(state, inferences, hold, fps),
             contention.of_progress,
             lambda run, waited: Rejected(round=number, wall_over_cpu=waited, progress=run),
         )

@@ -33,11 +33,11 @@ def of_start(sample: TtfiSample) -> float:
 
 
 def of_progress(sample: ProgressSample) -> float:
-    """Of the inferences on its last stage, and of all of it where that was warm."""
+    """Of the inferences on its last stage, and of all of it where that was warm and never slept."""
     runs, last = sample.inferences, sample.loads[-1].stage
     steady = [i for i, stage in enumerate(runs.stage) if stage == last][1:]
     parts = [(sum(runs.duration_ns[i] for i in steady), sum(runs.cpu_ns[i] for i in steady))]
-    if sample.state == "warm":
+    if sample.state == "warm" and not sample.fps:
         parts.append((sample.wall_ns, sample.cpu_ns))
     return _worst(parts)
 

@@ -24,6 +24,9 @@ LogitRow = Annotated[tuple[float | None, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
+#: More frames in a second than the harness takes.
+MOST_FPS = 1_000_000
+
 
 class Info(Section):
     """The build of the harness, and what the device lets it see.
@@ -103,12 +106,14 @@ class Inferences(Section):
     """Every inference of a process: when it began, how long it took, on which stage it ran.
 
     `cpu_ns` is the processors' time of the whole process in it: that of the loading thread, too.
+    `frame` is the frame that each answered, where frames came at a rate; empty at full speed.
     """
 
     begin_ns: Annotated[tuple[int, ...], Field(min_length=1)]
     duration_ns: tuple[Positive, ...]
     cpu_ns: tuple[Count, ...]
     stage: tuple[int, ...]
+    frame: tuple[Count, ...] = ()
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -128,6 +133,7 @@ class ProgressSample(Section):
         process_to_origin_ns: from the start of the process to the origin of all other times.
         start_ns: from the start of the process to main().
         hold: inferences served at each stage before the next one was loaded.
+        fps: frames that came in a second; 0 for inferences one after the other, at full speed.
         wall_ns: from the origin to the end of serving.
         cpu_ns: processors' time that the process used in that.
         rss_kb: at the end.
@@ -144,6 +150,7 @@ class ProgressSample(Section):
     process_to_origin_ns: int
     start_ns: int
     hold: int
+    fps: Annotated[int, Field(ge=0, le=MOST_FPS)] = 0
     wall_ns: Positive
     cpu_ns: Count
     rss_kb: int
@@ -161,6 +168,31 @@ class ProgressSample(Section):
         if self.inferences.stage[-1] != stages[-1]:
             raise ValueError(f"no inference ran on stage {stages[-1]}, which was loaded last")
         return self
+
+    @model_validator(mode="after")
+    def _answered_frames_that_came(self) -> Self:
+        begin, frames = self.inferences.begin_ns, self.inferences.frame
+        if not self.fps:
+            if frames:
+                raise ValueError("frames were answered, but none came")
+            return self
+        if len(frames) != len(begin) or list(frames) != sorted(set(frames)):
+            raise ValueError("not another, later frame for each inference")
+        if any(
+            at < frame_begin_ns(frame, self.fps) for frame, at in zip(frames, begin, strict=True)
+        ):
+            raise ValueError("a frame was answered before it came")
+        return self
+
+
+def frame_begin_ns(frame: int, fps: int) -> int:
+    """When a frame comes, in nanoseconds since the app wanted an answer; the one before ends then.
+
+    Args:
+        frame: its number, from 0.
+        fps: how many come in a second.
+    """
+    return frame * 1_000_000_000 // fps
 
 
 class LatencySample(Section):
@@ -199,7 +231,7 @@ class Rejected(Section):
         round: in which it was run.
         wall_over_cpu: see `pipeline.harness.contention`.
         ttfi: what it gave, if it was a start of an arm.
-        progress: if it went through all stages; with `hold`, at a pace.
+        progress: if it went through all stages, in whichever way.
         latency: if it took steady latencies.
     """
 
@@ -213,7 +245,16 @@ class Rejected(Section):
 class Runs(Section):
     """Every sample of a campaign: lists of rounds, in the order in which they were run.
 
-    `rejected` are runs whose place another one took.
+    Attributes:
+        ttfi: starts of every arm.
+        progress: runs through all stages at full speed.
+        paced: the same, staying at each stage for a while.
+        latency: steady latencies.
+        predictions: labels of the evaluation images.
+        logits: of the golden inputs.
+        served: runs through all stages while frames come, one for each rate.
+        served_paced: the same, staying at each stage for a while.
+        rejected: runs whose place another one took.
     """
 
     ttfi: tuple[tuple[TtfiSample, ...], ...]
@@ -222,6 +263,8 @@ class Runs(Section):
     latency: tuple[tuple[LatencySample, ...], ...]
     predictions: tuple[Predictions, ...]
     logits: tuple[Logits, ...]
+    served: tuple[tuple[ProgressSample, ...], ...] = ()
+    served_paced: tuple[tuple[ProgressSample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
 

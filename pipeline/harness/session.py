@@ -120,9 +120,12 @@ class HarnessSession:
         flags = [*self._state(state), "--arm", arm, "--inferences", str(inferences)]
         return self._one(self.run("ttfi", *flags), "ttfi", TtfiSample)
 
-    def progress(self, state: State, inferences: int, hold: int = 0) -> ProgressSample:
+    def progress(
+        self, state: State, inferences: int, hold: int = 0, fps: int = 0
+    ) -> ProgressSample:
         """One start that goes through all stages, and some inferences after the last swap."""
         flags = [*self._state(state), "--inferences", str(inferences), "--hold", str(hold)]
+        flags += ["--fps", str(fps)] if fps else []
         lines = self.run("progress", *flags)
         head = dict(self._lines(lines, "progress")[0])
         head["loads"] = tuple(self._lines(lines, "stage"))

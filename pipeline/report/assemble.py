@@ -210,6 +210,8 @@ def _runs(campaign: Campaign) -> Runs:
         latency=_rounds(campaign.latency),
         predictions=tuple(campaign.predictions),
         logits=tuple(campaign.logits),
+        served=_rounds(campaign.served),
+        served_paced=_rounds(campaign.served_paced),
         rejected=tuple(campaign.rejected),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.harness.samples import ProgressSample, StageLoad
-from pipeline.report.metric_samples import time_to_stage_ns
+from pipeline.report.latencies import time_to_stage_ns
+from pipeline.report.metric_samples import rate_name
 from pipeline.report.schema import Report, StageResult
 
 #: What a run is called that stays at each stage for a while; the others are called by their state.
@@ -22,7 +23,8 @@ class Climb:
     """A climb and what is known about the stages that it goes through.
 
     Attributes:
-        run: ``paced``, or the start state of a run at full speed.
+        run: the start state of a run at full speed; ``paced``; ``30fps`` or ``30fps-paced`` where
+            frames came at that rate.
         round: in which it was measured, from 0.
         sample: its times.
         stages: those of the report.
@@ -35,12 +37,17 @@ class Climb:
 
 
 def runs_of(report: Report) -> dict[str, dict[int, ProgressSample]]:
-    """The climbs of a report by run, then by round: start states as measured, ``paced`` last."""
+    """The climbs of a report by run, then by round: start states as measured come first."""
     found: dict[str, dict[int, ProgressSample]] = {}
     for number, samples in enumerate(report.runs.progress):
         for sample in samples:
             found.setdefault(sample.state, {})[number] = sample
-    return found | {PACED: dict(enumerate(report.runs.paced))}
+    found[PACED] = dict(enumerate(report.runs.paced))
+    for end, rounds in (("", report.runs.served), (f"-{PACED}", report.runs.served_paced)):
+        for number, samples in enumerate(rounds):
+            for sample in samples:
+                found.setdefault(f"{rate_name(sample.fps)}{end}", {})[number] = sample
+    return found
 
 
 def choose_climb(report: Report, run: str | None = None, number: int | None = None) -> Climb:
@@ -48,7 +55,7 @@ def choose_climb(report: Report, run: str | None = None, number: int | None = No
 
     Args:
         report: whose runs are looked at.
-        run: ``paced`` or a start state; the first that was measured, if None.
+        run: as in `Climb`; the first that was measured, if None.
         number: of a round; if None, the one that reached the last stage in the median time.
 
     Raises:

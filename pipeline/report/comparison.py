@@ -31,7 +31,7 @@ Judgment = Literal["better", "worse", "no difference"]
 
 #: Units of what is the better the more of it there is, and the less. Of others nothing is known.
 _MORE_IS_BETTER = ("share", "dB")
-_LESS_IS_BETTER = ("ms", "MB", "bytes", "ratio", "relative", "images", "warnings")
+_LESS_IS_BETTER = ("ms", "MB", "bytes", "ratio", "relative", "images", "frames", "warnings")
 
 #: What is never the same twice; `pipeline.device.guards` says where it is too little or too much.
 _NEVER_THE_SAME = ("other programs", "memory available", "storage free")

@@ -184,7 +184,22 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
     for aside in runs.rejected:
         if contention.of_rejected(aside) != aside.wall_over_cpu:
             yield f"runs.rejected: a run of round {aside.round} has another wall_over_cpu"
-    for sample in (*runs.paced, *(sample for samples in runs.progress for sample in samples)):
+    yield from _rates_in_runs(report)
+    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced)
+    for sample in (sample for samples in climbs for sample in samples):
         if len(sample.loads) != stages:
             yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"
             return
+
+
+def _rates_in_runs(report: Report) -> Iterator[str]:
+    """One run for each frame rate that was asked for, and none elsewhere."""
+    runs, asked = report.runs, sorted(report.context.options.fps)
+    if any(sample.fps for samples in (*runs.progress, runs.paced) for sample in samples):
+        yield "runs.progress, runs.paced: frames came in some, which belong to runs.served"
+    for name, rounds in (("served", runs.served), ("served_paced", runs.served_paced)):
+        if asked and not rounds:
+            yield f"runs.{name}: empty"
+        for number, samples in enumerate(rounds):
+            if sorted(sample.fps for sample in samples) != asked:
+                yield f"runs.{name}.{number}: not one run at each of {asked} frames a second"

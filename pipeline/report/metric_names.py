@@ -12,7 +12,7 @@ from typing import get_args
 
 from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names, program_names
-from pipeline.report.metric_samples import PHASES
+from pipeline.report.metric_samples import PHASES, rate_name
 from pipeline.report.schema import Report
 from pipeline.settings import PROGRESSIVE
 
@@ -21,14 +21,17 @@ _BY_STAGE = (
     *("accuracy", "accuracy_differing", "accuracy_minus_host", "accuracy_minus_host_low"),
     *("differing_over_allowed", "stage_bytes", "stage_rss_mb"),
 )
-_BY_SWAP = ("latency_during_load_ms", "first_after_swap_ms", "swap_commit_ms")
+_BY_SWAP = ("latency_during_load_ms", "swap_commit_ms")
+#: The same, at full speed and at every frame rate.
+_FIRST_AFTER_SWAP = ("first_after_swap_ms", "first_after_swap_over_steady")
+_BY_RATE = ("missed_deadlines", "missed_deadlines_steady")
 _BY_PROGRAM = ("parity_max_rel", "parity_over_tolerance", "latency_ms")
 _BY_START = ("ttfi_ms", "process_ms", "bytes_read", "peak_rss_mb")
 
 
 def expected_metrics(report: Report) -> set[str]:
     """Their names, such as ``ttfi_ms.pwl.cold``."""
-    return {*_of_stages(report), *_of_starts(report)}
+    return {*_of_stages(report), *_of_starts(report), *_of_climbs(report)}
 
 
 def _of_stages(report: Report) -> Iterator[str]:
@@ -45,13 +48,23 @@ def _of_starts(report: Report) -> Iterator[str]:
         for arm in arms:
             yield from (f"{kind}.{arm}.{state}" for kind in _BY_START)
             yield from (f"phase_ms.{arm}.{state}.{phase}" for phase in PHASES)
-        for stage in report.stages:
-            yield f"time_to_stage_ms.{stage.index}.{state}"
-            if stage.index:
-                yield f"swap_load_ms.{stage.index}.{state}"
-        yield f"time_to_final_ms.{state}"
+        yield from (f"swap_load_ms.{stage.index}.{state}" for stage in report.stages[1:])
         if state == "cold-cached":
             yield from (f"cache_bytes.{arm}.{state}" for arm in (*arms, "all"))
+
+
+def _of_climbs(report: Report) -> Iterator[str]:
+    rates = {sample.fps for samples in report.runs.served for sample in samples}
+    named = [rate_name(fps) for fps in rates.union(report.context.options.fps)]
+    for how in (*start_states(report), *named):
+        yield from (f"time_to_stage_ms.{stage.index}.{how}" for stage in report.stages)
+        yield from (f"time_to_final_ms.{how}", f"worst_latency_ms.{how}")
+    for rate in ("", *(f".{name}" for name in named)):
+        for stage in report.stages[1:]:
+            yield from (f"{kind}.{stage.index}{rate}" for kind in _FIRST_AFTER_SWAP)
+        if len(report.stages) > 1:
+            yield f"first_after_swap_over_steady.worst{rate}"
+    yield from (f"{kind}.{name}" for kind in _BY_RATE for name in named)
 
 
 def no_metric(name: str, known: Iterable[str]) -> str:
@@ -64,6 +77,13 @@ def start_states(report: Report) -> set[str]:
     """Those that were asked for, measured or not, and those that were measured."""
     measured = {sample.state for samples in report.runs.ttfi for sample in samples}
     return {*report.context.options.states, *measured}
+
+
+def rates_in(metrics: Iterable[str]) -> list[str]:
+    """The frame rates that metrics of these names are about, such as ``30fps``, slowest first."""
+    kind = "missed_deadlines."
+    found = [name.removeprefix(kind) for name in metrics if name.startswith(kind)]
+    return sorted(found, key=lambda rate: (len(rate), rate))
 
 
 def states_in(metrics: Container[str]) -> list[str]:

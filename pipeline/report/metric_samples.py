@@ -15,6 +15,13 @@ from pipeline.core.intervals import wilson_interval
 from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
 from pipeline.model.arm import STUDENT, TEACHER
 from pipeline.report.integrity import differing_allowed, over_limit
+from pipeline.report.latencies import (
+    first_and_steady,
+    latencies_around,
+    missed_frames,
+    time_to_stage_ns,
+    worst_latency_ns,
+)
 from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
@@ -22,9 +29,6 @@ if TYPE_CHECKING:
     from pipeline.report.schema import BundleFacts, ParityResult, StageResult
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
-
-#: Inferences right after a swap whose latency is not steady yet.
-_SETTLING = 5
 
 #: One value by round number.
 Samples = dict[int, float]
@@ -39,8 +43,10 @@ def samples_of(
 ) -> dict[str, tuple[str, Samples]]:
     """Unit and samples of every metric, by name."""
     found: dict[str, tuple[str, Samples]] = {}
-    for states in (_starts(runs.ttfi), _through(runs.progress), _paced(runs.paced)):
-        for name, unit, number, value in states:
+    climbs = (_through(runs.progress), _served(runs.served))
+    paced = (_paced(runs.paced), _served_paced(runs.served_paced))
+    for said in (_starts(runs.ttfi), *climbs, *paced):
+        for name, unit, number, value in said:
             found.setdefault(name, (unit, {}))[1][number] = value
     for number, run in enumerate(runs.latency):
         for sample in run:
@@ -122,15 +128,31 @@ def _through(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
                 yield f"peak_rss_mb.pwl.{state}", "MB", number, sample.peak_rss_kb / 1e3
             if sample.cache_bytes:
                 yield f"cache_bytes.all.{state}", "bytes", number, float(sample.cache_bytes)
-            for load in sample.loads:
-                stage = load.stage
-                reached = time_to_stage_ns(sample, stage)
-                yield f"time_to_stage_ms.{stage}.{state}", "ms", number, reached / 1e6
-                if stage:
-                    taken = (load.ready_ns - load.load_begin_ns) / 1e6
-                    yield f"swap_load_ms.{stage}.{state}", "ms", number, taken
-            final = time_to_stage_ns(sample, sample.loads[-1].stage)
-            yield f"time_to_final_ms.{state}", "ms", number, final / 1e6
+            for load in sample.loads[1:]:
+                taken = (load.ready_ns - load.load_begin_ns) / 1e6
+                yield f"swap_load_ms.{load.stage}.{state}", "ms", number, taken
+            yield from _climb(sample, number, state)
+
+
+def _served(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
+    """What runs say to which frames came at a rate."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            rate = rate_name(sample.fps)
+            yield from _climb(sample, number, rate)
+            missed = missed_frames(sample)
+            yield f"missed_deadlines.{rate}", "frames", number, missed.climbing
+            yield f"missed_deadlines_steady.{rate}", "frames", number, missed.steady
+
+
+def _climb(sample: ProgressSample, number: int, how: str) -> Found:
+    """When stages were reached, and the longest that an answer took on the way."""
+    for load in sample.loads:
+        reached = time_to_stage_ns(sample, load.stage) / 1e6
+        yield f"time_to_stage_ms.{load.stage}.{how}", "ms", number, reached
+    final = time_to_stage_ns(sample, sample.loads[-1].stage) / 1e6
+    yield f"time_to_final_ms.{how}", "ms", number, final
+    yield f"worst_latency_ms.{how}", "ms", number, worst_latency_ns(sample) / 1e6
 
 
 def _paced(runs: Iterable[ProgressSample]) -> Found:
@@ -152,44 +174,37 @@ def _paced(runs: Iterable[ProgressSample]) -> Found:
                 yield f"latency_during_load_ms.{stage}", "ms", number, max(during) / 1e6
                 worst.append(max(during) / steady)
                 quiet.append(max(before[-len(during) :]) / steady)
-            durations = zip(sample.inferences.duration_ns, sample.inferences.stage, strict=True)
-            first = next((duration for duration, ran in durations if ran == stage), None)
-            if first is not None:
-                yield f"first_after_swap_ms.{stage}", "ms", number, first / 1e6
             yield f"swap_commit_ms.{stage}", "ms", number, load.commit_ns / 1e6
         if worst:
             yield "swap_stall", "ratio", number, max(worst)
             # The same of as many inferences just before each load: what the device does by itself.
             yield "swap_stall_quiet", "ratio", number, max(quiet)
+        yield from _first_after_swaps(sample, number, "")
 
 
-def time_to_stage_ns(sample: ProgressSample, stage: int) -> int:
-    """When the first answer came that is at least as good as a stage's, since the app wanted one.
-
-    At full speed a stage may be replaced before any inference ran on it.
-    """
-    runs = sample.inferences
-    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
-        if ran >= stage:
-            return begin + duration
-    raise ValueError(f"no inference ran on stage {stage} or a later one")  # samples ensure one
+def _served_paced(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
+    """The same where frames come at a rate."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            yield from _first_after_swaps(sample, number, f".{rate_name(sample.fps)}")
 
 
-def latencies_around(sample: ProgressSample, stage: int) -> tuple[list[int], list[int]]:
-    """Latencies on the stage before `stage`: steady ones before its load began, and those during.
-
-    An inference counts as during when any part of it overlaps the load or the swap.
-    """
-    load = next(load for load in sample.loads if load.stage == stage)
-    end = load.ready_ns + load.commit_ns
-    before: list[int] = []
-    during: list[int] = []
-    runs = sample.inferences
-    for begin, duration, ran in zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True):
-        if ran != stage - 1:
+def _first_after_swaps(sample: ProgressSample, number: int, rate: str) -> Found:
+    """The first inference after each swap, alone and over its stage's steady median."""
+    ratios: list[float] = []
+    for load in sample.loads[1:]:
+        first, steady = first_and_steady(sample, load.stage)
+        if first is None:
             continue
-        if begin + duration <= load.load_begin_ns:
-            before.append(duration)
-        elif begin < end:
-            during.append(duration)
-    return before[_SETTLING:], during
+        yield f"first_after_swap_ms.{load.stage}{rate}", "ms", number, first / 1e6
+        if steady:
+            ratios.append(first / median(steady))
+            name = f"first_after_swap_over_steady.{load.stage}{rate}"
+            yield name, "ratio", number, ratios[-1]
+    if ratios:
+        yield f"first_after_swap_over_steady.worst{rate}", "ratio", number, max(ratios)
+
+
+def rate_name(fps: int) -> str:
+    """What metrics and runs are called in which so many frames come in a second."""
+    return f"{fps}fps"

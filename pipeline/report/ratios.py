@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from pipeline.harness.samples import State
+from pipeline.report.metric_names import rates_in
 from pipeline.report.schema import ArmFacts, Metric, Ratio
 from pipeline.report.statistics import Estimate, paired_ratios
 from pipeline.settings import PROGRESSIVE
@@ -34,7 +35,8 @@ def ratios_of(
         routes: of the stages.
     """
     found: dict[str, Ratio] = {}
-    for name, numerator, denominator in sorted(_pairs(arms, routes)):
+    pairs = [*_pairs(arms, routes), *_at_rates(arms, routes, rates_in(metrics))]
+    for name, numerator, denominator in sorted(pairs):
         if (ratio := _ratio(metrics, numerator, denominator)) is not None:
             found[name] = ratio
     return found
@@ -44,7 +46,7 @@ def ratio_words(name: str) -> tuple[str, str]:
     """What a ratio of a report compares, in words, and its start state.
 
     Args:
-        name: such as ``ttfi_over_teacher.cold``.
+        name: such as ``ttfi_over_teacher.cold``, or ``final_over_teacher_ttfi.30fps``.
     """
     title, _, state = name.partition(".")
     what, _, arm = title.partition("_over_")
@@ -81,6 +83,18 @@ def _pairs(arms: Sequence[ArmFacts], routes: Sequence[str]) -> Iterator[tuple[st
                 reached, alone = f"time_to_stage_ms.{index}", f"ttfi_ms.{arm.name}"
                 name = f"{stage}_over_{arm.name}_ttfi.{state}"
                 yield name, f"{reached}.{state}", f"{alone}.{state}"
+
+
+def _at_rates(
+    arms: Sequence[ArmFacts], routes: Sequence[str], rates: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """The same where frames come: an arm by itself has its first answer when it has it."""
+    for arm in arms:
+        index = routes.index(arm.route) if arm.route in routes else 0
+        stage = "final" if index == len(routes) - 1 else f"stage{index}"
+        for rate in rates if index else ():
+            name = f"{stage}_over_{arm.name}_ttfi.{rate}"
+            yield name, f"time_to_stage_ms.{index}.{rate}", f"ttfi_ms.{arm.name}.warm"
 
 
 def _ratio(metrics: Mapping[str, Metric], numerator: str, denominator: str) -> Ratio | None:

@@ -37,7 +37,7 @@ class Metric(Section):
     """One quantity.
 
     Attributes:
-        unit: ``ms``, ``MB``, ``bytes``, ``share``, ``ratio``, ``images``, ``relative``.
+        unit: ``ms``, ``MB``, ``bytes``, ``share``, ``ratio``, ``images``, ``frames``, ``relative``.
         samples: every value.
         rounds: the round that each sample comes from; samples of one round belong together.
         median: of the samples.

@@ -79,7 +79,8 @@ def _waited(report: Report) -> Iterator[Finding]:
     """Runs that stayed although something else had the processors: there was no better one."""
     runs = report.runs
     waited = [contention.of_start(start) for starts in runs.ttfi for start in starts]
-    waited += [contention.of_progress(run) for each in (*runs.progress, runs.paced) for run in each]
+    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced)
+    waited += [contention.of_progress(run) for each in climbs for run in each]
     waited += [contention.of_latencies(each) for each in runs.latency]
     disturbed = [ratio for ratio in waited if ratio > contention.LIMIT]
     if len(disturbed) > _DISTURBED_SHARE * len(waited):
@@ -93,7 +94,8 @@ def _waited(report: Report) -> Iterator[Finding]:
 
 def _warm(report: Report) -> Iterator[Finding]:
     found = [(s.state, s.pages - s.resident_pages) for starts in report.runs.ttfi for s in starts]
-    found += [(s.state, s.pages - s.resident_pages) for runs in report.runs.progress for s in runs]
+    climbs = (*report.runs.progress, *report.runs.served)
+    found += [(s.state, s.pages - s.resident_pages) for runs in climbs for s in runs]
     if partly := sum(1 for state, absent in found if state == "warm" and absent):
         text = f"{partly} warm starts found some of their files out of memory"
         yield Finding(id="NOT-WARM", text=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from pipeline.device.state import WATCH_S, DeviceState, read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
 from pipeline.harness.deploy import Installation, deploy
 from pipeline.harness.placement import Payload, device_folder
-from pipeline.harness.samples import Dropping, State
+from pipeline.harness.samples import MOST_FPS, Dropping, State
 from pipeline.harness.session import HarnessSession
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
@@ -33,6 +34,9 @@ from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target, target_for
 from pipeline.workflows.named_devices import folder_name
+
+#: What people see move: video, and most screens.
+FRAME_RATES = (30, 60)
 
 #: The API level from which the user "shell" can have the page cache dropped.
 _DROPS_CACHES = 31
@@ -54,6 +58,7 @@ class ProfileOptions:
         work: folder to build it in.
         cores: which cores to run on, as `parse_cores` takes it.
         guards: what is asked of the device's state.
+        fps: frame rates at which stages are gone through, too.
     """
 
     device: str
@@ -66,6 +71,11 @@ class ProfileOptions:
     device_folder: PurePosixPath | None = None
     cores: str = ALL
     guards: GuardOptions = field(default_factory=GuardOptions)
+    fps: tuple[int, ...] = FRAME_RATES
+
+    def amount(self) -> CampaignOptions:
+        """How much is measured."""
+        return CampaignOptions(rounds=self.rounds, states=self.states, fps=self.fps)
 
 
 def parse_states(text: str) -> tuple[State, ...]:
@@ -84,6 +94,24 @@ def parse_states(text: str) -> tuple[State, ...]:
 
 
 _STATES: tuple[State, ...] = get_args(State)
+
+
+def parse_fps(text: str) -> tuple[int, ...]:
+    """Reads ``30,60``, or ``none``.
+
+    Raises:
+        UsageError: something else than whole numbers that the harness takes, or one twice.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if words == ["none"]:
+        return ()
+    rates = tuple(int(word) for word in words if re.fullmatch("[0-9]{1,7}", word))
+    if len(set(rates)) != len(words) or not all(1 <= rate <= MOST_FPS for rate in rates):
+        raise UsageError(
+            f"--fps {text!r}",
+            f"name whole numbers from 1 to {MOST_FPS}, such as --fps 30,60; or none",
+        )
+    return tuple(sorted(rates))
 
 
 def measure(folder: Path, options: ProfileOptions, progress: Progress) -> Report:
@@ -117,7 +145,7 @@ def measure_together(
         package = package_for(properties, options, progress).with_libraries(libraries)
         installation = deploy(device, package, payloads, progress)
         sessions = _sessions(device, properties, installation, cores)
-        amount = CampaignOptions(rounds=options.rounds, states=options.states)
+        amount = options.amount()
         watch = _Watch(admission, progress)
         before = admission.require_fit(WATCH_S)
         begin, created = time.monotonic(), datetime.now(UTC)

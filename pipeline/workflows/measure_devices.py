@@ -16,7 +16,6 @@ from pipeline.core.release import release
 from pipeline.device.base import DeviceProperties
 from pipeline.device.connect import connect
 from pipeline.device.identity import identify
-from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.assemble import bundle_facts
 from pipeline.report.devices import DevicesReport, Measured, status_of
 from pipeline.report.integrity import require_right_results
@@ -134,7 +133,7 @@ def measure_devices(
         tool=release(),
         status=int(status_of(results)),
         bundle=bundle_facts(manifest, payload.controls),
-        options=CampaignOptions(rounds=options.rounds, states=options.states),
+        options=options.amount(),
         seconds=round(time.monotonic() - begin, 3),
         devices=tuple(results),
         warnings=manifest.warnings,

@@ -34,7 +34,7 @@ def said_and_report(
     """What `profile` printed, which had to choose the harness itself, and its report."""
     out = tmp_path_factory.mktemp("arm64") / "report"
     words = [either_bundle.root, "--device", arm64_device, "--rounds", 1, "--states", "warm"]
-    words += ["--out", out, "--work", ROOT / "build"]
+    words += ["--fps", "none", "--out", out, "--work", ROOT / "build"]
     done = CliRunner().invoke(profile, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     return done.output, load_report(out / "report.json")

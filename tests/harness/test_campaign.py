@@ -52,10 +52,11 @@ class Session:
             return start(arm, state)
         return start(arm, state).model_copy(update={"steady_ns": (self._wait(),)})
 
-    def progress(self, state: str, inferences: int, hold: int = 0) -> ProgressSample:
+    def progress(self, state: str, inferences: int, hold: int = 0, fps: int = 0) -> ProgressSample:
         wait = self._wait()
         runs = through(state, 3).inferences.model_copy(update={"duration_ns": (1, 1, wait)})
-        return through(state, 3).model_copy(update={"inferences": runs, "wall_ns": wait})
+        update = {"inferences": runs, "wall_ns": wait, "hold": hold, "fps": fps}
+        return through(state, 3).model_copy(update=update)
 
     def latency(self, rounds: int) -> list[LatencySample]:
         return [LatencySample(name="stage-0", steady_ns=(self._wait(),), steady_cpu_ns=(1,))]
@@ -92,6 +93,26 @@ def test_undisturbed_runs_are_run_once() -> None:
     assert found.rejected == []
     assert len(found.ttfi) == len(found.progress) == 4
     assert len(found.paced) == 2
+
+
+def test_stages_are_gone_through_at_every_frame_rate_too() -> None:
+    options = SMALL.model_copy(update={"fps": (30, 60), "frames": 7})
+    session = Session()
+    found = campaign(session, options=options)
+    assert session.runs == 8 + RUNS + 2 * (4 + 2)  # none more in the round that is thrown away
+    assert [sorted((one.fps, one.hold) for one in each) for each in found.served] == (
+        [[(30, 0), (60, 0)]] * 4
+    )
+    assert [[(one.fps, one.hold) for one in each] for each in found.served_paced] == (
+        [[(30, 7), (60, 7)]] * 2
+    )
+    assert all(one.fps == 0 for each in (*found.progress, found.paced) for one in each)
+
+
+def test_a_run_that_waits_for_frames_does_not_wait_for_processors() -> None:
+    run = through("warm", 3).model_copy(update={"wall_ns": 50})
+    assert contention.of_progress(run) == 50
+    assert contention.of_progress(run.model_copy(update={"fps": 30})) <= 1
 
 
 def test_a_run_that_waited_is_kept_aside_and_run_again() -> None:

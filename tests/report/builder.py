@@ -246,5 +246,5 @@ def through(state: str, stages: int) -> ProgressSample:
         begin_ns=order, duration_ns=(1,) * stages, cpu_ns=(1,) * stages, stage=order
     )
     return ProgressSample.model_validate(
-        numbers | {"state": state, "loads": loads, "inferences": inferences}
+        numbers | {"state": state, "fps": 0, "loads": loads, "inferences": inferences}
     )

@@ -99,6 +99,19 @@ DAMAGES = {
         "runs", "paced", 0, "loads", value=document()["runs"]["paced"][0]["loads"][:1]
     ),
     "runs.latency.0: not one line for each": drop("runs", "latency", 0, 0),
+    "frames came in some, which belong to runs.served": lambda data: (
+        put("runs", "paced", 0, "fps", value=1)(data),
+        put("runs", "paced", 0, "inferences", "frame", value=[0, 1])(data),
+        put("runs", "paced", 0, "inferences", "begin_ns", value=[0, 10**9])(data),
+    ),
+    "runs.served: empty": put("context", "options", "fps", value=[30]),
+    "runs.served.0: not one run at each of [] frames a second": put(
+        "runs", "served", value=[document()["runs"]["paced"]]
+    ),
+    "a frame was answered before it came": lambda data: (
+        put("runs", "paced", 0, "fps", value=1)(data),
+        put("runs", "paced", 0, "inferences", "frame", value=[0, 1])(data),
+    ),
     "runs.paced: empty": put("runs", "paced", value=[]),
 }
 ALSO = {

@@ -2,60 +2,8 @@ from __future__ import annotations
 
 from statistics import median
 
-from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
-from pipeline.report.metric_samples import latencies_around, time_to_stage_ns
 from pipeline.report.ratios import ratio_words, ratios_of
 from pipeline.report.schema import ArmFacts, Metric
-
-
-def load(stage: int, begin: int, ready: int) -> StageLoad:
-    zeros = dict.fromkeys(
-        ("locate_ns", "verify_ns", "map_ns", "parse_ns", "prepare_ns", "bytes", "rss_kb"), 0
-    )
-    return StageLoad(
-        stage=stage, load_begin_ns=begin, ready_ns=ready, commit_ns=1, peak_rss_kb=0, **zeros
-    )
-
-
-def sample(runs: list[tuple[int, int, int]], loads: list[StageLoad]) -> ProgressSample:
-    begin, duration, stage = zip(*runs, strict=True)
-    return ProgressSample(
-        state="warm",
-        pages=1,
-        resident_pages=1,
-        process_to_origin_ns=0,
-        start_ns=0,
-        wall_ns=1,
-        cpu_ns=1,
-        hold=0,
-        rss_kb=0,
-        peak_rss_kb=0,
-        bytes_read=0,
-        cache_bytes=0,
-        loads=tuple(loads),
-        inferences=Inferences(begin_ns=begin, duration_ns=duration, cpu_ns=duration, stage=stage),
-    )
-
-
-def test_a_stage_is_reached_when_its_first_answer_is_there() -> None:
-    run = sample([(10, 5, 0), (15, 5, 0), (20, 8, 1)], [load(0, 0, 10), load(1, 12, 18)])
-    assert time_to_stage_ns(run, 0) == 15
-    assert time_to_stage_ns(run, 1) == 28
-
-
-def test_a_stage_that_no_inference_ran_on_is_reached_with_the_next() -> None:
-    run = sample([(10, 5, 0), (15, 8, 2)], [load(0, 0, 9), load(1, 10, 11), load(2, 12, 13)])
-    assert time_to_stage_ns(run, 1) == 23
-
-
-def test_latencies_split_at_the_load_and_leave_out_what_has_not_settled() -> None:
-    before = [(100 + 10 * i, 10, 0) for i in range(8)]  # the last ends at 180
-    during = [(180, 10, 0), (190, 40, 0)]
-    after = [(230, 10, 0), (240, 10, 1)]
-    run = sample(before + during + after, [load(0, 0, 100), load(1, 185, 225)])
-    steady, loading = latencies_around(run, 1)
-    assert steady == [10, 10, 10]
-    assert loading == [10, 40]
 
 
 def metric(samples: dict[int, float]) -> Metric:
@@ -116,6 +64,20 @@ def test_an_arm_is_compared_with_the_stage_that_answers_as_it_does() -> None:
     assert {name for name in found if "odd" in name} == {
         f"{kind}_over_odd.warm" for kind in ("ttfi", "process", "peak_rss")
     }
+
+
+def test_where_frames_come_a_stage_is_compared_with_the_warm_first_answer_of_its_arm() -> None:
+    metrics = {
+        "missed_deadlines.30fps": metric({0: 0}),
+        "time_to_stage_ms.1.30fps": metric({0: 6, 1: 8}),
+        "ttfi_ms.teacher.warm": metric({0: 3, 1: 4}),
+        "ttfi_ms.teacher.cold": metric({0: 1, 1: 1}),
+    }
+    arms = [arm("student", "SS"), arm("teacher", "TT"), arm("odd", "ST")]
+    (found,) = ratios_of(metrics, arms, ["SS", "TT"]).items()
+    assert found[0] == "final_over_teacher_ttfi.30fps"
+    assert found[1].median == 2
+    assert ratio_words(found[0]) == ("final stage reached / teacher's first answer", "30fps")
 
 
 def test_ratios_have_words() -> None:

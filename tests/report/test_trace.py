@@ -12,7 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
-from pipeline.report.climb import choose_climb, runs_of
+from pipeline.report.climb import Climb, choose_climb, runs_of
 from pipeline.report.metrics import metrics_of
 from pipeline.report.render.trace import trace_of
 from pipeline.report.schema import Report
@@ -162,6 +162,32 @@ def test_no_arrow_leads_back_to_an_inference_that_was_begun_before_the_swap_it_r
     found = traced(climb(inferences=runs))
     ends = [one.ends for one in found["serving"] if one.name.startswith("inference")]
     assert ends == [[], [], [1], [2]]
+
+
+def test_frames_have_a_track_that_says_which_were_missed() -> None:
+    # One comes every 1000 ns. That which comes at 3000 is answered within the one after the next.
+    runs = Inferences(
+        begin_ns=(1000, 3000, 5400, 8000),
+        duration_ns=(150, 2300, 250, 1000),
+        cpu_ns=(1, 2, 3, 4),
+        stage=(0, 0, 2, 2),
+        frame=(1, 3, 5, 8),
+    )
+    sample = climb(inferences=runs, fps=1_000_000, wall_ns=9000)
+    found = read_trace(trace_of(Climb("1000000fps", 0, sample, climbing([climb()]).stages), "x"))
+    assert spans(found["frames"]) == [
+        ("never answered", 0, 0, 1000),
+        ("answered in time", 0, 1000, 1000),
+        ("never answered", 0, 2000, 1000),
+        ("answered late", 0, 3000, 1000),
+        ("never answered", 0, 4000, 1000),
+        ("answered in time", 0, 5000, 1000),
+        ("never answered", 0, 6000, 2000),
+        ("answered in time", 0, 8000, 1000),
+    ]
+    assert found["frames"][3].notes == {"number": 3, "answered after, ns": 2300}
+    assert found["frames"][6].notes == {"frames": 2}
+    assert "frames" not in traced(climb())
 
 
 def test_counters_change_with_the_stage_and_leave_out_what_the_device_does_not_say() -> None:

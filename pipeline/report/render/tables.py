@@ -15,6 +15,7 @@ from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render.schedule_table import schedule_table
+from pipeline.report.render.serving_table import SERVING_COLUMNS, serving_rows
 from pipeline.report.render.state_table import rejected_words
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
@@ -38,6 +39,8 @@ def report_tables(report: Report) -> RenderableType:
     parts += [_starts(report), _stages(report)]
     if report.schedule is not None:
         parts.append(schedule_table(report.schedule))
+    if serving := serving_rows(report):
+        parts.append(_serving(serving))
     return Group(*parts, _ratios(report), _trust(report), _warnings(report))
 
 
@@ -149,6 +152,14 @@ def _stages(report: Report) -> Table:
             f"{stage.top1:.2%}" + (f" ({stage.differing} differ)" if stage.differing else ""),
             parity_text(parity_of(report, f"stage-{index}")),
         )
+    return table
+
+
+def _serving(rows: list[list[str]]) -> Table:
+    title = "serving while blocks load (frames missed: not answered before they ended)"
+    table = _table(title, *SERVING_COLUMNS)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

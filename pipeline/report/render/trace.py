@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.harness.samples import StageLoad
+from pipeline.harness.samples import ProgressSample, StageLoad, frame_begin_ns
 from pipeline.report.climb import Climb, active_ns
 from pipeline.report.render.track_events import Slice, TraceWriter
 
@@ -28,6 +28,8 @@ def trace_of(climb: Climb, title: str) -> bytes:
     writer.add_thread(_SERVING, "serving", (*_start(climb, first), *later))
     writer.add_thread(_LOADING, "loading", (_load(load, climb) for load in sample.loads[1:]))
     writer.add_track("stage in service", _stages(climb))
+    if sample.fps:
+        writer.add_track("frames", _frames(sample))
     top1 = [(active_ns(load), 100 * climb.stages[load.stage].top1) for load in sample.loads]
     writer.add_counter("top-1 of the stage in service", "%", top1)
     for name, values in _memory(climb).items():
@@ -63,6 +65,20 @@ def _inferences(climb: Climb) -> Iterator[Slice]:
             {"number": index, "CPU time of the process, ns": runs.cpu_ns[index]},
             ends=[load.stage for load in ended],
         )
+
+
+def _frames(sample: ProgressSample) -> Iterator[Slice]:
+    """Each frame from when it came to when the next one did; unanswered ones together."""
+    runs, fps, last = sample.inferences, sample.fps, -1
+    for frame, begin, took in zip(runs.frame, runs.begin_ns, runs.duration_ns, strict=True):
+        came, end = frame_begin_ns(frame, fps), frame_begin_ns(frame + 1, fps)
+        if frame > last + 1:
+            skipped = {"frames": frame - last - 1}
+            yield Slice("never answered", frame_begin_ns(last + 1, fps), came, skipped)
+        late = begin + took > end
+        notes = {"number": frame, "answered after, ns": begin + took - came}
+        yield Slice("answered late" if late else "answered in time", came, end, notes)
+        last = frame
 
 
 def _load(load: StageLoad, climb: Climb) -> Slice:

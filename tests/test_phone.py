@@ -56,6 +56,9 @@ def test_a_phone_is_refused_before_anything_is_built_or_sent(
         (("--allow", "SCREEN"), "--allow SCREEN: no guard"),
         (("--cores", "fast"), "--cores fast: no cores"),
         (("--cores", "7-4"), "--cores 7-4: no cores"),
+        (("--fps", "30,fast"), "--fps '30,fast'"),
+        (("--fps", "30,30"), "--fps '30,30'"),
+        (("--fps", "0"), "--fps '0'"),
     ],
 )
 def test_a_wrong_option_ends_with_two(

@@ -186,13 +186,11 @@ TEST(Affinity, OfACoreThatIsNotThereIsRefused) {
   ASSERT_TRUE(RunOnCores(before).ok());
 }
 
-constexpr int64_t kSecond = 1000000000;
-
 TEST(Frames, BeginWhereTheOneBeforeEndsWhateverTheRate) {
   const Frames frames(100, 30);
   EXPECT_EQ(frames.BeginOf(0), 100);
   EXPECT_EQ(frames.BeginOf(1), 100 + 33333333);
-  EXPECT_EQ(frames.BeginOf(30), 100 + kSecond);  // what is rounded down does not add up
+  EXPECT_EQ(frames.BeginOf(30), 100 + 1000000000);  // what is rounded down does not add up
   for (int64_t frame = 0; frame < 100; ++frame) {
     EXPECT_EQ(frames.NewestAt(frames.BeginOf(frame)), frame);
     EXPECT_EQ(frames.NewestAt(frames.BeginOf(frame + 1) - 1), frame);
@@ -213,7 +211,7 @@ TEST(Frames, AreWaitedFor) {
 }
 
 TEST(Frames, ThatWereMissedAreLeftOut) {
-  const Frames frames(NowNs() - kSecond, 1000);
+  const Frames frames(NowNs() - 1000000000, 1000);
   EXPECT_GE(frames.WaitForFrameAfter(3), 1000);
 }
 

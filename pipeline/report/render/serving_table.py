@@ -7,8 +7,8 @@ from pipeline.report.metric_names import rates_in, states_in
 from pipeline.report.schema import Metric, Report
 
 SERVING_COLUMNS = (
-    *("serving", "last stage, ms", "worst answer, ms", "first after a swap / steady"),
-    *("missed until then", "and after"),
+    *("frames", "start", "last stage, ms", "worst answer, ms", "first after swap / steady"),
+    *("missed until then", "missed after"),
 )
 
 
@@ -22,22 +22,21 @@ def serving_rows(report: Report) -> list[list[str]]:
     if not rates:
         return []
     rows = [
-        _row(report, f"at full speed, {state}", state, "" if state == "warm" else None)
+        ["full speed", state, *_cells(report, state, "" if state == "warm" else None)]
         for state in states_in(report.metrics)
     ]
     return rows + [
-        _row(report, f"{rate.removesuffix('fps')} frames a second, warm", rate, f".{rate}")
+        [f"{rate.removesuffix('fps')}/s", "warm", *_cells(report, rate, f".{rate}")]
         for rate in rates
     ]
 
 
-def _row(report: Report, title: str, how: str, rate: str | None) -> list[str]:
+def _cells(report: Report, how: str, rate: str | None) -> list[str]:
     """`how` and `rate` end the names of metrics; None where no run stayed at its stages."""
     metrics = report.metrics
     ratio = None if rate is None else metrics.get(f"first_after_swap_over_steady.worst{rate}")
     missed = (metrics.get(f"{kind}.{how}") for kind in _MISSED)
     return [
-        title,
         _span(metrics.get(f"time_to_final_ms.{how}")),
         _span(metrics.get(f"worst_latency_ms.{how}")),
         "-" if ratio is None else f"{ratio.median:.2f} [{ratio.low:.2f}-{ratio.high:.2f}]",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -20,6 +22,8 @@ from pipeline.report.render.state_table import rejected_words
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Metric, Report
 
+#: Where the name of a column of `serving_rows` goes on in another line.
+_COLUMN = 12
 #: The worst latency around the loading of blocks, in words.
 STALL_WORDS = {
     "swap_stall": "worst latency while a block loads / steady before",
@@ -157,9 +161,10 @@ def _stages(report: Report) -> Table:
 
 def _serving(rows: list[list[str]]) -> Table:
     title = "serving while blocks load (frames missed: not answered before they ended)"
-    table = _table(title, *SERVING_COLUMNS)
+    table = _table(title, *(textwrap.fill(name, _COLUMN) for name in SERVING_COLUMNS))
+    table.columns[1].justify = "left"
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell.replace(" [", "\n[") for cell in row))
     return table
 
 

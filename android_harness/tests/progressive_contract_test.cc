@@ -51,6 +51,66 @@ TEST_F(LoadingContract, LoadsUpToAStageAndGoesOnLater) {
   EXPECT_EQ(Ask(*model), kAnswers[3]);
 }
 
+TEST_F(LoadingContract, BeginsWhenTheFirstAnswerIsThere) {
+  options_.wait_for_first_answer = std::chrono::nanoseconds::max();
+  auto model = Start();
+  engine_.HoldRunsOf(PathOf("s1-10"));
+  model->LoadInBackground();
+  auto answer = std::async(std::launch::async, [&] { return Ask(*model); });
+  engine_.WaitForHeldRun();
+  EXPECT_EQ(model->WaitForLoading(milliseconds(20)).code(), Code::kTimedOut);
+  EXPECT_EQ(engine_.loads(), 3);
+  engine_.LetGo();
+  EXPECT_EQ(answer.get(), kAnswers[0]);
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+}
+
+TEST_F(LoadingContract, BeginsWithoutAnAnswerForAnAppThatDoesNotAsk) {
+  options_.wait_for_first_answer = milliseconds(1);
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading(kHang).ok());
+  EXPECT_EQ(model->active_stage(), kStages - 1);
+}
+
+TEST_F(LoadingContract, DoesNotWaitForAnAnswerThatWasGivenBefore) {
+  options_.wait_for_first_answer = kHang;
+  auto model = Start();
+  Ask(*model);
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading(kHang / 2).ok());
+}
+
+TEST_F(LoadingContract, DoesNotWaitForAnotherAnswerAfterTheFirstFailed) {
+  options_.wait_for_first_answer = kHang;
+  auto model = Start();
+  engine_.FailRuns(true);
+  const float zero = 0;
+  std::vector<float> logits;
+  EXPECT_FALSE(model->Infer({&zero, 1}, &logits).ok());
+  engine_.FailRuns(false);
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading(kHang / 2).ok());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+}
+
+TEST_F(LoadingContract, IsCancelledTakenBackAndDestroyedWhileItWaitsForAnAnswer) {
+  options_.wait_for_first_answer = kHang;
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_EQ(model->WaitForLoading(milliseconds(1)).code(), Code::kTimedOut);
+  model->CancelLoading();
+  EXPECT_EQ(model->WaitForLoading(kHang / 2).code(), Code::kCancelled);
+  model->LoadInBackground();
+  EXPECT_TRUE(model->ReturnInBackground(0).ok());
+  EXPECT_TRUE(model->WaitForLoading(kHang / 2).ok());
+  model->LoadInBackground();
+  auto closed = std::async(std::launch::async, [&] { model.reset(); });
+  EXPECT_EQ(closed.wait_for(kHang / 2), std::future_status::ready);
+  EXPECT_EQ(engine_.loads(), 3);
+}
+
 TEST_F(LoadingContract, RefusesAStageThatDoesNotExist) {
   auto model = Start();
   EXPECT_EQ(model->LoadInBackground(kStages).code(), Code::kUsage);

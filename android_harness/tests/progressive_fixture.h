@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ class ProgressiveModelTest : public testing::Test {
     }
     plan.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
     options_.verify = Verify::kSize;
+    options_.wait_for_first_answer = std::chrono::nanoseconds(0);
   }
 
   std::unique_ptr<ProgressiveModel> Start() {

@@ -129,8 +129,8 @@ class RealBundleDeathTest : public RealBundle {
 
   // Climbs as far as it goes, and infers; nothing of it is looked at yet, which takes memory.
   std::unique_ptr<ProgressiveModel> Climb(Engine* engine) {
-    auto model =
-        ProgressiveModel::Start(bundle_, engine, {Verify::kSize, {}, nullptr}, nullptr, nullptr);
+    const ProgressiveOptions options{Verify::kSize, {}, nullptr, std::chrono::nanoseconds(0)};
+    auto model = ProgressiveModel::Start(bundle_, engine, options, nullptr, nullptr);
     for (Answer& answer : answers_) answer.given = false;
     if (!model.ok()) return nullptr;
     (*model)->LoadInBackground();

@@ -49,6 +49,10 @@ struct ProgressiveOptions {
   // again; new ones are remembered, and saved when loading ends. Must outlive the model. Null: with
   // Verify::kSha256 every file is hashed at every start.
   VerifiedFiles* verified = nullptr;
+  // Later stages begin to be loaded when the first inference has ended, so that loading takes no
+  // processor from the first answer; but so long after LoadInBackground at the latest, for apps
+  // that do not ask at once. 0: at once. `may_load` is asked after that.
+  std::chrono::nanoseconds wait_for_first_answer = std::chrono::milliseconds(100);
 };
 
 class ProgressiveModel {
@@ -70,10 +74,10 @@ class ProgressiveModel {
   ProgressiveModel& operator=(const ProgressiveModel&) = delete;
 
   // Begins to load the stages after the active one, up to `up_to` or the last, on one background
-  // thread; never blocks. While loading goes on, it changes where loading ends. May be called again
-  // after a failure, to go on from where loading stopped. kUsage when there is no such stage,
-  // kRuntime when no thread is to be had (loading can be asked for again).
-  // WaitForLoading gives the failure, too.
+  // thread, which waits for the first answer (see ProgressiveOptions); never blocks. While loading
+  // goes on, it changes where loading ends. May be called again after a failure, to go on from
+  // where loading stopped. kUsage when there is no such stage, kRuntime when no thread is to be had
+  // (loading can be asked for again). WaitForLoading gives the failure, too.
   void LoadInBackground() noexcept;
   Status LoadInBackground(size_t up_to) noexcept;
 

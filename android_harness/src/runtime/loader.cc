@@ -57,6 +57,8 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
   while (!stopping_) {
     if (loading_ && active_->index == goal_ && !active_->broken) {
       Finish(&lock, requests_, Status());
+    } else if (loading_ && AwaitsFirstAnswer()) {
+      changed_.wait_until(lock, begin_at_);
     } else if (loading_) {
       const uint64_t generation = generation_;
       const size_t next = NextStage();
@@ -74,6 +76,11 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       changed_.wait(lock);
     }
   }
+}
+
+// Only going up can wait: who goes back wants memory.
+bool ProgressiveModel::Core::AwaitsFirstAnswer() const {
+  return !answered_ && goal_ > active_->index && std::chrono::steady_clock::now() < begin_at_;
 }
 
 // Going up leads through every stage, going back straight to the end. A stage whose program failed

@@ -70,6 +70,9 @@ Status ProgressiveModel::Core::Begin(size_t stage, Direction direction) {
       const bool there = goal_ == now && !active_->broken;
       if (there && retired_.empty() && (!stepping_ || asking_)) return {};
       loading_ = true;
+      begin_at_ = std::chrono::steady_clock::now() +
+                  std::clamp<std::chrono::nanoseconds>(options_.wait_for_first_answer,
+                                                       std::chrono::nanoseconds(0), kForever);
     }
   }
   const Status status = EnsureThread();

@@ -20,6 +20,9 @@
 
 namespace pwl {
 
+// Longer than any process lives, and short enough to be added to the time of day.
+constexpr std::chrono::hours kForever{24 * 365};
+
 class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveModel::Core> {
  public:
   enum class Direction { kUp, kDown };
@@ -49,6 +52,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   // The loading thread (loader.cc). `lock` holds mutex_ on entry and on return.
   Status EnsureThread();
   void LoadUntilClosed() noexcept;
+  bool AwaitsFirstAnswer() const;
   size_t NextStage() const;
   void Step(Lock* lock, size_t next);
   bool MayLoad(Lock* lock, size_t next);
@@ -74,14 +78,16 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   std::thread loader_;
 
   mutable std::mutex mutex_;         // guards what follows; held for nanoseconds only
-  std::condition_variable changed_;  // the loading thread has something to do
+  std::condition_variable changed_;  // the loading thread has something to do, or may do it
   std::condition_variable ended_;    // nothing is being loaded any more, or no inference runs
   std::condition_variable served_;   // an inference ended
   std::shared_ptr<Stage> active_;
   const Stage* serving_ = nullptr;  // what an inference runs on right now
   std::vector<std::shared_ptr<Stage>> retired_;
-  int inferring_ = 0;  // threads inside of Infer
-  size_t goal_ = 0;    // where loading ends
+  int inferring_ = 0;                               // threads inside of Infer
+  bool answered_ = false;                           // an inference has ended, whichever way
+  std::chrono::steady_clock::time_point begin_at_;  // loading waits no longer for that
+  size_t goal_ = 0;                                 // where loading ends
   bool loading_ = false;
   bool stepping_ = false;  // the loading thread loads a stage, or asks whether it may
   bool asking_ = false;    // the loading thread is inside of may_load

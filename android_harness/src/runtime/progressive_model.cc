@@ -9,13 +9,6 @@
 #include "runtime/stage.h"
 
 namespace pwl {
-namespace {
-
-// Longer than any process lives, and short enough to be added to the time of day.
-constexpr std::chrono::hours kForever{24 * 365};
-
-}  // namespace
-
 Result<std::unique_ptr<ProgressiveModel>> ProgressiveModel::Start(Bundle bundle, Engine* engine,
                                                                   ProgressiveOptions options,
                                                                   Observer* observer,

@@ -55,6 +55,10 @@ Result<size_t> ProgressiveModel::Core::Infer(Floats input, std::vector<float>* l
   });
   for (const Event& event : events) Tell(event);
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (!answered_) {
+    answered_ = true;
+    changed_.notify_all();
+  }
   if (--inferring_ == 0 && stopping_) ended_.notify_all();
   return answer;
 }

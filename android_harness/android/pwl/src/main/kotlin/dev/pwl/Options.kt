@@ -18,7 +18,8 @@ import java.io.File
  *   in C++ that the bundle names.
  * @property liteRtLibrary libLiteRt.so: a path, or a name that the dynamic linker finds. Needed for
  *   bundles of LiteRT alone.
- * @property advance whether the later stages begin to load as soon as the student can answer.
+ * @property advance whether the later stages begin to load by themselves: when the student has given
+ *   its first answer, or a tenth of a second after it could have.
  * @property mayLoad asked before each later stage is loaded, on the loading thread; may block, for
  *   instance until the app is in the foreground. False ends loading at the stage before, and
  *   [ProgressiveModel.advance] goes on. What it throws is the reason of [Stage.stopped]. A model

@@ -19,6 +19,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.report.climb import choose_climb, runs_of
 from pipeline.report.metric_names import expected_metrics
+from pipeline.report.metric_samples import PARTS
 from pipeline.report.render.trace import trace_of
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
@@ -139,6 +140,30 @@ def test_frames_are_served_at_their_rate_while_stages_load(report: Report) -> No
         assert min(Counter(sample.inferences.stage).values()) >= sample.hold
     assert {name for name in expected_metrics(report) if "fps" in name} <= report.metrics.keys()
     assert f"final_over_teacher_ttfi.{FPS}fps" in report.ratios
+
+
+def test_the_highest_memory_of_every_arm_is_told_apart(
+    report: Report, either_bundle: Bundle
+) -> None:
+    assert [[sample.arm for sample in each] for each in report.runs.memory] == (
+        [["pwl", "student", "teacher"]] * 3
+    )
+    for arm in ("pwl", "student", "teacher"):
+        weights, workspaces, mappings, rest, whole = (
+            report.metrics[f"peak_part_mb.{arm}.{part}"].median for part in PARTS
+        )
+        assert weights > 0
+        assert min(workspaces, mappings) >= 0
+        assert rest > 1  # the harness and the library
+        assert whole == pytest.approx(weights + workspaces + mappings + rest, rel=0.01)
+    for steps in (sample.steps for each in report.runs.memory for sample in each):
+        loaded = {step.unit for step in steps if step.step == "load"}
+        assert loaded == {step.unit for step in steps if step.step == "run"}
+    (units,) = {
+        frozenset(step.unit for step in each[0].steps if step.step == "load")
+        for each in report.runs.memory
+    }
+    assert units == {entry.id for entry in either_bundle.manifest.artifacts}
 
 
 def test_every_progressive_run_can_be_written_as_a_trace(report: Report) -> None:

@@ -60,6 +60,7 @@ Status RunTask(const Options& options, int64_t main_ns) {
   // Nothing here is about the time that loading takes, so everything is checked.
   plan->verify = Verify::kSha256;
   if (options.task == "latency") return RunLatency(options, *plan, *bundle);
+  if (options.task == "memory") return RunMemory(options, *plan, *bundle);
   if (options.task == "accuracy") return RunAccuracy(options, *plan, *bundle);
   if (options.task == "parity") return RunParity(options, *plan, *bundle);
   return {Code::kUsage, "no task is called " + options.task};

@@ -15,10 +15,10 @@
 namespace pwl::harness {
 
 struct Options {
-  std::string task;            // info, ttfi, progress, latency, accuracy, parity
+  std::string task;            // info, ttfi, progress, latency, memory, accuracy, parity
   std::string plan;            // path of the measurement plan
   std::string nonce;           // repeated in the last line, which proves that nothing was cut off
-  std::string arm = "pwl";     // ttfi: pwl, or a control arm
+  std::string arm = "pwl";     // ttfi, memory: pwl, or a control arm
   std::string state = "warm";  // ttfi, progress: cold or warm page cache; cold-cached: cold, with
                                // weight caches on disk
   int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds
@@ -37,7 +37,7 @@ constexpr char kUsage[] =
     "                   [--hold N] [--fps N]\n"
     "                   [--library PATH] [--weight-cache FOLDER --runtime SHA256]\n"
     "                   [--cores LIST] [--drop-caches eviction|property]\n"
-    "tasks: info, ttfi, progress, latency, accuracy, parity\n";
+    "tasks: info, ttfi, progress, latency, memory, accuracy, parity\n";
 
 Result<Options> ParseOptions(int argc, char** argv);
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <set>
 
 namespace pwl::harness {
 namespace {
@@ -27,6 +29,35 @@ Memory ReadMemory() {
   memory.file_kb = Field("/proc/self/status", "RssFile:");
   memory.peak_kb = Field("/proc/self/status", "VmHWM:");
   return memory;
+}
+
+Resident ReadResident(const std::vector<std::string>& programs) {
+  std::set<std::string> paths;
+  for (const std::string& path : programs) {
+    const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr),
+                                                           &std::free);
+    paths.insert(real != nullptr ? real.get() : path);
+  }
+  std::ifstream file("/proc/self/smaps");
+  if (!file) return {};
+  Resident resident{0, 0, 0};
+  int64_t rss = 0;
+  bool of_program = false;
+  std::string line;
+  while (std::getline(file, line)) {
+    // A mapping begins with its addresses; names of numbers begin with a large letter.
+    if (line.empty() || line[0] < 'A' || line[0] > 'Z') {
+      const size_t path = line.find('/');
+      of_program = path != std::string::npos && paths.count(line.substr(path)) > 0;
+    } else if (line.compare(0, 4, "Rss:") == 0) {
+      rss = std::atoll(line.c_str() + 4);
+    } else if (line.compare(0, 10, "Anonymous:") == 0) {
+      const int64_t anonymous = std::atoll(line.c_str() + 10);
+      resident.anonymous_kb += anonymous;
+      (of_program ? resident.programs_kb : resident.files_kb) += rss - anonymous;
+    }
+  }
+  return resident;
 }
 
 int64_t StorageBytesRead() { return Field("/proc/self/io", "read_bytes:"); }

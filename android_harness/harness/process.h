@@ -17,6 +17,15 @@ struct Memory {
 };
 Memory ReadMemory();
 
+// Resident memory by what it is, in kB: not backed by any file; mapped pages of `programs`; mapped
+// pages of all other files, such as libraries. -1 where the kernel does not say.
+struct Resident {
+  int64_t anonymous_kb = -1;
+  int64_t programs_kb = -1;
+  int64_t files_kb = -1;
+};
+Resident ReadResident(const std::vector<std::string>& programs);
+
 // Bytes that this process made the storage read, or -1 where the kernel does not say.
 int64_t StorageBytesRead();
 

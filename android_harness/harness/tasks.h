@@ -22,6 +22,9 @@ Status RunProgress(const Options& options, const StartState& start, int64_t main
 // Steady latency of every stage and every control arm, in turns.
 Status RunLatency(const Options& options, const MeasurementPlan& plan, const Bundle& bundle);
 
+// What the resident memory of an arm is made of, step by step.
+Status RunMemory(const Options& options, const MeasurementPlan& plan, const Bundle& bundle);
+
 // Predictions for the evaluation images at every stage.
 Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bundle& bundle);
 

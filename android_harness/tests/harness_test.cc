@@ -1,5 +1,9 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -226,6 +230,30 @@ TEST(Process, KnowsItsMemoryAndItsCommandLine) {
   EXPECT_GT(ReadMemory().rss_kb, 0);
   EXPECT_GE(ReadMemory().peak_kb, ReadMemory().rss_kb / 2);
   EXPECT_FALSE(CommandLine().empty());
+}
+
+TEST(Process, TellsWhatItsMemoryIsMadeOf) {
+  constexpr size_t kBytes = 4 << 20;
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("program", std::string(kBytes, 'x'));
+  const Resident before = ReadResident({path});
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  void* const mapped = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, file, 0);
+  void* const anonymous =
+      mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  close(file);
+  ASSERT_NE(mapped, MAP_FAILED);
+  ASSERT_NE(anonymous, MAP_FAILED);
+  std::memset(anonymous, 1, kBytes);
+  EXPECT_EQ(std::memcmp(mapped, std::string(kBytes, 'x').data(), kBytes), 0);
+  const Resident after = ReadResident({path});
+  EXPECT_EQ(before.programs_kb, 0);
+  EXPECT_EQ(after.programs_kb, kBytes >> 10);
+  EXPECT_GE(after.anonymous_kb - before.anonymous_kb, kBytes >> 10);
+  EXPECT_GT(before.files_kb, 0);
+  EXPECT_EQ(ReadResident({}).programs_kb, 0);
+  munmap(mapped, kBytes);
+  munmap(anonymous, kBytes);
 }
 
 TEST(Data, BelievesNoCountThatTheFileDoesNotHave) {

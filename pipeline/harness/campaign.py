@@ -13,6 +13,7 @@ from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
 from pipeline.harness import contention
 from pipeline.harness.contention import Repeater
+from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.samples import (
     MOST_FPS,
     Info,
@@ -42,6 +43,8 @@ class CampaignOptions(Section):
         latency_rounds: turns in each of them.
         fps: frame rates at which stages are gone through, too; see `docs/serving.md`.
         frames: frames at each stage of a paced run at a rate, and after the last swap.
+        memory_runs: processes of each arm that tell what its memory is made of; as many as rounds
+            at most.
     """
 
     rounds: int = 15
@@ -54,6 +57,7 @@ class CampaignOptions(Section):
     latency_rounds: int = 25
     fps: tuple[Annotated[int, Field(ge=1, le=MOST_FPS)], ...] = ()
     frames: int = 12
+    memory_runs: int = 3
 
 
 class Watch(Protocol):
@@ -81,6 +85,7 @@ class Campaign:
     logits: list[Logits] = field(default_factory=list)
     served: list[list[ProgressSample]] = field(default_factory=list)
     served_paced: list[list[ProgressSample]] = field(default_factory=list)
+    memory: list[list[MemorySample]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -212,6 +217,8 @@ class _Turns:
             frames = options.frames
             served = [self._progress(number, "warm", frames, frames, fps) for fps in options.fps]
             campaign.served_paced += [served] if served else []
+        if number < min(options.memory_runs, options.rounds):
+            campaign.memory.append([self._session.memory(arm) for arm in _arms(self._session)])
         if latency:
             campaign.latency.append(
                 self._repeater.undisturbed(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.toml_file import Section
+from pipeline.harness.memory_sample import MemorySample
 
 #: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
 State = Literal["cold", "cold-cached", "warm"]
@@ -254,6 +255,7 @@ class Runs(Section):
         logits: of the golden inputs.
         served: runs through all stages while frames come, one for each rate.
         served_paced: the same, staying at each stage for a while.
+        memory: what memory is made of, for each arm.
         rejected: runs whose place another one took.
     """
 
@@ -265,6 +267,7 @@ class Runs(Section):
     logits: tuple[Logits, ...]
     served: tuple[tuple[ProgressSample, ...], ...] = ()
     served_paced: tuple[tuple[ProgressSample, ...], ...] = ()
+    memory: tuple[tuple[MemorySample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
 

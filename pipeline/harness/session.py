@@ -19,7 +19,17 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     OutputLimitError,
 )
+from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.placement import Deployment
+from pipeline.harness.remedies import (
+    CRASHED,
+    ENDINGS,
+    FAILED,
+    INTEGRITY,
+    NOT_FINITE,
+    PRINTING,
+    THIS_RELEASE,
+)
 from pipeline.harness.samples import (
     Dropping,
     Info,
@@ -33,52 +43,6 @@ from pipeline.harness.samples import (
 
 S = TypeVar("S", bound=Section)
 Line = dict[str, Any]
-
-_NOT_FINITE = "not-finite"
-#: Every file was whole when it was deployed, just before.
-_CHANGED = (
-    "something else writes there, or the storage fails: see to it, and run the command again, "
-    "which deploys what is damaged anew"
-)
-_THIS_RELEASE = (
-    "build the harness package with this release; without --harness one is built for the device"
-)
-_PRINTING = (
-    "a wrapper, a preloaded library or the device's shell prints into its output: see what "
-    "`adb shell true` prints there, and remove that"
-)
-#: Codes of the harness that mean "the files are wrong", as opposed to "the device failed", and what
-#: to do about them.
-_INTEGRITY = {
-    "damaged": _CHANGED,
-    "missing": _CHANGED,
-    "invalid-plan": _THIS_RELEASE,
-    _NOT_FINITE: "do not ship the bundle; measure it elsewhere to see which side is at fault",
-    "incompatible": "build the bundle for this runtime, or measure with a runtime that it is for",
-}
-_FAILED = {
-    "usage": _THIS_RELEASE,
-    "io": "see to what the device's system refuses there; its log (`adb logcat`, `dmesg`) may say "
-    "more",
-    "runtime": "it is the inference library's own: try the bundle on another device or with "
-    "another version of the library",
-}
-#: What to do about a harness that did not end by itself with 0, by its exit status.
-_ENDINGS = {
-    126: "the device does not execute files there: see that its storage is not mounted noexec",
-    127: "the harness, its loader or a library is missing: use a package that was built for this "
-    "device's system (--harness)",
-    128 + signal.SIGKILL: "mostly the device has no memory left: end what else runs there, or "
-    "measure a smaller model",
-    128 + signal.SIGILL: "the harness was built for a processor with other instructions: build it "
-    "on or for this one",
-    128 + signal.SIGHUP: "the connection, or somebody on the device, ended it: run again",
-    128 + signal.SIGTERM: "somebody or something on the device ended it: see to that, run again",
-}
-_CRASHED = (
-    "the harness or the inference library crashed: try the bundle on another device, and report "
-    "it with what the device's log says of it (`adb logcat`, `dmesg`)"
-)
 
 
 class NotColdError(DeviceError):
@@ -132,6 +96,11 @@ class HarnessSession:
         head["inferences"] = self._lines(lines, "inferences")[0]
         return self._typed(head, ProgressSample)
 
+    def memory(self, arm: str) -> MemorySample:
+        """What the resident memory of an arm is made of, step by step."""
+        steps = tuple(self._lines(self.run("memory", "--arm", arm), "memory"))
+        return self._typed({"arm": arm, "steps": steps}, MemorySample)
+
     def fill_caches(self, arms: Sequence[str]) -> None:
         """Starts every arm once so that the engine leaves the packed weights of every program."""
         caching = self.deployment.caching
@@ -146,12 +115,12 @@ class HarnessSession:
 
     def accuracy(self) -> list[Predictions]:
         """What every stage says about the evaluation images, `NO_LABEL` included."""
-        lines = self._lines(self.run("accuracy", tolerated=_NOT_FINITE), "predictions")
+        lines = self._lines(self.run("accuracy", tolerated=NOT_FINITE), "predictions")
         return [self._typed(line, Predictions) for line in lines]
 
     def parity(self) -> list[Logits]:
         """What every stage and control arm makes of the golden inputs, NaN included."""
-        lines = self._lines(self.run("parity", tolerated=_NOT_FINITE), "logits")
+        lines = self._lines(self.run("parity", tolerated=NOT_FINITE), "logits")
         return [self._typed(line, Logits) for line in lines]
 
     def run(self, task: str, *flags: str, tolerated: str | None = None) -> list[Line]:
@@ -181,7 +150,7 @@ class HarnessSession:
             raise DeviceError(
                 f"harness task {task} on {self._device.spec} {_ending(done)}; "
                 f"its last words: {_tail(done) or 'none'}",
-                _ENDINGS.get(done.returncode, _CRASHED),
+                ENDINGS.get(done.returncode, CRASHED),
             )
         plans = [lines[-1].pop(key, None) for key in ("plan", "loading_plan")] if lines else []
         if not lines or lines[-1] != {"event": "end", "ok": 0 if errors else 1, "nonce": nonce}:
@@ -205,7 +174,7 @@ class HarnessSession:
             what = f"{label} on {self._device.spec}: {error.what}"
             raise DeviceGoneError(what, error.remedy) from None
         except OutputLimitError as error:
-            raise DeviceError(f"{error.what} on {self._device.spec}", _PRINTING) from None
+            raise DeviceError(f"{error.what} on {self._device.spec}", PRINTING) from None
 
     def _require_plans(self, task: str, digests: Sequence[object]) -> None:
         """Makes sure that the harness measured what the report is going to be about."""
@@ -213,7 +182,7 @@ class HarnessSession:
             raise DeviceError(
                 f"the harness on {self._device.spec} is of another version: it does not say which "
                 "plans it has read",
-                _THIS_RELEASE,
+                THIS_RELEASE,
             )
         if tuple(digests) != self.deployment.plans:
             raise IntegrityError(
@@ -241,7 +210,7 @@ class HarnessSession:
                 raise DeviceError(
                     f"harness task {task} on {self._device.spec} printed what is no result: "
                     f"{text[:80]!r}",
-                    _PRINTING,
+                    PRINTING,
                 )
             lines.append(line)
         return lines
@@ -253,9 +222,9 @@ class HarnessSession:
                 what,
                 "measure warm starts only (--states warm), or in a folder that is on a disk",
             )
-        if code in _INTEGRITY:
-            raise IntegrityError(what, _INTEGRITY[code])
-        raise DeviceError(what, _FAILED.get(code, _THIS_RELEASE))
+        if code in INTEGRITY:
+            raise IntegrityError(what, INTEGRITY[code])
+        raise DeviceError(what, FAILED.get(code, THIS_RELEASE))
 
     def _lines(self, lines: Sequence[Line], event: str) -> list[Line]:
         found = [
@@ -265,7 +234,7 @@ class HarnessSession:
         ]
         if not found:
             raise DeviceError(
-                f"the harness on {self._device.spec} printed no {event!r} line", _THIS_RELEASE
+                f"the harness on {self._device.spec} printed no {event!r} line", THIS_RELEASE
             )
         return found
 
@@ -279,7 +248,7 @@ class HarnessSession:
             raise DeviceError(
                 f"the harness on {self._device.spec} is of another version, or printed what cannot "
                 f"be: {error}",
-                _THIS_RELEASE,
+                THIS_RELEASE,
             ) from None
 
 

@@ -212,6 +212,7 @@ def _runs(campaign: Campaign) -> Runs:
         logits=tuple(campaign.logits),
         served=_rounds(campaign.served),
         served_paced=_rounds(campaign.served_paced),
+        memory=_rounds(campaign.memory),
         rejected=tuple(campaign.rejected),
     )
 

@@ -12,7 +12,7 @@ from typing import get_args
 
 from pipeline.harness.samples import State
 from pipeline.report.arms import arm_names, program_names
-from pipeline.report.metric_samples import PHASES, rate_name
+from pipeline.report.metric_samples import PARTS, PHASES, rate_name
 from pipeline.report.schema import Report
 from pipeline.settings import PROGRESSIVE
 
@@ -39,6 +39,9 @@ def _of_stages(report: Report) -> Iterator[str]:
     yield from (f"{kind}.{stage}" for kind in _BY_STAGE for stage in stages)
     yield from (f"{kind}.{stage}" for kind in _BY_SWAP for stage in stages[1:])
     yield from (f"{kind}.{name}" for kind in _BY_PROGRAM for name in program_names(report))
+    if report.runs.memory:
+        arms = arm_names(report.bundle)
+        yield from (f"peak_part_mb.{arm}.{part}" for arm in arms for part in PARTS)
     yield from (f"control_bytes.{name}" for name in arm_names(report.bundle)[1:])
 
 

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pipeline.core.intervals import wilson_interval
+from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.samples import ProgressSample, Runs, TtfiSample
 from pipeline.model.arm import STUDENT, TEACHER
 from pipeline.report.integrity import differing_allowed, over_limit
@@ -22,6 +23,7 @@ from pipeline.report.latencies import (
     time_to_stage_ns,
     worst_latency_ns,
 )
+from pipeline.report.peak import peak_of
 from pipeline.settings import PROGRESSIVE
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from pipeline.report.schema import BundleFacts, ParityResult, StageResult
 
 PHASES = ("engine", "locate", "verify", "map", "parse", "prepare", "run0")
+
+#: Of the highest memory; see `pipeline.report.peak`.
+PARTS = ("weights", "workspaces", "mappings", "rest", "whole")
 
 #: One value by round number.
 Samples = dict[int, float]
@@ -45,7 +50,7 @@ def samples_of(
     found: dict[str, tuple[str, Samples]] = {}
     climbs = (_through(runs.progress), _served(runs.served))
     paced = (_paced(runs.paced), _served_paced(runs.served_paced))
-    for said in (_starts(runs.ttfi), *climbs, *paced):
+    for said in (_starts(runs.ttfi), *climbs, *paced, _memory(runs.memory)):
         for name, unit, number, value in said:
             found.setdefault(name, (unit, {}))[1][number] = value
     for number, run in enumerate(runs.latency):
@@ -203,6 +208,17 @@ def _first_after_swaps(sample: ProgressSample, number: int, rate: str) -> Found:
             yield name, "ratio", number, ratios[-1]
     if ratios:
         yield f"first_after_swap_over_steady.worst{rate}", "ratio", number, max(ratios)
+
+
+def _memory(rounds: Iterable[Sequence[MemorySample]]) -> Found:
+    """What the highest memory of each arm is made of."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            if (peak := peak_of(sample)) is None:
+                continue
+            for part in PARTS:
+                name = f"peak_part_mb.{sample.arm}.{part}"
+                yield name, "MB", number, getattr(peak, part) / 1e3
 
 
 def rate_name(fps: int) -> str:

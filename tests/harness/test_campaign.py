@@ -12,7 +12,14 @@ from pipeline.core.errors import DeviceError
 from pipeline.core.progress import Silent
 from pipeline.harness import contention
 from pipeline.harness.campaign import Campaign, CampaignOptions, run_campaigns
-from pipeline.harness.samples import Dropping, Info, LatencySample, ProgressSample, TtfiSample
+from pipeline.harness.memory_sample import MemorySample, MemoryStep
+from pipeline.harness.samples import (
+    Dropping,
+    Info,
+    LatencySample,
+    ProgressSample,
+    TtfiSample,
+)
 from pipeline.harness.session import NotColdError
 from tests.report.builder import HARNESS, start, through
 
@@ -58,6 +65,10 @@ class Session:
         update = {"inferences": runs, "wall_ns": wait, "hold": hold, "fps": fps}
         return through(state, 3).model_copy(update=update)
 
+    def memory(self, arm: str) -> MemorySample:
+        step = dict.fromkeys(MemoryStep.model_fields, 1) | {"step": "begin", "unit": ""}
+        return MemorySample.model_validate({"arm": arm, "steps": (step,)})
+
     def latency(self, rounds: int) -> list[LatencySample]:
         return [LatencySample(name="stage-0", steady_ns=(self._wait(),), steady_cpu_ns=(1,))]
 
@@ -93,6 +104,9 @@ def test_undisturbed_runs_are_run_once() -> None:
     assert found.rejected == []
     assert len(found.ttfi) == len(found.progress) == 4
     assert len(found.paced) == 2
+    assert [[one.arm for one in each] for each in found.memory] == [
+        ["pwl", "student", "teacher"]
+    ] * 2
 
 
 def test_stages_are_gone_through_at_every_frame_rate_too() -> None:

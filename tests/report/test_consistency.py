@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import IntegrityError
+from pipeline.harness.memory_sample import MemoryStep
 from pipeline.report.report_file import load_report, load_report_to_judge
 from tests.report.builder import around, measured, metric, report
 
@@ -51,6 +52,8 @@ def test_what_is_not_changed_is_read(path: Path) -> None:
     path.write_text(json.dumps(document()))
     load_report(path)
 
+
+MEMORY: Document = dict.fromkeys(MemoryStep.model_fields, 1) | {"step": "begin", "unit": ""}
 
 DAMAGES = {
     # Numbers that are none.
@@ -107,6 +110,9 @@ DAMAGES = {
     "runs.served: empty": put("context", "options", "fps", value=[30]),
     "runs.served.0: not one run at each of [] frames a second": put(
         "runs", "served", value=[document()["runs"]["paced"]]
+    ),
+    "runs.memory.0: not one process of each of pwl, student, teacher": put(
+        "runs", "memory", value=[[{"arm": "pwl", "steps": [MEMORY]}]]
     ),
     "a frame was answered before it came": lambda data: (
         put("runs", "paced", 0, "fps", value=1)(data),

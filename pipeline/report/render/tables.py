@@ -16,6 +16,7 @@ from pipeline.report.conclusions import conclusions_of
 from pipeline.report.integrity import parity_of, parity_text
 from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import ratio_words
+from pipeline.report.render.memory_table import MEMORY_COLUMNS, memory_rows
 from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.serving_table import SERVING_COLUMNS, serving_rows
 from pipeline.report.render.state_table import rejected_words
@@ -45,6 +46,8 @@ def report_tables(report: Report) -> RenderableType:
         parts.append(schedule_table(report.schedule))
     if serving := serving_rows(report):
         parts.append(_serving(serving))
+    if memory := memory_rows(report):
+        parts.append(_memory(memory))
     return Group(*parts, _ratios(report), _trust(report), _warnings(report))
 
 
@@ -165,6 +168,13 @@ def _serving(rows: list[list[str]]) -> Table:
     table.columns[1].justify = "left"
     for row in rows:
         table.add_row(*(cell.replace(" [", "\n[") for cell in row))
+    return table
+
+
+def _memory(rows: list[list[str]]) -> Table:
+    table = _table("memory at its highest, by what it is", *MEMORY_COLUMNS)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

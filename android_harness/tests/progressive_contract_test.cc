@@ -1,6 +1,7 @@
 // What the header promises of loading: cancelled, limited, taken back, waited for with a time-out,
 // from every thread, and nothing thrown across.
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +110,19 @@ TEST_F(LoadingContract, IsCancelledTakenBackAndDestroyedWhileItWaitsForAnAnswer)
   auto closed = std::async(std::launch::async, [&] { model.reset(); });
   EXPECT_EQ(closed.wait_for(kHang / 2), std::future_status::ready);
   EXPECT_EQ(engine_.loads(), 3);
+}
+
+TEST_F(LoadingContract, LoadsOnAThreadThatPreemptsNobodyWhenItWakesUp) {
+  int policy = -1;
+  options_.may_load = [&](size_t) {
+    policy = sched_getscheduler(0);
+    return false;
+  };
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_EQ(policy, SCHED_BATCH);
+  EXPECT_NE(sched_getscheduler(0), SCHED_BATCH);  // of the app's own threads, none is changed
 }
 
 TEST_F(LoadingContract, RefusesAStageThatDoesNotExist) {

@@ -267,6 +267,23 @@ def test_the_same_report_gives_the_same_page(folder: Path, report: Report) -> No
         assert file.address in page
 
 
+def test_an_answer_that_came_after_its_frame_s_end_is_marked() -> None:
+    plain = lifelike()
+    climb = plain.runs.progress[0][1]
+    # A frame comes every microsecond, and no answer is as quick.
+    frames = tuple(begin // 1000 for begin in climb.inferences.begin_ns)
+    inferences = climb.inferences.model_copy(update={"frame": frames})
+    served = climb.model_copy(update={"fps": 1_000_000, "inferences": inferences})
+    runs = plain.runs.model_copy(update={"served": ((served,),), "served_paced": ((served,),)})
+    *others, free, paced = climb_plot(plain.model_copy(update={"runs": runs})).panels
+    assert [free.title, paced.title] == [
+        "1000000 frames a second",
+        "1000000 frames a second, a while at each stage",
+    ]
+    assert "late: the next frame had come" in free.svg
+    assert not any("late: the next" in panel.svg for panel in others)
+
+
 def test_a_long_climb_stays_small_and_keeps_what_matters() -> None:
     panels = climb_plot(lifelike(inferences=400)).panels
     assert len(panels) == 2

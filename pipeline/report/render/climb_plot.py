@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.core.formatting import milliseconds, size
+from pipeline.harness.samples import frame_begin_ns
 from pipeline.report.climb import PACED, Climb, active_ns, median_round, runs_of
 from pipeline.report.render.drawing import PANEL_WIDTH, SMALL, Drawing
 from pipeline.report.render.palette import BAD, LOADING, SERIES, SOFT, Color
@@ -96,7 +97,10 @@ def climb_plot(report: Report) -> Plot:
 def _title(run: str, states: Sequence[str]) -> str:
     if run in states:
         return f"{run} start, at full speed".capitalize()
-    return "A while at each stage" if run == PACED else run
+    if run == PACED:
+        return "A while at each stage"
+    rate, _, paced = run.partition("fps")
+    return f"{rate} frames a second" + (", a while at each stage" if paced else "")
 
 
 def _inferences(climb: Climb) -> Iterator[_Inference]:
@@ -105,6 +109,9 @@ def _inferences(climb: Climb) -> Iterator[_Inference]:
     times = zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True)
     for number, (begin, took, stage) in enumerate(times):
         kind = _FIRST if stage != before else _PLAIN
+        if climb.sample.fps:
+            due = frame_begin_ns(runs.frame[number] + 1, climb.sample.fps)
+            kind = _LATE if begin + took > due else kind
         yield _Inference(number, begin / 1e6, took / 1e6, stage, kind)
         before = stage
 

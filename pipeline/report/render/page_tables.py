@@ -11,6 +11,7 @@ from pipeline.report.ratios import ratio_words
 from pipeline.report.render.arms_table import arms_head, arms_rows
 from pipeline.report.render.recall_table import share
 from pipeline.report.render.schedule_table import schedule_rows
+from pipeline.report.render.serving_table import SERVING_COLUMNS, serving_rows
 from pipeline.report.render.state_table import state_rows
 from pipeline.report.render.tables import STALL_WORDS, megabytes, states_of
 from pipeline.report.schema import Report
@@ -55,11 +56,13 @@ def page_tables(report: Report) -> dict[str, Table]:
     }
     if report.schedule is not None:
         choice = ("route", f"loads, {report.schedule.cost_unit}", "gain, points", "why")
-        rows = [
+        chosen = [
             [(route, ships), (cost, ""), (gain, interval), (why, "")]
             for route, ships, cost, gain, interval, why in schedule_rows(report.schedule)
         ]
-        found["choice"] = Table("why these stages", choice, rows, (3,))
+        found["choice"] = Table("why these stages", choice, chosen, (3,))
+    if rows := serving_rows(report):
+        found["serving"] = Table.plain("serving while blocks load", SERVING_COLUMNS, rows, (1,))
     return found
 
 

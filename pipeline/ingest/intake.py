@@ -5,22 +5,27 @@ See `pipeline.ingest.python` for what it may give.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from copy import deepcopy
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import ImageSpec
-from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.calling import called, seeded
 from pipeline.ingest.normalization import normalization_of
-from pipeline.ingest.own_parts import converters_of, image_shape_of, network_of, split_of
+from pipeline.ingest.own_parts import (
+    ImageShape,
+    converters_of,
+    has_parts,
+    image_shape_of,
+    network_of,
+    split_of,
+    stated_model,
+)
 from pipeline.ingest.probe import (
     probe_images,
     require_plain_state,
@@ -47,7 +52,11 @@ _SAME, _CUT = 1e-3, 1e-6
 
 
 def own_model(
-    source: SourceModel, seed: int, training: TrainingSettings | None, progress: Progress
+    source: SourceModel,
+    seed: int,
+    training: TrainingSettings | None,
+    progress: Progress,
+    images: ImageShape | None = None,
 ) -> tuple[OpenedModel, Content]:
     """The model that a profile's function gives.
 
@@ -56,6 +65,7 @@ def own_model(
         seed: what random numbers start from while the function and the checks run.
         training: the table, if the model is to be trained here.
         progress: told what is no part of the content, and what was not looked at.
+        images: asked for channels, height and width where the function gives a network alone.
 
     Returns:
         The model, which shares its parameters with what the function returned, and what its
@@ -66,14 +76,15 @@ def own_model(
             again, or its networks do not fit together; names the block and the shapes.
     """
     begin = time.monotonic()
-    opened, content = _call(source, seed, training)
+    ingestion = _Ingestion(source, training, images)
+    opened, content = _call(source, seed, ingestion)
     if time.monotonic() - begin > _PATIENCE:
         progress.say(
             f"{source.source} takes long, so it was not called again to see whether it gives "
             "the same model; if it does not, all is made anew each time"
         )
         return opened, content
-    _, again = _call(source, seed, training)
+    _, again = _call(source, seed, ingestion)
     if places := changed(content.numbers, again.numbers):
         more = len(places) - 4
         raise UsageError(
@@ -91,48 +102,28 @@ def own_model(
     return opened, Content(content.numbers, lasting)
 
 
-def _call(
-    source: SourceModel, seed: int, training: TrainingSettings | None
-) -> tuple[OpenedModel, Content]:
-    with _seeded(seed):
-        with user_code(source.source, "the function"):
-            given = FunctionSource.parse(source.place).load()()
-        return _Ingestion(source, training).ingest(given)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Random numbers that start from a seed; the caller's are then where they were."""
-    theirs_before, numpys = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            random.setstate(theirs_before)
-            np.random.set_state(numpys)
+def _call(source: SourceModel, seed: int, ingestion: _Ingestion) -> tuple[OpenedModel, Content]:
+    with seeded(seed):
+        return ingestion.ingest(called(source))
 
 
 class _Ingestion:
     """One model on its way in."""
 
-    def __init__(self, source: SourceModel, training: TrainingSettings | None) -> None:
+    def __init__(
+        self, source: SourceModel, training: TrainingSettings | None, images: ImageShape | None
+    ) -> None:
         self._source = source.source
+        self._images = images
         self._split = source.split
         self._slim = source.student
         self._training = training
 
     def ingest(self, given: object) -> tuple[OpenedModel, Content]:
-        if not isinstance(given, OwnModel):
-            raise UsageError(
-                f"{self._source} gave {type(given).__name__}",
-                "return pipeline.ingest.python.OwnModel",
-            )
+        given = stated_model(self._source, given, self._images)
         split = split_of(self._source, given.split, self._split)
-        teacher = network_of(self._source, "teacher", given.teacher, split)
         shape = image_shape_of(self._source, given.image_shape)
+        teacher = network_of(self._source, "teacher", given.teacher, split, shape)
         student = self._student(given, teacher, shape, split)
         if len(teacher) != len(student):
             raise UsageError(
@@ -184,9 +175,10 @@ class _Ingestion:
             if given.student is None:
                 raise UsageError(
                     f"{self._source} gives no student",
-                    'give OwnModel one, or the profile [model.student] with from = "teacher"',
+                    "give OwnModel one, or name a profile whose [model.student] has from = "
+                    '"teacher"',
                 )
-            return network_of(self._source, "student", given.student, split)
+            return network_of(self._source, "student", given.student, split, shape)
         if given.student is not None:
             raise UsageError(
                 f"{self._source} gives a student, and the profile has [model.student]",
@@ -220,7 +212,7 @@ class _Ingestion:
                 raise
             if not isinstance(whole, Tensor) or whole.shape != logits.shape:
                 return self._differs(name, whole)
-            limit = _SAME if hasattr(own, "blocks") else _CUT
+            limit = _SAME if has_parts(own) else _CUT
             if not torch.allclose(
                 whole, logits, rtol=limit, atol=limit * float(logits.abs().max())
             ):

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.probe import make_writable
+from pipeline.ingest.probe import make_writable, probe_images
+from pipeline.ingest.python import OwnModel
 from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
 
+#: Gives channels, height and width of a profile's images.
+ImageShape = Callable[[], tuple[int, int, int]]
 
-def network_of(source: str, name: str, network: object, split: Sequence[str] = ()) -> BlockNet:
+
+def stated_model(source: str, given: object, images: ImageShape | None) -> OwnModel:
+    """What a function gives; a network alone is a teacher, for images of the profile's shape.
+
+    Args:
+        source: how errors call the function.
+        given: by it.
+        images: what knows their shape, if there is a profile.
+
+    Raises:
+        UsageError: it is neither a model nor a network, or nobody knows the shape.
+    """
+    if isinstance(given, OwnModel):
+        return given
+    if not isinstance(given, nn.Module):
+        raise UsageError(
+            f"{source} gave {type(given).__name__}",
+            "return pipeline.ingest.python.OwnModel, or a torch.nn.Module as the teacher alone",
+        )
+    if images is None:
+        raise UsageError(
+            f"{source} gave a network alone ({type(given).__name__}): neither the shape of its "
+            "images nor a student",
+            "name the profile (.toml) instead, or return pipeline.ingest.python.OwnModel",
+        )
+    return OwnModel(given, None, images())
+
+
+def network_of(
+    source: str, name: str, network: object, split: Sequence[str], shape: tuple[int, int, int]
+) -> BlockNet:
     """A network as embedder, blocks and classifier, in eval mode.
 
     Args:
@@ -20,16 +53,23 @@ def network_of(source: str, name: str, network: object, split: Sequence[str] = (
         name: how they call the network.
         network: as the function gives it.
         split: where it is cut if it has no such parts; see `split_network`.
+        shape: channels, height, width of its images.
 
     Raises:
         UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
-    if split and isinstance(network, nn.Module) and not hasattr(network, "blocks"):
-        taken = split_network(source, name, network, split)
+    if split and isinstance(network, nn.Module) and not has_parts(network):
+        taken = split_network(source, name, network.eval(), split, probe_images(shape))
     else:
         taken = _given_parts(source, name, network)
     make_writable(taken.eval())
     return taken
+
+
+def has_parts(network: object) -> bool:
+    """Whether a network has the three attributes of `pipeline.ingest.python.Network`."""
+    parts = ("embedder", "blocks", "classifier")
+    return all(getattr(network, part, None) is not None for part in parts)
 
 
 def _given_parts(source: str, name: str, network: object) -> BlockNet:
@@ -57,8 +97,9 @@ def _attribute(source: str, name: str, network: object, attribute: str) -> objec
             )
     raise UsageError(
         f"{source}: the {name} ({type(network).__name__}) has no {attribute}",
-        "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier, or let "
-        "OwnModel's split name the submodules that blocks begin with",
+        "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier, or say "
+        'where it is cut: split = "auto:4", or the submodules that blocks begin with, in [model] '
+        "or in OwnModel; python -m pipeline.inspect shows them",
     )
 
 
@@ -113,6 +154,8 @@ def split_of(source: str, split: object, stated: Sequence[str] | None) -> Sequen
     """
     if split is None:
         return stated or ()
+    if isinstance(split, str) and split.startswith("auto:"):
+        split = [split]
     if stated is not None and split != [*stated]:
         raise UsageError(
             f"{source}: split is {split!r}, and in the profile {[*stated]!r}",
@@ -121,7 +164,9 @@ def split_of(source: str, split: object, stated: Sequence[str] | None) -> Sequen
     match split:
         case [_, *_] if all(isinstance(path, str) and path for path in split):
             return [str(path) for path in split]
-    raise UsageError(f"{source}: split is {split!r}", "give a list of submodules' paths, or None")
+    raise UsageError(
+        f"{source}: split is {split!r}", 'give a list of submodules\' paths, "auto:4", or None'
+    )
 
 
 def image_shape_of(source: str, shape: object) -> tuple[int, int, int]:

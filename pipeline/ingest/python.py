@@ -8,7 +8,9 @@
     def model(): return OwnModel(teacher, student, image_shape=(3, 32, 32))
 
 The function takes nothing and is called with random numbers that the profile seeds; twice, to see
-that it gives the same model, and in every command that needs the model.
+that it gives the same model, and in every command that needs the model. It may as well return a
+network alone: the teacher, for images of the profile's shape, of which the profile's
+``[model.student]`` makes a student.
 This module is all that a user's file needs; `pipeline.ingest.intake` takes in what it gives.
 """
 
@@ -60,7 +62,8 @@ class OwnModel:
         split: for networks without those three attributes: the paths of the submodules that blocks
             begin with, in the order in which they run, such as ``["layer1", "layer2"]`` or
             ``["features[0:3]", "features[3:6]"]``. What runs before them is the embedder; the last
-            block ends with its submodule, and what runs then is the classifier.
+            block ends with its submodule, and what runs then is the classifier. ``"auto:4"`` cuts
+            into four blocks of about as many parameters each.
     """
 
     teacher: Network | nn.Module
@@ -69,4 +72,4 @@ class OwnModel:
     encoders: Sequence[nn.Module | None] | None = None
     decoders: Sequence[nn.Module | None] | None = None
     normalization: Normalization | None = None
-    split: Sequence[str] | None = None
+    split: Sequence[str] | str | None = None

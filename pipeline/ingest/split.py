@@ -1,43 +1,50 @@
-"""Cuts a network at named submodules into an embedder, blocks and a classifier.
-
-The network is traced by torch.fx, but for the modules that hold no cut: those are called as they
-are, so what they do inside does not matter.
-"""
+"""Cuts a network at named submodules into an embedder, blocks and a classifier."""
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
-from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.errors import UsageError
+from pipeline.ingest.cuts import balanced_split
+from pipeline.ingest.trace import OWN, Flow, Values, node_name, traced
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
-_OWN = "or give the network the attributes embedder, blocks and classifier"
+_AUTO = re.compile(r"^auto:(?P<blocks>\d+)$")
 
 
-def split_network(source: str, name: str, network: nn.Module, split: Sequence[str]) -> BlockNet:
+def split_network(
+    source: str, name: str, network: nn.Module, split: Sequence[str], images: Tensor
+) -> BlockNet:
     """A network as blocks, which share its parameters.
 
     Args:
         source: how errors call the user's function.
         name: how they call the network.
-        network: one tensor of images to one tensor of logits.
-        split: paths of submodules in the order in which they run, or ranges of numbered ones, such
-            as ``features[3:6]``. A block reaches from one to the next, the last to its own end;
-            what runs before them all is the embedder, what runs after them the classifier.
+        network: one tensor of images to one tensor of logits, in eval mode.
+        split: paths of submodules in the order in which they run, ranges of numbered ones, such
+            as ``features[3:6]``, or from one to another, such as ``layer3..layer4``. A block
+            reaches from one to the next, the last to its own end; what runs before them all is the
+            embedder, what runs after them the classifier. ``auto:N`` alone: see `balanced_split`.
+        images: some, ``[2, channels, height, width]``.
 
     Raises:
         UsageError: there is no such submodule, it runs never or twice or in another order, more
             than one tensor crosses a cut, or what the network does depends on values.
     """
     where = f"{source}: the {name}"
+    if found := _AUTO.match(split[0]):
+        split = balanced_split(where, network, images, int(found["blocks"]))
     edges = [_edges(where, network, text) for text in split]
-    graph = _traced(where, network, [path for edge in edges for path in edge])
+    graph = _graph(where, network, [path for edge in edges for path in edge])
     nodes = list(graph.nodes)
     calls = [(_call(where, nodes, first), _call(where, nodes, last)) for first, last in edges]
     begins = [nodes.index(first) for first, _ in calls]
@@ -49,26 +56,30 @@ def split_network(source: str, name: str, network: nn.Module, split: Sequence[st
             )
     ends = [*begins, nodes.index(calls[-1][1]) + 1]
     texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
-    crossing = [_crossing(where, nodes, *cut) for cut in zip(ends, texts, strict=True)]
-    pieces = list(_pieces(network, nodes, ends, crossing))
+    crossings = _Crossings(where, network, graph, images)
+    given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
+    pieces = list(_pieces(network, nodes, ends, given))
     return BlockNet(pieces[0], pieces[1:-1], pieces[-1])
 
 
 def _edges(where: str, network: nn.Module, text: str) -> tuple[str, str]:
     """The first and the last submodule of a part, by their paths."""
+    first, dots, last = text.partition("..")
+    if dots:
+        return _edges(where, network, first)[0], _edges(where, network, last)[1]
     ranged = _RANGE.match(text)
     if ranged is None:
         _require(where, network, text)
         return text, text
-    holder, first, end = ranged["holder"], int(ranged["first"]), int(ranged["end"])
+    holder, begin, end = ranged["holder"], int(ranged["first"]), int(ranged["end"])
     _require(where, network, holder)
     count = len([*network.get_submodule(holder).children()])
-    if not first < end <= count:
+    if not begin < end <= count:
         raise UsageError(
             f"{where}'s {holder} has {count} parts: {text} is none of its ranges",
             f"write {holder}[FIRST:END] with FIRST < END <= {count}",
         )
-    for path in (edges := (f"{holder}.{first}", f"{holder}.{end - 1}")):
+    for path in (edges := (f"{holder}.{begin}", f"{holder}.{end - 1}")):
         _require(where, network, path)
     return edges
 
@@ -80,22 +91,12 @@ def _require(where: str, network: nn.Module, path: str) -> None:
     near = get_close_matches(path, paths, n=1, cutoff=0)
     raise UsageError(
         f"{where} has no submodule {path}",
-        f"did you mean {near[0]}?" if near else f"it has no submodules at all: {_OWN}",
+        f"did you mean {near[0]}?" if near else f"it has no submodules at all: {OWN}",
     )
 
 
-class _Tracer(fx.Tracer):
-    """Looks into the modules that hold a cut, and calls all others."""
-
-    def __init__(self, holders: set[str]) -> None:
-        super().__init__()
-        self._holders = holders
-
-    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        return path not in self._holders
-
-
-def _traced(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
+def _graph(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
+    """The network, looked into as far as some paths lead."""
     parents = [path.split(".")[:end] for path in paths for end in range(1, path.count(".") + 1)]
     holders = {".".join(parent) for parent in parents}
     if inside := holders & {*paths}:
@@ -103,36 +104,7 @@ def _traced(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
             f"{where}'s split names {sorted(inside)[0]} and a part of it",
             "name parts that lie beside each other",
         )
-    try:
-        graph = _Tracer(holders).trace(network)
-    except Exception as error:  # a user's code meets tensors without values here
-        raise UsageError(
-            f"{where} cannot be followed from part to part: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            "what it does around the parts must not depend on values or shapes of tensors; change "
-            f"that, {_OWN}",
-        ) from error
-    inputs = [node.name for node in graph.nodes if node.op == "placeholder" and node.users]
-    if len(inputs) != 1:
-        raise UsageError(
-            f"{where} uses {len(inputs)} inputs ({', '.join(inputs)})",
-            f"let it take one tensor of images, {_OWN}",
-        )
-    for node in list(graph.nodes):
-        if node.target is nn.functional.dropout:
-            _as_module(network, graph, node)
-    return graph
-
-
-def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
-    """A dropout as a module, which is told whether it trains; the call was told once for all."""
-    share = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-    path = f"split_{node.name}"
-    network.add_module(path, nn.Dropout(float(str(share))))
-    with graph.inserting_after(node):
-        replaced = graph.call_module(path, (node.args[0] if node.args else node.kwargs["input"],))
-    node.replace_all_uses_with(replaced)
-    graph.erase_node(node)
+    return traced(where, network, holders)
 
 
 def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:
@@ -140,58 +112,112 @@ def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:
     if len(calls) != 1:
         raise UsageError(
             f"{where} runs {path} {'never' if not calls else f'{len(calls)} times'}",
-            f"name a part that runs once, {_OWN}",
+            f"name a part that runs once, {OWN}",
         )
     return calls[0]
 
 
-def _crossing(where: str, nodes: Sequence[fx.Node], end: int, text: str) -> fx.Node:
-    """The one value that is made before a cut and used behind it."""
-    behind = {*nodes[end:]}
-    crossing = [
-        node for node in nodes[:end] if node.op != "get_attr" and behind & node.users.keys()
-    ]
-    if len(crossing) != 1:
-        names = " and ".join(_name(node) for node in crossing) or "nothing"
-        raise UsageError(
-            f"{where} cannot be cut {text}: {names} cross there",
-            "one tensor alone can pass from block to block; cut where a shortcut has ended",
-        )
-    return crossing[0]
+class _Given:
+    """What a piece is given: one tensor, and sizes that can be told from it or from nothing.
+
+    Attributes:
+        tensor: the one value that is made before a cut and used behind it.
+        sizes: what else is used behind it that is no tensor, as it is for 2 images and for 3.
+    """
+
+    def __init__(self, tensor: fx.Node, sizes: dict[fx.Node, tuple[Any, Any]]) -> None:
+        self.tensor = tensor
+        self.sizes = sizes
+
+    def again(self, graph: fx.Graph, features: fx.Node, node: fx.Node) -> Any:
+        """A size as a piece finds it: a number, or so many times its own number of images."""
+        return _size(graph, features, *self.sizes[node])
 
 
-def _name(node: fx.Node) -> str:
-    """What a value is, as the user calls it."""
-    if node.op == "call_module":
-        return f"the output of {node.target}"
-    if node.op == "placeholder":
-        return f"the input {node.target}"
-    return f"what {getattr(node.target, '__name__', node.target)} gives ({node.name})"
+def _size(graph: fx.Graph, features: fx.Node, two: Any, three: Any) -> Any:
+    if isinstance(two, tuple):
+        return tuple(_size(graph, features, *pair) for pair in zip(two, three, strict=True))
+    if two == three:
+        return two
+    count = graph.call_method("size", (features, 0))
+    return count if two == 2 else graph.call_function(operator.mul, (count, two // 2))
+
+
+class _Crossings:
+    """What crosses the cuts of a graph.
+
+    Args:
+        where: how errors call the network.
+        network: that the graph runs.
+        graph: as traced.
+        images: some, two of them.
+    """
+
+    def __init__(self, where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
+        self._where = where
+        self._flow = Flow(graph)
+        self._network, self._graph, self._image = network, graph, images[:1]
+
+    def at(self, end: int, text: str) -> _Given:
+        """What crosses before the node at `end`.
+
+        Raises:
+            UsageError: that is more than one tensor, or none.
+        """
+        crossing = self._flow.crossing(end)
+        sizes: dict[fx.Node, tuple[Any, Any]] = {}
+        if len(crossing) > 1:
+            two, three = (self._values(count) for count in (2, 3))
+            sizes = {
+                node: (two[node], three[node])
+                for node in crossing
+                if _sized(two[node], three[node])
+            }
+        tensors = [node for node in crossing if node not in sizes]
+        if len(tensors) != 1:
+            names = " and ".join(map(node_name, tensors)) or "nothing"
+            raise UsageError(
+                f"{self._where} cannot be cut {text}: {names} cross there",
+                "one tensor alone can pass from block to block; cut where a shortcut has ended",
+            )
+        return _Given(tensors[0], sizes)
+
+    def _values(self, count: int) -> Values:
+        return Values(self._network, self._graph, torch.cat([self._image] * count))
+
+
+def _sized(two: object, three: object) -> bool:
+    """Whether a value is a size that is always the same, or a multiple of the number of images."""
+    if isinstance(two, tuple) and isinstance(three, tuple):
+        return len(two) == len(three) and all(map(_sized, two, three))
+    if isinstance(two, int) and isinstance(three, int):
+        return two == three or (two % 2 == 0 and three == two // 2 * 3)
+    return not isinstance(two, Tensor) and type(two) is type(three) and two == three
 
 
 def _pieces(
-    network: nn.Module, nodes: Sequence[fx.Node], ends: Sequence[int], crossing: Sequence[fx.Node]
+    network: nn.Module, nodes: Sequence[fx.Node], ends: Sequence[int], given: Sequence[_Given]
 ) -> Iterator[nn.Module]:
     """Embedder, blocks, classifier."""
-    starts = [0, *ends]
-    for index, (start, end) in enumerate(pairwise([*starts, len(nodes)])):
-        given = crossing[index - 1] if index else None
-        wanted = crossing[index] if index < len(crossing) else None
-        yield _piece(network, nodes[start:end], given, wanted)
+    for index, (start, end) in enumerate(pairwise([0, *ends, len(nodes)])):
+        wanted = given[index].tensor if index < len(given) else None
+        yield _piece(network, nodes[start:end], given[index - 1] if index else None, wanted)
 
 
 def _piece(
-    network: nn.Module, nodes: Sequence[fx.Node], given: fx.Node | None, wanted: fx.Node | None
+    network: nn.Module, nodes: Sequence[fx.Node], given: _Given | None, wanted: fx.Node | None
 ) -> nn.Module:
     """Some nodes as a module: from one value, or the network's input, to another, or its output."""
     graph = fx.Graph()
-    taken: dict[fx.Node, fx.Node] = {}
+    taken: dict[fx.Node, Any] = {}
     if given is not None:
-        taken[given] = graph.placeholder("features")
+        taken[given.tensor] = graph.placeholder("features")
 
-    def copied(node: fx.Node) -> fx.Node:
-        if node not in taken:  # a parameter, fetched here or before the cut
-            taken[node] = graph.node_copy(node)
+    def copied(node: fx.Node) -> Any:
+        if node not in taken and given is not None and node in given.sizes:
+            taken[node] = given.again(graph, taken[given.tensor], node)
+        if node not in taken:  # of parameters alone, computed here or before the cut
+            taken[node] = graph.node_copy(node, copied)
         return taken[node]
 
     for node in nodes:
@@ -201,12 +227,25 @@ def _piece(
             taken[node] = graph.node_copy(node, copied)
     if wanted is not None:
         graph.output(taken[wanted])
-    calls = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
-    if not calls:
-        return nn.Identity()
-    (alone, *more) = calls
-    if not more and alone.op == "call_module" and len(alone.args) == 1 and not alone.kwargs:
-        return network.get_submodule(str(alone.target))
+    if (chain := _chain(network, graph)) is not None:
+        return chain
     piece = fx.GraphModule(network, graph)
     piece.training = network.training
     return piece
+
+
+def _chain(network: nn.Module, graph: fx.Graph) -> nn.Module | None:
+    """A piece that runs modules one after the other, as one of torch's; None for any other."""
+    modules = []
+    for before, node in pairwise(graph.nodes):
+        if node.op == "call_module" and node.args == (before,) and not node.kwargs:
+            modules.append(network.get_submodule(str(node.target)))
+        elif node.op != "output" or node.args != (before,):
+            return None
+    if not modules:
+        return nn.Identity()
+    if len(modules) == 1:
+        return modules[0]
+    chain = nn.Sequential(*modules)
+    chain.training = network.training
+    return chain

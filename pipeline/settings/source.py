@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -19,7 +21,20 @@ from pipeline.settings.normalization import NormalizationSettings
 
 SOURCE_KINDS = ("keras", "python", "reference")
 _Kept = Annotated[float, Field(gt=0, le=1)]
-_Submodules = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+def _listed(split: object) -> object:
+    """``auto:N`` as the only entry of a list."""
+    if isinstance(split, str):
+        if not re.fullmatch(r"auto:[1-9]\d*", split):
+            raise ValueError('should be a list of submodules, or "auto:N" for N blocks')
+        return (split,)
+    return split
+
+
+_Submodules = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), BeforeValidator(_listed)
+]
 
 
 def _located_source(source: str, info: ValidationInfo) -> str:
@@ -69,8 +84,9 @@ class SourceModel(Section):
             source itself does not state them; the same as mean and std in ``[data]``.
         split: for ``python:``, where networks have no ``embedder``, ``blocks`` and ``classifier``:
             the submodules that blocks begin with, in the order in which they run, such as
-            ``["layer1", "layer2"]`` or ``["features[0:3]", "features[3:6]"]``.
-        student: for ``python:``, where the function gives none.
+            ``["layer1", "layer2"]``, ``["features[0:3]", "features[3:6]"]`` or ``["layer1",
+            "layer2..layer4"]``; or ``"auto:4"``: four blocks of about as many parameters each.
+        student: for ``python:``, where the function gives none, or a teacher alone.
     """
 
     source: Annotated[

@@ -114,7 +114,13 @@ class ModelSource:
 
         settings = self._settings
         assert isinstance(settings.model, SourceModel)
-        return own_model(settings.model, settings.seed, settings.training, self.progress)
+        return own_model(
+            settings.model,
+            settings.seed,
+            settings.training,
+            self.progress,
+            lambda: self._dataset.image_shape,
+        )
 
     def sourced(self) -> SourcedModel:
         """The model as it comes, and the profile's data as it takes them.

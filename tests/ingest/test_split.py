@@ -21,6 +21,7 @@ from pipeline.model.content import Content
 from pipeline.model.opened import OpenedModel
 from pipeline.model.route import Route
 from pipeline.settings import SourceModel
+from pipeline.workflows.load_model import ModelSource, open_model
 from tests.fixtures import settings_from
 from tests.ingest.test_python import TRAINING
 
@@ -61,6 +62,17 @@ class ResNet(nn.Module):
 LAYERS = ["layer1", "layer2", "layer3"]
 
 
+class Sizes(ResNet):
+    """Numbers that are read at the beginning are used at the end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        torch._assert(height == 8, f"images of 8 pixels, not {height}")
+        x = self.layer1(self.relu(self.conv1(x)))
+        x = self.avgpool(self.layer3(self.layer2(x)) * (height * width / 64))
+        return self.fc(x.reshape(2 * n, -1).reshape(n, -1))
+
+
 class Features(nn.Module):
     """A sequence, as in torchvision's VGG and MobileNet, that normalizes with a parameter."""
 
@@ -76,7 +88,7 @@ class Features(nn.Module):
 
 
 def cut(network: nn.Module, *names: str) -> BlockNet:
-    return split_network("mine", "teacher", network.eval(), names).eval()
+    return split_network("mine", "teacher", network.eval(), names, IMAGES).eval()
 
 
 @pytest.mark.parametrize(
@@ -86,6 +98,8 @@ def cut(network: nn.Module, *names: str) -> BlockNet:
         (ResNet, ["layer1.0", "layer1.1", "layer3"]),
         (ResNet, ["conv1", "layer2"]),
         (ResNet, ["fc"]),
+        (ResNet, ["layer1", "layer2..layer3"]),
+        (Sizes, LAYERS),
         (Features, ["features[0:2]", "features[2:3]"]),
         (Features, ["features.0", "features.1", "features.2"]),
         (Features, ["features", "head"]),
@@ -110,6 +124,33 @@ def test_a_part_that_is_a_submodule_is_that_submodule() -> None:
     parts = cut(network, *LAYERS)
     assert [*parts.blocks] == [network.layer1, network.layer2, network.layer3]
     assert isinstance(cut(network, "conv1", "layer1").embedder, nn.Identity)
+
+
+def test_neighbors_are_a_sequence_of_which_a_student_keeps_some() -> None:
+    (first, last) = cut(ResNet(), "layer1.0", "layer3").blocks
+    assert isinstance(first, nn.Sequential)
+    assert [type(part) for part in first] == [Residual, Residual, nn.Sequential]
+    assert isinstance(last, nn.Sequential)
+
+
+def test_sizes_that_cross_a_cut_follow_the_number_of_images() -> None:
+    network = Sizes()
+    parts = cut(network, *LAYERS)
+    for count in (1, 2, 3):
+        assert torch.equal(parts(IMAGES[:count]), network(IMAGES[:count]))
+
+
+def test_blocks_of_about_as_many_parameters_are_found() -> None:
+    network = ResNet()
+    one = cut(network, "auto:1")
+    assert one.blocks[0][0] is network.layer1[0]
+    assert torch.equal(one(IMAGES), network(IMAGES))
+    two = cut(network, "auto:2")
+    weights = [sum(part.numel() for part in two.part(i).parameters()) for i in range(2)]
+    assert weights == [2624, 2522]  # between the first layer and the others
+    with pytest.raises(UsageError, match="can be cut into 1 to 4 blocks") as refused:
+        cut(network, "auto:5")
+    assert "pipeline.inspect" in refused.value.remedy
 
 
 def test_a_dropout_between_parts_drops_in_training_alone() -> None:
@@ -200,7 +241,7 @@ def test_a_profile_s_networks_are_cut_and_their_blocks_exchanged(tmp_path: Path)
     # What there is between the parts can be lowered: it is traced once more.
     classifier = model.teacher.part(2)
     assert capture(classifier, torch.randn(1, 16, 4, 4), "teacher-2") is not None
-    _, other = read(tmp_path, "['layer1.0', 'layer2', 'layer3']")
+    _, other = read(tmp_path, "['layer1.1', 'layer2', 'layer3']")
     assert content.numbers != other.numbers
 
 
@@ -215,6 +256,24 @@ def test_a_profile_may_say_where_networks_are_cut(tmp_path: Path) -> None:
         SourceModel(source="keras:mine:model", split=["layer1"])
     with pytest.raises(ValidationError, match="at least 1"):
         SourceModel(source="python:mine:model", split=[])
+    assert SourceModel(source="python:mine:model", split="auto:3").split == ("auto:3",)
+    with pytest.raises(ValidationError, match="a list of submodules, or"):
+        SourceModel(source="python:mine:model", split="auto:0")
+
+
+def test_a_network_alone_is_a_teacher_for_the_images_of_the_profile(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from tests.ingest.test_split import ResNet as model\n")
+    model = f'[model]\nsource = "python:{tmp_path}/mine.py:model"\nsplit = "auto:2"\n'
+    text = f'name = "own"\n[data]\nsource = "digits"\n{model}'
+    student = 'student = { from = "teacher", width = 0.5 }\n'
+    settings = settings_from(text + student + TRAINING, tmp_path)
+    sourced = ModelSource(settings, Silent()).sourced().model
+    assert (sourced.blocks, sourced.student.blocks[0][0].conv.out_channels) == (2, 4)
+    with pytest.raises(UsageError, match="gives no student"):
+        ModelSource(settings_from(text + TRAINING, tmp_path), Silent()).content()
+    with pytest.raises(UsageError, match="gave a network alone") as refused:
+        open_model(f"python:{tmp_path}/mine.py:model", Silent())
+    assert "name the profile" in refused.value.remedy
 
 
 @pytest.mark.parametrize("split", ["'layer1'", "[]", "[1]", "['']"])

@@ -1,0 +1,286 @@
+"""Where a network can be cut: one tensor flows there, from one of its submodules to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.trace import OWN, Flow, Values, traced
+from pipeline.model.blocknet import BlockNet
+
+_SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+#: They belong to the layer before them.
+_FOLLOWERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a network runs from one cut to the next.
+
+    Attributes:
+        path: of the submodule that it begins with; empty for the network's input.
+        features: the shape of what flows into it, without the batch axis.
+        parameters: of its modules.
+        multiply_adds: of one image, those of convolutions and products of matrices.
+    """
+
+    path: str
+    features: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """A network between all places where it can be cut.
+
+    Attributes:
+        parts: in the order in which they run; the first begins with the network's input.
+        closed: why some modules could not be looked into, by their paths.
+    """
+
+    parts: Sequence[Part]
+    closed: dict[str, str]
+
+
+def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
+    """All parts that a network can be cut into.
+
+    Sequences are looked into, and what holds a sequence; what stands in one as an element, such as
+    a residual block, stays whole.
+
+    Args:
+        where: how errors call the network.
+        network: one tensor of images to one tensor of logits, in eval mode.
+        images: some, ``[n, channels, height, width]``.
+
+    Raises:
+        UsageError: what it does around its parts depends on values, or it fails.
+    """
+    holders, closed = _followed(where, network)
+    graph = traced(where, network, holders)
+    flow, values = Flow(graph), _measured(where, network, graph, images)
+    cuts = {flow.source: images} | dict(_cuts(network, flow, values))
+    paths = ["", *_outermost([str(node.target) for node in [*cuts][1:]], holders)]
+    ends = [*map(flow.place, [*cuts][1:]), len(flow.nodes)]
+    parts = []
+    for (begin, features), path, end in zip(cuts.items(), paths, ends, strict=True):
+        run = flow.nodes[flow.place(begin) : end]
+        held = {id(each): each.numel() for node in run for each in _parameters(network, node)}
+        done = sum(values.multiply_adds.get(node, 0) for node in run) // len(images)
+        parts.append(Part(path, tuple(features.shape[1:]), sum(held.values()), done))
+    return Cuts(parts, closed)
+
+
+def balanced_split(
+    where: str, network: nn.Module, images: Tensor, blocks: int, parts: Sequence[Part] | None = None
+) -> list[str]:
+    """Where to cut a network into blocks whose parameters weigh alike; see `split_network`.
+
+    The first block begins at the first possible cut, and the last one ends with the last part.
+
+    Args:
+        where: how errors call the network.
+        network: as for `possible_cuts`.
+        images: as there.
+        blocks: how many.
+        parts: the network's, if they are known.
+
+    Raises:
+        UsageError: it has fewer possible cuts than blocks.
+    """
+    if parts is None:
+        parts = possible_cuts(where, network, images).parts
+    found = [*parts[1:]]
+    if not 0 < blocks <= len(found):
+        raise UsageError(
+            f"{where} can be cut into 1 to {len(found)} blocks by its submodules: not {blocks}",
+            f"python -m pipeline.inspect shows where; {OWN}",
+        )
+    weights = [part.parameters for part in found]
+    weights[0] += parts[0].parameters  # an embedder is fused into the first block
+    starts = _lightest(weights, blocks)
+    names = [found[start].path for start in starts]
+    if starts[-1] != len(found) - 1:
+        names[-1] = f"{names[-1]}..{found[-1].path}"
+    return names
+
+
+def _lightest(weights: Sequence[int], count: int) -> list[int]:
+    """Where runs begin that some weights are divided into, the sum of their squares the least."""
+    total = [0]
+    for weight in weights:
+        total.append(total[-1] + weight)
+    # By number of runs and of weights: the least sum, and where the last run begins.
+    best: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
+    for runs in range(1, count + 1):
+        best.append(
+            {
+                end: min(
+                    (before[0] + (total[end] - total[start]) ** 2, start)
+                    for start, before in best[-1].items()
+                    if start < end
+                )
+                for end in range(runs, len(weights) + 1)
+            }
+        )
+    starts = [len(weights)]
+    for runs in range(count, 0, -1):
+        starts.append(best[runs][starts[-1]][1])
+    return starts[:0:-1]
+
+
+def _followed(where: str, network: nn.Module) -> tuple[set[str], dict[str, str]]:
+    """The modules that are looked into, and why others that should be cannot."""
+    holders: set[str] = set()
+    closed: dict[str, str] = {}
+    traced(where, network, holders)
+    for path in _holders(network):
+        if any(path.startswith(f"{outer}.") for outer in closed):
+            continue
+        try:
+            traced(where, network, holders | {path})
+        except UsageError as error:
+            closed[path] = error.what.partition("from part to part: ")[2]
+        else:
+            holders.add(path)
+    return holders, closed
+
+
+def _holders(network: nn.Module) -> Iterator[str]:
+    """Sequences, and what holds one of modules that have parts, outermost first."""
+    waiting: list[tuple[str, nn.Module]] = [("", network)]
+    while waiting:
+        path, module = waiting.pop(0)
+        if path:
+            yield path
+        for name, child in module.named_children():
+            element = isinstance(module, _SEQUENCES)
+            if isinstance(child, _SEQUENCES) or (not element and _holds_blocks(child)):
+                waiting.append((f"{path}.{name}" if path else name, child))
+
+
+def _holds_blocks(module: nn.Module) -> bool:
+    return any(
+        isinstance(part, _SEQUENCES) and any([*child.children()] for child in part.children())
+        for part in module.modules()
+    )
+
+
+class _Measured(Values):
+    """Values, and the multiply-adds of all images that each took."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self.multiply_adds: dict[fx.Node, int] = {}
+        self._counter = FlopCounterMode(display=False)
+        with self._counter:
+            super().__init__(network, graph, images)
+
+    def run_node(self, n: fx.Node) -> Any:
+        before = self._counter.get_total_flops()
+        found = super().run_node(n)
+        self.multiply_adds[n] = (self._counter.get_total_flops() - before) // 2
+        return found
+
+
+def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> _Measured:
+    try:
+        with _plain_attention():
+            return _Measured(network, graph, images)
+    except Exception as error:  # a user's code
+        raise UsageError(
+            f"{where}, given {list(images.shape)}, failed: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            "correct it, or the shape of its images",
+        ) from error
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention by two products, which can be counted."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _cuts(network: nn.Module, flow: Flow, values: Values) -> Iterator[tuple[fx.Node, Tensor]]:
+    """The calls of modules with weights that one tensor reaches, such as a block takes."""
+    targets = [node.target for node in flow.nodes if node.op == "call_module"]
+    for place, node in enumerate(flow.nodes):
+        if node.op != "call_module" or targets.count(node.target) > 1:
+            continue
+        module = network.get_submodule(str(node.target))
+        before = [each for each in flow.crossing(place) if isinstance(values[each], Tensor)]
+        if len(before) != 1 or not [*module.parameters()] or _follows(network, node, module):
+            continue
+        features = values[before[0]]
+        if before[0] is not flow.source and _is_features(features, values[flow.source]):
+            yield node, features
+
+
+def _follows(network: nn.Module, node: fx.Node, module: nn.Module) -> bool:
+    """Whether it is the normalization of the layer before it."""
+    source = node.args[0] if node.args else None
+    return (
+        isinstance(module, _FOLLOWERS)
+        and isinstance(source, fx.Node)
+        and source.op == "call_module"
+        and isinstance(network.get_submodule(str(source.target)), _LAYERS)
+    )
+
+
+def _is_features(value: Tensor, images: Tensor) -> bool:
+    """A map or a sequence, an entry of it for each image, and of more than one place."""
+    shape = value.shape
+    if len(shape) not in (3, 4) or len(value) != len(images) or not value.is_floating_point():
+        return False
+    return len(shape) == 3 or shape[2:].numel() > 1
+
+
+def _parameters(network: nn.Module, node: fx.Node) -> Iterator[nn.Parameter]:
+    if node.op == "call_module":
+        yield from network.get_submodule(str(node.target)).parameters()
+    elif node.op == "get_attr":
+        holder, _, name = str(node.target).rpartition(".")
+        if isinstance(found := getattr(network.get_submodule(holder), name), nn.Parameter):
+            yield found
+
+
+def _outermost(paths: Sequence[str], holders: set[str]) -> Iterator[str]:
+    """Each as the outermost module in which no other of them lies."""
+    for path in paths:
+        while (holder := path.rpartition(".")[0]) in holders:
+            if sum(each.startswith(f"{holder}.") for each in paths) > 1:
+                break
+            path = holder
+        yield path
+
+
+def given_cuts(where: str, network: BlockNet, images: Tensor) -> Cuts:
+    """The parts of a network that comes in blocks, as `possible_cuts` gives those of others."""
+    graph = traced(where, network, {"blocks"})
+    flow, values = Flow(graph), _measured(where, network, graph, images)
+    parts = []
+    for node in flow.nodes:
+        if node.op != "call_module":
+            continue
+        held = sum(each.numel() for each in _parameters(network, node))
+        features = tuple(values[node.args[0]].shape[1:])
+        path = "" if node.target == "embedder" else str(node.target)
+        parts.append(Part(path, features, held, values.multiply_adds[node] // len(images)))
+    return Cuts(parts, {})

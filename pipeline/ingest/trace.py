@@ -1,0 +1,126 @@
+"""What a network runs between its submodules, by torch.fx, and what flows there.
+
+Modules that nobody has to look into are called as they are, so what they do inside does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pipeline.core.errors import UsageError, first_lines
+
+OWN = "or give the network the attributes embedder, blocks and classifier"
+
+
+class _Tracer(fx.Tracer):
+    """Looks into some modules, and calls all others."""
+
+    def __init__(self, holders: Collection[str]) -> None:
+        super().__init__()
+        self._holders = holders
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        return path not in self._holders
+
+
+def traced(where: str, network: nn.Module, holders: Collection[str]) -> fx.Graph:
+    """A network as a graph, from one input to its output.
+
+    Args:
+        where: how errors call the network.
+        network: it is given a module for each dropout that it calls as a function.
+        holders: paths of the modules that are looked into; the network itself always is.
+
+    Raises:
+        UsageError: what it does depends on values of tensors, or it uses more than one input.
+    """
+    try:
+        graph = _Tracer(holders).trace(network)
+    except Exception as error:  # a user's code meets tensors without values here
+        raise UsageError(
+            f"{where} cannot be followed from part to part: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            "what it does around the parts must not depend on values or shapes of tensors; change "
+            f"that, {OWN}",
+        ) from error
+    inputs = [node.name for node in graph.nodes if node.op == "placeholder" and node.users]
+    if len(inputs) != 1:
+        raise UsageError(
+            f"{where} uses {len(inputs)} inputs ({', '.join(inputs)})",
+            f"let it take one tensor of images, {OWN}",
+        )
+    for node in list(graph.nodes):
+        if node.target is nn.functional.dropout:
+            _as_module(network, graph, node)
+    return graph
+
+
+def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
+    """A dropout as a module, which is told whether it trains; the call was told once for all."""
+    share = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
+    path = f"split_{node.name}"
+    network.add_module(path, nn.Dropout(float(str(share))))
+    with graph.inserting_after(node):
+        replaced = graph.call_module(path, (node.args[0] if node.args else node.kwargs["input"],))
+    node.replace_all_uses_with(replaced)
+    graph.erase_node(node)
+
+
+class Values(fx.Interpreter):
+    """What every node of a graph gives for some images, by node."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
+        super().__init__(network, garbage_collect_values=False, graph=graph)
+        with torch.no_grad():
+            self.run(images.clone(), *self._unused(graph))
+
+    @staticmethod
+    def _unused(graph: fx.Graph) -> Iterator[None]:
+        """For the inputs that nothing reads, behind the first."""
+        inputs = sum(node.op == "placeholder" for node in graph.nodes)
+        return iter([None] * (inputs - 1))
+
+    def __getitem__(self, node: fx.Node) -> Any:
+        return self.env[node]
+
+
+class Flow:
+    """What flows through a graph from its input on.
+
+    Attributes:
+        nodes: of the graph, in the order in which they run.
+        source: the input.
+    """
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self.nodes = list(graph.nodes)
+        self.source = next(node for node in self.nodes if node.op == "placeholder" and node.users)
+        self._places = {node: place for place, node in enumerate(self.nodes)}
+        self._last: dict[fx.Node, int] = {}
+        for node in self.nodes:
+            if node is self.source or self._last.keys() & {*node.all_input_nodes}:
+                self._last[node] = max((self._places[user] for user in node.users), default=-1)
+
+    def place(self, node: fx.Node) -> int:
+        """The index of a node."""
+        return self._places[node]
+
+    def crossing(self, place: int) -> list[fx.Node]:
+        """What is made before the node at a place and used there or behind it.
+
+        What parameters alone are used for does not count: it can be computed on either side.
+        """
+        return [node for node, last in self._last.items() if self._places[node] < place <= last]
+
+
+def node_name(node: fx.Node) -> str:
+    """What a value is, as the user calls it."""
+    if node.op == "call_module":
+        return f"the output of {node.target}"
+    if node.op == "placeholder":
+        return f"the input {node.target}"
+    return f"what {getattr(node.target, '__name__', node.target)} gives ({node.name})"

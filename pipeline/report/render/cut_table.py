@@ -1,0 +1,58 @@
+"""Where networks can be cut, as tables for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.report.render.terminal import table_console
+
+if TYPE_CHECKING:  # torch takes seconds
+    from pipeline.ingest.cuts import Cuts, Part
+
+
+def cut_table(name: str, cuts: Cuts, splits: Mapping[int, Sequence[str]]) -> RenderableType:
+    """A row for each part of a network: what it takes, how much of the network it is.
+
+    Args:
+        name: the title.
+        cuts: the network's.
+        splits: what ``auto:N`` makes of it, by N.
+    """
+    table = Table(title=name, title_justify="left", box=box.SIMPLE_HEAD, title_style="")
+    table.add_column("begins with", overflow="fold")
+    for column in ("takes", "parameters", "so far", "multiply-adds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    total = sum(part.parameters for part in cuts.parts)
+    sums = accumulate(part.parameters for part in cuts.parts)
+    for part, so_far in zip(cuts.parts, sums, strict=True):
+        table.add_row(*_row(part), _share(so_far, total), f"{part.multiply_adds:,}")
+    done = sum(part.multiply_adds for part in cuts.parts)
+    table.add_section()
+    table.add_row("all", "", f"{total:,}", "", f"{done:,}")
+    notes = [f"{path} is not looked into: {why}" for path, why in cuts.closed.items()]
+    notes += [f'"auto:{count}" is {_quoted(split)}' for count, split in splits.items()]
+    return Group(table, *map(Text, notes))
+
+
+def print_cuts(name: str, cuts: Cuts, splits: Mapping[int, Sequence[str]]) -> None:
+    """Prints `cut_table` on stdout, never wider than 100 columns."""
+    table_console().print(cut_table(name, cuts, splits))
+
+
+def _row(part: Part) -> tuple[str, str, str]:
+    return part.path or "the images", "x".join(map(str, part.features)), f"{part.parameters:,}"
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.0%}" if total else ""
+
+
+def _quoted(split: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{path}"' for path in split) + "]"

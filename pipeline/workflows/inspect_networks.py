@@ -1,0 +1,96 @@
+"""The networks of a user's function, and where they can be cut, before a profile says anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from pipeline.core.errors import UsageError
+from pipeline.ingest.calling import called, seeded
+from pipeline.ingest.cuts import Cuts, balanced_split, given_cuts, possible_cuts
+from pipeline.ingest.own_parts import has_parts, image_shape_of, network_of, stated_model
+from pipeline.ingest.probe import probe_images
+from pipeline.settings import SourceModel, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedNetwork:
+    """One network.
+
+    Attributes:
+        name: ``teacher`` or ``student``.
+        kind: the name of its class.
+        given: whether it comes in blocks, so that it is not cut.
+        cuts: all places where it can be cut, or the blocks that it comes in.
+        splits: what ``auto:N`` makes of it, by N.
+    """
+
+    name: str
+    kind: str
+    given: bool
+    cuts: Cuts
+    splits: Mapping[int, Sequence[str]]
+
+
+def inspect_networks(
+    text: str, shape: tuple[int, int, int] | None, blocks: Sequence[int]
+) -> list[InspectedNetwork]:
+    """The networks that a source gives, cut nowhere yet.
+
+    Args:
+        text: ``python:PLACE`` as in a profile, or a profile (.toml) with such a source.
+        shape: channels, height, width of images, for a function that gives a network alone.
+        blocks: the numbers of blocks to try.
+
+    Raises:
+        UsageError: there is no such source, or it fails, or its networks cannot be followed.
+    """
+    settings = load_settings(Path(text)) if text.endswith(".toml") else None
+    source = settings.model if settings else SourceModel(source=text)
+    if not isinstance(source, SourceModel) or source.kind != "python":
+        raise UsageError(
+            f"{text}: only networks of a function of your own can be cut",
+            "name a bundle, python:MODULE:FUNCTION, or a profile with such a source",
+        )
+
+    def image_shape() -> tuple[int, int, int]:
+        if shape is not None:
+            return shape
+        if settings is None:
+            raise UsageError(
+                f"{text} gave a network alone: nobody says the shape of its images",
+                "give --image-shape 3,224,224 (channels, height, width), or name the profile",
+            )
+        from pipeline.data.source import load_dataset
+
+        return load_dataset(settings.data, settings.seed).image_shape
+
+    with seeded(settings.seed if settings else 0):
+        given = stated_model(source.source, called(source), image_shape)
+        found = image_shape_of(source.source, given.image_shape)
+        networks = {"teacher": given.teacher, "student": given.student}
+        return [
+            _inspected(source.source, name, network, found, blocks)
+            for name, network in networks.items()
+            if network is not None
+        ]
+
+
+def _inspected(
+    source: str, name: str, network: object, shape: tuple[int, int, int], blocks: Sequence[int]
+) -> InspectedNetwork:
+    where, images = f"{source}: the {name}", probe_images(shape)
+    kind = type(network).__name__
+    if has_parts(network) or not isinstance(network, nn.Module):
+        parts = network_of(source, name, network, (), shape)
+        return InspectedNetwork(name, kind, True, given_cuts(where, parts, images), {})
+    cuts = possible_cuts(where, network.eval(), images)
+    splits = {
+        count: balanced_split(where, network, images, count, cuts.parts)
+        for count in blocks
+        if count < len(cuts.parts)
+    }
+    return InspectedNetwork(name, kind, False, cuts, splits)

@@ -1,0 +1,112 @@
+"""Where networks can be cut, and what lies between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from pipeline.ingest.cuts import Part, possible_cuts
+from pipeline.inspect import inspect
+from tests.ingest.test_split import ResNet
+from tests.models.transformers import DeiT, Swin
+
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def parts_of(network: nn.Module, images: Tensor = IMAGES) -> list[Part]:
+    return [*possible_cuts("mine: the teacher", network.eval(), images).parts]
+
+
+def test_parts_are_told_with_what_flows_in_and_what_they_cost() -> None:
+    found = parts_of(ResNet(), torch.zeros(2, 1, 8, 8))
+    assert [part.path for part in found] == ["", "layer1.0", "layer1.1", "layer2", "layer3"]
+    assert [part.features for part in found] == [(1, 8, 8), *[(8, 8, 8)] * 3, (16, 4, 4)]
+    assert sum(part.parameters for part in found) == sum(p.numel() for p in ResNet().parameters())
+    assert found[0].multiply_adds == 8 * 9 * 64  # of one image
+    assert found[2].multiply_adds == 8 * 8 * 9 * 64
+
+
+def test_tokens_are_features_and_a_shortcut_is_never_cut() -> None:
+    found = parts_of(DeiT())
+    assert [part.path for part in found] == ["", *(f"blocks.{i}" for i in range(4)), "norm"]
+    assert found[1].features == (18, 24)
+    # Attention counts: queries by keys, and what they mix.
+    dim, tokens = 24, 18
+    layers = tokens * dim * (3 + 1 + 4 + 4) * dim
+    assert found[1].multiply_adds == layers + 2 * tokens * tokens * dim
+    assert "features.1.1" in [part.path for part in parts_of(Swin())]
+
+
+class Outer(nn.Module):
+    """Its body runs as often as its input says."""
+
+    class Body(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(ResNet(), ResNet())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layers[0](x) if x.sum() > 0 else self.layers[1](x)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.body = nn.Conv2d(1, 1, 1), self.Body()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self.first(x))
+
+
+def test_what_cannot_be_looked_into_is_told() -> None:
+    cuts = possible_cuts("mine", Outer().eval(), torch.zeros(2, 1, 8, 8))
+    assert [part.path for part in cuts.parts] == ["", "body"]
+    assert "control flow" in cuts.closed["body"]
+
+
+MINE = """
+from tests.models.transformers import Swin as alone
+from tests.ingest.test_split import ResNet
+from pipeline.ingest.python import OwnModel
+def pair():
+    return OwnModel(ResNet(8), ResNet(4), (1, 8, 8))
+"""
+
+
+def told(*arguments: str) -> str:
+    result = CliRunner().invoke(inspect, arguments)
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= 100
+    return result.output
+
+
+def test_a_function_is_inspected_before_any_profile_is_written(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    alone = f"python:{tmp_path}/mine.py:alone"
+    said = told(alone, "--image-shape", "3,32,32", "--blocks", "2")
+    assert "features.3.1" in said
+    assert "8x8x16" in said
+    assert '"auto:2" is ["features.0", "features.3.1..norm"]' in said
+    pair = told(f"python:{tmp_path}/mine.py:pair")
+    assert pair.index("the teacher (ResNet)") < pair.index("the student (ResNet)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["python:MINE:alone"], "give --image-shape 3,224,224"),
+        (["python:MINE:alone", "--image-shape", "3,224"], "write CHANNELS,HEIGHT,WIDTH"),
+        (["python:MINE:alone", "--image-shape", "1,32,32"], "given [2, 1, 32, 32], failed"),
+        (["python:MINE:alone", "--cross-check", "tf"], "is no bundle"),
+        (["nowhere", "--blocks", "3"], "are for networks"),
+    ],
+)
+def test_what_cannot_be_inspected_is_told(arguments: list[str], what: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    result = CliRunner().invoke(
+        inspect, [part.replace("MINE", f"{tmp_path}/mine.py") for part in arguments]
+    )
+    assert result.exit_code == 2
+    assert what in " ".join(result.stderr.split())

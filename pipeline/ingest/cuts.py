@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.trace import OWN, Flow, Values, traced
+from pipeline.ingest.trace import OWN, Flow, Values, plain_attention, traced
 from pipeline.model.blocknet import BlockNet
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -194,7 +192,7 @@ class _Measured(Values):
 
 def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> _Measured:
     try:
-        with _plain_attention():
+        with plain_attention():
             return _Measured(network, graph, images)
     except Exception as error:  # a user's code
         raise UsageError(
@@ -202,20 +200,6 @@ def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -
             f"{first_lines(error)}",
             "correct it, or the shape of its images",
         ) from error
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention by two products, which can be counted."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _cuts(network: nn.Module, flow: Flow, values: Values) -> Iterator[tuple[fx.Node, Tensor]]:

@@ -16,6 +16,12 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import ImageSpec
 from pipeline.ingest.calling import called, seeded
+from pipeline.ingest.channels_last import (
+    boundaries_channels_last,
+    turned,
+    turned_converters,
+    turned_outputs,
+)
 from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.own_parts import (
     ImageShape,
@@ -140,6 +146,12 @@ class _Ingestion:
         images = probe_images(shape)
         teacher_outputs = self._run("teacher", teacher, given.teacher, images)
         student_outputs = self._run("student", student, given.student, images)
+        last = boundaries_channels_last(teacher_outputs, student_outputs, images)
+        teacher, student = turned(teacher, last), turned(student, last)
+        teacher_outputs, student_outputs = (
+            turned_outputs(outputs, last) for outputs in (teacher_outputs, student_outputs)
+        )
+        encoders, decoders = turned_converters(encoders, last), turned_converters(decoders, last)
         if len(teacher_outputs[-1][0]) != len(student_outputs[-1][0]):
             raise UsageError(
                 f"{self._source}: the teacher gives {len(teacher_outputs[-1][0])} logits and the "

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from copy import deepcopy
 from math import ceil, gcd
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.ingest.probe import probe_images, run_network
+from pipeline.ingest.slim_layers import (
+    Layer,
+    channel_axis,
+    fit_input,
+    groups_of,
+    layers_of,
+    normalizes,
+    scale_output,
+    widths_of,
+)
+from pipeline.ingest.slim_tables import scale_tables
+from pipeline.ingest.trace import plain_attention
 from pipeline.model.blocknet import BlockNet
 
-_Convolution = nn.Conv1d | nn.Conv2d
-_Batch = nn.BatchNorm1d | nn.BatchNorm2d
-_Layer = _Convolution | nn.Linear | _Batch | nn.LayerNorm | nn.GroupNorm
-_REMEDY = "write the student yourself, with as many parts"
+_REMEDY = "give another width, or write the student yourself, with as many parts"
+#: Widths beside the one that is wanted, the nearest first, of which one may suit all layers.
+_TRIALS = 24
 
 
 def slimmed(
     source: str, network: BlockNet, image_shape: tuple[int, int, int], width: float, depth: float
 ) -> BlockNet:
-    """A network with the same code, random weights and fewer of them.
+    """A network with the same code, fewer weights, and those random.
 
     What convolutions and linear layers give is scaled, but for the last one, which gives logits;
-    what a layer takes follows from what reaches it.
+    what a layer takes follows from what reaches it. Tables and scales that a module holds itself
+    keep their first entries. Where layers have to agree, such as the heads of an attention, the
+    share that is kept is the nearest at which they do.
 
     Args:
         source: how errors call the user's function.
@@ -41,32 +56,82 @@ def slimmed(
     """
     images, where = probe_images(image_shape), f"{source}: the teacher"
     wanted = run_network(source, "teacher", network, images)[-1].shape
-    slim = deepcopy(network)
-    for part in (slim.embedder, *slim.blocks, slim.classifier):
+    short = deepcopy(network)
+    for part in (short.embedder, *short.blocks, short.classifier):
         _shorten(part, depth)
-    order = _in_order(where, slim, images)
-    if not order:
+    reached = _in_order(where, short, images)
+    if not reached:
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
-    _require_known(where, slim, order)
-    step = max((_groups(layer) for layer in order), default=1)
-    last = next((layer for layer in reversed(order) if not _normalizes(layer)), order[-1])
-    for layer in order:
-        if layer is not last:
-            _scale_output(layer, width, step)
-    found = _run(where, slim, images, order, _fit_input)
-    if found.shape != wanted:
-        raise UsageError(
-            f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}", _REMEDY
-        )
-    return slim.requires_grad_(True)
+    kept = _logit_layers([*reached], wanted[1])
+    refused: UsageError | None = None
+    for share in _shares([layer for layer in reached if layer not in kept], width):
+        slim = deepcopy(short)
+        mine = dict(zip(short.modules(), slim.modules(), strict=True))
+        axes = {cast(Layer, mine[each]): channel_axis(each, reached[each]) for each in reached}
+        scaled = [each for each in axes if each not in {mine[layer] for layer in kept}]
+        _scale(slim, [*axes], scaled, share)
+        try:
+            found = _run(where, slim, images, axes, _fitting(axes))
+        except UsageError as error:
+            refused = refused or error
+            continue
+        if found.shape == wanted:
+            return slim.requires_grad_(True)
+        got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
+        refused = refused or UsageError(got, _REMEDY)
+    assert refused is not None
+    raise refused
 
 
-def _in_order(where: str, network: nn.Module, images: Tensor) -> list[_Layer]:
-    """The layers with weights, in the order in which they first run."""
-    ran: dict[_Layer, None] = {}
-    layers = [each for each in network.modules() if isinstance(each, _Layer)]
-    _run(where, network, images, layers, lambda layer, _: ran.setdefault(cast(_Layer, layer)))
-    return [*ran]
+def _logit_layers(order: Sequence[Layer], classes: int) -> set[Layer]:
+    """The layers at the end that give logits: one, or those of several heads."""
+    weighted = [layer for layer in reversed(order) if not normalizes(layer)] or [order[-1]]
+    found = {weighted[0]}
+    for layer in weighted[1:]:
+        if [*widths_of(layer)] != [classes]:
+            break
+        found.add(layer)
+    return found
+
+
+def _shares(layers: Sequence[Layer], width: float) -> Iterator[float]:
+    """The share that is wanted, then others near it that leave whole numbers of all channels."""
+    yield width
+    whole = gcd(*(size for layer in layers for size in widths_of(layer)))
+    near = sorted(range(1, whole), key=lambda kept: abs(kept / whole - width))
+    shares = [kept / whole for kept in near[:_TRIALS]]
+    yield from (share for share in shares if width / 2 <= share <= 2 * width and share != width)
+
+
+def _scale(
+    network: nn.Module, layers: Sequence[Layer], scaled: Sequence[Layer], share: float
+) -> None:
+    """Tells some layers to give fewer channels, and keeps as many of what is held beside layers."""
+    known = {size for layer in scaled for size in widths_of(layer)}
+    step = max(map(groups_of, layers), default=1)
+    scale_tables(network, layers, known, share)
+    for layer in scaled:
+        scale_output(layer, share, step)
+
+
+def _fitting(axes: Mapping[Layer, int]) -> Callable[[nn.Module, Tensor], None]:
+    """Makes layers, by the axes of their channels, fit what reaches them."""
+
+    def fit(layer: nn.Module, features: Tensor) -> None:
+        fit_input(cast(Layer, layer), features, axes[cast(Layer, layer)])
+
+    return fit
+
+
+def _in_order(where: str, network: nn.Module, images: Tensor) -> dict[Layer, tuple[int, ...]]:
+    """The layers with weights, in the order in which they first run, and what reaches them."""
+    ran: dict[Layer, tuple[int, ...]] = {}
+
+    def reached(layer: nn.Module, features: Tensor) -> None:
+        ran.setdefault(cast(Layer, layer), tuple(features.shape))
+
+    _run(where, network, images, layers_of(network), reached)
+    return ran
 
 
 @torch.no_grad()
@@ -74,13 +139,20 @@ def _run(
     where: str,
     network: nn.Module,
     images: Tensor,
-    layers: Sequence[_Layer],
-    before: Callable[[nn.Module, tuple[Tensor, ...]], None],
+    layers: Iterable[Layer],
+    before: Callable[[nn.Module, Tensor], None],
 ) -> Tensor:
     """What the network makes of images, each of some layers being shown what reaches it."""
-    handles = [layer.register_forward_pre_hook(before) for layer in layers]
+
+    def hook(layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given = (*arguments, *named.values())
+        before(layer, next(value for value in given if isinstance(value, Tensor)))
+
+    handles = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer in layers]
     try:
-        return cast(Tensor, network(images.clone()))
+        # Cut networks print where their code fails; a share that fits no attention is no failure.
+        with plain_attention(), redirect_stderr(io.StringIO()):
+            return cast(Tensor, network(images.clone()))
     except Exception as error:  # a user's code
         raise UsageError(
             f"{where} does not run with fewer channels: {type(error).__name__}: "
@@ -90,76 +162,6 @@ def _run(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _require_known(where: str, network: nn.Module, order: list[_Layer]) -> None:
-    known = {id(parameter) for layer in order for parameter in layer.parameters()}
-    for path, parameter in network.named_parameters():
-        if id(parameter) not in known:
-            raise UsageError(f"{where}'s {path} is of no layer that can be made slimmer", _REMEDY)
-
-
-def _groups(layer: _Layer) -> int:
-    """What a layer's channels have to be multiples of; those of a depthwise one follow them."""
-    if isinstance(layer, _Convolution) and not _depthwise(layer):
-        return layer.groups
-    return 1
-
-
-def _normalizes(layer: _Layer) -> bool:
-    return not isinstance(layer, _Convolution | nn.Linear)
-
-
-def _scale_output(layer: _Layer, width: float, step: int) -> None:
-    if isinstance(layer, nn.Linear):
-        layer.out_features = _scaled(layer.out_features, width, 1)
-    elif isinstance(layer, _Convolution) and not _depthwise(layer):
-        layer.out_channels = _scaled(layer.out_channels, width, step)
-
-
-def _depthwise(layer: _Convolution) -> bool:
-    return layer.groups == layer.in_channels > 1
-
-
-def _scaled(channels: int, width: float, step: int) -> int:
-    return max(1, round(channels * width / step)) * step
-
-
-def _fit_input(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Makes a layer's tensors anew, for what reaches it."""
-    shape = inputs[0].shape
-    if isinstance(layer, nn.Linear):
-        layer.in_features = shape[-1]
-        made: nn.Module = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
-    elif isinstance(layer, _Convolution):
-        if _depthwise(layer):
-            layer.out_channels = layer.out_channels // layer.in_channels * shape[1]
-            layer.groups = shape[1]
-        layer.in_channels = shape[1]
-        made = type(layer)(
-            layer.in_channels,
-            layer.out_channels,
-            cast(int, layer.kernel_size),
-            groups=layer.groups,
-            bias=layer.bias is not None,
-        )
-    elif isinstance(layer, nn.LayerNorm):
-        layer.normalized_shape = tuple(shape[-len(layer.normalized_shape) :])
-        made = nn.LayerNorm(layer.normalized_shape, elementwise_affine=layer.weight is not None)
-    elif isinstance(layer, nn.GroupNorm):
-        layer.num_channels = shape[1]
-        layer.num_groups = gcd(layer.num_groups, shape[1])
-        made = nn.GroupNorm(layer.num_groups, layer.num_channels, affine=layer.affine)
-    else:
-        assert isinstance(layer, _Batch)
-        layer.num_features = shape[1]
-        made = type(layer)(
-            layer.num_features, affine=layer.affine, track_running_stats=layer.track_running_stats
-        )
-    for name, parameter in made.named_parameters():
-        setattr(layer, name, parameter)
-    for name, buffer in made.named_buffers():
-        setattr(layer, name, buffer)
 
 
 def _shorten(network: nn.Module, depth: float) -> None:

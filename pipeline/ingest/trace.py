@@ -6,6 +6,7 @@ Modules that nobody has to look into are called as they are, so what they do ins
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -115,6 +116,20 @@ class Flow:
         What parameters alone are used for does not count: it can be computed on either side.
         """
         return [node for node, last in self._last.items() if self._places[node] < place <= last]
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Runs attention by its layers and two products, which can be seen and counted."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def node_name(node: fx.Node) -> str:

@@ -21,6 +21,7 @@ from pipeline.lowering.graph import (
     is_constant,
     shape_of,
 )
+from pipeline.lowering.permute import sink_permutations
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 
 aten = torch.ops.aten
@@ -40,6 +41,17 @@ _STILL_IF_SAME_SHAPE = {
     aten.reshape.default,
     aten.slice.Tensor,
     aten.view.default,
+}
+#: Of their first argument they read the shape alone.
+_MADE_ALIKE = {
+    aten.empty_like.default,
+    aten.full_like.default,
+    aten.new_empty.default,
+    aten.new_full.default,
+    aten.new_ones.default,
+    aten.new_zeros.default,
+    aten.ones_like.default,
+    aten.zeros_like.default,
 }
 #: They need an order in memory that another order of calls before them may not give.
 _VIEWS = {aten._unsafe_view.default, aten.view.default, aten.view_as.default}
@@ -78,17 +90,20 @@ def folded(graph: OperatorGraph, name: str, example: Tensor) -> OperatorGraph:
     body = editable(graph, example)
     for node in list(body.graph.nodes):
         if is_call(node) and _is_identity(node):
-            node.replace_all_uses_with(node.args[0])
+            node.replace_all_uses_with(node.all_input_nodes[0])
             body.graph.erase_node(node)
         elif node.target in _VIEWS:
             # What made the tensor contiguous for it is gone.
             node.target, node.args = aten.reshape.default, (node.args[0], list(shape_of(node)))
             node.kwargs = {}
+        elif node.target in _MADE_ALIKE:
+            _make(body, node)
     _require_same_each_time(body, name)
     fold_constants(body)
     for node in list(body.graph.nodes):
         if node.target is aten.batch_norm.default:
             _fold_norm(body, node)
+    sink_permutations(body)
     return settled(body)
 
 
@@ -143,7 +158,27 @@ def settled(body: fx.GraphModule) -> OperatorGraph:
     return OperatorGraph(final, origins)
 
 
+def _make(body: fx.GraphModule, node: fx.Node) -> None:
+    """Puts the value in the place of a tensor that is made like another, such as a mask's zeros."""
+    source, *others = node.all_input_nodes
+    if others:
+        return
+    alike = torch.zeros(shape_of(source), dtype=source.meta["tensor_meta"].dtype)
+    value = cast(Any, node.target)(alike, *node.args[1:], **node.kwargs)
+    if "empty" in str(node.target):
+        value.zero_()  # whatever lies there is the same in every program
+    with body.graph.inserting_before(node):
+        constant = add_constant(body, value)
+    constant.meta["tensor_meta"] = node.meta["tensor_meta"]
+    node.replace_all_uses_with(constant)
+    body.graph.erase_node(node)
+
+
 def _is_identity(node: fx.Node) -> bool:
+    if node.target is aten.cat.default:
+        return len(cast(Any, node.args[0])) == 1
+    if node.target is aten.pad.default:
+        return not any(cast(Any, node.args[1]))
     if node.target in _DROPOUTS:
         return node.args[2] is False
     if node.target in _STILL_IF_SAME_SHAPE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
 from pipeline.ingest.slim import slimmed
+from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -22,6 +23,8 @@ from pipeline.settings import SourceModel
 from tests.fixtures import settings_from
 from tests.ingest.test_python import TRAINING
 from tests.ingest.test_split import IMAGES, LAYERS, Residual, ResNet, cut
+from tests.models.convolutional import ConvNeXt
+from tests.models.transformers import DeiT, ModernViT, Swin, ViT
 
 
 def channels(network: nn.Module) -> list[tuple[int, int]]:
@@ -95,13 +98,41 @@ def test_layers_over_tokens_follow() -> None:
     assert slim(IMAGES).shape == (3, 10)
 
 
-class Scale(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(8, 1, 1))
+@pytest.mark.parametrize(
+    ("make", "width", "channels"),
+    [
+        (ConvNeXt, 0.25, (4, 4, 4)),
+        (DeiT, 0.5, (18, 12)),
+        (DeiT, 0.3, (18, 6)),  # 7 channels cannot be shared out among 3 heads
+        (ModernViT, 0.5, (16, 12)),
+        (ViT, 0.5, (17, 12)),
+        (Swin, 0.5, (4, 4, 16)),
+    ],
+)
+def test_scales_tables_tokens_and_heads_follow(
+    make: Callable[[], nn.Module], width: float, channels: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    network = make().eval()
+    images = torch.randn(2, 3, 32, 32)
+    teacher = split_network("mine", "teacher", network, ["auto:2"], images).eval()
+    slim = slimmed("mine", teacher, (3, 32, 32), width, 0.5)
+    assert slim.boundaries((3, 32, 32))[0] == channels
+    assert slim(images).shape == (2, 6)
+    # All of it learns, and none of it is the teacher's.
+    slim.train()(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in slim.parameters())
+    with torch.no_grad():
+        for parameter in slim.parameters():
+            parameter.zero_()
+        assert torch.equal(teacher(images), network(images))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale
+
+def test_a_share_that_fits_no_attention_is_refused() -> None:
+    teacher = split_network("mine", "teacher", DeiT().eval(), ["auto:1"], torch.ones(2, 3, 32, 32))
+    with pytest.raises(UsageError, match="does not run with fewer channels") as refused:
+        slimmed("mine", teacher.eval(), (3, 32, 32), 0.05, 1)
+    assert "another width" in refused.value.remedy
 
 
 class Fixed(nn.Module):
@@ -118,7 +149,6 @@ class Fixed(nn.Module):
 @pytest.mark.parametrize(
     ("blocks", "said"),
     [
-        ([nn.Conv2d(1, 8, 3), Scale()], r"blocks\.1\.scale is of no layer"),
         ([nn.Conv2d(1, 8, 3), Fixed(-1)], r"gives \[1, 10\] with fewer channels instead of"),
         ([nn.Conv2d(1, 8, 3), Fixed(0)], "does not run with fewer channels"),
     ],

@@ -121,6 +121,37 @@ def test_slices_and_expansions_that_change_nothing_leave_nothing() -> None:
     assert [origin.operator for _, origin in graph.calls()] == ["relu"]
 
 
+@torch.no_grad()
+def test_a_mask_made_like_the_input_is_a_constant() -> None:
+    """As Swin's, which numbers regions of a map of zeros."""
+
+    def masked(x: Tensor) -> Tensor:
+        regions = x.new_zeros((6, 6))
+        regions[2:, :] = 1
+        regions[:, 4:] = 2
+        return x + regions.masked_fill(regions != 0, -9.0) * torch.ones_like(x)[:, :1]
+
+    graph = graph_of(Function(masked))
+    assert [origin.operator for _, origin in graph.calls()] == ["add"]
+    assert torch.equal(graph(IMAGE), masked(IMAGE))
+
+
+@torch.no_grad()
+def test_slices_and_concatenations_of_maps_turned_channels_last_see_images() -> None:
+    """As Swin merges neighbors."""
+
+    def merged(x: Tensor) -> Tensor:
+        last = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 0, 0, 0))
+        neighbors = [last[..., i::2, j::2, :] for i in (0, 1) for j in (0, 1)]
+        return torch.cat(neighbors, -1) * 2.0
+
+    graph = graph_of(Function(merged))
+    calls = [(origin.operator, [*node.args]) for node, origin in graph.calls()]
+    assert [name for name, _ in calls] == ["slice"] * 8 + ["cat", "cat", "mul"]
+    assert calls[-3][1][1] == 1  # channels of images; what turns them follows
+    assert torch.equal(graph(IMAGE), merged(IMAGE))
+
+
 def test_no_kind_of_dropout_leaves_anything() -> None:
     dropouts = (nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(), nn.FeatureAlphaDropout())
     graph = graph_of(nn.Sequential(*dropouts, nn.ReLU()))

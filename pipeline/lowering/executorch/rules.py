@@ -28,7 +28,7 @@ RULES: Rules = {
     aten.amax.default: reduce.largest,
     aten.amin.default: reduce.smallest,
     aten.avg_pool2d.default: spatial.padded_average,
-    aten.cat.default: arrange.copied_concatenation,
+    aten.cat.default: arrange.distinct_concatenation,
     aten.celu.default: elementwise.celu,
     aten.channel_shuffle.default: spatial.channel_shuffle,
     aten.chunk.default: arrange.chunk,

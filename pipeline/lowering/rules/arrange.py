@@ -109,12 +109,20 @@ def repeat(call: Call) -> Tensor | None:
     return features
 
 
-def copied_concatenation(call: Call) -> Tensor | None:
-    """`cat` of one tensor beside itself, which ExecuTorch's partitioner takes for one tensor."""
+def distinct_concatenation(call: Call) -> Tensor | None:
+    """`cat` for ExecuTorch, whose partitioner takes up to five tensors, and of several the same.
+
+    One tensor beside itself it takes for one tensor.
+    """
     parts, axis = call.arguments
-    if len(parts) < 2 or len(call.node.all_input_nodes) > 1:
+    if len(call.node.all_input_nodes) == 1:
+        return torch.cat(_copies(parts[0], len(parts)), axis)
+    if len(parts) <= _TOGETHER + 1:
         return None
-    return torch.cat(_copies(parts[0], len(parts)), axis)
+    while len(parts) > _TOGETHER:
+        pieces = [parts[start : start + _TOGETHER] for start in range(0, len(parts), _TOGETHER)]
+        parts = [torch.cat(piece, axis) if len(piece) > 1 else piece[0] for piece in pieces]
+    return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
 
 
 def _copies(features: Tensor, count: int) -> list[Tensor]:

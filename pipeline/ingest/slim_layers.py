@@ -1,0 +1,137 @@
+"""Layers that can be made slimmer: what they give is scaled, what they take follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+from typing import cast
+
+from torch import Tensor, nn
+
+_Convolution = nn.Conv1d | nn.Conv2d
+_Batch = nn.BatchNorm1d | nn.BatchNorm2d
+_Last = nn.LayerNorm | nn.RMSNorm
+Layer = _Convolution | nn.Linear | _Batch | _Last | nn.GroupNorm | nn.MultiheadAttention
+
+
+def layers_of(network: nn.Module) -> list[Layer]:
+    """All layers of known kinds; what an attention holds is a part of it."""
+    held = {
+        id(part)
+        for attention in network.modules()
+        if isinstance(attention, nn.MultiheadAttention)
+        for part in attention.children()
+    }
+    return [each for each in network.modules() if isinstance(each, Layer) and id(each) not in held]
+
+
+def groups_of(layer: Layer) -> int:
+    """What a layer's channels have to be multiples of; those of a depthwise one follow them."""
+    if isinstance(layer, _Convolution) and not _depthwise(layer):
+        return layer.groups
+    return 1
+
+
+def normalizes(layer: Layer) -> bool:
+    """Whether a layer gives as many channels as it takes, whatever it is told."""
+    return not isinstance(layer, _Convolution | nn.Linear)
+
+
+def widths_of(layer: Layer) -> Sequence[int]:
+    """How many channels a layer gives, if it is for the layer to say."""
+    if isinstance(layer, nn.Linear):
+        return [layer.out_features]
+    if isinstance(layer, _Convolution) and not _depthwise(layer):
+        return [layer.out_channels]
+    return []
+
+
+def channel_axis(layer: Layer, shape: Sequence[int]) -> int:
+    """The axis of the channels of what reaches a layer, ``shape``.
+
+    A class made of `nn.LayerNorm` may take images, as torchvision's and timm's for ConvNeXt do.
+    """
+    if isinstance(layer, nn.Linear | nn.MultiheadAttention):
+        return -1
+    if isinstance(layer, _Last):
+        base = nn.RMSNorm if isinstance(layer, nn.RMSNorm) else nn.LayerNorm
+        images = len(shape) == 4 and len(layer.normalized_shape) == 1
+        own = type(layer).forward is not base.forward
+        return 1 if images and own and shape[1] == layer.normalized_shape[0] else -1
+    return 1
+
+
+def scale_output(layer: Layer, width: float, step: int) -> None:
+    """Makes a layer give a share of its channels, of a convolution a multiple of `step`."""
+    if isinstance(layer, nn.Linear):
+        layer.out_features = _scaled(layer.out_features, width, 1)
+    elif isinstance(layer, _Convolution) and not _depthwise(layer):
+        layer.out_channels = _scaled(layer.out_channels, width, step)
+
+
+def fit_input(layer: Layer, features: Tensor, axis: int) -> None:
+    """Makes a layer's tensors anew, for what reaches it; its channels lie along an axis."""
+    channels = features.shape[axis]
+    if isinstance(layer, nn.MultiheadAttention):
+        made = _fit_attention(layer, channels)
+    elif isinstance(layer, nn.Linear):
+        layer.in_features = channels
+        made = nn.Linear(channels, layer.out_features, layer.bias is not None)
+    elif isinstance(layer, _Convolution):
+        made = _fit_convolution(layer, channels)
+    elif isinstance(layer, _Last):
+        count = len(layer.normalized_shape)
+        sizes = (channels,) if count == 1 else tuple(features.shape[-count:])
+        layer.normalized_shape = sizes
+        made = nn.LayerNorm(sizes, elementwise_affine=layer.weight is not None)
+        if isinstance(layer, nn.RMSNorm) or layer.bias is None:
+            made.register_parameter("bias", None)
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_channels = channels
+        layer.num_groups = gcd(layer.num_groups, channels)
+        made = nn.GroupNorm(layer.num_groups, channels, affine=layer.affine)
+    else:
+        layer.num_features = channels
+        made = type(layer)(
+            channels, affine=layer.affine, track_running_stats=layer.track_running_stats
+        )
+    for name, parameter in made.named_parameters(recurse=False):
+        setattr(layer, name, parameter)
+    for name, buffer in made.named_buffers():
+        setattr(layer, name, buffer)
+
+
+def _fit_convolution(layer: _Convolution, channels: int) -> nn.Module:
+    if _depthwise(layer):
+        layer.out_channels = layer.out_channels // layer.in_channels * channels
+        layer.groups = channels
+    layer.in_channels = channels
+    return type(layer)(
+        channels,
+        layer.out_channels,
+        cast(int, layer.kernel_size),
+        groups=layer.groups,
+        bias=layer.bias is not None,
+    )
+
+
+def _fit_attention(layer: nn.MultiheadAttention, channels: int) -> nn.Module:
+    """Of queries, keys and values of as many channels each; it has as many heads as before."""
+    if not layer._qkv_same_embed_dim:
+        raise ValueError("an attention whose keys and values have other channels than its queries")
+    bias = layer.in_proj_bias is not None
+    made = nn.MultiheadAttention(
+        channels, layer.num_heads, bias=bias, add_bias_kv=layer.bias_k is not None
+    )
+    layer.embed_dim = layer.kdim = layer.vdim = channels
+    layer.head_dim = channels // layer.num_heads
+    layer.out_proj = made.out_proj
+    return made
+
+
+def _depthwise(layer: _Convolution) -> bool:
+    return layer.groups == layer.in_channels > 1
+
+
+def _scaled(channels: int, width: float, step: int) -> int:
+    return max(1, round(channels * width / step)) * step

@@ -1,0 +1,95 @@
+"""What a user's modules hold themselves, made as narrow as the layers around them.
+
+Scales of channels, tables of positions, tokens of classes; and numbers such as ``head_dim``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pipeline.ingest.slim_layers import Layer
+
+#: In the names of numbers that count channels.
+_WORDS = ("dim", "width", "channel", "feature", "embed", "hidden", "planes", "normalized_shape")
+#: In the names of those of one head of an attention.
+_HEAD = ("head_dim", "head_size", "dim_head")
+
+_RESHAPING = ("expand", "reshape", "view", torch.reshape)
+
+
+def scale_tables(
+    network: nn.Module, layers: Sequence[Layer], known: Collection[int], share: float
+) -> None:
+    """Keeps a share of what modules hold beside their layers, along axes as long as channels are.
+
+    What is as long as no layer has channels stays, such as a bias of positions for each head.
+
+    Args:
+        network: its modules are changed, but for the layers.
+        layers: those that are made slimmer themselves.
+        known: numbers of channels of the layers before that.
+        share: of the channels that is kept.
+    """
+    done = {id(part) for layer in layers for part in layer.modules()}
+    rest = [module for module in network.modules() if id(module) not in done]
+    numbers = {*known}
+    for module in rest:
+        numbers |= _scale_numbers(module, known, share)
+        if isinstance(module, fx.GraphModule):
+            _scale_code(module, known, share)
+    for module in rest:
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None and tensor.is_floating_point() and tensor.numel() > 1:
+                _keep(module, name, tensor, _axes(tensor, numbers), share)
+
+
+def _scale_numbers(module: nn.Module, known: Collection[int], share: float) -> set[int]:
+    """Scales the sizes that a module keeps, and gives what they were."""
+    before: set[int] = set()
+    for name, value in [*vars(module).items()]:
+        sizes = value if isinstance(value, tuple) else (value,)
+        if name.startswith("_") or not all(type(size) is int for size in sizes):
+            continue
+        counted = any(word in name.lower() for word in _WORDS) and {*sizes} <= {*known}
+        if not counted and not any(word in name.lower() for word in _HEAD):
+            continue
+        scaled = [size * share for size in sizes]
+        if all(size == int(size) for size in scaled):
+            before |= {*sizes}
+            fewer = tuple(map(int, scaled))
+            setattr(module, name, fewer if isinstance(value, tuple) else fewer[0])
+    return before
+
+
+def _scale_code(module: fx.GraphModule, known: Collection[int], share: float) -> None:
+    """Scales the sizes that were numbers when a network was cut, where tensors are reshaped."""
+
+    def scaled(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return type(value)(map(scaled, value))
+        counted = type(value) is int and value in known and value * share == int(value * share)
+        return int(value * share) if counted else value
+
+    for node in module.graph.nodes:
+        if node.target in _RESHAPING:
+            node.args = (node.args[0], *map(scaled, node.args[1:]))
+    module.recompile()
+
+
+def _axes(tensor: Tensor, numbers: Collection[int]) -> list[int]:
+    """The axes of channels; of a table that is the same for all images, the last one alone."""
+    found = [axis for axis, size in enumerate(tensor.shape) if size in numbers]
+    table = tensor.dim() == 3 and tensor.shape[0] == 1
+    return found[-1:] if table else found
+
+
+def _keep(module: nn.Module, name: str, tensor: Tensor, axes: Sequence[int], share: float) -> None:
+    kept = tensor.detach()
+    for axis in axes:
+        kept = kept.narrow(axis, 0, max(1, round(tensor.shape[axis] * share)))
+    kept = kept.clone()
+    setattr(module, name, nn.Parameter(kept) if isinstance(tensor, nn.Parameter) else kept)

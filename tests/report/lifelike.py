@@ -12,6 +12,7 @@ from pipeline.harness.samples import (
     Runs,
     StageLoad,
     TtfiSample,
+    frame_begin_ns,
 )
 from pipeline.report.arms import arm_names
 from pipeline.report.metrics import metrics_of
@@ -22,6 +23,7 @@ from tests.report.builder import ARMS, report, start, through, top1
 ROUTES = ("SSS", "TSS", "TTS", "TTT")
 STATES = ("cold", "warm")
 ROUNDS = 7
+FPS = 200
 _RIGHT = (850, 900, 940, 950)
 _MS = 1_000_000
 _STUDENT, _TEACHER = ({**arm, "route": arm["route"][0] * 3, "bytes": 9_000_000} for arm in ARMS)
@@ -53,6 +55,8 @@ def lifelike(inferences: int = 40, more_arms: Sequence[str] = ()) -> Report:
             for k in range(ROUNDS)
         ],
         "progress": [[_climb(state, k, inferences) for state in STATES] for k in range(ROUNDS)],
+        "served": [[_climb("warm", k, inferences, FPS)] for k in range(ROUNDS)],
+        "served_paced": [[_climb("warm", k, inferences, FPS)] for k in range(ROUNDS)],
         "paced": [_climb("warm", k, inferences) for k in range(ROUNDS)],
         "latency": [[_latency(result.name, k) for result in parity] for k in range(ROUNDS)],
         "logits": logits,
@@ -60,7 +64,9 @@ def lifelike(inferences: int = 40, more_arms: Sequence[str] = ()) -> Report:
     runs = Runs.model_validate(plain.runs.model_dump() | timed)
     warnings = (ModelWarning(kind="teacher", text="the teacher is no better than <chance>"),)
     metrics = metrics_of(runs, stages, parity, bundle, warnings)
+    options = plain.context.options.model_copy(update={"fps": (FPS,)})
     update = {
+        "context": plain.context.model_copy(update={"options": options}),
         "bundle": bundle,
         "stages": tuple(stages),
         "parity": tuple(parity),
@@ -91,8 +97,15 @@ def _start(arm: str, state: str, number: int) -> TtfiSample:
     )
 
 
-def _climb(state: str, number: int, count: int) -> ProgressSample:
-    """So many inferences on each stage; the next one loads during the last quarter of them."""
+def _climb(state: str, number: int, count: int, fps: int = 0) -> ProgressSample:
+    """So many inferences on each stage; the next one loads during the last quarter of them.
+
+    Args:
+        state: of the page cache.
+        number: of the round.
+        count: of inferences on each stage.
+        fps: frames that come in a second, each inference being of the newest one; 0: none come.
+    """
     slower = 2 if state == "cold" else 1
     numbers = through(state, len(ROUTES)).model_dump()
     load = dict.fromkeys(StageLoad.model_fields, 1)
@@ -101,20 +114,29 @@ def _climb(state: str, number: int, count: int) -> ProgressSample:
     begin: list[int] = []
     took: list[int] = []
     stages: list[int] = []
+    frames: list[int] = []
     for stage in range(len(ROUTES)):
         if stage:
             ready = {"load_begin_ns": begin[-count // 4], "ready_ns": now, "commit_ns": 2000}
             loads.append(load | ready | {"stage": stage, "rss_kb": 20_000 * (stage + 1)})
             now += 3000
         for each in range(count):
+            if fps:
+                frames.append(max(now * fps // 1_000_000_000, frames[-1] + 1 if frames else 0))
+                now = max(now, frame_begin_ns(frames[-1], fps))
             begin.append(now)
             took.append((stage + 1) * slower * _MS * (3 if each == 0 else 1) + number)
             stages.append(stage)
             now += took[-1] + 1000
     inferences = Inferences(
-        begin_ns=tuple(begin), duration_ns=tuple(took), cpu_ns=tuple(took), stage=tuple(stages)
+        begin_ns=tuple(begin),
+        duration_ns=tuple(took),
+        cpu_ns=tuple(took),
+        stage=tuple(stages),
+        frame=tuple(frames),
     )
     update = {
+        "fps": fps,
         "process_to_origin_ns": _MS,
         "loads": loads,
         "inferences": inferences,

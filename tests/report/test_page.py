@@ -25,6 +25,8 @@ from tests.report.lifelike import lifelike
 from tests.report.several import failed, several, well
 
 CLIMBS = "#climb ~ .panels >> nth=0 >> svg >> visible=true"
+#: A browser is waited for so long: the machine may have much else to do.
+PATIENCE_MS = 300_000
 PAGES = ("report", "devices")
 WIDTHS = (360, 1200)
 Theme = Literal["light", "dark"]
@@ -108,7 +110,7 @@ def browser() -> Iterator[Browser]:
     if found is None:
         pytest.skip("not here: a browser (apt-get install chromium)")
     with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found)
+        started = driver.chromium.launch(executable_path=found, timeout=PATIENCE_MS)
         yield started
         started.close()
 
@@ -120,6 +122,7 @@ class Watched:
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page: Page = browser.new_page(**context)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -177,7 +180,7 @@ def test_it_may_load_nothing_even_if_something_in_it_asks_to(phone: Page) -> Non
 def test_the_climb_is_drawn_once_for_each_width(width: int, opened: dict[str, Watched]) -> None:
     shown = opened["report"].on(width).locator(CLIMBS)
     boxes = [each.bounding_box() for each in shown.all()]
-    assert len(boxes) == 2
+    assert len(boxes) == 3
     assert all(box and box["width"] > 0.8 * width for box in boxes)
 
 
@@ -267,32 +270,28 @@ def test_the_same_report_gives_the_same_page(folder: Path, report: Report) -> No
         assert file.address in page
 
 
-def test_an_answer_that_came_after_its_frame_s_end_is_marked() -> None:
-    plain = lifelike()
-    climb = plain.runs.progress[0][1]
-    # A frame comes every microsecond, and no answer is as quick.
-    frames = tuple(begin // 1000 for begin in climb.inferences.begin_ns)
-    inferences = climb.inferences.model_copy(update={"frame": frames})
-    served = climb.model_copy(update={"fps": 1_000_000, "inferences": inferences})
-    runs = plain.runs.model_copy(update={"served": ((served,),), "served_paced": ((served,),)})
-    *others, free, paced = climb_plot(plain.model_copy(update={"runs": runs})).panels
-    assert [free.title, paced.title] == [
-        "1000000 frames a second",
-        "1000000 frames a second, a while at each stage",
-    ]
-    assert "late: the next frame had come" in free.svg
-    assert not any("late: the next" in panel.svg for panel in others)
+def test_late_answers_and_frames_without_one_are_marked(report: Report) -> None:
+    *others, served = climb_plot(report).panels
+    assert served.title == "Warm start, 200 frames a second"
+    # The first inference on stage 3 takes 12 ms: of two frames that come, the newer is answered.
+    late = "inference 120 on stage 3 (late: the next frame had come): 12.0 ms"
+    (begin,) = re.findall(rf"{re.escape(late)}, begun after ([0-9.]+) ms", served.svg)
+    one, other = (f"came after {float(begin) + ms:.1f} ms and was never answered" for ms in (5, 10))
+    for svg in (served.svg, served.wide):
+        assert one in svg
+        assert other not in svg
+    assert not any("late: the" in panel.svg or "never" in panel.svg for panel in others)
 
 
 def test_a_long_climb_stays_small_and_keeps_what_matters() -> None:
     panels = climb_plot(lifelike(inferences=400)).panels
-    assert len(panels) == 2
+    assert len(panels) == 3
     for panel in panels:
         (drawn,) = re.findall(r"(\d+) of 1600 inferences are drawn", panel.note)
-        assert MOST_DRAWN / 2 < int(drawn) <= MOST_DRAWN
+        assert MOST_DRAWN / 6 < int(drawn) <= MOST_DRAWN / 3
         for svg in (panel.svg, panel.wide):
             assert svg.count("inference ") == int(drawn)
-            assert len(svg) < 200_000
+            assert len(svg) < 150_000
             for first in (400, 800, 1200):
                 assert f"inference {first} on stage" in svg
 

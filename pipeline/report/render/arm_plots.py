@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.arms import arm_names
-from pipeline.report.metric_samples import PHASES
+from pipeline.report.metric_samples import PARTS, PHASES
 from pipeline.report.render.bars import Bar, Part, bars_panel
 from pipeline.report.render.curve import arm_colors, arm_keys, arm_title
 from pipeline.report.render.palette import SERIES, Color
@@ -17,7 +17,6 @@ from pipeline.settings import PROGRESSIVE
 
 #: Label, color and metric.
 _Row = tuple[str, Color, str]
-_MEMORY_PARTS = ("weights", "workspaces", "mappings", "rest")
 #: In the order of `PHASES`.
 _PHASE_COLORS = tuple(SERIES[index] for index in (5, 6, 2, 7, 1, 0, 3))
 
@@ -89,7 +88,8 @@ def memory_plot(report: Report) -> Plot:
 
 def memory_parts_plot(report: Report) -> Plot | None:
     """What the highest memory of every arm is made of; None where the device does not say."""
-    colors = dict(zip(_MEMORY_PARTS, (SERIES[each] for each in (0, 2, 1, 5)), strict=True))
+    # All but the whole.
+    colors = dict(zip(PARTS, (SERIES[each] for each in (0, 2, 1, 5)), strict=False))
     bars: list[Bar] = []
     for arm in arm_names(report.bundle):
         told = {part: report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in colors}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 from pipeline.core.formatting import milliseconds, size
@@ -18,10 +19,11 @@ from pipeline.report.schema import Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: As many inferences of a climb are drawn; of more, those that matter and a sample of the others.
-MOST_DRAWN = 600
-#: Of the others, the slowest are drawn.
-_SLOWEST = 60
+#: As many inferences of all climbs are drawn, or a page would be too large; of more, those that
+#: matter and a sample of the others.
+MOST_DRAWN = 1200
+#: As many frames that were never answered are drawn.
+_MOST_FRAMES = 200
 _NARROW, _WIDE = (PANEL_WIDTH, 230.0), (960.0, 270.0)
 _WIDE_TEXT = 12.0
 
@@ -46,52 +48,54 @@ class _Kind:
 _PLAIN = _Kind("inference", SERIES[0], "o", 3)
 _FIRST = _Kind("first after a swap", SERIES[3], "D", 5)
 _LATE = _Kind("late: the next frame had come", BAD, "X", 6)
-_KINDS = (_PLAIN, _FIRST, _LATE)
+_NEVER = _Kind("a frame that was never answered", BAD, "|", 8)
+_KINDS = (_PLAIN, _FIRST, _LATE, _NEVER)
 
 
 @dataclass(frozen=True, slots=True)
-class _Inference:
-    """One of a climb, with times in ms since the app wanted an answer."""
+class _Mark:
+    """An inference, or a frame that had none.
 
-    number: int
+    Attributes:
+        begin: ms since the app wanted an answer.
+        took: ms; 0 for a frame.
+        kind: what it is.
+        value: what it says.
+    """
+
     begin: float
     took: float
-    stage: int
     kind: _Kind
-
-    def __str__(self) -> str:
-        what = "" if self.kind is _PLAIN else f" ({self.kind.name})"
-        return (
-            f"inference {self.number} on stage {self.stage}{what}: {milliseconds(self.took)} ms, "
-            f"begun after {milliseconds(self.begin)} ms"
-        )
+    value: str
 
 
 def climb_plot(report: Report) -> Plot:
-    """The climb from the coldest start, and those that are no start; each of the median round."""
+    """Climbs of the median round: from the coldest start, paced, and at each frame rate."""
     states, runs = states_of(report), runs_of(report)
-    shown = [run for run in runs if runs[run] and (run not in states or run == states[0])]
+    others = [run for run in runs if run == PACED or run.endswith("fps")]
     panels: list[Panel] = []
     kinds: set[str] = set()
+    shown = [run for run in (*states[:1], *others) if runs[run]]
     for run in shown:
         number = median_round(runs[run])
         climb = Climb(run, number, runs[run][number], report.stages)
-        every = list(_inferences(climb))
-        drawn = _thinned(every)
-        kinds |= {each.kind.name for each in drawn}
+        every = [*_inferences(climb)]
+        drawn = _thinned(every, MOST_DRAWN // len(shown))
+        marks = [*drawn, *_never_answered(climb)]
+        kinds |= {each.kind.name for each in marks}
         left = f"{len(drawn)} of {len(every)} inferences are drawn. " if drawn != every else ""
         panels.append(
             Panel(
                 _title(run, states),
-                _drawn(climb, drawn, wide=False),
-                wide=_drawn(climb, drawn, wide=True),
-                note=f"{left}Round {number}, the median one.",
+                _drawn(climb, marks, wide=False),
+                wide=_drawn(climb, marks, wide=True),
+                note=f"{left}Round {number}, which reached the last stage in the median time.",
                 by_time=True,
             )
         )
-    marks = [Key(kind.color, kind.name) for kind in _KINDS if kind.name in kinds]
+    keys = [Key(kind.color, kind.name) for kind in _KINDS if kind.name in kinds]
     around = (Key(LOADING, "a block loads"), Key(SOFT, "a swap", "dashed"))
-    return Plot(tuple(panels), (*marks, *around))
+    return Plot(tuple(panels), (*keys, *around))
 
 
 def _title(run: str, states: Sequence[str]) -> str:
@@ -99,11 +103,10 @@ def _title(run: str, states: Sequence[str]) -> str:
         return f"{run} start, at full speed".capitalize()
     if run == PACED:
         return "A while at each stage"
-    rate, _, paced = run.partition("fps")
-    return f"{rate} frames a second" + (", a while at each stage" if paced else "")
+    return f"Warm start, {run.removesuffix('fps')} frames a second"
 
 
-def _inferences(climb: Climb) -> Iterator[_Inference]:
+def _inferences(climb: Climb) -> Iterator[_Mark]:
     """All of them, in order."""
     runs, before = climb.sample.inferences, climb.sample.inferences.stage[0]
     times = zip(runs.begin_ns, runs.duration_ns, runs.stage, strict=True)
@@ -112,43 +115,59 @@ def _inferences(climb: Climb) -> Iterator[_Inference]:
         if climb.sample.fps:
             due = frame_begin_ns(runs.frame[number] + 1, climb.sample.fps)
             kind = _LATE if begin + took > due else kind
-        yield _Inference(number, begin / 1e6, took / 1e6, stage, kind)
+        what = "" if kind is _PLAIN else f" ({kind.name})"
+        words = (
+            f"inference {number} on stage {stage}{what}: {milliseconds(took / 1e6)} ms, "
+            f"begun after {milliseconds(begin / 1e6)} ms"
+        )
+        yield _Mark(begin / 1e6, took / 1e6, kind, words)
         before = stage
 
 
-def _thinned(every: list[_Inference]) -> list[_Inference]:
-    """Those that are drawn: all that are special or slow, and evenly many of the others."""
-    if len(every) <= MOST_DRAWN:
+def _never_answered(climb: Climb) -> Iterator[_Mark]:
+    """The frames that others were answered instead of, as many as there is room for."""
+    frames = climb.sample.inferences.frame
+    gaps = (range(one + 1, other) for one, other in pairwise((-1, *frames)))
+    for frame in islice(chain.from_iterable(gaps), _MOST_FRAMES):
+        came = frame_begin_ns(frame, climb.sample.fps) / 1e6
+        words = f"frame {frame} came after {milliseconds(came)} ms and was never answered"
+        yield _Mark(came, 0.0, _NEVER, words)
+
+
+def _thinned(every: list[_Mark], most: int) -> list[_Mark]:
+    """Those that are drawn: special and slow ones, and evenly many of the others."""
+    if len(every) <= most:
         return every
-    slow = sorted(every, key=lambda each: -each.took)[:_SLOWEST]
-    kept = {each.number for each in (*slow, every[-1])}
-    kept |= {each.number for each in every if each.kind is not _PLAIN}
-    step = -(-len(every) // max(1, MOST_DRAWN - len(kept)))
-    return [each for each in every if each.number in kept or each.number % step == 0]
+    numbers = range(len(every))
+    slow = sorted(numbers, key=lambda number: -every[number].took)[: most // 10]
+    special = [number for number in numbers if every[number].kind is not _PLAIN]
+    kept = {*slow, numbers[-1], *special[: most // 2]}
+    step = -(-len(every) // (most - len(kept)))
+    return [each for number, each in enumerate(every) if number in kept or number % step == 0]
 
 
-def _drawn(climb: Climb, inferences: list[_Inference], wide: bool) -> str:
+def _drawn(climb: Climb, marks: list[_Mark], wide: bool) -> str:
     name = f"climb-{climb.run}{'-wide' if wide else ''}"
     text = _WIDE_TEXT if wide else SMALL
     drawing = Drawing(name, _WIDE if wide else _NARROW, text=text)
     (axis,) = drawing.axes
-    end = max(climb.sample.wall_ns / 1e6, *(each.begin + each.took for each in inferences))
+    end = max(climb.sample.wall_ns / 1e6, *(each.begin + each.took for each in marks))
     # From 0 to the slowest: what a user waits for at most is not cut off.
-    axis.set(xlim=(0, end), ylim=(0, 1.18 * max(each.took for each in inferences)))
+    axis.set(xlim=(0, end), ylim=(0, 1.18 * max(each.took for each in marks)))
     drawing.label("ms since the app wanted an answer", "latency, ms")
     _loads(drawing, axis, climb, text)
     for kind in _KINDS:
-        if of_kind := [each for each in inferences if each.kind is kind]:
+        if of_kind := [each for each in marks if each.kind is kind]:
             (dots,) = axis.plot(
                 [each.begin for each in of_kind],
                 [each.took for each in of_kind],
                 kind.marker,
                 color=kind.color.light,
                 markersize=kind.size,
-                markeredgewidth=0,
+                markeredgewidth=2 if kind is _NEVER else 0,
                 clip_on=False,
             )
-            drawing.say(dots, *map(str, of_kind))
+            drawing.say(dots, *(each.value for each in of_kind))
     return drawing.inline()
 
 

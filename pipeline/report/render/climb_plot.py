@@ -35,20 +35,22 @@ class _Kind:
     Attributes:
         name: what the page calls it.
         color: of its mark.
-        marker: the same, as matplotlib calls it.
+        marker: its mark, as matplotlib calls it.
         size: of its mark, in units.
+        character: what looks like its mark.
     """
 
     name: str
     color: Color
     marker: str
     size: float
+    character: str
 
 
-_PLAIN = _Kind("inference", SERIES[0], "o", 3)
-_FIRST = _Kind("first after a swap", SERIES[3], "D", 5)
-_LATE = _Kind("late: the next frame had come", BAD, "X", 6)
-_NEVER = _Kind("a frame that was never answered", BAD, "|", 8)
+_PLAIN = _Kind("inference", SERIES[0], "o", 3, "\u2022")
+_FIRST = _Kind("first after a swap", SERIES[3], "D", 5, "\u25c6")
+_LATE = _Kind("late: the next frame had come", BAD, "X", 6, "\u00d7")
+_NEVER = _Kind("a frame that was never answered", BAD, "|", 8, "|")
 _KINDS = (_PLAIN, _FIRST, _LATE, _NEVER)
 
 
@@ -93,7 +95,9 @@ def climb_plot(report: Report) -> Plot:
                 by_time=True,
             )
         )
-    keys = [Key(kind.color, kind.name) for kind in _KINDS if kind.name in kinds]
+    keys = [
+        Key(kind.color, kind.name, mark=kind.character) for kind in _KINDS if kind.name in kinds
+    ]
     around = (Key(LOADING, "a block loads"), Key(SOFT, "a swap", "dashed"))
     return Plot(tuple(panels), (*keys, *around))
 

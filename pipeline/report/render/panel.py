@@ -34,12 +34,14 @@ class Key:
     Attributes:
         color: of what it is about.
         words: what that is.
-        line: the style of CSS of a line; None for an area or marks.
+        line: the style of CSS of a line, if it is one.
+        mark: a character that looks like a mark, if it is one.
     """
 
     color: Color
     words: str
-    line: str | None = None
+    line: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.report.climb import choose_climb, runs_of
+from pipeline.report.conclusions import conclusions_of
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.metric_samples import PARTS
 from pipeline.report.render.trace import trace_of
@@ -140,6 +141,23 @@ def test_frames_are_served_at_their_rate_while_stages_load(report: Report) -> No
         assert min(Counter(sample.inferences.stage).values()) >= sample.hold
     assert {name for name in expected_metrics(report) if "fps" in name} <= report.metrics.keys()
     assert f"final_over_teacher_ttfi.{FPS}fps" in report.ratios
+
+
+def test_it_is_compared_with_the_student_alone_and_then_the_whole_teacher(report: Report) -> None:
+    assert [sorted(run.state for run in runs) for runs in report.runs.two_step] == (
+        [["cold", "cold-cached", "warm"]] * 3
+    )
+    sizes = {arm.name: arm.bytes for arm in report.bundle.arms}
+    for run in (run for runs in report.runs.two_step for run in runs):
+        assert [load.bytes for load in run.loads] == [sizes["student"], sizes["teacher"]]
+        assert {*run.inferences.stage} == {0, 1}
+    names = {name for name in expected_metrics(report) if name.startswith("two_step_")}
+    assert len(names) == 4 * 3
+    assert names <= report.metrics.keys()
+    for kind in ("first", "final", "peak_rss"):
+        assert f"{kind}_over_two_steps.cold" in report.ratios
+    said = [sentence.text for sentence in conclusions_of(report).sentences]
+    assert any("against loading the student, then the whole teacher" in text for text in said)
 
 
 def test_the_highest_memory_of_every_arm_is_told_apart(

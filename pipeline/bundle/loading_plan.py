@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.bundle.artifact import Artifact
+    from pipeline.bundle.artifact import Artifact, FileEntry
     from pipeline.bundle.manifest import BackendInfo, Input, Manifest, Stage
 
 LOADING_PLAN = "loading.plan"
@@ -32,7 +33,44 @@ def loading_plan(
         artifacts: the programs, with paths below the bundle.
         stages: in the order in which they are loaded.
     """
-    return "\n".join([*_lines(backend, input, classes, artifacts, stages), "end", ""])
+    programs = [
+        PlannedProgram(
+            artifact.id,
+            artifact,
+            math.prod(artifact.input.shape),
+            math.prod(artifact.output.shape),
+        )
+        for artifact in artifacts
+    ]
+    return plan_text(backend, input, classes, programs, [stage.units for stage in stages])
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProgram:
+    """A program that a plan names.
+
+    Attributes:
+        id: what stages call it.
+        file: where it lies, below the plan's folder.
+        floats_in: how many floats it reads.
+        floats_out: how many it writes.
+    """
+
+    id: str
+    file: FileEntry
+    floats_in: int
+    floats_out: int
+
+
+def plan_text(
+    backend: BackendInfo,
+    input: Input,
+    classes: int,
+    programs: Sequence[PlannedProgram],
+    stages: Sequence[Sequence[str]],
+) -> str:
+    """The text of a plan of any programs; `stages` are their ids, in the order of execution."""
+    return "\n".join([*_lines(backend, input, classes, programs, stages), "end", ""])
 
 
 def loading_plan_of(manifest: Manifest) -> str:
@@ -50,8 +88,8 @@ def _lines(
     backend: BackendInfo,
     input: Input,
     classes: int,
-    artifacts: Sequence[Artifact],
-    stages: Sequence[Stage],
+    programs: Sequence[PlannedProgram],
+    stages: Sequence[Sequence[str]],
 ) -> Iterator[str]:
     yield "pwl-loading-plan 1"
     yield f"backend {backend.name}"
@@ -59,9 +97,8 @@ def _lines(
     yield f"threads {backend.threads}"
     yield f"input {math.prod(input.shape)}"
     yield f"classes {classes}"
-    for artifact in artifacts:
-        file = f"{artifact.path} {artifact.bytes} {artifact.sha256}"
-        floats = f"{math.prod(artifact.input.shape)} {math.prod(artifact.output.shape)}"
-        yield f"artifact {artifact.id} {file} {floats}"
-    for stage in stages:
-        yield f"stage {stage.index} {' '.join(stage.units)}"
+    for program in programs:
+        file = f"{program.file.path} {program.file.bytes} {program.file.sha256}"
+        yield f"artifact {program.id} {file} {program.floats_in} {program.floats_out}"
+    for index, units in enumerate(stages):
+        yield f"stage {index} {' '.join(units)}"

@@ -26,6 +26,7 @@ from pipeline.harness.samples import (
     TtfiSample,
 )
 from pipeline.harness.session import HarnessSession, NotColdError
+from pipeline.harness.two_step import TWO_STEP
 from pipeline.settings import PROGRESSIVE
 
 
@@ -86,6 +87,7 @@ class Campaign:
     served: list[list[ProgressSample]] = field(default_factory=list)
     served_paced: list[list[ProgressSample]] = field(default_factory=list)
     memory: list[list[MemorySample]] = field(default_factory=list)
+    two_step: list[list[ProgressSample]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -162,6 +164,23 @@ def _possible_states(
             return list(states)
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A process of one arm.
+
+    Attributes:
+        arm: which one.
+        state: in which it starts.
+        climbs: whether it goes through stages, or has its first answer and some more.
+        fps: frames in a second while it does; 0: at full speed.
+    """
+
+    arm: str
+    state: State
+    climbs: bool = False
+    fps: int = 0
+
+
 class _Turns:
     """What one session has to run, round by round."""
 
@@ -175,37 +194,46 @@ class _Turns:
     ) -> None:
         self._session, self._campaign = session, campaign
         self._states, self._options, self._order = states, options, order
-        self.starts_in_round = len(states) * (len(_arms(session)) + 1) + len(options.fps)
+        self._climbing = [PROGRESSIVE, *([TWO_STEP] if session.deployment.two_step else [])]
+        of_state = len(_arms(session)) + len(self._climbing)
+        self.starts_in_round = len(states) * of_state + len(options.fps)
         self.starts = (options.rounds + 1) * self.starts_in_round
         paced = options.paced * (1 + len(options.fps))
         runs = options.rounds * self.starts_in_round + paced + options.latency_runs
         self._repeater = Repeater(contention.repeats(runs), campaign.rejected)
 
     def start(self, number: int) -> None:
-        """Every arm and the progressive run once in every state, in random order.
+        """Every arm and what goes through stages once in every state, in random order.
 
-        The progressive run once at every frame rate, too. What round -1 gives is thrown away.
+        The progressive one once at every frame rate, too. What round -1 gives is thrown away.
         """
-        starts = [
-            (arm, state, 0) for state in self._states for arm in (*_arms(self._session), None)
+        starts = [_Start(arm, state) for state in self._states for arm in _arms(self._session)]
+        starts += [
+            _Start(arm, state, climbs=True) for state in self._states for arm in self._climbing
         ]
-        starts += [(None, "warm", fps) for fps in self._options.fps if number >= 0]
+        if number >= 0:
+            starts += [_Start(PROGRESSIVE, "warm", True, fps) for fps in self._options.fps]
         self._order.shuffle(starts)
         ttfi: list[TtfiSample] = []
-        through: list[ProgressSample] = []
+        climbs: dict[str, list[ProgressSample]] = {arm: [] for arm in self._climbing}
         served: list[ProgressSample] = []
-        for arm, state, fps in starts:
+        for start in starts:
             if number < 0:
-                self._warm_up(arm, state)
-            elif arm is not None:
-                ttfi.append(self._ttfi(number, arm, state))
-            elif fps:
-                served.append(self._progress(number, state, self._options.frames, fps=fps))
+                self._warm_up(start)
+            elif not start.climbs:
+                ttfi.append(self._ttfi(number, start.arm, start.state))
+            elif start.arm == TWO_STEP:
+                climbs[TWO_STEP].append(self._two_step(number, start.state))
+            elif start.fps:
+                frames = self._options.frames
+                served.append(self._progress(number, start.state, frames, fps=start.fps))
             else:
-                through.append(self._progress(number, state, self._options.steady))
+                steady = self._options.steady
+                climbs[PROGRESSIVE].append(self._progress(number, start.state, steady))
         if number >= 0:
             self._campaign.ttfi.append(ttfi)
-            self._campaign.progress.append(through)
+            self._campaign.progress.append(climbs[PROGRESSIVE])
+            self._campaign.two_step += [climbs[TWO_STEP]] if TWO_STEP in climbs else []
             self._campaign.served += [served] if served else []
 
     def swap(self, number: int) -> int:
@@ -231,17 +259,27 @@ class _Turns:
             )
         return paced + latency
 
-    def _warm_up(self, arm: str | None, state: State) -> None:
-        if arm is None:
-            self._session.progress(state, self._options.steady)
+    def _warm_up(self, start: _Start) -> None:
+        steady = self._options.steady
+        if not start.climbs:
+            self._session.ttfi(start.arm, start.state, steady)
+        elif start.arm == TWO_STEP:
+            self._session.two_step(start.state, steady)
         else:
-            self._session.ttfi(arm, state, self._options.steady)
+            self._session.progress(start.state, steady)
 
     def _ttfi(self, number: int, arm: str, state: State) -> TtfiSample:
         return self._repeater.undisturbed(
             lambda: self._session.ttfi(arm, state, self._options.steady),
             contention.of_start,
             lambda run, waited: Rejected(round=number, wall_over_cpu=waited, ttfi=run),
+        )
+
+    def _two_step(self, number: int, state: State) -> ProgressSample:
+        return self._repeater.undisturbed(
+            lambda: self._session.two_step(state, self._options.steady),
+            contention.of_progress,
+            lambda run, waited: Rejected(round=number, wall_over_cpu=waited, progress=run),
         )
 
     def _progress(

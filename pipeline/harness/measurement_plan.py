@@ -17,19 +17,22 @@ BUNDLE_FOLDER = "bundle"
 CONTROL_FOLDER = "control"
 
 
-def measurement_plan(manifest: Manifest, controls: Controls | None) -> str:
+def measurement_plan(
+    manifest: Manifest, controls: Controls | None, folder: str = BUNDLE_FOLDER
+) -> str:
     """The text of a measurement plan.
 
     Args:
         manifest: of the bundle, deployed to ``bundle/`` below the plan.
-        controls: its control arms, deployed to ``control/``, if they are there.
+        controls: its control arms, deployed to ``control/``, if they are measured.
+        folder: of the loading.plan that is measured, below the plan.
     """
-    return "\n".join([*_lines(manifest, controls), "end", ""])
+    return "\n".join([*_lines(manifest, controls, folder), "end", ""])
 
 
-def _lines(manifest: Manifest, controls: Controls | None) -> Iterator[str]:
+def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterator[str]:
     yield "pwl-measurement-plan 1"
-    yield f"bundle {BUNDLE_FOLDER}"
+    yield f"bundle {folder}"
     # Every sha256 was checked on the device when it was installed.
     yield "verify size"
     floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)

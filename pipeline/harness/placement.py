@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.bundle.control import Controls
+from pipeline.bundle.loading_plan import LOADING_PLAN
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 from pipeline.harness.measurement_plan import (
@@ -15,6 +16,7 @@ from pipeline.harness.measurement_plan import (
     MEASUREMENT_PLAN,
     measurement_plan,
 )
+from pipeline.harness.two_step import TWO_STEP_PLAN, two_step_loading_plan
 from pipeline.toolchain.package import Package, PackageFile
 
 #: What is to lie on a device, by its path there.
@@ -51,6 +53,8 @@ class Deployment:
         arms: names of the control arms.
         engine: name and version of the inference library.
         caching: flags that make it keep packed weights.
+        two_step: the student alone, then the whole teacher, instead of the bundle; see
+            `pipeline.harness.two_step`.
     """
 
     command: tuple[str, ...]
@@ -59,6 +63,7 @@ class Deployment:
     arms: tuple[str, ...]
     engine: str
     caching: tuple[str, ...]
+    two_step: Deployment | None = None
 
 
 def device_folder(manifest: Manifest) -> str:
@@ -76,6 +81,7 @@ class Placement:
         caches: folder of its weight caches.
         runtime: what runs it, in the names of these.
         plan: text of its measurement plan.
+        two_step: texts of the measurement plan and the loading.plan of what it is compared with.
     """
 
     payload: Payload
@@ -83,18 +89,23 @@ class Placement:
     caches: PurePosixPath
     runtime: str
     plan: str
+    two_step: tuple[str, str] | None
 
     @classmethod
     def of(cls, root: PurePosixPath, package: Package, payload: Payload) -> Placement:
         """Places a bundle below the working folder of a device, for the harness of a package."""
         manifest = payload.bundle.manifest
         name = device_folder(manifest)
+        loading = two_step_loading_plan(manifest, payload.controls)
         return cls(
             payload,
             home=root / "bundles" / name,
             caches=root / "caches" / name,
             runtime=package.runtime_id(manifest.backend.name),
             plan=measurement_plan(manifest, payload.controls),
+            two_step=(measurement_plan(manifest, None, CONTROL_FOLDER), loading)
+            if loading
+            else None,
         )
 
     @property
@@ -110,11 +121,18 @@ class Placement:
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
 
-    def files(self, plan: Path) -> Wanted:
-        """Its files by their path on the device; `plan` is a new file to write the plan to."""
+    def files(self, scratch: Path) -> Wanted:
+        """Its files by their path on the device; `scratch` is a new folder to write plans to."""
         payload = self.payload
-        plan.write_text(self.plan, encoding="utf-8")
-        found = {self.home / MEASUREMENT_PLAN: PackageFile(plan, self._digest, executable=False)}
+        texts = {MEASUREMENT_PLAN: self.plan}
+        if self.two_step is not None:
+            texts[TWO_STEP_PLAN], texts[f"{CONTROL_FOLDER}/{LOADING_PLAN}"] = self.two_step
+        found = {}
+        for name, text in texts.items():
+            file = scratch / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            found[self.home / name] = PackageFile(file, _digest(text), executable=False)
         for entry in payload.bundle.manifest.files():
             source = payload.bundle.root / entry.path
             target = self.home / BUNDLE_FOLDER / entry.path
@@ -128,15 +146,20 @@ class Placement:
 
     def deployment(self, package: Package, harness: PurePosixPath) -> Deployment:
         """What is to be measured, with the package in the folder `harness`."""
-        return Deployment(
+        found = Deployment(
             command=tuple(package.command(harness, self.backend)),
             plan=self.home / MEASUREMENT_PLAN,
-            plans=(self._digest, self.payload.bundle.manifest.loading_plan.sha256),
+            plans=(_digest(self.plan), self.payload.bundle.manifest.loading_plan.sha256),
             arms=tuple(arm.name for arm in self.payload.controls.arms),
             engine=package.description.engines[self.backend],
             caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
         )
+        if self.two_step is None:
+            return found
+        plans = _digest(self.two_step[0]), _digest(self.two_step[1])
+        other = replace(found, plan=self.home / TWO_STEP_PLAN, plans=plans, arms=())
+        return replace(found, two_step=other)
 
-    @property
-    def _digest(self) -> str:
-        return hashlib.sha256(self.plan.encode()).hexdigest()
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

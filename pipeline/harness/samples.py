@@ -256,6 +256,7 @@ class Runs(Section):
         served: runs through all stages while frames come, one for each rate.
         served_paced: the same, staying at each stage for a while.
         memory: what memory is made of, for each arm.
+        two_step: runs that load the student alone, then the whole teacher.
         rejected: runs whose place another one took.
     """
 
@@ -268,6 +269,7 @@ class Runs(Section):
     served: tuple[tuple[ProgressSample, ...], ...] = ()
     served_paced: tuple[tuple[ProgressSample, ...], ...] = ()
     memory: tuple[tuple[MemorySample, ...], ...] = ()
+    two_step: tuple[tuple[ProgressSample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
 

@@ -6,6 +6,7 @@ import json
 import secrets
 import signal
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -95,6 +96,16 @@ class HarnessSession:
         head["loads"] = tuple(self._lines(lines, "stage"))
         head["inferences"] = self._lines(lines, "inferences")[0]
         return self._typed(head, ProgressSample)
+
+    def two_step(self, state: State, inferences: int) -> ProgressSample:
+        """One start that loads the student, then the whole teacher, and some inferences after it.
+
+        Deployments that have both of them can be asked for it.
+        """
+        other = copy(self)
+        assert self.deployment.two_step is not None
+        other.deployment = self.deployment.two_step
+        return other.progress(state, inferences)
 
     def memory(self, arm: str) -> MemorySample:
         """What the resident memory of an arm is made of, step by step."""

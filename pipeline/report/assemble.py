@@ -213,6 +213,7 @@ def _runs(campaign: Campaign) -> Runs:
         served=_rounds(campaign.served),
         served_paced=_rounds(campaign.served_paced),
         memory=_rounds(campaign.memory),
+        two_step=_rounds(campaign.two_step),
         rejected=tuple(campaign.rejected),
     )
 

@@ -10,7 +10,8 @@ from pipeline.report.arms import accuracy_of
 from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import ArmFacts, Report
-from pipeline.report.statistics import FEWEST, Estimate
+from pipeline.report.statistics import FEWEST
+from pipeline.report.told import Told, exact
 from pipeline.settings import PROGRESSIVE
 
 #: What people take for instant: R. B. Miller, Response time in man-computer conversational
@@ -89,7 +90,10 @@ def conclusions_of(report: Report) -> Conclusions:
     compared = _Comparison(report, states[0])
     first = compared.first_answer()
     doubts = tuple(compared.doubts())
-    costs = (compared.full_accuracy(), compared.memory(), compared.bytes(), compared.stall())
+    costs = (
+        *(compared.full_accuracy(), compared.two_steps(), compared.memory()),
+        *(compared.bytes(), compared.stall()),
+    )
     sentences = (first, *(cost for cost in costs if cost is not None), *doubts)
     if not compared.enough:
         return Conclusions(f"Too few rounds tell whether it pays: {FEWEST} are needed.", sentences)
@@ -143,6 +147,26 @@ class _Comparison:
             Figure("full accuracy", value, _note(f"{accuracy} accurate", against)),
         )
 
+    def two_steps(self) -> Conclusion | None:
+        """Against the student alone, then the whole teacher: what an app does that has both."""
+        state = self._state
+        final = self._than(f"time_to_final_ms.{state}", f"two_step_final_ms.{state}")
+        if final.estimate is None:
+            return None
+        told = {
+            "first answer": self._than(f"time_to_stage_ms.0.{state}", f"two_step_first_ms.{state}"),
+            "full accuracy": final,
+            "peak memory": self._than(
+                f"peak_rss_mb.{PROGRESSIVE}.{state}", f"two_step_peak_rss_mb.{state}"
+            ),
+        }
+        parts = [f"{what} {each.words}" for what, each in told.items() if each.estimate is not None]
+        return Conclusion(
+            "two steps",
+            {-1: True, 0: None, 1: False}[final.sign],
+            f"against loading the student, then the whole teacher: {', '.join(parts)}",
+        )
+
     def memory(self) -> Conclusion | None:
         """The peak, against the rivals'."""
         ours = f"peak_rss_mb.{PROGRESSIVE}.{self._state}"
@@ -161,7 +185,7 @@ class _Comparison:
     def bytes(self) -> Conclusion:
         """What an app ships, against the rivals' programs."""
         ours = self._report.bundle.bytes
-        against = [(arm, _exact(ours, arm.bytes)) for arm in self._rivals]
+        against = [(arm, exact(ours, arm.bytes)) for arm in self._rivals]
         return Conclusion(
             "bytes",
             _pays(against),
@@ -175,7 +199,7 @@ class _Comparison:
         loading, quiet = (self._report.metrics.get(name) for name in names)
         if loading is None or quiet is None:
             return None
-        told = _Told(estimate_of_ratio(loading, quiet))
+        told = Told(estimate_of_ratio(loading, quiet))
         return Conclusion(
             "stalls",
             False if told.sign > 0 else None,
@@ -215,49 +239,27 @@ class _Comparison:
     def _ms(self, name: str) -> str:
         return milliseconds(self._report.metrics[name].median)
 
-    def _than(self, numerator: str, denominator: str) -> _Told:
+    def _than(self, numerator: str, denominator: str) -> Told:
         """One metric over another; of nothing where one was not measured."""
         metrics = self._report.metrics
         if numerator not in metrics or denominator not in metrics:
-            return _Told(None)
-        return _Told(estimate_of_ratio(metrics[numerator], metrics[denominator]))
+            return Told(None)
+        return Told(estimate_of_ratio(metrics[numerator], metrics[denominator]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A ratio, and what it tells: -1 that it is below 1, 1 that it is above, 0 neither."""
-
-    estimate: Estimate | None
-
-    @property
-    def known(self) -> bool:
-        return self.estimate is not None and self.estimate.count >= FEWEST
-
-    @property
-    def sign(self) -> int:
-        if self.estimate is None or not self.known:
-            return 0
-        return (self.estimate.low > 1) - (self.estimate.high < 1)
-
-
-def _exact(ours: int, other: int) -> _Told:
-    """The ratio of two sizes, which are no samples."""
-    return _Told(Estimate(ours / other, ours / other, ours / other, FEWEST) if other else None)
-
-
-def _pays(against: Sequence[tuple[ArmFacts, _Told]]) -> bool | None:
+def _pays(against: Sequence[tuple[ArmFacts, Told]]) -> bool | None:
     """Less than every rival pays, more than any does not."""
     signs = {told.sign for _, told in against}
     return True if signs == {-1} else False if 1 in signs else None
 
 
-def _against(against: Sequence[tuple[ArmFacts, _Told]]) -> str:
+def _against(against: Sequence[tuple[ArmFacts, Told]]) -> str:
     """The ratios in words, after a colon; nothing where nothing was compared."""
     parts = _ratios(against)
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _note(words: str, against: Sequence[tuple[ArmFacts, _Told]]) -> str:
+def _note(words: str, against: Sequence[tuple[ArmFacts, Told]]) -> str:
     """What goes with a figure: words, if any, and the ratios; of many, the ends of their range."""
     known = [(arm, told) for arm, told in against if told.estimate is not None]
     if len(known) > _MOST_NAMED:
@@ -269,7 +271,7 @@ def _note(words: str, against: Sequence[tuple[ArmFacts, _Told]]) -> str:
     return ", ".join([words, *parts] if words else parts)
 
 
-def _ratios(against: Sequence[tuple[ArmFacts, _Told]]) -> list[str]:
+def _ratios(against: Sequence[tuple[ArmFacts, Told]]) -> list[str]:
     """Each ratio in words."""
     return [
         f"{told.estimate.median:.2f} of {arm.name}'s" + ("" if told.sign else " (not told apart)")

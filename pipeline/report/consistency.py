@@ -188,11 +188,23 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
         if contention.of_rejected(aside) != aside.wall_over_cpu:
             yield f"runs.rejected: a run of round {aside.round} has another wall_over_cpu"
     yield from _rates_in_runs(report)
+    yield from _two_steps_in_runs(report)
     climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced)
     for sample in (sample for samples in climbs for sample in samples):
         if len(sample.loads) != stages:
             yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"
             return
+
+
+def _two_steps_in_runs(report: Report) -> Iterator[str]:
+    """A run of two stages in every start state of each round, and none at a frame rate."""
+    rounds = report.runs.two_step
+    states = sorted({run.state for runs in rounds for run in runs})
+    for number, runs in enumerate(rounds):
+        if sorted(run.state for run in runs) != states:
+            yield f"runs.two_step.{number}: not one run of each of {', '.join(states)}"
+        if any(len(run.loads) != 2 or run.fps for run in runs):
+            yield f"runs.two_step.{number}: not two stages at full speed"
 
 
 def _rates_in_runs(report: Report) -> Iterator[str]:

@@ -26,6 +26,10 @@ _BY_SWAP = ("latency_during_load_ms", "swap_commit_ms")
 _FIRST_AFTER_SWAP = ("first_after_swap_ms", "first_after_swap_over_steady")
 _BY_RATE = ("missed_deadlines", "missed_deadlines_steady")
 _BY_PROGRAM = ("parity_max_rel", "parity_over_tolerance", "latency_ms")
+_OF_TWO_STEPS = (
+    *("two_step_first_ms", "two_step_final_ms"),
+    *("two_step_worst_latency_ms", "two_step_peak_rss_mb"),
+)
 _BY_START = ("ttfi_ms", "process_ms", "bytes_read", "peak_rss_mb")
 
 
@@ -52,6 +56,8 @@ def _of_starts(report: Report) -> Iterator[str]:
             yield from (f"{kind}.{arm}.{state}" for kind in _BY_START)
             yield from (f"phase_ms.{arm}.{state}.{phase}" for phase in PHASES)
         yield from (f"swap_load_ms.{stage.index}.{state}" for stage in report.stages[1:])
+        if report.runs.two_step:
+            yield from (f"{kind}.{state}" for kind in _OF_TWO_STEPS)
         if state == "cold-cached":
             yield from (f"cache_bytes.{arm}.{state}" for arm in (*arms, "all"))
 

@@ -50,7 +50,8 @@ def samples_of(
     found: dict[str, tuple[str, Samples]] = {}
     climbs = (_through(runs.progress), _served(runs.served))
     paced = (_paced(runs.paced), _served_paced(runs.served_paced))
-    for said in (_starts(runs.ttfi), *climbs, *paced, _memory(runs.memory)):
+    alone = (_memory(runs.memory), _two_step(runs.two_step))
+    for said in (_starts(runs.ttfi), *climbs, *paced, *alone):
         for name, unit, number, value in said:
             found.setdefault(name, (unit, {}))[1][number] = value
     for number, run in enumerate(runs.latency):
@@ -219,6 +220,20 @@ def _memory(rounds: Iterable[Sequence[MemorySample]]) -> Found:
             for part in PARTS:
                 name = f"peak_part_mb.{sample.arm}.{part}"
                 yield name, "MB", number, getattr(peak, part) / 1e3
+
+
+def _two_step(rounds: Iterable[Sequence[ProgressSample]]) -> Found:
+    """What runs say that load the student, then the whole teacher."""
+    for number, samples in enumerate(rounds):
+        for sample in samples:
+            first, final = (time_to_stage_ns(sample, stage) / 1e6 for stage in (0, 1))
+            yield f"two_step_first_ms.{sample.state}", "ms", number, first
+            yield f"two_step_final_ms.{sample.state}", "ms", number, final
+            worst = worst_latency_ns(sample) / 1e6
+            yield f"two_step_worst_latency_ms.{sample.state}", "ms", number, worst
+            if sample.peak_rss_kb >= 0:
+                peak = sample.peak_rss_kb / 1e3
+                yield f"two_step_peak_rss_mb.{sample.state}", "MB", number, peak
 
 
 def rate_name(fps: int) -> str:

@@ -18,6 +18,9 @@ _WORDS = {
     "peak_rss_over": "peak memory: progressive / {arm} alone",
     "reached": "{stage} reached / {arm}'s first answer",
     "latency": "steady latency: {stage} / {arm} alone",
+    "first_over_two_steps": "first answer: progressive / in two steps",
+    "final_over_two_steps": "full accuracy: progressive / in two steps",
+    "peak_rss_over_two_steps": "peak memory: progressive / in two steps",
 }
 
 
@@ -35,7 +38,7 @@ def ratios_of(
         routes: of the stages.
     """
     found: dict[str, Ratio] = {}
-    pairs = [*_pairs(arms, routes), *_at_rates(arms, routes, rates_in(metrics))]
+    pairs = [*_pairs(arms, routes), *_at_rates(arms, routes, rates_in(metrics)), *_two_steps()]
     for name, numerator, denominator in sorted(pairs):
         if (ratio := _ratio(metrics, numerator, denominator)) is not None:
             found[name] = ratio
@@ -49,6 +52,8 @@ def ratio_words(name: str) -> tuple[str, str]:
         name: such as ``ttfi_over_teacher.cold``, or ``final_over_teacher_ttfi.30fps``.
     """
     title, _, state = name.partition(".")
+    if title.endswith("_over_two_steps"):
+        return _WORDS.get(title, title), state
     what, _, arm = title.partition("_over_")
     if arm.endswith("_ttfi"):
         return _WORDS["reached"].format(stage=_stage_words(what), arm=arm[: -len("_ttfi")]), state
@@ -95,6 +100,17 @@ def _at_rates(
         for rate in rates if index else ():
             name = f"{stage}_over_{arm.name}_ttfi.{rate}"
             yield name, f"time_to_stage_ms.{index}.{rate}", f"ttfi_ms.{arm.name}.warm"
+
+
+def _two_steps() -> Iterator[tuple[str, str, str]]:
+    """Against the student alone, then the whole teacher."""
+    for state in get_args(State):
+        for ours, kind, other in (
+            ("time_to_stage_ms.0", "first", "two_step_first_ms"),
+            ("time_to_final_ms", "final", "two_step_final_ms"),
+            (f"peak_rss_mb.{PROGRESSIVE}", "peak_rss", "two_step_peak_rss_mb"),
+        ):
+            yield f"{kind}_over_two_steps.{state}", f"{ours}.{state}", f"{other}.{state}"
 
 
 def _ratio(metrics: Mapping[str, Metric], numerator: str, denominator: str) -> Ratio | None:

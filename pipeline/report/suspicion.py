@@ -79,7 +79,7 @@ def _waited(report: Report) -> Iterator[Finding]:
     """Runs that stayed although something else had the processors: there was no better one."""
     runs = report.runs
     waited = [contention.of_start(start) for starts in runs.ttfi for start in starts]
-    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced)
+    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced, *runs.two_step)
     waited += [contention.of_progress(run) for each in climbs for run in each]
     waited += [contention.of_latencies(each) for each in runs.latency]
     disturbed = [ratio for ratio in waited if ratio > contention.LIMIT]
@@ -94,7 +94,7 @@ def _waited(report: Report) -> Iterator[Finding]:
 
 def _warm(report: Report) -> Iterator[Finding]:
     found = [(s.state, s.pages - s.resident_pages) for starts in report.runs.ttfi for s in starts]
-    climbs = (*report.runs.progress, *report.runs.served)
+    climbs = (*report.runs.progress, *report.runs.served, *report.runs.two_step)
     found += [(s.state, s.pages - s.resident_pages) for runs in climbs for s in runs]
     if partly := sum(1 for state, absent in found if state == "warm" and absent):
         text = f"{partly} warm starts found some of their files out of memory"

@@ -24,8 +24,9 @@ from pipeline.harness.session import NotColdError
 from tests.report.builder import HARNESS, start, through
 
 SMALL = CampaignOptions(rounds=4, states=("cold", "warm"), paced=2, latency_runs=1)
-#: Starts of three arms and runs through all stages, in two states and four rounds; paced; latency.
-RUNS = 4 * 2 * 4 + 2 + 1
+#: Starts of three arms, runs through all stages and in two steps, in two states and four rounds;
+#: paced; latency.
+RUNS = 4 * 2 * 5 + 2 + 1
 
 
 class Session:
@@ -36,7 +37,7 @@ class Session:
         cold: ways in which files leave the page cache here.
     """
 
-    deployment = SimpleNamespace(arms=("student", "teacher"))
+    deployment = SimpleNamespace(arms=("student", "teacher"), two_step=object())
 
     def __init__(self, waits: Sequence[int] = (), cold: Sequence[Dropping] = ("eviction",)) -> None:
         self.dropping: Dropping = "property"
@@ -60,10 +61,10 @@ class Session:
         return start(arm, state).model_copy(update={"steady_ns": (self._wait(),)})
 
     def progress(self, state: str, inferences: int, hold: int = 0, fps: int = 0) -> ProgressSample:
-        wait = self._wait()
-        runs = through(state, 3).inferences.model_copy(update={"duration_ns": (1, 1, wait)})
-        update = {"inferences": runs, "wall_ns": wait, "hold": hold, "fps": fps}
-        return through(state, 3).model_copy(update=update)
+        return self._climbed(state, 3, hold=hold, fps=fps)
+
+    def two_step(self, state: str, inferences: int) -> ProgressSample:
+        return self._climbed(state, 2)
 
     def memory(self, arm: str) -> MemorySample:
         step = dict.fromkeys(MemoryStep.model_fields, 1) | {"step": "begin", "unit": ""}
@@ -72,10 +73,16 @@ class Session:
     def latency(self, rounds: int) -> list[LatencySample]:
         return [LatencySample(name="stage-0", steady_ns=(self._wait(),), steady_cpu_ns=(1,))]
 
+    def _climbed(self, state: str, stages: int, **update: int) -> ProgressSample:
+        wait, run = self._wait(), through(state, stages)
+        durations = (*run.inferences.duration_ns[:-1], wait)
+        runs = run.inferences.model_copy(update={"duration_ns": durations})
+        return run.model_copy(update={"inferences": runs, "wall_ns": wait, **update})
+
     def _wait(self) -> int:
         self.runs += 1
         # The round that is thrown away.
-        return self._waits.pop(0) if self.runs > 8 and self._waits else 1
+        return self._waits.pop(0) if self.runs > 10 and self._waits else 1
 
 
 class Watch:
@@ -100,20 +107,28 @@ def campaign(
 def test_undisturbed_runs_are_run_once() -> None:
     session = Session()
     found = campaign(session)
-    assert session.runs == 8 + RUNS
+    assert session.runs == 10 + RUNS
     assert found.rejected == []
     assert len(found.ttfi) == len(found.progress) == 4
+    assert [sorted(one.state for one in each) for each in found.two_step] == [["cold", "warm"]] * 4
+    assert all(len(one.loads) == 2 for each in found.two_step for one in each)
     assert len(found.paced) == 2
     assert [[one.arm for one in each] for each in found.memory] == [
         ["pwl", "student", "teacher"]
     ] * 2
 
 
+def test_what_has_no_student_and_teacher_is_not_loaded_in_two_steps() -> None:
+    session = Session()
+    session.deployment = SimpleNamespace(arms=("student",), two_step=None)
+    assert campaign(session).two_step == []
+
+
 def test_stages_are_gone_through_at_every_frame_rate_too() -> None:
     options = SMALL.model_copy(update={"fps": (30, 60), "frames": 7})
     session = Session()
     found = campaign(session, options=options)
-    assert session.runs == 8 + RUNS + 2 * (4 + 2)  # none more in the round that is thrown away
+    assert session.runs == 10 + RUNS + 2 * (4 + 2)  # none more in the round that is thrown away
     assert [sorted((one.fps, one.hold) for one in each) for each in found.served] == (
         [[(30, 0), (60, 0)]] * 4
     )
@@ -132,7 +147,7 @@ def test_a_run_that_waits_for_frames_does_not_wait_for_processors() -> None:
 def test_a_run_that_waited_is_kept_aside_and_run_again() -> None:
     session = Session([7])
     found = campaign(session)
-    assert session.runs == 8 + RUNS + 1
+    assert session.runs == 10 + RUNS + 1
     (rejected,) = found.rejected
     assert (rejected.round, rejected.wall_over_cpu) == (0, 7.0)
     assert contention.of_rejected(rejected) == 7.0
@@ -143,7 +158,7 @@ def test_a_run_that_waited_is_kept_aside_and_run_again() -> None:
 def test_of_several_that_waited_the_least_disturbed_one_stays() -> None:
     found = campaign(Session([5, 9, 3]))
     first = [*(contention.of_start(one) for one in found.ttfi[0])]
-    first += [contention.of_progress(one) for one in found.progress[0]]
+    first += [contention.of_progress(one) for one in (*found.progress[0], *found.two_step[0])]
     assert sorted(first)[-1] == 3
     assert [run.wall_over_cpu for run in found.rejected] == [9.0, 5.0]
 
@@ -152,7 +167,7 @@ def test_repeats_are_bounded_where_everything_waits() -> None:
     session = Session([9] * 1000)
     found = campaign(session)
     assert len(found.rejected) == contention.repeats(RUNS)
-    assert session.runs == 8 + RUNS + contention.repeats(RUNS)
+    assert session.runs == 10 + RUNS + contention.repeats(RUNS)
 
 
 @pytest.mark.parametrize("turn", [RUNS - 3, RUNS - 2, RUNS - 1])

@@ -226,6 +226,7 @@ def runs(deviations: Mapping[str, float | None], states: Sequence[str] = ("warm"
         ),
         predictions=tuple(Predictions(stage=k, predictions=(0,) * IMAGES) for k in range(stages)),
         logits=tuple(logits),
+        two_step=(tuple(through(each, 2) for each in states),),
     )
 
 

@@ -55,6 +55,7 @@ def test_what_is_not_changed_is_read(path: Path) -> None:
 
 MEMORY: Document = dict.fromkeys(MemoryStep.model_fields, 1) | {"step": "begin", "unit": ""}
 
+LOADS = document()["runs"]["two_step"][0][0]["loads"]
 DAMAGES = {
     # Numbers that are none.
     "NaN is no number": put("metrics", "time", "median", value=float("nan")),
@@ -106,6 +107,13 @@ DAMAGES = {
         put("runs", "paced", 0, "fps", value=1)(data),
         put("runs", "paced", 0, "inferences", "frame", value=[0, 1])(data),
         put("runs", "paced", 0, "inferences", "begin_ns", value=[0, 10**9])(data),
+    ),
+    "runs.two_step.0: not one run of each of warm": put(
+        "runs", "two_step", 0, value=document()["runs"]["two_step"][0] * 2
+    ),
+    "runs.two_step.0: not two stages at full speed": lambda data: (
+        put("runs", "two_step", 0, 0, "inferences", "stage", value=[0, 0])(data),
+        put("runs", "two_step", 0, 0, "loads", value=LOADS[:1])(data),
     ),
     "runs.served: empty": put("context", "options", "fps", value=[30]),
     "runs.served.0: not one run at each of [] frames a second": put(

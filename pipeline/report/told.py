@@ -1,0 +1,37 @@
+"""Whether the ratio of two measured values tells one from the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.report.statistics import FEWEST, Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A ratio, and what it tells: -1 that it is below 1, 1 that it is above, 0 neither."""
+
+    estimate: Estimate | None
+
+    @property
+    def known(self) -> bool:
+        return self.estimate is not None and self.estimate.count >= FEWEST
+
+    @property
+    def words(self) -> str:
+        """Such as ``0.53 of it``."""
+        if self.estimate is None:
+            return "unknown"
+        doubt = "" if self.sign else " (not told apart)"
+        return f"{self.estimate.median:.2f} of it{doubt}"
+
+    @property
+    def sign(self) -> int:
+        if self.estimate is None or not self.known:
+            return 0
+        return (self.estimate.low > 1) - (self.estimate.high < 1)
+
+
+def exact(ours: int, other: int) -> Told:
+    """The ratio of two sizes, which are no samples."""
+    return Told(Estimate(ours / other, ours / other, ours / other, FEWEST) if other else None)

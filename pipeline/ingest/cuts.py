@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +63,8 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
     Raises:
         UsageError: what it does around its parts depends on values, or it fails.
     """
-    holders, closed = _followed(where, network)
-    graph = traced(where, network, holders)
+    holders, closed = _followed(where, network, images)
+    graph = traced(where, network, holders, images)
     flow, values = Flow(graph), _measured(where, network, graph, images)
     cuts = {flow.source: images} | dict(_cuts(network, flow, values))
     paths = ["", *_outermost([str(node.target) for node in [*cuts][1:]], holders)]
@@ -135,16 +136,16 @@ def _lightest(weights: Sequence[int], count: int) -> list[int]:
     return starts[:0:-1]
 
 
-def _followed(where: str, network: nn.Module) -> tuple[set[str], dict[str, str]]:
+def _followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], dict[str, str]]:
     """The modules that are looked into, and why others that should be cannot."""
     holders: set[str] = set()
     closed: dict[str, str] = {}
-    traced(where, network, holders)
+    traced(where, network, holders, images)
     for path in _holders(network):
         if any(path.startswith(f"{outer}.") for outer in closed):
             continue
         try:
-            traced(where, network, holders | {path})
+            traced(where, network, holders | {path}, images)
         except UsageError as error:
             closed[path] = error.what.partition("from part to part: ")[2]
         else:
@@ -153,23 +154,33 @@ def _followed(where: str, network: nn.Module) -> tuple[set[str], dict[str, str]]
 
 
 def _holders(network: nn.Module) -> Iterator[str]:
-    """Sequences, and what holds one of modules that have parts, outermost first."""
+    """Sequences, and what holds one of blocks, outermost first."""
     waiting: list[tuple[str, nn.Module]] = [("", network)]
     while waiting:
         path, module = waiting.pop(0)
         if path:
             yield path
         for name, child in module.named_children():
-            element = isinstance(module, _SEQUENCES)
-            if isinstance(child, _SEQUENCES) or (not element and _holds_blocks(child)):
+            if isinstance(child, _SEQUENCES) or _holds_blocks(child):
                 waiting.append((f"{path}.{name}" if path else name, child))
 
 
 def _holds_blocks(module: nn.Module) -> bool:
-    return any(
-        isinstance(part, _SEQUENCES) and any([*child.children()] for child in part.children())
-        for part in module.modules()
-    )
+    """Whether most parts of a sequence in it are of one class with parts of its own.
+
+    Layers and their activations in one, as torchvision has them, are a sequence themselves.
+    """
+    for sequence in module.modules():
+        if isinstance(sequence, _SEQUENCES):
+            parts = [*sequence.children()]
+            blocks = Counter(
+                type(part)
+                for part in parts
+                if [*part.children()] and not isinstance(part, _SEQUENCES)
+            )
+            if blocks and 2 * max(blocks.values()) >= len(parts):
+                return True
+    return False
 
 
 class _Measured(Values):
@@ -257,7 +268,7 @@ def _outermost(paths: Sequence[str], holders: set[str]) -> Iterator[str]:
 
 def given_cuts(where: str, network: BlockNet, images: Tensor) -> Cuts:
     """The parts of a network that comes in blocks, as `possible_cuts` gives those of others."""
-    graph = traced(where, network, {"blocks"})
+    graph = traced(where, network, {"blocks"}, images)
     flow, values = Flow(graph), _measured(where, network, graph, images)
     parts = []
     for node in flow.nodes:

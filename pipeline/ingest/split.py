@@ -44,7 +44,7 @@ def split_network(
     if found := _AUTO.match(split[0]):
         split = balanced_split(where, network, images, int(found["blocks"]))
     edges = [_edges(where, network, text) for text in split]
-    graph = _graph(where, network, [path for edge in edges for path in edge])
+    graph = _graph(where, network, [path for edge in edges for path in edge], images)
     nodes = list(graph.nodes)
     calls = [(_call(where, nodes, first), _call(where, nodes, last)) for first, last in edges]
     begins = [nodes.index(first) for first, _ in calls]
@@ -95,7 +95,7 @@ def _require(where: str, network: nn.Module, path: str) -> None:
     )
 
 
-def _graph(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
+def _graph(where: str, network: nn.Module, paths: Sequence[str], images: Tensor) -> fx.Graph:
     """The network, looked into as far as some paths lead."""
     parents = [path.split(".")[:end] for path in paths for end in range(1, path.count(".") + 1)]
     holders = {".".join(parent) for parent in parents}
@@ -104,7 +104,7 @@ def _graph(where: str, network: nn.Module, paths: Sequence[str]) -> fx.Graph:
             f"{where}'s split names {sorted(inside)[0]} and a part of it",
             "name parts that lie beside each other",
         )
-    return traced(where, network, holders)
+    return traced(where, network, holders, images)
 
 
 def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:

@@ -5,7 +5,7 @@ Modules that nobody has to look into are called as they are, so what they do ins
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,35 +18,73 @@ OWN = "or give the network the attributes embedder, blocks and classifier"
 
 
 class _Tracer(fx.Tracer):
-    """Looks into some modules, and calls all others."""
+    """Looks into some modules, and calls all others.
 
-    def __init__(self, holders: Collection[str]) -> None:
+    Conditions on sizes are what they are for the images, such as an assertion of their height.
+    """
+
+    def __init__(self, holders: Collection[str], images: Tensor) -> None:
         super().__init__()
         self._holders = holders
+        self._images = images
+        self._runs = False
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         return path not in self._holders
 
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        found = {self._value(obj.node, count) for count in (2, 3)}
+        if len(found) == 1 and isinstance(value := found.pop(), bool | int):
+            return bool(value)
+        return super().to_bool(obj)
 
-def traced(where: str, network: nn.Module, holders: Collection[str]) -> fx.Graph:
+    def _value(self, wanted: fx.Node, count: int) -> Any:
+        """What a node gives for so many images; the graph does not reach beyond it yet."""
+        running = fx.Interpreter(self.root, garbage_collect_values=False, graph=self.graph)
+        running.args_iter = iter([torch.cat([self._images[:1]] * count)])
+        self._runs = True
+        try:
+            with torch.no_grad():
+                for node in self.graph.nodes:
+                    running.env[node] = running.run_node(node)
+        finally:
+            self._runs = False
+        return running.env[wanted]
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        # While a value is looked for, modules run; otherwise their calls are written down.
+        return (
+            forward(*args, **kwargs)
+            if self._runs
+            else super().call_module(m, forward, args, kwargs)
+        )
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val if self._runs else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def traced(where: str, network: nn.Module, holders: Collection[str], images: Tensor) -> fx.Graph:
     """A network as a graph, from one input to its output.
 
     Args:
         where: how errors call the network.
         network: it is given a module for each dropout that it calls as a function.
         holders: paths of the modules that are looked into; the network itself always is.
+        images: some, ``[n, channels, height, width]``.
 
     Raises:
         UsageError: what it does depends on values of tensors, or it uses more than one input.
     """
     try:
-        graph = _Tracer(holders).trace(network)
+        graph = _Tracer(holders, images).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
         raise UsageError(
             f"{where} cannot be followed from part to part: {type(error).__name__}: "
             f"{first_lines(error)}",
-            "what it does around the parts must not depend on values or shapes of tensors; change "
-            f"that, {OWN}",
+            "what it does around the parts must not depend on values of tensors; change that, "
+            f"{OWN}",
         ) from error
     inputs = [node.name for node in graph.nodes if node.op == "placeholder" and node.users]
     if len(inputs) != 1:

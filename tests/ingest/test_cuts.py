@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import Part, possible_cuts
 from pipeline.inspect import inspect
-from tests.ingest.test_split import ResNet
+from tests.ingest.test_split import Residual, ResNet
 from tests.models.transformers import DeiT, Swin
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -39,6 +40,42 @@ def test_tokens_are_features_and_a_shortcut_is_never_cut() -> None:
     layers = tokens * dim * (3 + 1 + 4 + 4) * dim
     assert found[1].multiply_adds == layers + 2 * tokens * tokens * dim
     assert "features.1.1" in [part.path for part in parts_of(Swin())]
+
+
+class Stage(nn.Module):
+    """As timm has them: a class around a sequence of blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample = nn.Conv2d(8, 8, 1)
+        self.blocks = nn.Sequential(Residual(8, 8), Residual(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.downsample(x))
+
+
+class Staged(nn.Module):
+    """Asks for the size of its images, as many do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3)
+        self.stages = nn.Sequential(Stage(), Stage())
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, _, height, width = x.shape
+        assert height == width == 8, f"images of 8 x 8, not {height} x {width}"
+        if x.dim() != 4:
+            raise ValueError("images only")
+        return self.stages(self.stem(x)).mean((2, 3))
+
+
+def test_stages_in_a_sequence_are_looked_into_and_conditions_on_sizes_are_what_they_are() -> None:
+    found = [part.path for part in parts_of(Staged(), torch.zeros(2, 1, 8, 8))]
+    inside = ("downsample", "blocks.0", "blocks.1")
+    assert found == ["", *(f"stages.{stage}.{part}" for stage in (0, 1) for part in inside)]
+    with pytest.raises(UsageError, match="images of 8 x 8"):
+        parts_of(Staged(), torch.zeros(2, 1, 9, 9))
 
 
 class Outer(nn.Module):

@@ -1,0 +1,57 @@
+"""docs/models.md, from what was found when every network of the table was tried."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.models.table import CASES, Record
+
+RECORD = Path(__file__).parents[2] / "docs" / "models.json"
+PAGE = RECORD.with_suffix(".md")
+#: Columns with their titles.
+COLUMNS = {
+    "split": '`split = "auto:2"`',
+    "student": '`student = { from = "teacher" }`',
+    "executorch": "ExecuTorch",
+    "litert": "LiteRT",
+}
+
+_HEAD = """# Models
+
+Networks as libraries write them: plain modules with names, no `embedder`, `blocks`, `classifier`.
+Each was written anew for this table, small and with random weights; what counts is what its code
+runs, not its size.
+
+"""
+
+_TAIL = """
+**Split**: cut into two blocks that compute what the whole computes, to the last bit. **Student**:
+half of the channels and half of the layers alike make a network that runs and learns; where it says
+no, `OwnModel` takes one of your own. **ExecuTorch**, **LiteRT**: both blocks were lowered, all of
+each in one delegate, run and compared (1e-5 of the largest output). What each backend takes,
+operator by operator: [operators](operators.md); how a model comes in: [own model](own-model.md).
+
+The page is written by `python scripts/write-models`, which tries what is in `tests/models/table.py`
+and not yet here; after another version of an exporter, `--again` tries everything (ten minutes).
+"""
+
+
+_SAID = {None: "not tried", True: "yes", False: "no"}
+
+
+def record() -> Record:
+    """What was found."""
+    found: Record = json.loads(RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+def page(found: Record) -> str:
+    """The whole page."""
+    titles = ["model", "with", *COLUMNS.values()]
+    lines = [titles, ["---", "---", *("---" for _ in COLUMNS)]]
+    for case in CASES:
+        answers = [found[column].get(case.name) for column in COLUMNS]
+        shown = [_SAID[answer] for answer in answers]
+        lines.append([case.name, case.what, *shown])
+    return _HEAD + "".join(f"| {' | '.join(line)} |\n" for line in lines) + _TAIL

@@ -6,6 +6,7 @@ whose worker is lost is given to another one by the scheduler.
 
 from __future__ import annotations
 
+import pickle
 import re
 import time
 import warnings
@@ -74,10 +75,13 @@ class Cluster:
             DeviceError: the scheduler or the last worker is lost, or a call ended several workers.
         """
         with self._connected() as client, warnings.catch_warnings():
+            import cloudpickle  # which Dask brings
+
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
             self._require_alike(client, sorted({"torch", *packages}))
             # No result is taken for another one's: each call has a name of its own.
-            futures = [client.submit(function, *arguments, pure=False) for arguments in calls]
+            packed = [cloudpickle.dumps((function, arguments)) for arguments in calls]
+            futures = [client.submit(_unpacked, call, pure=False) for call in packed]
             try:
                 for future in self._finished(client, futures):
                     received(self._result(future))
@@ -166,6 +170,16 @@ class Cluster:
             f"{who} at {self.place} is lost; what came back is kept",
             "see that scheduler and workers run, then run again",
         )
+
+
+def _unpacked(call: bytes) -> Any:
+    """Makes a call that was packed by the one who asks for it.
+
+    Dask itself would unpack the next one beside the thread that makes this one; and the operators
+    of a unit are unpacked by tracing them, for which torch.fx patches modules in all threads.
+    """
+    function, arguments = pickle.loads(call)
+    return function(*arguments)
 
 
 def _versions_by_value() -> Callable[[Sequence[str]], dict[str, str]]:

@@ -15,10 +15,12 @@ from pipeline.core.cluster import Cluster
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from tests.dask_cluster import (
     Started,
+    Thread,
     dask_cluster,
     dies,
     dies_once,
     doubled,
+    is_here,
     sleeps,
     wrong,
 )
@@ -44,6 +46,14 @@ def test_every_result_comes_back_once_that_of_a_lost_worker_too(
         calls = [(number, tmp_path) for number in range(3)]
         started.cluster.run(dies_once, calls, (), found.append)
     assert sorted(found) == [0, 1, 2]
+
+
+def test_a_call_is_unpacked_by_the_thread_that_makes_it(started: Started) -> None:
+    """Beside one that lowers, unpacking a unit gives torch.fx's tracing of both away."""
+    found: list[bool] = []
+    with no_hang(60):
+        started.cluster.run(is_here, [(Thread(),)], (), found.append)
+    assert found == [True]
 
 
 def test_what_is_wrong_with_a_unit_is_said_as_it_is_here(started: Started) -> None:

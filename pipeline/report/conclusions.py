@@ -160,10 +160,11 @@ class _Comparison:
                 f"peak_rss_mb.{PROGRESSIVE}.{state}", f"two_step_peak_rss_mb.{state}"
             ),
         }
+        signs = {each.sign for each in told.values()} - {0}
         parts = [f"{what} {each.words}" for what, each in told.items() if each.estimate is not None]
         return Conclusion(
             "two steps",
-            {-1: True, 0: None, 1: False}[final.sign],
+            signs == {-1} if len(signs) == 1 else None,
             f"against loading the student, then the whole teacher: {', '.join(parts)}",
         )
 

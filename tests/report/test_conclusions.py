@@ -60,6 +60,25 @@ def test_a_teacher_that_is_late_is_worth_replacing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("final", "peak", "said", "sign"),
+    [
+        (400, 100, "first answer 1.00 of it (not told apart), full accuracy 0.95 of it, peak", "+"),
+        (350, 80, "full accuracy 1.09 of it, peak memory 1.12 of it", "-"),
+        (350, 100, "full accuracy 1.09 of it, peak memory 0.90 of it", "="),
+    ],
+)
+def test_two_steps_are_what_else_an_app_could_do(
+    final: float, peak: float, said: str, sign: str
+) -> None:
+    steps = {"first_ms": 20, "final_ms": final, "peak_rss_mb": peak}
+    values = {f"two_step_{name}.cold": value for name, value in steps.items()}
+    found = conclusions_of(of({**WORTH, "time_to_stage_ms.0.cold": 20} | values))
+    (row,) = (row for row in found.sentences if "then the whole teacher" in row.text)
+    assert said in row.text
+    assert row.sign == sign
+
+
+@pytest.mark.parametrize(
     ("changes", "text", "sign"),
     [
         ({"time_to_final_ms.cold": 460}, "1.15 of teacher's", "-"),

@@ -5,6 +5,7 @@ As a module of the workers, it has what tests let them do.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -85,8 +86,6 @@ def _running(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _address(file: Path) -> str:
-    import json
-
     address: str = json.loads(file.read_text())["address"]
     return address.removeprefix("tcp://")
 

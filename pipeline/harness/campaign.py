@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Protocol
 
 from pydantic import Field
@@ -219,17 +220,12 @@ class _Turns:
         served: list[ProgressSample] = []
         for start in starts:
             if number < 0:
-                self._warm_up(start)
+                (self._climb if start.climbs else self._first_answer)(start)
             elif not start.climbs:
-                ttfi.append(self._ttfi(number, start.arm, start.state))
-            elif start.arm == TWO_STEP:
-                climbs[TWO_STEP].append(self._two_step(number, start.state))
-            elif start.fps:
-                frames = self._options.frames
-                served.append(self._progress(number, start.state, frames, fps=start.fps))
+                ttfi.append(self._ttfi(number, start))
             else:
-                steady = self._options.steady
-                climbs[PROGRESSIVE].append(self._progress(number, start.state, steady))
+                group = served if start.fps else climbs[start.arm]
+                group.append(self._undisturbed(number, partial(self._climb, start)))
         if number >= 0:
             self._campaign.ttfi.append(ttfi)
             self._campaign.progress.append(climbs[PROGRESSIVE])
@@ -241,9 +237,12 @@ class _Turns:
         options, campaign = self._options, self._campaign
         paced, latency = number < options.paced, number < options.latency_runs
         if paced:
-            campaign.paced.append(self._progress(number, "warm", options.hold, options.hold))
-            frames = options.frames
-            served = [self._progress(number, "warm", frames, frames, fps) for fps in options.fps]
+            hold, frames, through = options.hold, options.frames, self._session.progress
+            campaign.paced.append(self._undisturbed(number, partial(through, "warm", hold, hold)))
+            served = [
+                self._undisturbed(number, partial(through, "warm", frames, frames, fps))
+                for fps in options.fps
+            ]
             campaign.served_paced += [served] if served else []
         if number < min(options.memory_runs, options.rounds):
             campaign.memory.append([self._session.memory(arm) for arm in _arms(self._session)])
@@ -259,34 +258,25 @@ class _Turns:
             )
         return paced + latency
 
-    def _warm_up(self, start: _Start) -> None:
-        steady = self._options.steady
-        if not start.climbs:
-            self._session.ttfi(start.arm, start.state, steady)
-        elif start.arm == TWO_STEP:
-            self._session.two_step(start.state, steady)
-        else:
-            self._session.progress(start.state, steady)
+    def _first_answer(self, start: _Start) -> TtfiSample:
+        return self._session.ttfi(start.arm, start.state, self._options.steady)
 
-    def _ttfi(self, number: int, arm: str, state: State) -> TtfiSample:
+    def _climb(self, start: _Start) -> ProgressSample:
+        if start.arm == TWO_STEP:
+            return self._session.two_step(start.state, self._options.steady)
+        inferences = self._options.frames if start.fps else self._options.steady
+        return self._session.progress(start.state, inferences, fps=start.fps)
+
+    def _ttfi(self, number: int, start: _Start) -> TtfiSample:
         return self._repeater.undisturbed(
-            lambda: self._session.ttfi(arm, state, self._options.steady),
+            partial(self._first_answer, start),
             contention.of_start,
             lambda run, waited: Rejected(round=number, wall_over_cpu=waited, ttfi=run),
         )
 
-    def _two_step(self, number: int, state: State) -> ProgressSample:
+    def _undisturbed(self, number: int, run: Callable[[], ProgressSample]) -> ProgressSample:
         return self._repeater.undisturbed(
-            lambda: self._session.two_step(state, self._options.steady),
-            contention.of_progress,
-            lambda run, waited: Rejected(round=number, wall_over_cpu=waited, progress=run),
-        )
-
-    def _progress(
-        self, number: int, state: State, inferences: int, hold: int = 0, fps: int = 0
-    ) -> ProgressSample:
-        return self._repeater.undisturbed(
-            lambda: self._session.progress(state, inferences, hold, fps),
+            run,
             contention.of_progress,
             lambda run, waited: Rejected(round=number, wall_over_cpu=waited, progress=run),
         )

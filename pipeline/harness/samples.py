@@ -272,6 +272,11 @@ class Runs(Section):
     two_step: tuple[tuple[ProgressSample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
+    @property
+    def climbs(self) -> tuple[tuple[ProgressSample, ...], ...]:
+        """Every run through all stages of the bundle, whatever came meanwhile."""
+        return (*self.progress, self.paced, *self.served, *self.served_paced)
+
 
 def is_finite(row: Sequence[float | None]) -> bool:
     """Whether every logit is a number."""

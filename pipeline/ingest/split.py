@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -167,7 +168,7 @@ class _Crossings:
         crossing = self._flow.crossing(end)
         sizes: dict[fx.Node, tuple[Any, Any]] = {}
         if len(crossing) > 1:
-            two, three = (self._values(count) for count in (2, 3))
+            two, three = self._values
             sizes = {
                 node: (two[node], three[node])
                 for node in crossing
@@ -182,8 +183,14 @@ class _Crossings:
             )
         return _Given(tensors[0], sizes)
 
-    def _values(self, count: int) -> Values:
-        return Values(self._network, self._graph, torch.cat([self._image] * count))
+    @cached_property
+    def _values(self) -> tuple[Values, Values]:
+        """What every node gives for two images and for three."""
+        two, three = (torch.cat([self._image] * count) for count in (2, 3))
+        return (
+            Values(self._network, self._graph, two),
+            Values(self._network, self._graph, three),
+        )
 
 
 def _sized(two: object, three: object) -> bool:

@@ -161,7 +161,7 @@ class _Comparison:
             ),
         }
         signs = {each.sign for each in told.values()} - {0}
-        parts = [f"{what} {each.words}" for what, each in told.items() if each.estimate is not None]
+        parts = [f"{what} {words}" for what, each in told.items() if (words := each.words("it"))]
         return Conclusion(
             "two steps",
             signs == {-1} if len(signs) == 1 else None,
@@ -274,8 +274,4 @@ def _note(words: str, against: Sequence[tuple[ArmFacts, Told]]) -> str:
 
 def _ratios(against: Sequence[tuple[ArmFacts, Told]]) -> list[str]:
     """Each ratio in words."""
-    return [
-        f"{told.estimate.median:.2f} of {arm.name}'s" + ("" if told.sign else " (not told apart)")
-        for arm, told in against
-        if told.estimate is not None
-    ]
+    return [words for arm, told in against if (words := told.words(f"{arm.name}'s"))]

@@ -189,8 +189,7 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
             yield f"runs.rejected: a run of round {aside.round} has another wall_over_cpu"
     yield from _rates_in_runs(report)
     yield from _two_steps_in_runs(report)
-    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced)
-    for sample in (sample for samples in climbs for sample in samples):
+    for sample in (sample for samples in runs.climbs for sample in samples):
         if len(sample.loads) != stages:
             yield f"runs: a {sample.state} run reached {len(sample.loads)} of {stages} stages"
             return

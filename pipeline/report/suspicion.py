@@ -79,7 +79,7 @@ def _waited(report: Report) -> Iterator[Finding]:
     """Runs that stayed although something else had the processors: there was no better one."""
     runs = report.runs
     waited = [contention.of_start(start) for starts in runs.ttfi for start in starts]
-    climbs = (*runs.progress, runs.paced, *runs.served, *runs.served_paced, *runs.two_step)
+    climbs = (*runs.climbs, *runs.two_step)
     waited += [contention.of_progress(run) for each in climbs for run in each]
     waited += [contention.of_latencies(each) for each in runs.latency]
     disturbed = [ratio for ratio in waited if ratio > contention.LIMIT]

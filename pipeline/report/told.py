@@ -17,13 +17,12 @@ class Told:
     def known(self) -> bool:
         return self.estimate is not None and self.estimate.count >= FEWEST
 
-    @property
-    def words(self) -> str:
-        """Such as ``0.53 of it``."""
+    def words(self, other: str) -> str:
+        """Such as ``0.53 of it``; nothing where nothing was compared."""
         if self.estimate is None:
-            return "unknown"
+            return ""
         doubt = "" if self.sign else " (not told apart)"
-        return f"{self.estimate.median:.2f} of it{doubt}"
+        return f"{self.estimate.median:.2f} of {other}{doubt}"
 
     @property
     def sign(self) -> int:

@@ -54,6 +54,19 @@ class Cluster:
             )
         return cls(found["place"])
 
+    def require(self, packages: Iterable[str]) -> None:
+        """Makes sure that there are workers that can be used, before what they wait for is made.
+
+        Args:
+            packages: as for `run`.
+
+        Raises:
+            UsageError: Dask is not installed, or a worker has other versions.
+            DeviceError: no scheduler answers, or it has no workers.
+        """
+        with self._connected() as client:
+            self._require_alike(client, packages)
+
     def run(
         self,
         function: Callable[..., Result],
@@ -78,7 +91,7 @@ class Cluster:
             import cloudpickle  # which Dask brings
 
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-            self._require_alike(client, sorted({"torch", *packages}))
+            self._require_alike(client, packages)
             # No result is taken for another one's: each call has a name of its own.
             packed = [cloudpickle.dumps((function, arguments)) for arguments in calls]
             futures = [client.submit(_unpacked, call, pure=False) for call in packed]
@@ -110,14 +123,17 @@ class Cluster:
         finally:
             client.close(timeout=_ANSWER_S)
 
-    def _require_alike(self, client: Client, packages: Sequence[str]) -> None:
+    def _require_alike(self, client: Client, packages: Iterable[str]) -> None:
         """What other versions make of a unit is not what this one would."""
+        wanted = sorted({"torch", *packages})
+        try:
+            client.wait_for_workers(1, timeout=_ANSWER_S)  # one that died may be on its way back
+        except TimeoutError:
+            raise DeviceError(f"the scheduler at {self.place} has no workers", _ONE_EACH) from None
         threads: Mapping[str, int] = client.nthreads()
-        if not threads:
-            raise DeviceError(f"the scheduler at {self.place} has no workers", _ONE_EACH)
         versions = _versions_by_value()
-        ours = versions(packages)
-        for worker, theirs in client.run(versions, packages).items():
+        ours = versions(wanted)
+        for worker, theirs in client.run(versions, wanted).items():
             if threads.get(worker, 1) != 1:
                 raise UsageError(
                     f"the worker {worker} has {threads[worker]} threads, and exporters stand no "

@@ -95,6 +95,7 @@ def assemble(
         IntegrityError: the model is worse than ``[bundle]`` allows, or a program deviates from
             eager PyTorch.
         BusyError: another run builds into `out`. One that uses `cache` is waited for.
+        DeviceError: the cluster cannot be used, which is told before anything is trained.
     """
     require_build_output(out, keeps=(cache,))
     source = source or ModelSource(settings, progress)
@@ -118,6 +119,8 @@ def assemble(
         using_folder(cache, "name another with --cache", progress),
     ):
         work = Work(cache, progress, jobs)
+        if work.cluster is not None:
+            work.cluster.require(target.exporters)
         parts = _composition(settings, target, source, work)
         manifest = _pack(parts, out)
         made = {

@@ -104,7 +104,10 @@ def test_a_scheduler_that_is_lost_ends_the_work(tmp_path: Path) -> None:
             started.cluster.run(sleeps, [(600.0, begun)], (), lambda _: None)
 
 
-def test_a_scheduler_without_workers_says_how_to_start_some(tmp_path: Path) -> None:
+def test_a_scheduler_without_workers_says_how_to_start_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ANSWER_S", 2.0)
     with (
         dask_cluster(tmp_path, workers=0) as started,
         no_hang(60),

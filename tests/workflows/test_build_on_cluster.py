@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline.build import build
 from pipeline.bundle.verify import Bundle
+from pipeline.core.cluster import Cluster
+from pipeline.core.errors import DeviceError
 from pipeline.core.progress import Silent
 from pipeline.settings import Settings, for_backend
 from pipeline.workflows.build_bundle import assemble
@@ -33,6 +35,22 @@ def test_it_has_the_same_bytes_and_nothing_was_lowered_here(
         sums = (litert_bundle.root.with_name(name) / "SHA256SUMS").read_text()
         assert (tmp_path / name / "SHA256SUMS").read_text() == sums
     assert len([*(cache / "units").glob("*.tflite")]) > 5
+
+
+def test_a_cluster_that_cannot_be_used_is_told_before_anything_is_trained(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.cluster._ANSWER_S", 0.5)
+    monkeypatch.setattr("pipeline.workflows.build_bundle._composition", None)
+    with pytest.raises(DeviceError, match="no Dask scheduler answers"):
+        assemble(
+            for_backend(tiny_settings, "litert"),
+            tmp_path / "tiny",
+            tmp_path / "cache",
+            Silent(),
+            jobs=Cluster("127.0.0.1:1"),
+        )
+    assert not (tmp_path / "tiny").exists()
 
 
 @pytest.mark.parametrize(

@@ -157,21 +157,44 @@ TEST_F(ProgressiveModelTest, RefusesABlockWithAnotherSha256WhenAskedToCheck) {
   EXPECT_EQ(engine_.loads(), 0);
 }
 
-TEST_F(ProgressiveModelTest, RemembersWhatItVerifiedWhenLoadingEnds) {
+TEST_F(ProgressiveModelTest, RemembersWhatItVerifiedWhenLoadingEndsAndWhenItNeverBegan) {
   usleep(150000);  // files that were written just now are not remembered
   for (Artifact& artifact : bundle_.plan.artifacts) {
     artifact.sha256 = *Sha256OfFile(PathOf(artifact.path));
   }
+  const auto is_saved = [&](const std::string& stamps, size_t artifact) {
+    const Artifact& of = bundle_.plan.artifacts[artifact];
+    return VerifiedFiles(stamps).Knows(*ProgramSource::Open(PathOf(of.path)), of.sha256);
+  };
+  options_.verify = Verify::kSha256;
+  VerifiedFiles student(folder_.path() + "/student");
+  options_.verified = &student;
+  Start().reset();
+  EXPECT_TRUE(is_saved(folder_.path() + "/student", 0));
+  EXPECT_FALSE(is_saved(folder_.path() + "/student", 3));
+
+  VerifiedFiles cancelled(folder_.path() + "/cancelled");
+  options_.verified = &cancelled;
+  ProgressiveModel* asked = nullptr;
+  options_.may_load = [&](size_t) {
+    asked->CancelLoading();
+    return true;
+  };
+  auto given_up = Start();
+  asked = given_up.get();
+  given_up->LoadInBackground();
+  EXPECT_EQ(given_up->WaitForLoading().code(), Code::kCancelled);
+  while (!is_saved(folder_.path() + "/cancelled", 0)) std::this_thread::yield();
+  options_.may_load = nullptr;
+
   const std::string stamps = folder_.path() + "/verified";
   VerifiedFiles verified(stamps);
-  options_.verify = Verify::kSha256;
   options_.verified = &verified;
   auto model = Start();
   model->LoadInBackground();
   EXPECT_TRUE(model->WaitForLoading().ok());
-  const VerifiedFiles saved(stamps);
-  for (const Artifact& artifact : bundle_.plan.artifacts) {
-    EXPECT_TRUE(saved.Knows(*ProgramSource::Open(PathOf(artifact.path)), artifact.sha256));
+  for (size_t artifact = 0; artifact < bundle_.plan.artifacts.size(); ++artifact) {
+    EXPECT_TRUE(is_saved(stamps, artifact));
   }
 }
 

@@ -46,8 +46,8 @@ struct ProgressiveOptions {
   // the stage.
   std::function<bool(size_t stage)> may_load;
   // Files whose sha256 was checked in an earlier start and that have not changed are not hashed
-  // again; new ones are remembered, and saved when loading ends. Must outlive the model. Null: with
-  // Verify::kSha256 every file is hashed at every start.
+  // again; new ones are remembered, and saved when loading ends, or with the model. Must outlive
+  // it. Null: with Verify::kSha256 every file is hashed at every start.
   VerifiedFiles* verified = nullptr;
   // Later stages begin to be loaded when the first inference has ended, so that loading takes no
   // processor from the first answer; but so long after LoadInBackground at the latest, for apps

@@ -81,6 +81,8 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       if (!thrown.ok() && !Outdated(generation)) Fail(&lock, next, thrown);
     } else if (!retired_.empty()) {
       DestroyRetired(&lock, /*wait=*/true);
+    } else if (unsaved_) {
+      SaveVerified(&lock);  // loading was cancelled
     } else {
       changed_.wait(lock);
     }
@@ -110,6 +112,7 @@ void ProgressiveModel::Core::Step(Lock* lock, size_t next) {
   Result<std::shared_ptr<Stage>> made = Make(next, before, &load);
   const int64_t begin = NowNs();
   lock->lock();
+  unsaved_ = true;
   const bool wanted = next < before->index ? goal_ <= next : goal_ >= next;
   if (Outdated(generation) || active_ != before || !wanted) {
     lock->unlock();
@@ -190,15 +193,19 @@ void ProgressiveModel::Core::Fail(Lock* lock, size_t stage, const Status& failur
 void ProgressiveModel::Core::Finish(Lock* lock, uint64_t requests, const Status& outcome) {
   const uint64_t generation = generation_;
   DestroyRetired(lock, /*wait=*/true);
-  if (options_.verified != nullptr) {
-    lock->unlock();
-    (void)options_.verified->Save();
-    lock->lock();
-  }
+  SaveVerified(lock);
   if (Outdated(generation) || requests != requests_ || !loading_) return;
   loading_ = false;
   failure_ = CopyOf(outcome);
   ended_.notify_all();
+}
+
+void ProgressiveModel::Core::SaveVerified(Lock* lock) {
+  unsaved_ = false;
+  if (options_.verified == nullptr) return;
+  lock->unlock();
+  (void)options_.verified->Save();  // otherwise they are hashed again after the next start
+  lock->lock();
 }
 
 // Destroys the stages that no inference runs on any more, and with them the programs that no other

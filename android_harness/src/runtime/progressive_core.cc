@@ -49,9 +49,10 @@ void ProgressiveModel::Core::Close() noexcept {
   }
   std::shared_ptr<Stage> last;
   std::vector<std::shared_ptr<Stage>> retired;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  Lock lock(mutex_);
   last.swap(active_);
   retired.swap(retired_);
+  if (unsaved_) SaveVerified(&lock);
 }
 
 Status ProgressiveModel::Core::Begin(size_t stage, Direction direction) {

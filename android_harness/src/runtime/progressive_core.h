@@ -60,6 +60,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
                                       StageLoad* load);
   void Fail(Lock* lock, size_t stage, const Status& failure);
   void Finish(Lock* lock, uint64_t requests, const Status& outcome);
+  void SaveVerified(Lock* lock);
   void DestroyRetired(Lock* lock, bool wait);
   bool Outdated(uint64_t generation) const { return stopping_ || generation != generation_; }
 
@@ -92,6 +93,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   bool stepping_ = false;  // the loading thread loads a stage, or asks whether it may
   bool asking_ = false;    // the loading thread is inside of may_load
   bool stopping_ = false;
+  bool unsaved_ = true;      // files may have been verified since that was saved
   uint64_t requests_ = 0;    // how often something was asked for
   uint64_t generation_ = 0;  // how often what is being loaded became unwanted
   Status failure_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -24,21 +25,36 @@ endforeach()
 """
 
 
-@pytest.fixture
-def install_tree(tmp_path: Path) -> Path:
-    folder = tmp_path / "executorch" / "lib" / "cmake" / "ExecuTorch"
-    folder.mkdir(parents=True)
+#: Compiles for this machine; like the NDK's, it looks for packages in its own folder alone unless
+#: it is told otherwise.
+TOOLCHAIN = """
+set(ANDROID TRUE)
+set(CMAKE_FIND_ROOT_PATH ${CMAKE_CURRENT_LIST_DIR})
+if(NOT CMAKE_FIND_ROOT_PATH_MODE_PACKAGE)
+  set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+endif()
+"""
+
+
+def install(tree: Path) -> Path:
+    """What `cmake --install` of ExecuTorch leaves in a folder."""
+    folder = tree / "lib" / "cmake" / "ExecuTorch"
+    folder.mkdir(parents=True, exist_ok=True)
     headers = str(Engines.installed().folders["executorch"] / "include")
     (folder / "executorch-config.cmake").write_text(IN_TREE.replace("HEADERS", headers))
-    return tmp_path / "executorch"
+    return tree
+
+
+@pytest.fixture
+def install_tree(tmp_path: Path) -> Path:
+    return install(tmp_path / "executorch")
 
 
 @pytest.fixture
 def ndk(tmp_path: Path) -> Path:
-    """An NDK whose toolchain compiles for this machine."""
     folder = tmp_path / "ndk" / "build" / "cmake"
     folder.mkdir(parents=True)
-    (folder / "android.toolchain.cmake").write_text("set(ANDROID TRUE)\n")
+    (folder / "android.toolchain.cmake").write_text(TOOLCHAIN)
     return tmp_path / "ndk"
 
 
@@ -152,7 +168,7 @@ def test_the_script_builds_the_pinned_executorch_once_fetched(tmp_path: Path, nd
         for line in (SCRIPT.parent / "constraints.txt").read_text().splitlines()
         if line.startswith("executorch==")
     )
-    assert printed.splitlines() == [str(place / f"{version}-arm64-v8a")]
+    assert printed.splitlines() == [str(place / version / "arm64-v8a")]
     said = (tmp_path / "record").read_text()
     assert said.count(f"git clone --depth 1 --branch v{version} ") == 1
     assert f"-DCMAKE_TOOLCHAIN_FILE={ndk}/build/cmake/android.toolchain.cmake" in said
@@ -179,3 +195,79 @@ def test_the_script_says_what_it_needs(tmp_path: Path) -> None:
     assert status == 2
     assert "arm64-v8a or x86_64" in said
     assert not (tmp_path / "record").exists()
+
+
+GRADLE = SOURCES / "android" / "pwl" / "build.gradle.kts"
+
+
+def gradle_arguments(**properties: str) -> list[str]:
+    """What build.gradle.kts has Gradle pass to CMake, for properties as -P gives them."""
+    script = GRADLE.read_text()
+    names = dict(re.findall(r'val (\w+) = providers\.gradleProperty\("(\w+)"\)', script))
+    passed, taken = [], [True]  # taken: the branches that the line is in
+    for line in script[script.index("cmake {") :].splitlines()[1:]:
+        words = line.strip()
+        if found := re.fullmatch(r"if \((\w+)\.isPresent\) \{", words):
+            taken.append(names[found[1]] in properties)
+        elif words == "} else {":
+            taken[-1] = not taken[-1]
+        elif words == "}":
+            taken.pop()
+            if not taken:
+                break
+        elif all(taken) and (found := re.fullmatch(r'arguments \+= "(.+)"', words)):
+            passed.append(
+                re.sub(r"\$\{(\w+)\.get\(\)\}", lambda p: properties[names[p[1]]], found[1])
+            )
+    return passed
+
+
+def configure_as_gradle(
+    build: Path, ndk: Path, **properties: str
+) -> subprocess.CompletedProcess[str]:
+    toolchain = ndk / "build" / "cmake" / "android.toolchain.cmake"
+    return subprocess.run(
+        [
+            *(tool("cmake"), "-S", SOURCES / "jni", "-B", build, "-G", "Ninja"),
+            *(f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DANDROID_ABI=arm64-v8a"),
+            *gradle_arguments(**properties),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_gradle_links_what_the_script_has_built(tmp_path: Path, ndk: Path) -> None:
+    _, printed, _ = run_script(tmp_path, "arm64-v8a", str(tmp_path / "place"), ANDROID_NDK=ndk)
+    tree = install(Path(printed.strip()))
+    done = configure_as_gradle(tmp_path / "build", ndk, pwlExecutorch=str(tree.parent))
+    assert done.returncode == 0, done.stderr
+    rules = (tmp_path / "build" / "build.ninja").read_text()
+    whole = f"-Wl,--whole-archive {tree}/lib/cmake/ExecuTorch/libxnnpack_backend.a"
+    assert whole in rules.replace("  ", " ")
+    assert f'PWL_EXECUTORCH_VERSION=\\"{tree.parent.name}\\"' in rules
+    assert "-Wl,-z,max-page-size=16384" in rules
+    assert "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON" in gradle_arguments()
+
+
+def test_gradle_says_which_abi_was_not_built(tmp_path: Path, ndk: Path) -> None:
+    done = configure_as_gradle(tmp_path / "build", ndk, pwlExecutorch=str(tmp_path))
+    assert done.returncode != 0
+    assert f"{tmp_path}/arm64-v8a is not there" in " ".join(done.stderr.split())
+
+
+def test_gradle_passes_on_the_version_of_another_build(tmp_path: Path, ndk: Path) -> None:
+    install(tmp_path / "trees" / "arm64-v8a")
+    trees = {"pwlExecutorch": str(tmp_path / "trees")}
+    done = configure_as_gradle(tmp_path / "build", ndk, **trees)
+    assert "-DPWL_EXECUTORCH_VERSION=" in done.stderr
+    done = configure_as_gradle(tmp_path / "build", ndk, **trees, pwlExecutorchVersion="1.6.0")
+    assert done.returncode == 0, done.stderr
+    assert 'PWL_EXECUTORCH_VERSION=\\"1.6.0\\"' in (tmp_path / "build/build.ninja").read_text()
+
+
+def test_gradle_builds_for_litert_alone_without_an_executorch(tmp_path: Path, ndk: Path) -> None:
+    done = configure_as_gradle(tmp_path / "build", ndk)
+    assert done.returncode == 0, done.stderr
+    assert "executorch" not in (tmp_path / "build" / "build.ninja").read_text()

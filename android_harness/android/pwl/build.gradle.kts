@@ -1,3 +1,5 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
 plugins {
     id("com.android.library")
     id("org.jetbrains.kotlin.android")
@@ -5,7 +7,15 @@ plugins {
 
 kotlin {
     explicitApi()
+    compilerOptions { jvmTarget.set(JvmTarget.JVM_11) }
 }
+
+// -PpwlExecutorch=DIR: ExecuTorch's install trees, built with the NDK, each in a folder of its ABI's
+// name; scripts/build-executorch-android makes DIR/ABI. Without them, the library is for LiteRT alone.
+val executorch = providers.gradleProperty("pwlExecutorch")
+
+// -PpwlExecutorchVersion=1.5.1: for trees that were built otherwise and do not say it.
+val executorchVersion = providers.gradleProperty("pwlExecutorchVersion")
 
 android {
     namespace = "dev.pwl"
@@ -17,19 +27,31 @@ android {
         ndk { abiFilters += listOf("arm64-v8a", "x86_64") }
         externalNativeBuild {
             cmake {
-                // -PpwlExecutorch=DIR: an ExecuTorch that was built with the NDK and installed there.
-                val executorch = providers.gradleProperty("pwlExecutorch")
-                arguments +=
-                    if (executorch.isPresent) {
-                        listOf("-DCMAKE_FIND_ROOT_PATH=${executorch.get()}")
-                    } else {
-                        listOf("-DPWL_EXECUTORCH=OFF")
-                    }
                 arguments += "-DANDROID_STL=c++_shared"
+                // Pages of 16 KB: r27 asks for this, r28 has them by itself.
+                arguments += "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON"
+                if (executorch.isPresent) {
+                    arguments += "-DPWL_EXECUTORCH_TREES=${executorch.get()}"
+                } else {
+                    arguments += "-DPWL_EXECUTORCH=OFF"
+                }
+                if (executorchVersion.isPresent) {
+                    arguments += "-DPWL_EXECUTORCH_VERSION=${executorchVersion.get()}"
+                }
             }
         }
     }
-    externalNativeBuild { cmake { path = file("../../jni/CMakeLists.txt") } }
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_11
+        targetCompatibility = JavaVersion.VERSION_11
+    }
+    externalNativeBuild {
+        cmake {
+            path = file("../../jni/CMakeLists.txt")
+            // What ExecuTorch's package asks for; Gradle's own choice is 3.22.1.
+            if (executorch.isPresent) version = "3.24.0+"
+        }
+    }
 }
 
 dependencies {

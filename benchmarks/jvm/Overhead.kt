@@ -1,8 +1,11 @@
 package dev.pwl.bench
 
+import dev.pwl.FileSlice
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
 import java.io.File
+import java.io.FileDescriptor
+import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlinx.coroutines.runBlocking
@@ -22,6 +25,26 @@ object Direct {
     @JvmStatic external fun allocated(): Long
 
     @JvmStatic external fun close(handle: Long)
+}
+
+/** Calls ways of doing the same in turns, another one first in each round; prints what each took. */
+private fun inTurns(rounds: Int, kind: String, ways: List<() -> Long>) {
+    repeat(rounds + WARM_UP) { round ->
+        val took = LongArray(ways.size)
+        for (turn in ways.indices) {
+            val way = (turn + round) % ways.size
+            took[way] = ways[way]()
+        }
+        if (round >= WARM_UP) println("$kind ${took.joinToString(" ")}")
+    }
+}
+
+private const val WARM_UP = 5
+
+private inline fun nanoseconds(call: () -> Unit): Long {
+    val begin = System.nanoTime()
+    call()
+    return System.nanoTime() - begin
 }
 
 private class Bench(private val bundle: File, private val library: String) {
@@ -48,17 +71,15 @@ private class Bench(private val bundle: File, private val library: String) {
             runBlocking { model.awaitStage(stage) }
             Direct.load(handle, stage)
             val count = if (stage == 0) 2000 else 100
-            val time = { call: () -> Unit ->
-                val begin = System.nanoTime()
-                repeat(count) { call() }
-                (System.nanoTime() - begin) / count
-            }
-            repeat(rounds + 5) { round ->
-                val native = Direct.run(handle, buffer, input.size, count)
-                val array = time { model.run(input) }
-                val direct = time { model.run(buffer, logits) }
-                if (round >= 5) println("call $stage $native $array $direct") // warm by then
-            }
+            inTurns(
+                rounds,
+                "call $stage",
+                listOf(
+                    { Direct.run(handle, buffer, input.size, count) },
+                    { nanoseconds { repeat(count) { model.run(input) } } / count },
+                    { nanoseconds { repeat(count) { model.run(buffer, logits) } } / count }
+                )
+            )
         }
         Direct.close(handle)
         model.end()
@@ -68,19 +89,57 @@ private class Bench(private val bundle: File, private val library: String) {
     fun starts(rounds: Int) {
         val input = open().run { FloatArray(inputSize).also { end() } }
         val buffer = ByteBuffer.allocateDirect(input.size * 4).order(ByteOrder.nativeOrder())
-        repeat(rounds + 5) { round ->
-            val begin = System.nanoTime()
-            val handle = direct()
-            Direct.run(handle, buffer, input.size, 1)
-            val native = System.nanoTime() - begin
-            Direct.close(handle)
-            val again = System.nanoTime()
-            val model = open()
-            model.run(input)
-            val kotlin = System.nanoTime() - again
-            model.end()
-            if (round >= 5) println("start $native $kotlin")
+        val native = {
+            var handle = 0L
+            nanoseconds {
+                handle = direct()
+                Direct.run(handle, buffer, input.size, 1)
+            }
+                .also { Direct.close(handle) }
         }
+        inTurns(rounds, "start", listOf(native, { firstAnswer(input) { open() } }))
+    }
+
+    /**
+     * A line for each round: nanoseconds from opening to the first answer, and to the last stage, out
+     * of a file where everything lies at multiples of 16 and is mapped, and of one where it lies 4
+     * bytes further and is copied.
+     */
+    fun archives(rounds: Int) {
+        val input = open().run { FloatArray(inputSize).also { end() } }
+        val archives = listOf(0, 4).map { Archive(bundle, it) }
+        for (kind in listOf("first", "last")) {
+            val ways =
+                archives.map { archive ->
+                    {
+                        firstAnswer(input, toTheLast = kind == "last") {
+                            ProgressiveModel.open(
+                                archive.slices,
+                                options = Options(liteRtLibrary = library, advance = false)
+                            )
+                        }
+                    }
+                }
+            inTurns(rounds, "archive-$kind", ways)
+        }
+        archives.forEach { it.close() }
+    }
+
+    private fun firstAnswer(
+        input: FloatArray,
+        toTheLast: Boolean = false,
+        open: () -> ProgressiveModel
+    ): Long {
+        var model: ProgressiveModel? = null
+        val took = nanoseconds {
+            model = open().apply { run(input) }
+            if (toTheLast) {
+                model!!.advance()
+                runBlocking { model!!.awaitStage(model!!.stages - 1) }
+            }
+        }
+        model!!.end()
+        return took
     }
 
     /** A line for every hundred: cycles, KB allocated, KB resident, descriptors, threads. */
@@ -100,6 +159,32 @@ private class Bench(private val bundle: File, private val library: String) {
     }
 }
 
+/** Plan and programs of a bundle in one file, each so many bytes behind a multiple of 16. */
+private class Archive(bundle: File, askew: Int) : AutoCloseable {
+    private val path = File.createTempFile("pwl", ".archive")
+    private val file = RandomAccessFile(path, "rw")
+    val slices: List<FileSlice>
+
+    init {
+        val files = listOf(File(bundle, "loading.plan")) + File(bundle, "units").listFiles()!!
+        val descriptor = FileDescriptor::class.java.getDeclaredField("fd")
+        descriptor.isAccessible = true
+        slices =
+            files.map { source ->
+                val at = (file.length() + 15) / 16 * 16 + askew
+                file.seek(at)
+                file.write(source.readBytes())
+                val name = source.relativeTo(bundle).path
+                FileSlice(name, descriptor.getInt(file.fd), at, source.length())
+            }
+    }
+
+    override fun close() {
+        file.close()
+        path.delete()
+    }
+}
+
 /** Arguments: bundle, libLiteRt.so, rounds, cycles. */
 fun main(arguments: Array<String>) {
     val bench = Bench(File(arguments[0]), arguments[1])
@@ -107,6 +192,7 @@ fun main(arguments: Array<String>) {
     if (rounds > 0) {
         bench.calls(rounds)
         bench.starts(rounds)
+        bench.archives(rounds)
     }
     bench.cycles(cycles)
 }

@@ -83,8 +83,10 @@ def readme(name: str, folder: str, packs: Sequence[AssetPack], sizes: dict[str, 
         names = ", ".join(f"`{pack.name}`" for pack in late)
         parts.append(
             f"The student answers from the first start on. When Play says that {names} has "
-            f'arrived: `model.addFolder(File(location.assetsPath(), "{folder}"))`, and loading '
-            "goes on."
+            "arrived (`AssetPackManager.registerListener`, of "
+            "`com.google.android.play:asset-delivery`): "
+            f'`model.addFolder(File(location.assetsPath(), "{folder}"))`, and loading goes on. '
+            "Those that are there at a later start are the `folders` of `openFromAssets`."
         )
     return "\n\n".join(parts) + "\n"
 

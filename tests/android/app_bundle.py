@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.bundle.asset_packs import AssetPack
 from pipeline.bundle.gradle import UNCOMPRESSED
+from tests.android.debian import packaged_file
 from tests.fixtures import ROOT, locked
 
 PLACE = ROOT / "build" / "app-bundle"
@@ -203,6 +204,41 @@ def data_offset(apk: Path, entry: zipfile.ZipInfo) -> int:
         header = file.read(30)
     name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
     return entry.header_offset + len(header) + name + extra
+
+
+def realigned(apk: Path, copy: Path, by: int) -> Path:
+    """A copy whose stored entries begin at multiples of `by` and of nothing more. Not signed."""
+    with zipfile.ZipFile(apk) as source, zipfile.ZipFile(copy, "w") as target:
+        for entry in source.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                continue
+            made = zipfile.ZipInfo(entry.filename)
+            begin = target.fp.tell() + 30 + len(entry.filename.encode())
+            # As zipalign does it: the extra field of the local header has zeros.
+            made.extra = bytes((by - begin) % (2 * by))
+            target.writestr(made, source.read(entry))
+    return copy
+
+
+def verify_signature(apk: Path) -> str | None:
+    """What Google's apksigner has against an APK, or None; skips the test where it cannot be had.
+
+    minSdk 26 needs scheme 2 or later.
+    """
+    jars = [
+        packaged_file("bookworm", package, f"usr/share/java/{name}.jar")
+        for package, name in (("apksigner", "apksigner"), ("libapksig-java", "apksig"))
+    ]
+    if None in jars:
+        pytest.skip("not here: Debian's apksigner")
+    command = ["java", "-cp", ":".join(map(str, jars)), "com.android.apksigner.ApkSignerTool"]
+    done = subprocess.run(
+        [*command, "verify", "--min-sdk-version=26", str(apk)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return None if done.returncode == 0 else done.stdout + done.stderr
 
 
 def call(*command: str | Path) -> str:

@@ -19,11 +19,13 @@ from tests.android.app_bundle import (
     app_bundle,
     call,
     data_offset,
+    realigned,
     size_report,
     tools,
     universal_apk,
+    verify_signature,
 )
-from tests.android.toolchain import class_path, jvm, kotlin, native_library
+from tests.android.toolchain import class_path, complaints, jvm, kotlin, native_library
 
 FOLDER = "assets/pwl/"
 
@@ -110,20 +112,39 @@ def test_each_pack_takes_what_its_files_do_and_the_teacher_comes_after_the_first
     assert student.download < sizes.first_download < student.download + teacher.download
 
 
-def test_it_is_signed(app: App) -> None:
-    """Scheme 2 and later, before the directory of the archive; minSdk 26 needs no older one."""
-    assert b"APK Sig Block 42" in app.apk.read_bytes()
+def test_it_is_signed_and_a_change_of_it_is_noticed(app: App, tmp_path: Path) -> None:
+    assert verify_signature(app.apk) is None
+    tampered = bytearray(app.apk.read_bytes())
+    tampered[data_offset(app.apk, app.assets()[0])] ^= 1
+    (tmp_path / "tampered.apk").write_bytes(tampered)
+    assert "DOES NOT VERIFY" in (verify_signature(tmp_path / "tampered.apk") or "")
 
 
-def test_the_student_answers_as_golden_from_where_it_lies_in_the_apk(app: App) -> None:
-    native = native_library()
-    slices: list[str] = []
-    for entry in app.assets():
-        if entry.compress_type == zipfile.ZIP_STORED:
-            path = entry.filename.removeprefix(FOLDER)
-            slices += [path, str(data_offset(app.apk, entry)), str(entry.file_size)]
+def test_the_student_answers_as_golden_from_where_it_lies_in_the_apk(
+    app: App, tmp_path: Path
+) -> None:
+    """Mapped in place where it lies at a multiple of 16, copied into memory where it does not."""
+    stored = [e for e in app.assets() if e.compress_type == zipfile.ZIP_STORED]
+    units = {e.filename.removeprefix(FOLDER) for e in stored if "/units/" in e.filename}
+    apks = [app.apk, *(realigned(app.apk, tmp_path / f"{by}.apk", by) for by in (16, 4))]
+    indexes = []
+    for apk in apks:
+        lines = [str(apk)]
+        with zipfile.ZipFile(apk) as archive:
+            for entry in map(archive.getinfo, [e.filename for e in stored]):
+                path, offset = entry.filename.removeprefix(FOLDER), data_offset(apk, entry)
+                lines.append(f"{path} {offset} {entry.file_size}")
+        indexes.append(tmp_path / f"{apk.stem}.txt")
+        indexes[-1].write_text("\n".join(lines))
     with class_path(kotlin()) as classes:
-        places = (str(app.source.root), str(Engines.installed().opened["litert"]), str(app.apk))
-        done = jvm(classes, native, "dev.pwl.test.FromApk", *places, *slices)
+        places = (app.source.root, Engines.installed().opened["litert"], *indexes)
+        done = jvm(classes, native_library(), "dev.pwl.test.FromApk", *map(str, places))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip() == "[0]"
+    assert not complaints(done)
+    found = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [stages for stages, _ in found] == ["[0]"] * 3
+    built, aligned, askew = (set(mapped.split()) for _, mapped in found)
+    in_place = {e.filename for e in stored if data_offset(app.apk, e) % 16 == 0}
+    assert built == {path for path in units if f"{FOLDER}{path}" in in_place}
+    assert aligned == units
+    assert askew == set()

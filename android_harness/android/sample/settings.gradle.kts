@@ -21,7 +21,6 @@ dependencyResolutionManagement {
 
 rootProject.name = "sample"
 include(":app", ":pwl")
-project(":app").projectDir = file(".")
 project(":pwl").projectDir = file("../pwl")
 listOf("pwl_student", "pwl_teacher").forEach {
     include(":$it")

@@ -22,7 +22,6 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     Progress,
     TransferError,
-    device_task,
 )
 from pipeline.device.files import Source, file_size, partial_name
 from pipeline.device.remedies import remedy_for
@@ -95,8 +94,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             DeviceError: they cannot; another folder is needed. Or the device lacks a program.
         """
         if not self._workdir_made:
-            with device_task(f"trying {self._folder} on {self._spec}"):
-                done = self._shell(PROBE, str(self._folder))
+            done = self._shell(PROBE, str(self._folder))
             if done.returncode == NO_PROGRAM:
                 raise DeviceError(
                     f"{self._spec} lacks programs: {', '.join(_reason(done).split())}",
@@ -113,8 +111,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         return self._folder
 
     def properties(self) -> DeviceProperties:
-        with device_task(f"asking {self._spec} what it is"):
-            done = self._shell(PROPERTIES)
+        done = self._shell(PROPERTIES)
         found = parsed_properties(done.stdout.decode("utf-8", "replace"), self._current)
         if found is None:
             raise DeviceError(
@@ -168,8 +165,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
                     self._link(), content, str(partial), size=size, mode=mode, progress=progress
                 )
                 names = (str(partial), str(target), sha256 or content.sha256, f"{mode:o}")
-            label, seconds = f"the check of {target}", self._hash_seconds(size)
-            done = self._shell(PUBLISH, *names, deadline_s=seconds, label=label)
+            done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
             if done.returncode != 0:
                 reason = _reason(done)
                 raise TransferError(
@@ -183,11 +179,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             raise
 
     def lock(self) -> AdbLock:
-        path = self.workdir / LOCK_NAME
-        with device_task(f"locking {path} on {self._spec}"):
-            shared = self._link().alone
-            link = self._link() if shared else self._dial()
-            return AdbLock(self._spec, link, path, holder_text(), shared=shared)
+        return AdbLock(self._spec, self._dial(), self.workdir / LOCK_NAME, holder_text())
 
     def close(self) -> None:
         self._current.close()
@@ -203,11 +195,9 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             self._current = self._dial()
         return self._current
 
-    def _shell(
-        self, script: str, *arguments: str, deadline_s: float | None = None, label: str = ""
-    ) -> Completed:
+    def _shell(self, script: str, *arguments: str, deadline_s: float | None = None) -> Completed:
         argv = ["sh", "-c", script, "sh", *arguments]
-        return self.run(argv, deadline_s=deadline_s or self._current.timeout_s, label=label)
+        return self.run(argv, deadline_s=deadline_s or self._current.timeout_s)
 
     def _hash_seconds(self, size: int) -> float:
         return self._current.timeout_s + size / SLOWEST_HASH_BYTES_S
@@ -216,8 +206,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         """Makes a folder, once: where it is removed meanwhile, adbd makes it again by itself."""
         if folder in self._folders:
             return
-        script, label = 'umask 022 && mkdir -p "$1"', f"making {folder}"
-        done = self._shell(script, str(folder), label=label)
+        done = self._shell('umask 022 && mkdir -p "$1"', str(folder))
         if done.returncode != 0:
             reason = _reason(done)
             raise TransferError(

@@ -6,22 +6,45 @@ import java.io.File
 import java.io.RandomAccessFile
 
 /**
- * Opens a model whose student lies in an APK, and prints the stages that answered as golden says.
+ * Opens models whose student lies in an APK. Prints for each the stages that answered as golden says,
+ * and which of its files are mapped while it serves.
  *
- * Arguments: bundle, libLiteRt.so, APK, and for each file `PATH OFFSET LENGTH`.
+ * Arguments: bundle, libLiteRt.so, and for each APK a file with lines: its path, then `PATH OFFSET
+ * LENGTH` of each file in it.
  */
 object FromApk {
     @JvmStatic
     fun main(arguments: Array<String>) {
-        val (bundle, library, apk) = arguments
+        val (bundle, library) = arguments
         val fixture = Fixture(File(bundle), library, File("/nonexistent"))
+        for (index in arguments.drop(2)) {
+            val lines = File(index).readLines()
+            open(fixture, File(lines.first()), lines.drop(1).map { it.split(" ") })
+        }
+    }
+
+    private fun open(fixture: Fixture, apk: File, entries: List<List<String>>) {
         RandomAccessFile(apk, "r").use { file ->
             val slices =
-                arguments.drop(3).chunked(3).map { (path, offset, length) ->
+                entries.map { (path, offset, length) ->
                     FileSlice(path, file.fd.number(), offset.toLong(), length.toLong())
                 }
             val options = fixture.options(advance = false)
-            ProgressiveModel.open(slices, options = options).using { println(fixture.runAll(it)) }
+            ProgressiveModel.open(slices, options = options).using { model ->
+                val stages = fixture.runAll(model)
+                val mapped = slices.filter { it.isMapped(apk) }.map { it.path }
+                println("$stages\t${mapped.joinToString(" ")}")
+            }
+        }
+    }
+
+    /** Whether a mapping of the APK holds it: `BEGIN-END MODE OFFSET DEVICE INODE PATH`. */
+    private fun FileSlice.isMapped(apk: File): Boolean = File("/proc/self/maps").useLines { lines ->
+        lines.filter { it.endsWith(" ${apk.path}") }.any { line ->
+            val (addresses, _, begins) = line.split(Regex(" +"))
+            val (begin, end) = addresses.split("-").map { it.toLong(16) }
+            val first = begins.toLong(16)
+            offset >= first && offset + length <= first + end - begin
         }
     }
 }

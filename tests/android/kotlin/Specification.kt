@@ -13,9 +13,12 @@ import java.io.FileDescriptor
 import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.nio.file.Files
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicReference
+import kotlinx.coroutines.CoroutineExceptionHandler
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
@@ -165,6 +168,10 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         val plan = File(copy, "loading.plan")
         plan.writeText(plan.readText().removeSuffix("end\n"))
         refused<PwlException.InvalidPlan> { on.open(folder = copy) }
+        val circle = on.file("circle")
+        Files.createSymbolicLink(circle.toPath(), circle.toPath())
+        val why = refused<PwlException.Io> { on.open(folder = circle) }
+        check("circle/loading.plan" in why.message!!) { why }
     }
 
     scenario("files are mapped out of another file at any offset") {
@@ -362,13 +369,28 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
             }
     }
 
-    scenario("what was verified once is remembered") {
+    scenario("what was verified once is remembered, and not hashed again") {
         val stamps = on.file("stamps")
         val copy = on.copy("stamped")
-        val options =
+        val student = on.units.filter { !on.isTeachers(it.name) }.sumOf { it.length() }
+        val read = { options: Options ->
+            val before = bytesRead()
+            on.open(options, copy).using { check(on.runAll(it) == setOf(0)) }
+            bytesRead() - before
+        }
+        val hashing = Options(liteRtLibrary = on.library, advance = false)
+        val remembering =
             Options(liteRtLibrary = on.library, verifiedFiles = stamps, advance = false)
-        on.open(options, copy).using { on.runAll(it) }
-        on.open(options, copy).using { check(on.runAll(it) == setOf(0)) }
+        // A file that changed in this tenth of a second is not remembered yet.
+        val end = System.nanoTime() + 30_000_000_000
+        do {
+            read(remembering)
+            check(System.nanoTime() < end) { "nothing was remembered" }
+            val lines = if (stamps.exists()) stamps.readLines().size else 0
+        } while (lines < 2 + on.units.count { !on.isTeachers(it.name) })
+        check(read(hashing) >= student)
+        val again = read(remembering)
+        check(again < student / 2) { "$again of $student bytes were read again" }
     }
 
     scenario("weight caches are built when they are asked for, and used at the next start") {
@@ -512,6 +534,29 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         }
     }
 
+    scenario("a collector that throws on the loading thread does not end it") {
+        on.open(on.options(advance = false)).using { model ->
+            val where = AtomicReference<String>()
+            val thrown = AtomicReference<Throwable>()
+            val handler = CoroutineExceptionHandler { _, error -> thrown.set(error) }
+            CoroutineScope(Dispatchers.Unconfined + handler).launch {
+                model.stage.collect {
+                    if (it.index > 0) {
+                        where.set(Thread.currentThread().name)
+                        error("mine")
+                    }
+                }
+            }
+            model.advance()
+            check(runBlocking { model.awaitStage(on.last) }.stopped == null)
+            check(where.get() == "pwl-loader" && thrown.get().message == "mine") { where.get() }
+            model.retreat()
+            model.awaitIndex(0)
+            model.advance()
+            runBlocking { model.awaitStage(on.last) }
+        }
+    }
+
     scenario("the manifest names labels and what each stage is worth") {
         val manifest = BundleManifest.read(on.bundle)
         check(manifest.labels == (0..9).map { "$it" })
@@ -583,6 +628,10 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         check(left.isEmpty()) { left }
     }
 }
+
+/** Bytes that the process has asked files for; what is mapped is not among them. */
+fun bytesRead(): Long =
+    File("/proc/self/io").readLines().first { it.startsWith("rchar") }.substringAfter(": ").toLong()
 
 fun descriptors(): Int = File("/proc/self/fd").list()!!.size
 

@@ -13,6 +13,7 @@ import dev.pwl.android.readManifest
 import java.io.File
 import java.io.IOException
 import kotlin.math.abs
+import kotlin.system.exitProcess
 import kotlinx.coroutines.runBlocking
 
 private class AppContext(private val folder: File) : Context() {
@@ -21,17 +22,21 @@ private class AppContext(private val folder: File) : Context() {
     override fun getNoBackupFilesDir() = folder
 }
 
-/** What the files that need Android do, on a stand-in of it. Arguments: bundle, library, work. */
+/** What needs Android does, on a stand-in of it. Arguments: bundle, library, work, images. */
 object OnAndroid {
     @JvmStatic
     fun main(arguments: Array<String>) {
-        val (bundle, library, work) = arguments
+        val (bundle, library, work, samples) = arguments
         val on = Fixture(File(bundle), library, File(work))
         theStudentComesFromTheAssets(on)
         aBitmapBecomesAnInput(on)
         aMissingAssetNamesNoCompress(on)
         loadingFollowsTheActivities(on)
-        println("ok")
+        memoryThatIsShortTakesTheVisibleAppDownToo(on)
+        println("library ok")
+        OnSample.run(on, File(samples))
+        println("sample ok")
+        exitProcess(0) // threads of the sample go on as long as its process
     }
 
     private fun theStudentComesFromTheAssets(on: Fixture) {
@@ -71,8 +76,9 @@ object OnAndroid {
         val app = Application()
         val activity = Activity()
         on.open(on.options(advance = false)).using { model ->
-            AppLifecycle(app, model).use {
+            AppLifecycle(app).use { lifecycle ->
                 val system = app.activities.single()
+                lifecycle.attach(model)
                 system.onActivityStarted(activity)
                 system.onActivityStarted(Activity()) // the next one, before the first has stopped
                 system.onActivityStopped(activity)
@@ -88,5 +94,43 @@ object OnAndroid {
             }
             check(app.activities.isEmpty() && app.components.isEmpty())
         }
+    }
+
+    private fun memoryThatIsShortTakesTheVisibleAppDownToo(on: Fixture) {
+        val app = Application()
+        val lifecycle = AppLifecycle(app)
+        val system = app.activities.single()
+        val activity = Activity()
+        val closed = on.open(on.options(advance = false))
+        on.open(on.options(advance = false)).using { model ->
+            system.onActivityStarted(activity)
+            lifecycle.attach(closed)
+            closed.closeAndWait() // and never detached
+            lifecycle.attach(model) // it was open when the activity was there already
+            val short = listOf({ app.trimMemory(15) }, { app.lowMemory() }, { app.trimMemory(80) })
+            for (tell in short) {
+                runBlocking { model.awaitStage(on.last) }
+                for (level in listOf(5, 10)) app.trimMemory(level) // running low: not yet
+                check(on.runAll(model) == setOf(on.last))
+                tell()
+                model.awaitIndex(0)
+                // As long as the app stays visible, nothing goes up by itself.
+                system.onActivityStarted(Activity())
+                system.onActivityStopped(activity)
+                on.open(on.options(advance = false)).using { other ->
+                    lifecycle.attach(other)
+                    check(on.runAll(model) + on.runAll(other) == setOf(0))
+                    lifecycle.detach(other)
+                }
+                check(model.stage.value.stopped == null && model.stage.value.index == 0)
+                system.onActivityStopped(activity)
+                system.onActivityStarted(activity)
+            }
+            runBlocking { model.awaitStage(on.last) }
+            lifecycle.detach(model)
+            app.lowMemory()
+            check(on.runAll(model) == setOf(on.last))
+        }
+        lifecycle.close()
     }
 }

@@ -8,7 +8,7 @@ import dev.pwl.executorch.ModuleEngine
 import java.io.File
 import java.io.RandomAccessFile
 import java.security.MessageDigest
-import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.CountDownLatch
 import kotlinx.coroutines.runBlocking
 import org.pytorch.executorch.BackendOptionsMap
 import org.pytorch.executorch.Module
@@ -20,14 +20,22 @@ import org.pytorch.executorch.Module
 private class ComputingRuntime(
     private val work: File,
     private val model: ProgressiveModel? = null,
-    private val fails: AtomicBoolean = AtomicBoolean()
+    private val hooks: Hooks = Hooks()
 ) : Module.Runtime {
+    /** What a test has happen in the library, on the thread that calls it. */
+    class Hooks {
+        @Volatile var load: () -> Unit = {}
+
+        @Volatile var run: () -> Unit = {}
+    }
+
     override fun load(
         path: String,
         options: BackendOptionsMap,
         loadMode: Int,
         threads: Int
     ): Module.Runtime {
+        hooks.load()
         check(options.values == mapOf("XnnpackBackend.workspace_sharing_mode" to 1))
         check(loadMode == Module.LOAD_MODE_MMAP && threads == 1)
         val program = File(path).readBytes()
@@ -39,11 +47,11 @@ private class ComputingRuntime(
             "pwl-loading-plan 1\nbackend executorch\nthreads 1\ninput $input\nclasses $output\n" +
                 "artifact unit unit.pte ${program.size} $sha256 $input $output\nstage 0 unit\nend\n"
         )
-        return ComputingRuntime(work, ProgressiveModel.open(folder, Options(verify = false)), fails)
+        return ComputingRuntime(work, ProgressiveModel.open(folder, Options(verify = false)), hooks)
     }
 
     override fun run(input: FloatArray, shape: LongArray): FloatArray {
-        check(!fails.get()) { "told to fail" }
+        hooks.run()
         check(shape.size == 4 && shape[2] == shape[3]) { shape.toList() } // not NHWC
         return model!!.run(input).logits
     }
@@ -101,11 +109,13 @@ object OnModules {
         ComputingRuntime.floats =
             plan.filter { it[0] == "artifact" }
                 .associate { it[4] to (it[5].toInt() to it[6].toInt()) }
-        val fails = AtomicBoolean()
-        Module.runtime = ComputingRuntime(on.file("units"), fails = fails)
+        val hooks = ComputingRuntime.Hooks()
+        Module.runtime = ComputingRuntime(on.file("units"), hooks = hooks)
         val engine = ModuleEngine("1.5.1", on.file("private"))
         everyStageAnswersAsGolden(on, engine)
-        aProgramThatFailsGivesWayToTheStageBefore(on, engine, fails)
+        aProgramThatFailsGivesWayToTheStageBefore(on, engine, hooks)
+        aLackOfMemoryInJavaIsAFailureAsOthers(on, engine, hooks)
+        closeReturnsWhileAProgramIsLoadedAndWhileOneRuns(on, engine, hooks)
         programsInAnotherFileAreCopiedOnce(on, engine)
         aDamagedCopyIsMadeAnew(on, engine)
         aDamagedProgramIsNeverCopiedForLater(on)
@@ -134,14 +144,68 @@ object OnModules {
     private fun aProgramThatFailsGivesWayToTheStageBefore(
         on: Fixture,
         engine: ModuleEngine,
-        fails: AtomicBoolean
+        hooks: ComputingRuntime.Hooks
     ) {
         on.open(Options(engine = engine)).using { model ->
             runBlocking { model.awaitStage(on.last) }
-            fails.set(true)
+            hooks.run = { error("told to fail") }
             val why = refused<PwlException.Failed> { model.run(on.inputs[0]) }
             check("told to fail" in why.message!!) { why }
-            fails.set(false)
+            hooks.run = {}
+        }
+    }
+
+    private fun aLackOfMemoryInJavaIsAFailureAsOthers(
+        on: Fixture,
+        engine: ModuleEngine,
+        hooks: ComputingRuntime.Hooks
+    ) {
+        val short = { throw OutOfMemoryError("told to fail") }
+        on.open(Options(engine = engine, advance = false)).using { model ->
+            hooks.load = short
+            model.advance()
+            val why = model.awaitStop()
+            check(why is PwlException.Failed && "no memory in Java" in why.message!!) { why }
+            hooks.load = {}
+            check(on.runAll(model) == setOf(0))
+            model.advance()
+            runBlocking { model.awaitStage(on.last) }
+            hooks.run = short
+            refused<PwlException.Failed> { model.run(on.inputs[0]) }
+            hooks.run = {}
+        }
+        hooks.load = short
+        refused<PwlException.Failed> { on.open(Options(engine = engine)) }
+        hooks.load = {}
+    }
+
+    private fun closeReturnsWhileAProgramIsLoadedAndWhileOneRuns(
+        on: Fixture,
+        engine: ModuleEngine,
+        hooks: ComputingRuntime.Hooks
+    ) {
+        for (loading in listOf(true, false)) {
+            val model = on.open(Options(engine = engine, advance = false))
+            val busy = CountDownLatch(1)
+            val goOn = CountDownLatch(1)
+            val wait = {
+                busy.countDown()
+                goOn.await()
+            }
+            if (loading) hooks.load = wait else hooks.run = wait
+            val inferring = if (loading) null else Inferring(on, model, 1)
+            if (loading) model.advance()
+            busy.await()
+            model.close() // were it to wait, it would do so for ever
+            refused<IllegalStateException> { model.run(on.inputs[0]) }
+            check(Module.alive.get() > 0) // what is in use is not given back
+            goOn.countDown()
+            model.awaitClosed()
+            inferring?.awaitAnswers()
+            inferring?.end() // its answer was right
+            hooks.load = {}
+            hooks.run = {}
+            check(Module.alive.get() == 0)
         }
     }
 

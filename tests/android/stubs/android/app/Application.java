@@ -2,14 +2,17 @@ package android.app;
 
 import android.content.ComponentCallbacks;
 import android.content.ComponentCallbacks2;
+import android.content.Context;
 import android.os.Bundle;
 import java.util.ArrayList;
 import java.util.List;
 
 /** Keeps what is registered, so that a test can play the system. */
-public class Application {
+public class Application extends Context {
   public final List<ActivityLifecycleCallbacks> activities = new ArrayList<>();
   public final List<ComponentCallbacks> components = new ArrayList<>();
+
+  public void onCreate() {}
 
   public void registerActivityLifecycleCallbacks(ActivityLifecycleCallbacks callback) {
     activities.add(callback);
@@ -29,6 +32,11 @@ public class Application {
 
   public void trimMemory(int level) {
     components.forEach(callback -> ((ComponentCallbacks2) callback).onTrimMemory(level));
+  }
+
+  @SuppressWarnings("deprecation")
+  public void lowMemory() {
+    components.forEach(ComponentCallbacks::onLowMemory);
   }
 
   public interface ActivityLifecycleCallbacks {

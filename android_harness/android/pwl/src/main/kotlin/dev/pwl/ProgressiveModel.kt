@@ -59,7 +59,11 @@ private constructor(
     public val stages: Int
         get() = sizes[2]
 
-    /** The stage that serves. A slow collector sees the newest one, and may miss others. */
+    /**
+     * The stage that serves. A slow collector sees the newest one, and may miss others. One on
+     * `Dispatchers.Unconfined` is called on `pwl-loader`, and must not block it; what it throws ends
+     * itself alone.
+     */
     public val stage: StateFlow<Stage> = callbacks.state.asStateFlow()
 
     /**

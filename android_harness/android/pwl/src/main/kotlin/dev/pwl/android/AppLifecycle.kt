@@ -9,25 +9,41 @@ import dev.pwl.ProgressiveModel
 import java.io.Closeable
 
 /**
- * Has a model load while the app can be seen, and give memory back when the system wants it.
+ * Has models load while the app can be seen, and give memory back when the system wants it.
  *
- * Loading begins when an activity starts and is cancelled when the last one has stopped. In the
- * background, and when memory is short, the model goes back to its student. Open the model with
- * `Options(advance = false)`, and close this before the model. Made and closed on the main thread,
- * before the first activity starts.
+ * Made on the main thread before the first activity starts, in `Application.onCreate`. Models are
+ * attached when they are open, whether or not an activity is visible by then:
+ * ```
+ * val model = openFromAssets(context, options = Options(advance = false))
+ * lifecycle.attach(model)
+ * ```
+ *
+ * Loading begins when an activity starts and is cancelled when the last one has stopped. Models go
+ * back to their student when the system trims the memory of an app that is in the background, and
+ * when memory is short while the app is visible (`TRIM_MEMORY_RUNNING_CRITICAL`, `onLowMemory`). In
+ * the latter case they stay there as long as the app stays visible: loading at once what was given
+ * up would meet the same shortage. They go up again when the app comes back after all of its
+ * activities had stopped, or when the app calls [ProgressiveModel.advance] itself.
+ *
+ * [attach] and [detach] may be called from every thread.
  */
-public class AppLifecycle(private val app: Application, private val model: ProgressiveModel) :
-    Closeable {
-    private var visible = 0 // main thread only
+public class AppLifecycle(private val app: Application) : Closeable {
+    // Guarded by models.
+    private val models = mutableSetOf<ProgressiveModel>()
+    private var visible = 0 // activities
+    private var short = false // of memory, since the app became visible
 
     private val activities =
         object : Application.ActivityLifecycleCallbacks {
-            override fun onActivityStarted(activity: Activity) {
-                if (visible++ == 0) model.advance()
+            override fun onActivityStarted(activity: Activity): Unit = synchronized(models) {
+                if (visible++ == 0) {
+                    short = false
+                    each { it.advance() }
+                }
             }
 
-            override fun onActivityStopped(activity: Activity) {
-                if (--visible == 0) model.cancel()
+            override fun onActivityStopped(activity: Activity): Unit = synchronized(models) {
+                if (--visible == 0) each { it.cancel() }
             }
 
             override fun onActivityCreated(activity: Activity, state: Bundle?) {}
@@ -46,15 +62,13 @@ public class AppLifecycle(private val app: Application, private val model: Progr
             // Since Android 14 the system tells UI_HIDDEN and BACKGROUND alone.
             override fun onTrimMemory(level: Int) {
                 val hidden = level >= ComponentCallbacks2.TRIM_MEMORY_BACKGROUND
-                if (hidden || level == RUNNING_CRITICAL) model.retreat()
+                if (hidden || level == RUNNING_CRITICAL) giveBack()
             }
 
             override fun onConfigurationChanged(configuration: Configuration) {}
 
             @Deprecated("Deprecated in Java")
-            override fun onLowMemory() {
-                model.retreat()
-            }
+            override fun onLowMemory() = giveBack()
         }
 
     init {
@@ -62,9 +76,34 @@ public class AppLifecycle(private val app: Application, private val model: Progr
         app.registerComponentCallbacks(memory)
     }
 
+    /** Begins to look after a model that is open, and has it load if the app is visible. */
+    public fun attach(model: ProgressiveModel): Unit = synchronized(models) {
+        models += model
+        if (visible > 0 && !short) model.advance()
+    }
+
+    /** Leaves a model as it is. One that is closed is left without being asked. */
+    public fun detach(model: ProgressiveModel): Unit = synchronized(models) { models -= model }
+
+    /** Leaves all models as they are, and hears no more of the app. Main thread. */
     override fun close() {
         app.unregisterActivityLifecycleCallbacks(activities)
         app.unregisterComponentCallbacks(memory)
+    }
+
+    private fun giveBack() = synchronized(models) {
+        short = visible > 0
+        each { it.retreat() }
+    }
+
+    private fun each(act: (ProgressiveModel) -> Unit) {
+        for (model in models.toList()) {
+            try {
+                act(model)
+            } catch (_: IllegalStateException) {
+                models -= model // it was closed
+            }
+        }
     }
 
     private companion object {

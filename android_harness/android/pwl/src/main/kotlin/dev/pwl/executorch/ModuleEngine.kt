@@ -10,8 +10,8 @@ import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
 
 /**
- * ExecuTorch by its official AAR alone (`org.pytorch:executorch-android`, 1.5 or later), for apps that
- * cannot build it with the NDK: `Options(engine = ModuleEngine("1.5.1", context.codeCacheDir))`.
+ * ExecuTorch by its official AAR alone (`org.pytorch:executorch-android`, 1.5 or later: the first
+ * whose `Module.load` takes options for backends), for apps that cannot build it with the NDK: `Options(engine = ModuleEngine("1.5.1", context.codeCacheDir))`.
  *
  * Against the engine in C++, it loses: weight caches, which the AAR has no option for; the check of a
  * program's inner consistency, so the SHA-256 should stay on ([dev.pwl.Options.verify]); programs in

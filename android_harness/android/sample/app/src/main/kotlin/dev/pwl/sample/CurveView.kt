@@ -9,9 +9,7 @@ import kotlin.math.max
 
 /** Accuracy over the time since the app wanted an answer: a step for each stage that serves. */
 class CurveView(context: Context) : View(context) {
-    private class Step(val seconds: Float, val accuracy: Float)
-
-    private val steps = mutableListOf<Step>()
+    private var steps = emptyList<Step>()
     private val line =
         Paint(Paint.ANTI_ALIAS_FLAG).apply {
             color = Color.rgb(0, 110, 200)
@@ -19,9 +17,9 @@ class CurveView(context: Context) : View(context) {
         }
     private val text = Paint(Paint.ANTI_ALIAS_FLAG).apply { textSize = 32f }
 
-    /** Main thread. [accuracy] is a share from 0 to 1. */
-    fun add(seconds: Float, accuracy: Float) {
-        steps += Step(seconds, accuracy)
+    /** Main thread. */
+    fun show(steps: List<Step>) {
+        this.steps = steps
         invalidate()
     }
 
@@ -36,9 +34,7 @@ class CurveView(context: Context) : View(context) {
             val next = steps.getOrNull(index + 1)
             val right = x(next?.seconds ?: end)
             canvas.drawLine(x(step.seconds), y(step.accuracy), right, y(step.accuracy), line)
-            if (next !=
-                null
-            ) {
+            if (next != null) {
                 canvas.drawLine(right, y(step.accuracy), right, y(next.accuracy), line)
             }
             val share = "%.1f %%".format(step.accuracy * 100)

@@ -1,0 +1,3 @@
+package com.google.android.play.core.assetpacks;
+
+public abstract class AssetPackStates {}

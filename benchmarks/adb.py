@@ -1,11 +1,16 @@
-"""How fast ADB is: files pushed and commands run, by us and by `adb` itself.
+"""How fast ADB is: files pushed, commands run and bundles deployed, by us and by `adb` itself.
 
     python benchmarks/adb.py                      a loopback device, started and stopped here
     python benchmarks/adb.py --device adb:SERIAL  a device of the adb server
+    python benchmarks/adb.py --parts deploy --rounds 2    shortly: of commands, pushes, deploy some
 
 Ways are interleaved: each round takes all of them, in an order of its own. Raw samples are printed
 before medians. On a loopback device it compares a connection of our own, our client of the adb
 server, and the program `adb`; on another device, those that lead to it.
+
+What is deployed is --bundle with its control arms (dist/digits-resnet, which scripts/demo builds:
+55 MB with the harness): once where there is nothing, and once again. Bars on loopback: 1.5 s and
+0.4 s. The verification of bundle and harness on this machine comes before, and is left out.
 """
 
 from __future__ import annotations
@@ -26,12 +31,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Silent
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = PurePosixPath("/data/local/tmp/pwl-benchmark")
+#: Where the devices work.
+FOLDER = PurePosixPath("/data/local/tmp/pwl-benchmark")
+TARGET = FOLDER / "file"
 NATIVE = "adb"
+PARTS = ("commands", "pushes", "deploy")
+#: Seconds of a first deployment of 55 MB, and of a second one of the same.
+FIRST_S, SECOND_S = 1.5, 0.4
 
 Way = Callable[[], object]
 
@@ -41,9 +52,24 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         spec = arguments.device or stack.enter_context(_loopback_device())
         devices = stack.enter_context(_devices(spec, arguments.device is None))
-        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "file"
+        device = next(iter(devices.values()))
+        serial = device.properties().serial
+        print(f"device {spec} ({serial}); {os.cpu_count()} processors; {time.strftime('%F')}")
+        try:
+            if {"commands", "pushes"}.intersection(arguments.parts):
+                _commands_and_pushes(devices, serial, arguments)
+            if "deploy" in arguments.parts:
+                _deployments(devices, arguments.bundle, arguments.rounds)
+        finally:
+            device.run(["rm", "-rf", str(FOLDER)], deadline_s=60)
+
+
+def _commands_and_pushes(
+    devices: dict[str, Device], serial: str, arguments: argparse.Namespace
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "file"
         sha256 = _write(file, arguments.megabytes)
-        serial = next(iter(devices.values())).properties().serial
 
         def native(*words: str) -> Way:
             return lambda: subprocess.run(
@@ -61,10 +87,44 @@ def main() -> None:
         if shutil.which("adb"):
             commands[NATIVE] = native("shell", "true")
             pushes[NATIVE] = native("push", str(file), str(TARGET))
-        print(f"device {spec} ({serial}); {os.cpu_count()} processors; {time.strftime('%F')}")
-        _compare("a command (true)", commands, arguments.rounds * 10, None)
-        _compare(f"a push of {arguments.megabytes} MB", pushes, arguments.rounds, file)
-        next(iter(devices.values())).run(["rm", "-f", str(TARGET)], deadline_s=60)
+        if "commands" in arguments.parts:
+            _compare("a command (true)", commands, arguments.rounds * 10, None)
+        if "pushes" in arguments.parts:
+            _compare(f"a push of {arguments.megabytes} MB", pushes, arguments.rounds, file)
+
+
+def _deployments(devices: dict[str, Device], bundle: Path, rounds: int) -> None:
+    """Deploys a bundle where there is nothing, and again, by every way in turns."""
+    from pipeline.harness.deploy import deploy
+    from pipeline.toolchain.build import build_harness
+    from pipeline.toolchain.target import target_for
+    from pipeline.workflows.measure_device import open_payload
+
+    payload = open_payload(bundle, None)
+    properties = next(iter(devices.values())).properties()
+    target = target_for(properties.abi, properties.system)
+    package = build_harness(target, ROOT / "build" / "harness", Silent())
+    pushed = 0
+    samples: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in devices}
+    order = list(devices)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            device = devices[name]
+            # Not the folder itself: that is there, and tried, since the connection was made.
+            there = [str(device.workdir / part) for part in ("harness", "bundles", "caches")]
+            device.run(["rm", "-rf", *there], deadline_s=60)
+            for taken in samples[name]:
+                begin = time.perf_counter()
+                installation = deploy(device, package, [payload], Silent())
+                taken.append(time.perf_counter() - begin)
+                pushed = max(pushed, installation.pushed_bytes)
+    print(f"\n{bundle} deployed, {pushed / 1e6:.1f} MB, {rounds} rounds; seconds:")
+    for name, (first, second) in samples.items():
+        for what, taken, bar in (("first", first, FIRST_S), ("second", second, SECOND_S)):
+            raw = " ".join(f"{each:.3f}" for each in taken)
+            middle = statistics.median(taken)
+            print(f"  {name:24s} {what:6s} {raw}  median {middle:.3f}  bar {bar}")
 
 
 def _push(device: Device, file: Path, sha256: str) -> Way:
@@ -126,15 +186,19 @@ def _devices(spec: str, is_loopback: bool) -> Iterator[dict[str, Device]]:
         if is_loopback:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 os.environ["ANDROID_ADB_SERVER_PORT"] = str(probe.getsockname()[1])
-            devices["connection of our own"] = stack.enter_context(connect(spec, timeout_s=60))
+            devices["connection of our own"] = stack.enter_context(_connected(spec))
             if not shutil.which("adb"):
                 print("not here: no adb to compare with")
                 yield devices
                 return
             stack.callback(subprocess.run, ["adb", "kill-server"], check=False)
             subprocess.run(["adb", "connect", spec.removeprefix("adb:")], check=True)
-        devices["client of the adb server"] = stack.enter_context(connect(spec, timeout_s=60))
+        devices["client of the adb server"] = stack.enter_context(_connected(spec))
         yield devices
+
+
+def _connected(spec: str) -> Device:
+    return connect(spec, timeout_s=60, folder=FOLDER)
 
 
 @contextlib.contextmanager
@@ -155,6 +219,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", help="a device of the adb server, instead of a loopback one")
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "dist" / "digits-resnet")
     return parser.parse_args()
 
 

@@ -37,14 +37,14 @@ class TransferError(DeviceError):
 
 @contextmanager
 def device_task(name: str) -> Iterator[None]:
-    """Has errors of a device that is lost, or late, begin with what was being done.
+    """Has errors of a device that is lost, late, or says too much, begin with what was being done.
 
     Args:
         name: task and device, such as ``deploying to adb:192.168.1.20:5555``.
     """
     try:
         yield
-    except (DeviceGoneError, DeviceTimeoutError) as error:
+    except (DeviceGoneError, DeviceTimeoutError, OutputLimitError) as error:
         raise type(error)(f"{name}: {error.what}", error.remedy) from error
 
 

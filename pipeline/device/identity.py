@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.device.base import Device, DeviceProperties
+from pipeline.device.base import Device, DeviceProperties, device_task
 from pipeline.device.guards import emulator_mark
 from pipeline.device.state.kernel import facts
 
@@ -57,7 +57,9 @@ def identify(device: Device, properties: DeviceProperties) -> Identity:
     Raises:
         DeviceError: it is gone, or its folder cannot be worked in.
     """
-    done = device.run(["sh", "-c", _PROBE, "sh", str(device.workdir)], deadline_s=30.0)
+    argv = ["sh", "-c", _PROBE, "sh", str(device.workdir)]
+    with device_task(f"asking {device.spec} which device it is"):
+        done = device.run(argv, deadline_s=30.0)
     said = dict(facts(done.stdout.decode(errors="replace")))
     return Identity(
         said.get("boot", ""),

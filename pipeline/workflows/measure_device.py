@@ -17,7 +17,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.core.release import release
 from pipeline.device.admission import Admission, GuardOptions
-from pipeline.device.base import Device, DeviceProperties
+from pipeline.device.base import Device, DeviceLock, DeviceProperties
 from pipeline.device.connect import connect
 from pipeline.device.cores import ALL, chosen_cores
 from pipeline.device.guards import is_refused
@@ -146,7 +146,7 @@ def measure_together(
         installation = deploy(device, package, payloads, progress)
         sessions = _sessions(device, properties, installation, cores)
         amount = options.amount()
-        watch = _Watch(admission, progress)
+        watch = _Watch(admission, lock, progress)
         before = admission.require_fit(WATCH_S)
         begin, created = time.monotonic(), datetime.now(UTC)
         campaigns = run_campaigns(sessions, amount, progress, watch)
@@ -206,12 +206,14 @@ def _sessions(
 class _Watch:
     """Looks at the device between rounds; see `pipeline.harness.campaign.Watch`."""
 
-    def __init__(self, admission: Admission, progress: Progress) -> None:
+    def __init__(self, admission: Admission, lock: DeviceLock, progress: Progress) -> None:
         self._admission = admission
+        self._lock = lock
         self._progress = progress
         self.states: list[DeviceState] = []
 
     def between_rounds(self) -> None:
+        self._lock.require()
         self.states.append(self._admission.between_rounds())
 
     def not_cold(self, reason: str) -> None:

@@ -97,15 +97,24 @@ class Devices:
             port = _free_port(port)
             folder = self.folder / str(port)
             _discard(folder)
-            processes = sandbox.start(root, folder, port, options)
-            device = LoopbackDevice(port, folder, options, processes)
-            try:
-                device.save()
-                sandbox.wait_until_listening(processes, folder, port)
-            except BaseException:
-                _stop(device)
-                raise
-            return device
+            sandbox.prepare(folder, port, options)
+            return _started(root, folder, port, options)
+
+    def restart(self, port: int) -> LoopbackDevice:
+        """Starts a device anew, as a phone that is switched off and on: its files stay.
+
+        What it has in memory (`Options.disk_bytes`) does not.
+        """
+        root = rootfs.ensure(self.state)
+        with self._locked():
+            device = next((each for each in self if each.port == port), None)
+            if device is None:
+                raise LoopbackError(
+                    f"no device was started on port {port}", "scripts/loopback-device status"
+                )
+            _end(device)
+            sandbox.reboot(device.folder)
+            return _started(root, device.folder, port, device.options)
 
     def stop(self, port: int | None = None) -> list[LoopbackDevice]:
         """Stops the device on one port, or all of them; returns those that ran."""
@@ -168,7 +177,26 @@ def _free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
+def _started(root: Path, folder: Path, port: int, options: Options) -> LoopbackDevice:
+    """A device whose files are in its folder; one that does not start leaves nothing."""
+    processes = sandbox.start(root, folder, options)
+    device = LoopbackDevice(port, folder, options, processes)
+    try:
+        device.save()
+        sandbox.wait_until_listening(processes, folder, port)
+    except BaseException:
+        _stop(device)
+        raise
+    return device
+
+
 def _stop(device: LoopbackDevice) -> None:
+    _end(device)
+    _discard(device.folder)
+
+
+def _end(device: LoopbackDevice) -> None:
+    """Ends all that runs on it."""
     processes = device.processes
     try:
         # Process 1 takes everything inside along; the monitor ends when it sees that.
@@ -179,7 +207,6 @@ def _stop(device: LoopbackDevice) -> None:
         ) from None
     if not all(gone):
         raise LoopbackError(f"{device.spec} could not be killed within {KILL_TIMEOUT_S:.0f} s")
-    _discard(device.folder)
 
 
 def _discard(folder: Path) -> None:

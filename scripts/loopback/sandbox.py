@@ -8,12 +8,13 @@ import os
 import socket
 import subprocess
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loopback import emulation, host, rootfs, stand_ins
 from loopback.errors import LoopbackError
-from loopback.process import Process, children
+from loopback.process import BOOT_ID, Process, children
 
 #: The user "shell", as whom programs run on a phone that is not rooted.
 SHELL_UID = 2000
@@ -87,14 +88,37 @@ def properties(port: int, options: Options) -> dict[str, str]:
     }
 
 
-def start(root: Path, run: Path, port: int, options: Options) -> Sandbox:
-    """Starts adbd with its files in the new folder ``run``; it may not listen yet."""
+def prepare(run: Path, port: int, options: Options) -> None:
+    """Writes what a device has of its own to the new folder ``run``."""
+    for name in ("properties", "tmp"):
+        (run / name).mkdir(parents=True)
+    (run / "tmp").chmod(0o771)
+    for name, value in properties(port, options).items():
+        (run / "properties" / name).write_text(value)
+    if emulation.is_emulated(options.abi):
+        emulation.prepare(run)
+    if options.stand_ins:
+        stand_ins.prepare(run)
+    (run / "adb_keys").write_text("".join(f"{key.strip()}\n" for key in options.public_keys))
+    # The device shares this kernel, and says so until it is restarted.
+    (run / BOOT_ID.name).write_text(BOOT_ID.read_text())
+    if os.geteuid() == 0:
+        for path in (run / "tmp", run / "properties", *(run / "properties").iterdir()):
+            os.chown(path, SHELL_UID, SHELL_UID)
+
+
+def reboot(run: Path) -> None:
+    """Gives the device a number for its kernel's next start."""
+    (run / BOOT_ID.name).write_text(f"{uuid.uuid4()}\n")
+
+
+def start(root: Path, run: Path, options: Options) -> Sandbox:
+    """Starts adbd with its files in the folder ``run``; it may not listen yet."""
     if not (root / options.adbd).exists():
         raise LoopbackError(
             "this Debian's adbd cannot be made to demand authentication or TLS",
             "leave out --auth and --tls",
         )
-    _prepare(run, port, options)
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     read_end, write_end = os.pipe()
     with os.fdopen(read_end) as status, (run / "log").open("wb") as log:
@@ -132,22 +156,6 @@ def wait_until_listening(sandbox: Sandbox, run: Path, port: int) -> None:
             return
     log = (run / "log").read_text().strip()
     raise LoopbackError(f"adbd does not listen on 127.0.0.1:{port}:\n{log[-2000:]}")
-
-
-def _prepare(run: Path, port: int, options: Options) -> None:
-    for name in ("properties", "tmp"):
-        (run / name).mkdir(parents=True)
-    (run / "tmp").chmod(0o771)
-    for name, value in properties(port, options).items():
-        (run / "properties" / name).write_text(value)
-    if emulation.is_emulated(options.abi):
-        emulation.prepare(run)
-    if options.stand_ins:
-        stand_ins.prepare(run)
-    (run / "adb_keys").write_text("".join(f"{key.strip()}\n" for key in options.public_keys))
-    if os.geteuid() == 0:
-        for path in (run / "tmp", run / "properties", *(run / "properties").iterdir()):
-            os.chown(path, SHELL_UID, SHELL_UID)
 
 
 def _command(root: Path, run: Path, options: Options, status_fd: int) -> list[str]:
@@ -192,6 +200,7 @@ def _bwrap(root: Path, run: Path, options: Options, status_fd: int) -> list[str]
         *("--json-status-fd", str(status_fd)),
         *("--ro-bind", str(root), "/", "--proc", "/proc", "--ro-bind", "/sys", "/sys"),
         *("--perms", "1777", "--tmpfs", "/tmp"),
+        *("--ro-bind", str(run / BOOT_ID.name), str(BOOT_ID)),
         *("--ro-bind", str(run / "adb_keys"), "/data/misc/adb/adb_keys"),
         *writable,
         *("--dev", "/dev", "--bind", str(run / "properties"), "/dev/__properties__"),

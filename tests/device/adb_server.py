@@ -64,8 +64,17 @@ def adb_program(kind: str) -> str:
 
 
 @contextlib.contextmanager
-def adb_server(program: str, home: Path, port: int = 0) -> Iterator[AdbServer]:
-    """Runs a server that knows no device; its keys and its log lie below ``home``."""
+def adb_server(
+    program: str, home: Path, port: int = 0, *, emulators: bool = False
+) -> Iterator[AdbServer]:
+    """Runs a server that knows no device; its keys and its log lie below ``home``.
+
+    Args:
+        program: the `adb` of which it is.
+        home: a folder of its own.
+        port: where it listens; 0 for any.
+        emulators: whether it looks for emulators on this machine's ports, as it usually does.
+    """
     home.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", port)) as probe:
         port = probe.getsockname()[1]
@@ -75,6 +84,7 @@ def adb_server(program: str, home: Path, port: int = 0) -> Iterator[AdbServer]:
         "TMPDIR": str(home),
         "ANDROID_ADB_SERVER_PORT": str(port),
         "ADB_LIBUSB": "0",  # the newer one would look for USB devices for three seconds
+        **({} if emulators else {"ADB_LOCAL_TRANSPORT_MAX_PORT": "1"}),
     }
     ready, says_ready = os.pipe()
     command = [program, "-P", str(port), "fork-server", "server", "--reply-fd", str(says_ready)]

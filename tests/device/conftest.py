@@ -18,6 +18,10 @@ from pipeline.device.connect import connect
 
 from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
 
+#: Seconds within which a device that hangs is noticed, where one second is the timeout: after 1.4.
+#: With the usual timeout it would take 14; see test_silence.py.
+NOTICED = 6
+
 
 @pytest.fixture(scope="session")
 def servers(

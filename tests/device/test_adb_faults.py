@@ -1,4 +1,4 @@
-"""A real adbd that dies, freezes, fills up or refuses."""
+"""A real adbd that dies, freezes, fills up or refuses: directly, and behind adb servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DeviceError
+from pipeline.device.adb.dial import Dialer
 from pipeline.device.adb.link import Buffer
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import (
@@ -32,8 +33,8 @@ from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
 from tests.no_hang import no_hang
 
-from .adb_server import SYSTEM
-from .conftest import dial, names
+from .adb_server import NEWER, SYSTEM, AdbServer
+from .conftest import NOTICED, names
 
 LARGE = random.Random(7).randbytes(8_000_000)
 
@@ -62,8 +63,23 @@ def victim(start_loopback: Callable[..., dict[str, Any]]) -> Iterator[dict[str, 
     kill(record, "init_pid")
 
 
+#: Attaches an adb server, if any, to a device that was started after it.
+Attach = Callable[[str], object]
+
+
+@pytest.fixture(params=["adb", SYSTEM, NEWER])
+def attach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Attach:
+    """How devices are reached: at their address, or through a server that has them."""
+    if request.param == "adb":
+        return lambda spec: None
+    server: AdbServer = request.getfixturevalue("servers")(request.param)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    return server.attach
+
+
 @pytest.fixture
-def device(victim: dict[str, Any]) -> Iterator[Device]:
+def device(victim: dict[str, Any], attach: Attach) -> Iterator[Device]:
+    attach(victim["spec"])
     with connect(victim["spec"], timeout_s=1.0) as device:
         yield device
 
@@ -74,7 +90,8 @@ def test_adbd_killed_during_a_command(device: Device) -> None:
 
 
 def test_adbd_killed_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
-    with no_hang(20), pytest.raises(DeviceGoneError):
+    # A server reads ahead of the device, and may have taken the whole file by then.
+    with no_hang(20), pytest.raises((DeviceGoneError, TransferError)):
         device.push(
             source, PurePosixPath("/data/local/tmp/target"), progress=lambda *_: kill(victim)
         )
@@ -140,9 +157,11 @@ def test_adbd_killed_between_two_commands(device: Device, victim: dict[str, Any]
         device.run(["true"], deadline_s=300)
 
 
+@pytest.mark.parametrize("attach", ["adb"], indirect=True)
 def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_anew(
     device: Device, victim: dict[str, Any], start_loopback: Callable[..., dict[str, Any]]
 ) -> None:
+    """An adb server may connect to it again by itself: see tests/test_device_faults.py."""
     with device.lock() as lock:
         kill(victim, "init_pid")
         restarted = start_loopback("--port", str(victim["port"]))
@@ -158,15 +177,17 @@ def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_
 
 
 def test_adbd_frozen_during_a_command(device: Device) -> None:
-    with no_hang(20), pytest.raises(DeviceTimeoutError, match="no longer answers"):
+    with no_hang(NOTICED), pytest.raises(DeviceTimeoutError, match="no longer answers"):
         device.run(["sh", "-c", FREEZE_ADBD], deadline_s=0.5)
-    with no_hang(20), pytest.raises(DeviceGoneError):
+    with no_hang(NOTICED), pytest.raises(DeviceGoneError):
         device.run(["true"], deadline_s=300)
 
 
 def test_a_frozen_adbd_is_noticed_long_before_the_deadline(device: Device) -> None:
-    with no_hang(20), pytest.raises(DeviceGoneError, match="no longer answers"):
+    with no_hang(NOTICED), pytest.raises(DeviceGoneError, match="no longer answers"):
         device.run(["sh", "-c", FREEZE_ADBD], deadline_s=300)
+    with no_hang(NOTICED), pytest.raises(DeviceGoneError):
+        device.run(["true"], deadline_s=300)
 
 
 def test_a_device_that_is_only_silent_is_left_alone(device: Device) -> None:
@@ -175,25 +196,34 @@ def test_a_device_that_is_only_silent_is_left_alone(device: Device) -> None:
     assert done.stdout == b"done\n"
 
 
+@pytest.mark.parametrize("attach", ["adb"], indirect=True)
 def test_adbd_frozen_during_a_push(device: Device, victim: dict[str, Any], source: Path) -> None:
+    """Through a server it takes half a minute, which test_silence.py reckons."""
+
     def freeze(done: int, total: int) -> None:
         os.kill(victim["adbd_pid"], signal.SIGSTOP)
 
-    with no_hang(20), pytest.raises((DeviceTimeoutError, DeviceGoneError)):
+    # And what was sent is removed, or would be: that waits for an answer, too.
+    with no_hang(2 * NOTICED), pytest.raises((DeviceTimeoutError, DeviceGoneError)):
         device.push(source, PurePosixPath("/data/local/tmp/target"), progress=freeze)
 
 
 def test_adbd_frozen_before_connecting(victim: dict[str, Any]) -> None:
     os.kill(victim["adbd_pid"], signal.SIGSTOP)
-    with no_hang(20), pytest.raises(DeviceTimeoutError, match="does not answer as an ADB device"):
+    with (
+        no_hang(NOTICED),
+        pytest.raises(DeviceTimeoutError, match="does not answer as an ADB device"),
+    ):
         connect(victim["spec"], timeout_s=0.5)
 
 
 def test_a_full_disk_is_reported_and_no_part_is_left(
-    start_loopback: Callable[..., dict[str, Any]], source: Path
+    start_loopback: Callable[..., dict[str, Any]], attach: Attach, source: Path
 ) -> None:
     folder = PurePosixPath("/data/local/tmp")
-    with connect(start_loopback("--disk", "3000000")["spec"]) as device:
+    spec = start_loopback("--disk", "3000000")["spec"]
+    attach(spec)
+    with connect(spec) as device:
         with no_hang(20), pytest.raises(TransferError, match="No space left on device"):
             device.push(source, folder / "target")
         assert names(device, folder) == []
@@ -203,21 +233,26 @@ def test_a_full_disk_is_reported_and_no_part_is_left(
 
 
 def test_a_cancelled_push_gives_its_space_back(
-    start_loopback: Callable[..., dict[str, Any]], source: Path
+    start_loopback: Callable[..., dict[str, Any]], attach: Attach, source: Path
 ) -> None:
     def cancel(done: int, total: int) -> None:
         if done > total / 2:
             raise KeyboardInterrupt
 
-    with connect(start_loopback("--disk", "10000000")["spec"]) as device:
+    spec = start_loopback("--disk", "10000000")["spec"]
+    attach(spec)
+    with connect(spec) as device:
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
                 device.push(source, PurePosixPath("/data/local/tmp/target"), progress=cancel)
         device.push(source, PurePosixPath("/data/local/tmp/target"))
 
 
-def test_a_refused_service_is_seen_at_once(loopback_device: str) -> None:
-    link = dial(loopback_device, timeout_s=300)
+@both_ways
+def test_a_refused_service_is_seen_at_once(spec: str) -> None:
+    _, host, port = spec.split(":")
+    dialer = Dialer(timeout_s=300, consent_s=1, keys=())
+    link = dialer.to_address(f"{host}:{port}", host, int(port))()
     try:
         with no_hang(20), pytest.raises(DeviceError, match="refuses the service root"):
             link.open(b"root:", time.monotonic() + 300)
@@ -248,6 +283,7 @@ def interrupt_in_the_middle_of_a_message(monkeypatch: pytest.MonkeyPatch, after_
     monkeypatch.setattr(TcpTransport, "write", interrupted_write)
 
 
+#: Through a server there is no message to be interrupted in: every stream has a connection.
 def test_an_interrupt_in_the_middle_of_a_push_message_leaves_nothing(
     shared: Device, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +313,13 @@ def test_an_interrupt_in_the_middle_of_a_command_kills_it(
             pass
 
 
-def test_ctrl_c_while_waiting_kills_the_command(shared: Device) -> None:
+@both_ways
+def test_ctrl_c_while_waiting_kills_the_command(spec: str) -> None:
+    with connect(spec) as device:
+        ctrl_c_while_waiting(device)
+
+
+def ctrl_c_while_waiting(shared: Device) -> None:
     pid_file = shared.workdir / "ctrl-c-pid"
     done = threading.Event()
     main_thread = threading.get_ident()
@@ -306,14 +348,15 @@ def test_ctrl_c_while_waiting_kills_the_command(shared: Device) -> None:
             pass
 
 
-def test_eight_connections_work_side_by_side(loopback_device: str, tmp_path: Path) -> None:
+@both_ways
+def test_eight_connections_work_side_by_side(spec: str, tmp_path: Path) -> None:
     together = threading.Barrier(8)
 
     def work(number: int) -> bool:
         data = random.Random(number).randbytes(3_000_000)
         here = tmp_path / str(number)
         here.write_bytes(data)
-        with connect(loopback_device) as device:
+        with connect(spec) as device:
             there = device.workdir / f"parallel-{number}"
             together.wait()
             device.push(here, there)

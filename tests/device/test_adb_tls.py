@@ -16,6 +16,8 @@ from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError
 from pipeline.device.connect import connect
 from tests.no_hang import no_hang
 
+from .conftest import NOTICED
+
 LARGE = random.Random(11).randbytes(3_000_000)
 
 
@@ -81,7 +83,7 @@ def test_a_frozen_device_is_noticed_long_before_the_deadline(
 ) -> None:
     spec = start_loopback("--auth", "--tls", "--auth-key", f"{paired_key}.pub")["spec"]
     with (
-        no_hang(20),
+        no_hang(NOTICED),
         opened(spec, paired_key, timeout_s=1.0) as device,
         pytest.raises(DeviceGoneError, match="no longer answers"),
     ):

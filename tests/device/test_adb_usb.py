@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import pytest
 
 from pipeline.core.errors import DeviceError, PipelineError, UsageError
+from pipeline.device.adb import usb
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.messages import HEADER
 from pipeline.device.adb.shell import ShellCommand
 from pipeline.device.adb.usb import UsbDevice, UsbTransport, usb_devices
 from pipeline.device.base import DeviceGoneError
+from pipeline.device.connect import connect
 
 from .peers import BANNER, message
+from .test_hostile_peers import frame
 
 usb1 = pytest.importorskip("usb1", reason="not here: no libusb1 (pip install .[usb])")
 from adb_shell.exceptions import UsbReadFailedError, UsbWriteFailedError  # noqa: E402
@@ -191,6 +194,53 @@ def test_an_unknown_serial_number_is_told_what_there_is() -> None:
     error = refusal(UsbDevice(FakeUsb(), "A1"), serial="C3")
     assert "no USB device C3" in error.what
     assert "A1" in error.what
+
+
+def test_a_device_is_connected_to_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`connect` finds it on USB, and no adb server is asked."""
+    greeting = from_device(b"CNXN", 0x01000001, 1 << 20, BANNER)
+    devices = {name: FakeUsb(*greeting) for name in ("A1", "B2")}
+    monkeypatch.setattr(
+        usb, "usb_devices", lambda: [UsbDevice(fake, name) for name, fake in devices.items()]
+    )
+    with connect("adb:usb:B2") as device:
+        assert device.spec == "adb:usb:B2"
+        assert not devices["B2"].closed
+    assert devices["B2"].closed
+    assert devices["B2"].got
+    assert not devices["A1"].got
+    with pytest.raises(UsageError, match="adb:usb:A1, adb:usb:B2"):
+        connect("adb:usb")
+    del devices["A1"]
+    devices["B2"].sends = greeting
+    with connect("adb:usb") as device:
+        assert device.spec == "adb:usb"
+
+
+def test_a_device_on_usb_is_locked_over_the_only_connection_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(number: int, *data: bytes) -> list[bytes]:
+        messages = [from_device(b"OKAY", 5, number)]
+        messages += [from_device(b"WRTE", 5, number, each) for each in data]
+        return [transfer for each in messages for transfer in each]
+
+    done = frame(1, b"77\n") + frame(3, b"\0")
+    fake = FakeUsb(
+        *from_device(b"CNXN", 0x01000001, 1 << 20, BANNER),
+        *answer(1, done),  # whether the folder can be worked in
+        *answer(2, frame(1, b"78\nheld\n")),
+        *answer(3, done),
+        *from_device(b"OKAY", 5, 2),  # of the lock's question
+        *from_device(b"WRTE", 5, 2, frame(1, b"held\n")),
+    )
+    monkeypatch.setattr(usb, "usb_devices", lambda: [UsbDevice(fake, "A1")])
+    with connect("adb:usb", timeout_s=0.1) as device:
+        fake.opening = usb1.USBErrorBusy()
+        lock = device.lock()
+        assert device.run(["true"], deadline_s=10).returncode == 0
+        lock.require()
+        assert not fake.sends
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

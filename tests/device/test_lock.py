@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ import pytest
 from pipeline.core.errors import DeviceError, ExitCode
 from pipeline.core.locks import LOCK_NAME, BusyError
 from pipeline.device.adb.lock import NO_FLOCK, AdbLock
+from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from tests.holder import holder
@@ -21,6 +23,8 @@ from .adb_server import NEWER, SYSTEM, AdbServer
 from .conftest import dial
 from .peers import peer
 from .test_hostile_peers import after_greeting, frame
+
+LARGE = random.Random(12).randbytes(3_000_000)
 
 
 def test_a_device_in_use_is_refused_with_the_name_of_its_user(device: Device, spec: str) -> None:
@@ -113,6 +117,35 @@ def test_a_device_that_another_host_uses_is_refused_with_its_name(
     for server in (here, there):
         server.adb("disconnect", serial)
     assert re.search(rf"in use by \S+@\S+, process {other.pid}, since 20", caught.value.what)
+
+
+def test_a_device_that_takes_one_connection_is_locked_over_that_one(
+    loopback_device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one on USB does: whatever else is done goes between the lock's questions and answers."""
+    opened: list[TcpTransport] = []
+    connect_socket = TcpTransport.connect
+
+    def counted(self: TcpTransport) -> None:
+        opened.append(self)
+        connect_socket(self)
+
+    monkeypatch.setattr(TcpTransport, "alone", True)
+    monkeypatch.setattr(TcpTransport, "connect", counted)
+    (tmp_path / "source").write_bytes(LARGE)
+    with no_hang(60), connect(loopback_device) as device, connect(loopback_device) as other:
+        with device.lock() as lock:
+            target = device.workdir / "alone"
+            device.push(tmp_path / "source", target)
+            assert device.run(["cat"], deadline_s=30, stdin=LARGE).stdout == LARGE
+            lock.require()
+            with pytest.raises(BusyError):
+                other.lock()
+            assert device.run(["rm", str(target)], deadline_s=10).returncode == 0
+            lock.require()
+        with other.lock():
+            assert device.run(["echo", "open"], deadline_s=10).stdout == b"open\n"
+    assert len(opened) == 2
 
 
 def test_a_device_without_flock_is_refused() -> None:

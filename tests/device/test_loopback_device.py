@@ -107,6 +107,29 @@ def test_stop_ends_one_device_and_leaves_the_others(
     assert listens("127.0.0.1", int(loopback_device.rpartition(":")[2]))
 
 
+def test_a_restart_ends_all_that_runs_and_keeps_the_files(record: dict[str, Any]) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    with connect(record["spec"]) as device:
+        assert said(device, "cat", str(boot)) == boot.read_text().strip()
+        script_text = "sleep 300 >/dev/null 2>&1 & echo $! >/data/local/tmp/pid"
+        device.run(["sh", "-c", script_text], deadline_s=10)
+    again = json.loads(script("restart", "--port", str(record["port"]), "--json").stdout)
+    assert {**again, "adbd_pid": 0, "init_pid": 0, "monitor_pid": 0} == {
+        **record,
+        **dict.fromkeys(("adbd_pid", "init_pid", "monitor_pid"), 0),
+    }
+    with connect(record["spec"]) as device:
+        assert said(device, "cat", str(boot)) not in ("", boot.read_text().strip())
+        assert said(device, "cat", "/data/local/tmp/pid").isdigit()
+        assert "sleep" not in said(device, "ps", "-A", "-o", "ARGS")
+
+
+def test_a_device_that_was_never_started_is_not_restarted() -> None:
+    done = script("restart", "--port", str(free_port()))
+    assert done.returncode == 3
+    assert "no device was started on port" in done.stderr
+
+
 def test_stop_leaves_no_process_behind(record: dict[str, Any]) -> None:
     script("stop", "--port", str(record["port"]))
     for name in ("adbd_pid", "init_pid", "monitor_pid"):

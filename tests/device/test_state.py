@@ -208,6 +208,7 @@ def test_without_watching_the_processors_nothing_is_said_of_load(device: Device)
 class Bare:
     """A machine that has a shell and nothing else."""
 
+    spec = "adb:bare"
     workdir = "/"
 
     def run(self, argv: list[str], **_: Any) -> Completed:

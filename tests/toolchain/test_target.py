@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from pipeline.core.progress import Silent
 from pipeline.toolchain import host, linux_arm64
 from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.target import LINUX_ARM64, Target, target_for, targets
+from tests.fixtures import ROOT
 
 
 @pytest.fixture(params=["x86_64", "aarch64"])
@@ -96,3 +100,10 @@ def test_what_an_ndk_build_lacks_is_told(
     with pytest.raises(UsageError, match=told) as caught:
         build_harness(Target.parse("android-arm64"), tmp_path / "work", Silent())
     assert "docs/phone.md" in caught.value.remedy
+
+
+def test_the_help_of_the_command_that_builds_them_names_every_target() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "build-harness"), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert {name for name in targets() if name not in done.stdout} == set()

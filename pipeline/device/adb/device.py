@@ -22,6 +22,7 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     Progress,
     TransferError,
+    device_task,
 )
 from pipeline.device.files import Source, file_size, partial_name
 from pipeline.device.remedies import remedy_for
@@ -94,7 +95,8 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             DeviceError: they cannot; another folder is needed. Or the device lacks a program.
         """
         if not self._workdir_made:
-            done = self._shell(PROBE, str(self._folder))
+            with device_task(f"trying {self._folder} on {self._spec}"):
+                done = self._shell(PROBE, str(self._folder))
             if done.returncode == NO_PROGRAM:
                 raise DeviceError(
                     f"{self._spec} lacks programs: {', '.join(_reason(done).split())}",
@@ -111,7 +113,8 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         return self._folder
 
     def properties(self) -> DeviceProperties:
-        done = self._shell(PROPERTIES)
+        with device_task(f"asking {self._spec} what it is"):
+            done = self._shell(PROPERTIES)
         found = parsed_properties(done.stdout.decode("utf-8", "replace"), self._current)
         if found is None:
             raise DeviceError(
@@ -165,7 +168,8 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
                     self._link(), content, str(partial), size=size, mode=mode, progress=progress
                 )
                 names = (str(partial), str(target), sha256 or content.sha256, f"{mode:o}")
-            done = self._shell(PUBLISH, *names, deadline_s=self._hash_seconds(size))
+            label, seconds = f"the check of {target}", self._hash_seconds(size)
+            done = self._shell(PUBLISH, *names, deadline_s=seconds, label=label)
             if done.returncode != 0:
                 reason = _reason(done)
                 raise TransferError(
@@ -179,7 +183,11 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             raise
 
     def lock(self) -> AdbLock:
-        return AdbLock(self._spec, self._dial(), self.workdir / LOCK_NAME, holder_text())
+        path = self.workdir / LOCK_NAME
+        with device_task(f"locking {path} on {self._spec}"):
+            shared = self._link().alone
+            link = self._link() if shared else self._dial()
+            return AdbLock(self._spec, link, path, holder_text(), shared=shared)
 
     def close(self) -> None:
         self._current.close()
@@ -195,9 +203,11 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
             self._current = self._dial()
         return self._current
 
-    def _shell(self, script: str, *arguments: str, deadline_s: float | None = None) -> Completed:
+    def _shell(
+        self, script: str, *arguments: str, deadline_s: float | None = None, label: str = ""
+    ) -> Completed:
         argv = ["sh", "-c", script, "sh", *arguments]
-        return self.run(argv, deadline_s=deadline_s or self._current.timeout_s)
+        return self.run(argv, deadline_s=deadline_s or self._current.timeout_s, label=label)
 
     def _hash_seconds(self, size: int) -> float:
         return self._current.timeout_s + size / SLOWEST_HASH_BYTES_S
@@ -206,7 +216,8 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         """Makes a folder, once: where it is removed meanwhile, adbd makes it again by itself."""
         if folder in self._folders:
             return
-        done = self._shell('umask 022 && mkdir -p "$1"', str(folder))
+        script, label = 'umask 022 && mkdir -p "$1"', f"making {folder}"
+        done = self._shell(script, str(folder), label=label)
         if done.returncode != 0:
             reason = _reason(done)
             raise TransferError(

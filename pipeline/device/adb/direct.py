@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -54,6 +55,7 @@ class DirectLink(Link):
         self.route = transport.route
         self.timeout_s = timeout_s
         self.command_limit = COMMAND_LIMIT
+        self.alone = transport.alone
         self.banner = Banner("", {}, frozenset())
         self.max_payload = 0
         self._transport = transport
@@ -61,6 +63,8 @@ class DirectLink(Link):
         self._intact = False
         self._lost = ""
         self._last_stream = 0
+        # What came for a stream while another one was being read, by the stream's number.
+        self._kept: dict[int, deque[Message]] = {}
 
     @classmethod
     def dial(
@@ -95,15 +99,12 @@ class DirectLink(Link):
     def open(self, service: bytes, deadline: float) -> Stream:
         number = self._new_number()
         self.send(b"OPEN", number, self._window, service + b"\0")
-        while True:
-            message = self.receive(deadline)
-            if message.arg1 != number:
-                continue
-            if message.command == b"OKAY":
-                credit = bytes_taken(message) if self._window else None
-                return DirectStream(self, number, message.arg0, credit)
+        while (message := self.receive_for(number, deadline)).command != b"OKAY":
             if message.command == b"CLSE":
                 raise refused(self.serial, service)
+        self._kept[number] = deque()
+        credit = bytes_taken(message) if self._window else None
+        return DirectStream(self, number, message.arg0, credit)
 
     def send(self, command: bytes, stream: int, peer: int, *buffers: Buffer) -> None:
         """Sends one message.
@@ -113,6 +114,23 @@ class DirectLink(Link):
         """
         with self._whole_message():
             self._messages.send(command, stream, peer, *buffers)
+
+    def receive_for(self, number: int, deadline: float, delay_s: float = 0.0) -> Message:
+        """Waits for the next message of a stream; what comes for others meanwhile is kept for them.
+
+        Raises:
+            DeviceTimeoutError, DeviceGoneError: as for `receive`.
+        """
+        if kept := self._kept.get(number):
+            return kept.popleft()
+        while (message := self.receive(deadline, delay_s)).arg1 != number:
+            if message.arg1 in self._kept:
+                self._kept[message.arg1].append(message)
+        return message
+
+    def forget(self, number: int) -> None:
+        """Drops what still comes for a stream: nobody reads it any more."""
+        self._kept.pop(number, None)
 
     def receive(self, deadline: float, delay_s: float = 0.0) -> Message:
         """Waits for the next message.
@@ -190,7 +208,7 @@ class DirectLink(Link):
 class DirectStream(Stream):
     """See `Stream`. Without delayed confirmations, one message may be on its way.
 
-    A link carries one open stream at a time: what still arrives for an earlier one is dropped.
+    Several may be open at a time, for one thread; what still arrives for a closed one is dropped.
 
     Args:
         link: to which it belongs.
@@ -227,9 +245,7 @@ class DirectStream(Stream):
 
     def read(self, deadline: float) -> bytes:
         while True:
-            message = self._link.receive(deadline, self.delay_s)
-            if message.arg1 != self._number:
-                continue
+            message = self._link.receive_for(self._number, deadline, self.delay_s)
             if message.command == b"WRTE":
                 delayed = self._credit is not None
                 taken = (BYTES_TAKEN.pack(len(message.data)),) if delayed else ()
@@ -240,6 +256,7 @@ class DirectStream(Stream):
                 return b""
             if message.command == b"CLSE":
                 self.ended = True
+                self._link.forget(self._number)
                 return b""
 
     def _taken(self, message: Message) -> int:
@@ -251,6 +268,7 @@ class DirectStream(Stream):
     def close(self) -> None:
         if not self.ended:
             self.ended = True
+            self._link.forget(self._number)
             with contextlib.suppress(DeviceError):  # a link that is gone has no streams either
                 self._link.send(b"CLSE", self._number, self._peer)
 

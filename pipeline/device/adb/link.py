@@ -74,12 +74,14 @@ class Link(ABC):
         route: how it is reached: ``adb server``, ``TCP``, ``TLS`` or ``USB``.
         timeout_s: seconds that it may stay silent where it owes an answer.
         command_limit: bytes of a shell command line that it takes.
+        alone: whether the device takes no other connection beside this one, as over USB.
     """
 
     serial: str
     route: str
     timeout_s: float
     command_limit: int
+    alone: bool = False
 
     @property
     @abstractmethod

@@ -62,20 +62,23 @@ ON_DEVICE = re.compile(r", process (\d+) there$")
 
 
 class AdbLock(DeviceLock):
-    """The lock, taken; its connection is its own, so that the device can be used meanwhile.
+    """The lock, taken; it ends with its connection, which is its own where there can be another.
 
     Args:
         spec: how the user names the device.
-        link: a connection that nothing else uses; closed with the lock.
+        link: a connection.
         path: of the lock's file.
         holder: who we are, for others.
+        shared: whether the connection is in use for other things, too: it is then left open.
 
     Raises:
         BusyError: another run has it, and goes on having it for two seconds.
         DeviceError: the device has no flock, or the file cannot be opened.
     """
 
-    def __init__(self, spec: str, link: Link, path: PurePosixPath, holder: str) -> None:
+    def __init__(
+        self, spec: str, link: Link, path: PurePosixPath, holder: str, *, shared: bool = False
+    ) -> None:
         self._spec = spec
         self._link = link
         self._path = path
@@ -84,16 +87,16 @@ class AdbLock(DeviceLock):
         self._status: int | None = None
         # The shell first tells its process group; see `command_line`.
         argv = ["sh", "-c", OPEN, "sh", str(path), HOLD, holder]
-        try:
+        with contextlib.ExitStack() as stack:
+            if not shared:
+                stack.callback(link.close)
             line = command_line(argv, link.command_limit)
-            self._stream = link.open(SERVICE + line, self._deadline())
+            self._stream = stack.enter_context(link.open(SERVICE + line, self._deadline()))
             self._next_line()
             answer = self._next_line()
             if answer != "held":
                 raise self._refusal(answer)
-        except BaseException:
-            link.close()
-            raise
+            self._open = stack.pop_all()
 
     def require(self) -> None:
         try:
@@ -114,7 +117,7 @@ class AdbLock(DeviceLock):
             self._send(CLOSE_STDIN, b"")
             while self._status is None and not self._stream.ended:
                 self._read(self._deadline())
-        self._link.close()
+        self._open.close()
 
     def _send(self, kind: int, data: bytes) -> None:
         frame = HEADER.pack(kind, len(data)) + data

@@ -34,7 +34,8 @@ class ServerLink(Link):
     """One device of an adb server; see `Link`. The server keeps the connection to it.
 
     It is the connection that the server had when this link was made: a device that has been
-    restarted meanwhile is gone, although the server has it again.
+    unplugged meanwhile is gone, although the server has it again. One on the network, to which a
+    server connects again by itself, may not be: what it ran is gone, the lock (`AdbLock`) with it.
 
     Where a device says nothing, it is asked for a service that it has to refuse, as `DirectLink`
     does: the server notices a device that hangs only by its answers, too.

@@ -27,11 +27,13 @@ class Transport(Protocol):
     Attributes:
         name: of the far end: ``192.168.1.20:5555``, or a USB device's serial number.
         route: its kind: ``TCP``, ``TLS`` or ``USB``.
+        alone: whether there can be one such connection to the device at a time.
         deadline: `time.monotonic` after which nothing waits any more: a TimeoutError.
     """
 
     name: str
     route: str
+    alone: bool
     deadline: float
 
     def connect(self) -> None:
@@ -63,6 +65,8 @@ class Transport(Protocol):
 
 class TcpTransport:
     """A socket that sends all of what it is given, sees the end, and keeps one deadline."""
+
+    alone = False
 
     def __init__(self, host: str, port: int) -> None:
         self.name = f"{host}:{port}"

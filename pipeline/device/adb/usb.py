@@ -31,6 +31,8 @@ class UsbTransport:
         find: lists what is there.
     """
 
+    alone = True
+
     def __init__(
         self, serial: str | None, find: Callable[[], Sequence[UsbDevice]] | None = None
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from pipeline.device.base import Device
+from pipeline.device.base import Device, device_task
 from pipeline.device.state import android, kernel
 from pipeline.device.state.device_state import DeviceState
 
@@ -111,7 +111,8 @@ def read_state(device: Device, watch_s: float = WATCH_S) -> DeviceState:
     """
     mark = f"pwl-{secrets.token_hex(8)}"
     argv = ["sh", "-c", _SCRIPT, "sh", mark, str(device.workdir), f"{watch_s:g}"]
-    done = device.run(argv, deadline_s=DEADLINE_S + watch_s)
+    with device_task(f"reading the state of {device.spec}"):
+        done = device.run(argv, deadline_s=DEADLINE_S + watch_s)
     return state_of(sections_of(done.stdout.decode("utf-8", errors="replace"), mark))
 
 

@@ -47,6 +47,12 @@ def evaluate(
     from pipeline.workflows.load_model import open_model
 
     others = [Route.parse(text) for text in route or ()]
+    for other in others:
+        if other != other.plain:
+            raise UsageError(
+                f"--route {other}: eager PyTorch computes in float32",
+                f"write {other.plain}, which is the same to it",
+            )
     if (inputs is None) != (logits is None):
         raise UsageError("--inputs and --logits belong together", "give both or neither")
     if inputs is not None and logits is not None:

@@ -34,7 +34,7 @@ def train(
     from pipeline.training.training_log import TensorBoardLog
     from pipeline.workflows.load_model import trained_model
     from pipeline.workflows.lowering_targets import preflight_of
-    from pipeline.workflows.schedule_model import schedule
+    from pipeline.workflows.schedule_model import schedule_in_eager
     from pipeline.workflows.training_cache import training_table
 
     settings = load_settings(profile)
@@ -57,7 +57,7 @@ def train(
         if "lowering" in settings.model_fields_set:  # it is to be lowered one day
             preflight = preflight_of(settings, settings.lowering.backend, Work(cache, progress))
         model = trained_model(settings, cache, progress, training_log, processes, preflight)
-        scheduled = schedule(settings, model, training_log=training_log)
+        scheduled = schedule_in_eager(settings, model, training_log=training_log)
         model.done()
     scored = scheduled.evaluated
     print_routes(settings.name, scored, scheduled.shipped)

@@ -246,6 +246,7 @@ def test_files_that_are_no_whole_arrays_are_refused(
         (["--inputs", "none.npy", "--logits", "out.npz"], "none.npy: no such file"),
         (["--inputs", "none.npy", "--logits", "out.txt"], "out.txt: logits are written as"),
         (["--route", "TX"], "route 'TX' is not a word of S and T"),
+        (["--route", "tS"], "--route tS: eager PyTorch computes in float32"),
         (["--inputs", "x", "--logits", "y.npz", "--route", "TT"], "route TT has 2 blocks"),
     ],
 )

@@ -75,7 +75,8 @@ class Artifact(SparseSection, FileEntry):
 
     Attributes:
         id: what stages call it.
-        role: a block variant, or a converter (encoders lead from teacher to student features).
+        role: a block variant (``teacher-int8`` is replaced by ``teacher`` in a later stage), or a
+            converter (encoders lead from teacher to student features).
         block: index of the block, or of the block that a converter follows.
         parameters: number of parameters in the trained module.
         operators: how often each operator occurs in the program.
@@ -87,7 +88,7 @@ class Artifact(SparseSection, FileEntry):
     """
 
     id: Name
-    role: Literal["student", "teacher", "encoder", "decoder"]
+    role: Literal["student", "teacher", "teacher-int8", "encoder", "decoder"]
     block: Annotated[int, Field(ge=0)]
     parameters: Annotated[int, Field(ge=0)]
     operators: dict[str, int]

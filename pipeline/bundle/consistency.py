@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.bundle.swaps import swaps
 from pipeline.core.intervals import wilson_interval
-from pipeline.settings import PLAIN, PROGRESSIVE, chain_precision
+from pipeline.settings import (
+    PLAIN,
+    PROGRESSIVE,
+    PrecisionSettings,
+    allowed_precisions,
+    chain_precision,
+)
 
 if TYPE_CHECKING:
     from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 #: Bytes of what golden and evaluation files are arrays of.
 _FLOAT, _PIXEL, _LABEL = 4, 1, 2
 _DIMENSIONS = {"NHWC": 4, "NTC": 3, "NC": 2}
+_LETTERS = {"student": "S", "teacher": "T", "teacher-int8": "t"}
 #: Shares are written with six decimals.
 _ROUNDING = 1e-6
 
@@ -35,6 +42,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
     yield from _edges(manifest)
     yield from _model(manifest)
     yield from _schedule(manifest)
+    yield from _precisions(manifest)
     for artifact in manifest.artifacts:
         yield from _parity(artifact.id, artifact.parity, manifest, artifact.precision)
         if artifact.delegated > sum(artifact.operators.values()):
@@ -141,6 +149,23 @@ def _schedule(manifest: Manifest) -> Iterator[str]:
             yield f"schedule, {step.route}: a gain outside of its interval"
 
 
+def _precisions(manifest: Manifest) -> Iterator[str]:
+    """What programs compute with, by what is said of the networks, and the plan that was taken."""
+    said = manifest.backend.precision
+    for artifact in manifest.artifacts:
+        allowed = allowed_precisions(said, artifact.role)
+        if artifact.precision not in allowed:
+            yield f"{artifact.id}: {artifact.precision}, but the networks are {said}"
+    if (choice := manifest.schedule.precision) is None:
+        return
+    if str(PrecisionSettings().planned(choice.taken)) != said:
+        yield f"the plan {choice.taken} was taken, but the networks are {said}"
+    if (student := choice.int8) is not None:
+        gain = student.top1 - choice.fp32_top1
+        if not student.low - 2 * _ROUNDING <= gain <= student.high + 2 * _ROUNDING:
+            yield "the plan was taken by a difference outside of its interval"
+
+
 def _parity(name: str, parity: Deviation, manifest: Manifest, precision: str) -> Iterator[str]:
     golden = manifest.golden
     if parity.inputs != golden.images:
@@ -197,12 +222,13 @@ def _route_of(chain: list[Artifact]) -> str | None:
     route = ""
     before: Artifact | None = None
     for artifact in chain:
-        if artifact.role in ("student", "teacher"):
+        if artifact.role in _LETTERS:
             if artifact.block != len(route):
                 return None
-            route += artifact.role[0].upper()
+            route += _LETTERS[artifact.role]
         elif before is None or (before.role, artifact.role, before.block) not in (
             ("teacher", "encoder", artifact.block),
+            ("teacher-int8", "encoder", artifact.block),
             ("student", "decoder", artifact.block),
         ):
             return None

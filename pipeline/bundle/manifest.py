@@ -68,7 +68,8 @@ class Stage(Section):
 
     Attributes:
         index: 0 is what the app starts with.
-        route: the variant of each block, S or T.
+        route: the variant of each block: S, T, or t for one of the teacher in int8 that arrives in
+            float32 later.
         units: ids of the artifacts in execution order.
         loads: those that the stage before did not use.
         unloads: those of the stage before that this one does not use.
@@ -148,7 +149,7 @@ class BackendInfo(Section):
     """What wrote the programs and what can read them.
 
     `precision` is that of the networks as the profile asks for it, such as ``student int8, teacher
-    fp32``.
+    fp32``, or ``student int8, teacher int8 then fp32`` where the teacher's blocks arrive twice.
     """
 
     name: BackendName

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.bundle.artifact import SparseSection
 from pipeline.core.toml_file import Section
 from pipeline.model.route import RouteName
-from pipeline.settings import OrderName
+from pipeline.settings import OrderName, Plan
 
 Share = Annotated[float, Field(ge=-1, le=1)]
 
@@ -52,7 +53,37 @@ class Step(Section):
     why: str
 
 
-class Schedule(Section):
+class Int8Student(Section):
+    """What the programs of an int8 student answer on the images that choose the stages.
+
+    Attributes:
+        top1: their accuracy; a share.
+        low: lower end of the 95 % interval of that less the float32 student's.
+        high: upper end.
+    """
+
+    top1: Annotated[float, Field(ge=0, le=1)]
+    low: Share
+    high: Share
+
+
+class PlanChoice(Section):
+    """Which plan of ``[lowering.precision]`` was taken where the profile says ``auto``.
+
+    Attributes:
+        taken: its name.
+        fp32_top1: accuracy of the float32 student on the images that choose the stages; a share.
+        int8: the student that it was compared with; null where none could be lowered.
+        why: in words.
+    """
+
+    taken: Plan
+    fp32_top1: Annotated[float, Field(ge=0, le=1)]
+    int8: Int8Student | None
+    why: str
+
+
+class Schedule(SparseSection):
     """How the stages of a bundle were chosen.
 
     Attributes:
@@ -63,6 +94,7 @@ class Schedule(Section):
         cost_origin: where costs come from.
         candidates: in the order in which the profile names them.
         steps: every stage of the chosen order after the first.
+        precision: which precision plan was taken, where that was left to the build.
     """
 
     order: OrderName
@@ -72,3 +104,4 @@ class Schedule(Section):
     cost_origin: str
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
     steps: tuple[Step, ...]
+    precision: PlanChoice | None = None

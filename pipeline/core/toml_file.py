@@ -187,6 +187,10 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
             message = "field required"
         case "model_type" | "model_attributes_type":
             message = "input should be a table"
+        case "literal_error":
+            names = re.findall(r"'([^']+)'", problem["ctx"]["expected"])
+            if near := difflib.get_close_matches(str(got), names, n=1):
+                message += f"; did you mean {near[0]!r}?"
     shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{'.'.join(keys) or 'the file'}: {message[0].lower()}{message[1:]}{shown}"
 

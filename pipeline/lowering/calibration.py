@@ -56,17 +56,17 @@ class Calibration:
             wanted: the units.
         """
         chains = [model.units(route) for route in self.routes]
-        # Two routes that begin with the same units lead to the next one with the same features.
+        # Two routes that begin with the same modules lead to the next one with the same features.
         leading = dict.fromkeys(
-            chain[: place + 1]
+            (unit, tuple(before.plain for before in chain[:place]))
             for chain in chains
             for place, unit in enumerate(chain)
             if unit in wanted
         )
         known: dict[tuple[UnitId, ...], Tensor] = {(): self.images}
         reaching: dict[UnitId, list[Tensor]] = {}
-        for *before, unit in leading:
-            reaching.setdefault(unit, []).append(_features(model, tuple(before), known))
+        for unit, before in leading:
+            reaching.setdefault(unit, []).append(_features(model, before, known))
         return {unit: _in_turn(found) for unit, found in reaching.items()}
 
 

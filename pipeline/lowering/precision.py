@@ -66,6 +66,8 @@ class Quantization:
 def precisions_of(settings: PrecisionSettings, blocks: int) -> Mapping[UnitId, Precision]:
     """What every block of a model computes with; converters, which have no entry, do in float32.
 
+    Those of the teacher that arrive in int8 before they do in float32 have entries of their own.
+
     Raises:
         UsageError: the settings name another number of blocks.
     """
@@ -78,7 +80,8 @@ def precisions_of(settings: PrecisionSettings, blocks: int) -> Mapping[UnitId, P
             )
         each = names * blocks if len(names) == 1 else names
         found |= {UnitId(role, index): name for index, name in enumerate(each)}
-    return found
+    first = settings.first_teacher or "int8"
+    return found | {UnitId(Role.TEACHER_INT8, index): first for index in range(blocks)}
 
 
 def _linear(captured: nn.Module) -> bool:

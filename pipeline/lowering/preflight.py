@@ -28,7 +28,7 @@ from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
 from pipeline.model.arm import ArmSpec, arms_of
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route, prefix_routes, suffix_routes
+from pipeline.model.route import Route, Variant, prefix_routes, suffix_routes
 from pipeline.settings import BACKENDS, ArmSettings, OrderName, PrecisionSettings
 
 #: Random images that units are compared on.
@@ -72,6 +72,8 @@ def preflight(
     arms = arms_of(wanted.arms, model.blocks)
     routes = _routes(model.blocks, wanted.orders)
     precision = targets[0].settings.precision
+    if precision.first_teacher:
+        routes.append(Route((Variant.TEACHER_INT8,) * model.blocks))
     units, wholes = _units(randomized(model), routes, arms, image_shape, precision)
     trials = _Trials(_Passed(work.cache / "preflight"), work)
     trials.run(targets, units)

@@ -75,7 +75,7 @@ class PwlModel(nn.Module):
     def unit(self, unit: UnitId) -> nn.Module:
         """The module of a unit, sharing its parameters with this model."""
         match unit.role:
-            case Role.TEACHER:
+            case Role.TEACHER | Role.TEACHER_INT8:
                 return self.teacher.part(unit.index)
             case Role.STUDENT:
                 return self.student.part(unit.index)
@@ -86,10 +86,11 @@ class PwlModel(nn.Module):
 
     def sizes(self) -> dict[UnitId, int]:
         """Bytes of the parameters of every unit as float32; converters that do nothing have 0."""
-        converters = range(self.blocks - 1)
+        converters = (Role.ENCODER, Role.DECODER)
         identities = [
-            *(UnitId(role, i) for role in (Role.TEACHER, Role.STUDENT) for i in range(self.blocks)),
-            *(UnitId(role, i) for role in (Role.ENCODER, Role.DECODER) for i in converters),
+            UnitId(role, index)
+            for role in Role
+            for index in range(self.blocks - 1 if role in converters else self.blocks)
         ]
         return {identity: 4 * parameter_count(self.unit(identity)) for identity in identities}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,14 +11,20 @@ from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Spelling
 
 #: How files write a route.
-RouteName = Annotated[str, Spelling(r"^[ST]+$", "a word of S and T, such as TTSS")]
+RouteName = Annotated[str, Spelling(r"^[STt]+$", "a word of S, T and t, such as TTSS")]
 
 
 class Variant(StrEnum):
-    """Where a block comes from."""
+    """Where a block comes from; the teacher's may arrive twice, in int8 and then in float32."""
 
     STUDENT = "S"
     TEACHER = "T"
+    TEACHER_INT8 = "t"
+
+    @property
+    def plain(self) -> Variant:
+        """The same block, whatever it computes with."""
+        return Variant.TEACHER if self is Variant.TEACHER_INT8 else self
 
 
 class Role(StrEnum):
@@ -26,6 +32,7 @@ class Role(StrEnum):
 
     STUDENT = "student"
     TEACHER = "teacher"
+    TEACHER_INT8 = "teacher-int8"  # of a block that arrives in float32 later
     ENCODER = "encoder"  # teacher features -> student features
     DECODER = "decoder"  # student features -> teacher features
 
@@ -37,24 +44,36 @@ class UnitId:
     role: Role
     index: int
 
+    @property
+    def plain(self) -> UnitId:
+        """The unit of the same module, whatever it computes with."""
+        return replace(self, role=Role.TEACHER) if self.role is Role.TEACHER_INT8 else self
+
     def __str__(self) -> str:
         return f"{self.role}-{self.index}"
 
 
+_ROLES = {
+    Variant.STUDENT: Role.STUDENT,
+    Variant.TEACHER: Role.TEACHER,
+    Variant.TEACHER_INT8: Role.TEACHER_INT8,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One variant per block, in order; written ``TTSS``."""
+    """One variant per block, in order; written ``TTSS``, or ``ttSS`` of a teacher in int8."""
 
     variants: tuple[Variant, ...]
 
     @classmethod
     def parse(cls, text: str) -> Route:
-        """Reads ``TTSS``.
+        """Reads ``TTSS``, and ``ttSS`` of bundles and reports.
 
         Raises:
-            UsageError: the text is empty or has other letters than S and T.
+            UsageError: the text is empty or has other letters.
         """
-        if not text or set(text) - {"S", "T"}:
+        if not text or set(text) - {*Variant}:
             raise UsageError(f"route {text!r} is not a word of S and T", "write one letter a block")
         return cls(tuple(Variant(letter) for letter in text))
 
@@ -79,17 +98,21 @@ class Route:
     @property
     def mixed(self) -> bool:
         """Whether it has blocks of both."""
-        return len(set(self.variants)) > 1
+        return len(set(self.plain.variants)) > 1
+
+    @property
+    def plain(self) -> Route:
+        """The same blocks, whatever they compute with: what eager PyTorch runs along it."""
+        return Route(tuple(variant.plain for variant in self.variants))
 
     def units(self) -> tuple[UnitId, ...]:
-        """The units in execution order, with a converter wherever the variant changes."""
+        """The units in execution order, with a converter wherever the network changes."""
         found: list[UnitId] = []
         for index, variant in enumerate(self.variants):
-            if index and variant != self.variants[index - 1]:
+            if index and variant.plain != self.variants[index - 1].plain:
                 role = Role.ENCODER if variant is Variant.STUDENT else Role.DECODER
                 found.append(UnitId(role, index - 1))
-            role = Role.STUDENT if variant is Variant.STUDENT else Role.TEACHER
-            found.append(UnitId(role, index))
+            found.append(UnitId(_ROLES[variant], index))
         return tuple(found)
 
 

@@ -27,12 +27,13 @@ def program_of(arm: str) -> str:
 
 
 def stage_of(arm: ArmFacts, report: Report) -> StageResult | None:
-    """The stage that answers as an arm does: on its route, and quantized where the arm is."""
+    """The stage that answers as an arm does: with its blocks, and quantized where the arm is."""
     quantized = {result.name: result.least_sqnr_db is not None for result in report.parity}
 
     def alike(stage: StageResult) -> bool:
         ours, its = quantized.get(f"stage-{stage.index}"), quantized.get(arm.name)
-        return stage.route == arm.route and ours == its
+        # A t is a T in int8: an arm says so by its precision, a route of one letter for each block.
+        return stage.route.upper() == arm.route and ours == its
 
     return next((stage for stage in report.stages if alike(stage)), None)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.bundle.schedule import Candidate, Schedule
 from pipeline.lowering.precision import precisions_of
-from pipeline.model.route import Route, UnitId
+from pipeline.model.route import Route, UnitId, Variant
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
 from pipeline.schedule.order import Order, contiguous, greedy, prefix, routes_of, suffix
@@ -65,7 +65,7 @@ def choose(
     Args:
         settings: the table.
         trainer: the model whose stages are to be chosen.
-        precision: of its blocks, which decides what they weigh.
+        precision: of its blocks, which decides what they weigh, and how often they arrive.
 
     Raises:
         UsageError: the report with load times does not fit the model, or there is none.
@@ -73,10 +73,12 @@ def choose(
     plan = trainer.model
     costs = Costs(plan.units, _load_times(settings, _sizes(plan, precision)))
     everything = settings.stages == "all"
+    arrivals = [Variant.TEACHER_INT8] if precision.first_teacher else []
+    arrivals.append(Variant.TEACHER)
     trials: list[Trial] = []
     for name in settings.orders:
         order = _order(name, trainer, costs)
-        routes = routes_of(order)
+        routes = routes_of(order, arrivals)
         found = trainer.train_and_evaluate(routes, routes)
         trials.append(try_order(name, order, _correct(found), costs, everything=everything))
     until = max(trial.cost for trial in trials)
@@ -103,7 +105,7 @@ def choose(
         ),
         steps=best.steps,
     )
-    return ChosenSchedule(best.routes, routes_of(best.order), choice)
+    return ChosenSchedule(best.routes, routes_of(best.order, arrivals), choice)
 
 
 def _sizes(plan: PwlModel, precision: PrecisionSettings) -> dict[UnitId, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.model.route import Route, Variant
 
@@ -20,9 +20,20 @@ def suffix(blocks: int) -> Order:
     return tuple(reversed(range(blocks)))
 
 
-def routes_of(order: Order) -> tuple[Route, ...]:
-    """The routes of an order, from all student to all teacher, one more than there are blocks."""
-    return tuple(_with(frozenset(order[:count]), len(order)) for count in range(len(order) + 1))
+def routes_of(order: Order, arrivals: Sequence[Variant] = (Variant.TEACHER,)) -> tuple[Route, ...]:
+    """The routes of an order, from all student to all teacher, each with one block exchanged.
+
+    Args:
+        order: the teacher's blocks as they arrive.
+        arrivals: as what all of them arrive, one after the other.
+    """
+    here = [Variant.STUDENT] * len(order)
+    found = [Route(tuple(here))]
+    for variant in arrivals:
+        for block in order:
+            here[block] = variant
+            found.append(Route(tuple(here)))
+    return tuple(found)
 
 
 def greedy(blocks: int, gain: Callable[[Route, Route], float]) -> Order:

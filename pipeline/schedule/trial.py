@@ -10,7 +10,7 @@ from pipeline.bundle.schedule import Step
 from pipeline.model.route import Route, UnitId
 from pipeline.schedule.gain import Correct, Gain
 from pipeline.schedule.load_times import LoadTimes
-from pipeline.schedule.order import Order, routes_of
+from pipeline.schedule.order import Order
 from pipeline.settings import OrderName
 
 #: The units of a route in execution order.
@@ -80,15 +80,17 @@ def try_order(
     Args:
         name: what the order is called.
         order: the teacher's blocks as they arrive.
-        correct: for each of its routes, which images it gets right ``[n]``.
+        correct: for each of its routes, from all student to all teacher, which images it gets
+            right ``[n]``.
         costs: of loading.
         everything: ship every stage, whether it pays or not.
     """
-    student, *later = routes_of(order)
+    student, *later = correct
     shipped, steps = [student], []
     for route in later:
         gain = Gain.between(correct[shipped[-1]], correct[route])
-        ships = everything or gain.pays or route.all_teacher
+        last = route == later[-1]
+        ships = everything or gain.pays or last
         steps.append(
             Step(
                 route=str(route),
@@ -97,7 +99,7 @@ def try_order(
                 gain=round(gain.value, 6),
                 low=round(gain.low, 6),
                 high=round(gain.high, 6),
-                why=_why(route, gain, everything),
+                why="the whole teacher" if last else _why(gain, everything),
             )
         )
         if ships:
@@ -110,9 +112,7 @@ def try_order(
     return Trial(name, order, tuple(shipped), tuple(steps), right[student], curve)
 
 
-def _why(route: Route, gain: Gain, everything: bool) -> str:
-    if route.all_teacher:
-        return "the whole teacher"
+def _why(gain: Gain, everything: bool) -> str:
     if gain.pays:
         return "gains more than its uncertainty"
     if everything:

@@ -25,11 +25,14 @@ from pipeline.settings.model import (
 )
 from pipeline.settings.normalization import NormalizationSettings
 from pipeline.settings.precision import (
+    AUTO,
     PLAIN,
     RECIPES,
+    Plan,
     Precision,
     PrecisionSettings,
     Recipe,
+    allowed_precisions,
     chain_precision,
 )
 from pipeline.settings.profile import (
@@ -41,6 +44,7 @@ from pipeline.settings.profile import (
     for_backend,
     for_backends,
     load_settings,
+    with_precision,
 )
 from pipeline.settings.quantities import (
     Count,
@@ -58,6 +62,7 @@ from pipeline.settings.training import (
 )
 
 __all__ = [
+    "AUTO",
     "BACKENDS",
     "PLAIN",
     "PROGRESSIVE",
@@ -86,6 +91,7 @@ __all__ = [
     "OptimizerSettings",
     "OrderName",
     "ParquetData",
+    "Plan",
     "Precision",
     "PrecisionSettings",
     "Recipe",
@@ -103,9 +109,11 @@ __all__ = [
     "VggSettings",
     "VitModel",
     "VitSettings",
+    "allowed_precisions",
     "backend_named",
     "chain_precision",
     "for_backend",
     "for_backends",
     "load_settings",
+    "with_precision",
 ]

@@ -180,6 +180,7 @@ def for_backends(settings: Settings, backends: Sequence[BackendName]) -> Setting
     """
     precision = settings.lowering.precision
     named = {*precision.student, *precision.teacher, *(arm.precision for arm in settings.arm)}
+    named.add(precision.first_teacher or PLAIN)
     for backend in backends:
         recipes = BACKENDS[backend].recipes
         known = {PLAIN, *recipes, *(("int8",) if recipes else ())}
@@ -189,6 +190,12 @@ def for_backends(settings: Settings, backends: Sequence[BackendName]) -> Setting
                 f"its precisions are: {', '.join(sorted(known))}",
             )
     lowering = settings.lowering.model_copy(update={"backend": tuple(backends)})
+    return settings.model_copy(update={"lowering": lowering})
+
+
+def with_precision(settings: Settings, precision: PrecisionSettings) -> Settings:
+    """The same profile with another ``[lowering.precision]`` table."""
+    lowering = settings.lowering.model_copy(update={"precision": precision})
     return settings.model_copy(update={"lowering": lowering})
 
 

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from pipeline.bundle.verify import Bundle
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.lowering.target import Target
+    from pipeline.schedule.choose import Trainer
     from pipeline.settings import BundleSettings
+    from pipeline.workflows.precision_plan import PlannedPrecision
     from pipeline.workflows.schedule_model import ScheduledModel
 
 _PACKAGES = ("torch", "numpy", "scikit-learn")
@@ -121,8 +123,7 @@ def assemble(
         work = Work(cache, progress, jobs)
         if work.cluster is not None:
             work.cluster.require(target.exporters)
-        parts = _composition(settings, target, source, work)
-        manifest = _pack(parts, out)
+        manifest = _pack(_composition(settings, source, work), out)
         made = {
             "bundle": state_of(out),
             "controls": state_of(control_folder(out)),
@@ -152,26 +153,38 @@ def _say_warnings(warnings: Iterable[str], progress: Progress) -> None:
         progress.say(f"warning: {text}")
 
 
-def _composition(
-    settings: Settings, target: Target, source: ModelSource, work: Work
-) -> Composition:
-    """The model trained or taken in, scheduled, evaluated and lowered."""
+def _composition(settings: Settings, source: ModelSource, work: Work) -> Composition:
+    """The model trained or taken in, and made a bundle of with the precisions that it gets."""
     # Imported here: torch takes seconds, and an unchanged build needs none of it.
+    from pipeline.lowering.precision import precisions_of
+    from pipeline.workflows.load_model import model_of
+    from pipeline.workflows.precision_plan import REFUSED, plan_precision
+
+    preflight = preflight_of(settings, source.backends, work)
+    model = model_of(settings, work.cache, work.progress, source, preflight)
+    precisions_of(settings.lowering.precision, model.model.blocks)  # refuses another number of them
+    planned = plan_precision(settings, model, work)
+    try:
+        return _lowered(planned, model, work)
+    except REFUSED as error:
+        if (plain := planned.without_int8(error)) is None:
+            raise
+        return _lowered(plain, model, work)
+
+
+def _lowered(planned: PlannedPrecision, model: Trainer, work: Work) -> Composition:
+    """The model scheduled, evaluated and lowered."""
     from pipeline.bundle.compose import Composition, HostResults
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.lowering.lower import lower_model
-    from pipeline.lowering.precision import precisions_of
     from pipeline.model.arm import arms_of
     from pipeline.workflows.golden_images import calibration_of, golden_of
-    from pipeline.workflows.load_model import model_of
     from pipeline.workflows.lowered_trainer import LoweredTrainer
     from pipeline.workflows.program_scores import arm_scores, require_agreement, stage_scores
     from pipeline.workflows.schedule_model import schedule
 
-    preflight = preflight_of(settings, source.backends, work)
-    model = model_of(settings, work.cache, work.progress, source, preflight)
+    settings, target = planned.settings, target_of(planned.settings)
     arms = arms_of(settings.arm, model.model.blocks)
-    precisions_of(settings.lowering.precision, model.model.blocks)  # refuses another number of them
     trainer = LoweredTrainer(model, settings, target, work)
     scheduled = schedule(settings, trainer, [arm.route for arm in arms])
     whole, dataset = scheduled.evaluated, scheduled.evaluated.dataset
@@ -193,11 +206,11 @@ def _composition(
             predictions=shipped.predictions[:, : settings.bundle.evaluation_images],
             warnings=warnings,
         ),
-        schedule=scheduled.choice,
+        schedule=scheduled.choice.model_copy(update={"precision": planned.choice}),
         dataset=dataset,
         preprocessing=Preprocessing.of(settings.data, dataset),
         backend=_backend(settings, target),
-        provenance=_provenance(settings, target),
+        provenance=_provenance(planned.profile, target),
     )
 
 

@@ -53,9 +53,9 @@ class LoweredTrainer:
             IntegrityError: a program deviates by more than its precision may, or its logits are no
                 finite numbers.
         """
-        found = self._trainer.train_and_evaluate(train_for, routes)
         if train_for is None or not self._settings.lowering.precision.quantized:
-            return found
+            return self._trainer.train_and_evaluate(train_for, routes)
+        found = self._in_float32(train_for, routes)
         chains = self._quantized_chains(found, train_for)
         dataset = found.dataset
         tested = self._labels(chains, dataset, dataset.test)
@@ -68,6 +68,14 @@ class LoweredTrainer:
                 predictions[row], choosing[row] = tested[name], chosen[name]
         return replace(found, predictions=predictions, choosing=choosing, eager=found.predictions)
 
+    def _in_float32(self, train_for: Sequence[Route], routes: Sequence[Route]) -> EvaluatedModel:
+        """As `train_and_evaluate`, by eager PyTorch, to which a block is the same in int8."""
+        once, plain = (
+            tuple(dict.fromkeys(route.plain for route in each)) for each in (train_for, routes)
+        )
+        found = self._trainer.train_and_evaluate(once, plain)
+        return replace(found.along([route.plain for route in routes]), routes=routes)
+
     def _labels(
         self,
         chains: Mapping[str, Sequence[LoweredArtifact]],
@@ -77,11 +85,15 @@ class LoweredTrainer:
         return labels_of(chains, images, dataset.normalization, self._target, self._work)
 
     def _quantized_chains(
-        self, found: EvaluatedModel, routes: Sequence[Route]
+        self, found: EvaluatedModel, train_for: Sequence[Route]
     ) -> dict[str, list[LoweredArtifact]]:
-        """The programs of the routes that have quantized ones among them."""
+        """The programs of the routes of `found` that have quantized ones among them.
+
+        Those that it serves beside what it is trained for are of control arms.
+        """
+        routes = [route for route in train_for if route in found.routes]
         golden = golden_of(self._settings, found, routes)
-        calibration = calibration_of(self._settings, found.dataset, routes)
+        calibration = calibration_of(self._settings, found.dataset, train_for)
         programs = lower_units(found.model, golden, self._target, self._work, calibration)
         chains = {str(r): [programs[u] for u in found.model.units(r)] for r in routes}
         return {

@@ -12,7 +12,7 @@ from pipeline.evaluation.model_warnings import ModelWarning, model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.route import Route, prefix_routes, routes_with
 from pipeline.schedule.choose import Trainer, choose
-from pipeline.settings import Settings, SourceModel
+from pipeline.settings import Settings, SourceModel, with_precision
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
 from pipeline.workflows.load_model import model_of
 
@@ -52,7 +52,7 @@ def scheduled_model(
     progress: Progress,
     others: Sequence[Route] = (),
 ) -> ScheduledModel:
-    """The model of a profile with the stages that its ``[schedule]`` table leads to.
+    """The model of a profile with the stages that its ``[schedule]`` leads to in eager PyTorch.
 
     Args:
         settings: the profile.
@@ -63,10 +63,10 @@ def scheduled_model(
     Raises:
         UsageError: settings, data, source and routes do not fit together.
     """
-    return schedule(settings, model_of(settings, cache, progress), others)
+    return schedule_in_eager(settings, model_of(settings, cache, progress), others)
 
 
-def schedule(
+def schedule_in_eager(
     settings: Settings,
     model: Trainer,
     others: Sequence[Route] = (),
@@ -76,15 +76,30 @@ def schedule(
 
     Args:
         settings: the profile.
-        model: of the profile.
+        model: of the profile, evaluated in eager PyTorch.
         others: routes to evaluate beside those that ship.
         training_log: where the accuracy of every route is written down, if anywhere.
+    """
+    once = with_precision(settings, settings.lowering.precision.arriving_once())
+    scheduled = schedule(once, model, others)
+    found = scheduled.evaluated
+    with (training_log or NoTrainingLog()).phase("routes", -1) as log:
+        each = zip(found.routes, found.accuracy, strict=True)
+        log.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in each}, 0)
+    return scheduled
+
+
+def schedule(settings: Settings, model: Trainer, others: Sequence[Route] = ()) -> ScheduledModel:
+    """The stages that a profile's ``[schedule]`` table leads to.
+
+    Args:
+        settings: the profile.
+        model: of the profile, evaluated by the programs of its ``[lowering.precision]``, or in
+            eager PyTorch where its blocks arrive once.
+        others: routes to evaluate beside those that ship.
     """
     routes_with(prefix_routes(model.model.blocks), others)  # refuses those of another length
     chosen = choose(settings.schedule, model, settings.lowering.precision)
     routes = list(dict.fromkeys([*chosen.train_for, *others]))
     evaluated = model.train_and_evaluate(chosen.train_for, routes)
-    with (training_log or NoTrainingLog()).phase("routes", -1) as log:
-        found = zip(routes, evaluated.accuracy, strict=True)
-        log.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in found}, 0)
     return ScheduledModel(evaluated, chosen.routes, chosen.choice, chosen.train_for)

@@ -72,6 +72,22 @@ def artifact(data: dict[str, Any], name: str) -> dict[str, Any]:
     return next(entry for entry in data["artifacts"] if entry["id"] == name)
 
 
+def in_int8(data: dict[str, Any], name: str) -> None:
+    """Says in all other places that it is."""
+    artifact(data, name).update(precision="dynamic_wi8_afp32")
+    artifact(data, name)["parity"].update(sqnr_db=40.0)
+    data["golden"].update(least_sqnr_db=20.0)
+    for stage in data["stages"]:
+        if name in stage["units"]:
+            stage["parity"].update(sqnr_db=40.0)
+
+
+def planned(data: dict[str, Any], taken: str, top1: float = 0.9) -> None:
+    int8 = {"top1": top1, "low": -0.1, "high": 0.1}
+    choice = {"taken": taken, "fp32_top1": 0.9, "int8": int8, "why": "no worse"}
+    data["schedule"].update(precision=choice)
+
+
 def more_golden(data: dict[str, Any]) -> None:
     data["golden"]["images"] = 64
 
@@ -98,6 +114,20 @@ STATEMENTS: list[tuple[Change, str]] = [
     (lambda m: artifact(m, "teacher-1")["parity"].update(max_rel=0.5), "teacher-1: deviates by"),
     (lambda m: artifact(m, "teacher-1")["parity"].update(max_rel=float("nan")), "parity.max_rel"),
     (lambda m: artifact(m, "teacher-1")["input"].update(layout="NTC"), "reads NTC"),
+    (
+        lambda m: in_int8(m, "teacher-1"),
+        "teacher-1: dynamic_wi8_afp32, but the networks are fp32",
+    ),
+    (
+        lambda m: in_int8(m, "encoder-0") or m["backend"].update(precision="int8"),
+        "encoder-0: dynamic_wi8_afp32, but the networks are int8",
+    ),
+    (
+        lambda m: artifact(m, "teacher-1").update(role="teacher-int8"),
+        "teacher-1: fp32, but the networks are fp32",
+    ),
+    (lambda m: planned(m, "S8->T32"), "the plan S8->T32 was taken, but the networks are fp32"),
+    (lambda m: planned(m, "S32->T32", 0.5), "was taken by a difference outside of its interval"),
     (lambda m: artifact(m, "teacher-1")["output"].update(shape=[2, 4, 4, 12]), "of one item"),
     (lambda m: artifact(m, "teacher-1")["output"].update(shape=[1, 4, 4, 13]), "but is given"),
     (lambda m: m["input"]["normalization"]["mean"].append(0.0), "1 channels, but 2 values of mean"),

@@ -21,8 +21,17 @@ from pipeline.lowering.parity import Parity
 from pipeline.lowering.precision import Quantization, precisions_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Role, UnitId, prefix_routes
-from pipeline.settings import BACKENDS, BackendSpec, PrecisionSettings, Settings
+from pipeline.model.route import Role, UnitId, Variant, prefix_routes
+from pipeline.schedule.order import routes_of
+from pipeline.settings import (
+    BACKENDS,
+    RECIPES,
+    BackendSpec,
+    PrecisionSettings,
+    Settings,
+    allowed_precisions,
+    for_backends,
+)
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.toy_backend import SPEC
 
@@ -46,7 +55,7 @@ def test_one_name_is_for_all_blocks_of_both_networks(tmp_path: Path) -> None:
 def test_a_list_names_each_block(tmp_path: Path) -> None:
     text = '[lowering.precision]\nstudent = "int8"\nteacher = ["fp32", "int8", "fp32"]'
     found = precisions_of(precision(tmp_path, text), 3)
-    assert {str(unit): name for unit, name in found.items() if name == "int8"}.keys() == {
+    assert {str(unit) for unit, name in found.items() if name == "int8" and unit == unit.plain} == {
         *("student-0", "student-1", "student-2", "teacher-1")
     }
     assert UnitId(Role.ENCODER, 0) not in found
@@ -61,6 +70,80 @@ def test_a_list_for_another_number_of_blocks_is_refused(tmp_path: Path) -> None:
 def test_a_precision_that_nobody_knows_is_refused_by_its_key(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lowering\.precision\.student.*'int4'"):
         precision(tmp_path, '[lowering.precision]\nstudent = "int4"')
+
+
+@pytest.mark.parametrize(
+    ("plan", "student", "first", "teacher", "said"),
+    [
+        ("S32->T32", "fp32", None, "fp32", "fp32"),
+        ("S8->T32", "int8", None, "fp32", "student int8, teacher fp32"),
+        ("S8->T8", "int8", None, "int8", "int8"),
+        ("S8->T8->T32", "int8", "int8", "fp32", "student int8, teacher int8 then fp32"),
+        ("S32->T8->T32", "fp32", "int8", "fp32", "student fp32, teacher int8 then fp32"),
+    ],
+)
+def test_a_plan_names_the_precisions_of_all_arrivals(
+    plan: str, student: str, first: str | None, teacher: str, said: str, tmp_path: Path
+) -> None:
+    found = precision(tmp_path, f'[lowering.precision]\nplan = "{plan}"')
+    assert (found.student, found.teacher) == ((student,), (teacher,))
+    assert found.first_teacher == first
+    assert found.quantized == (plan != "S32->T32")
+    assert str(found) == said
+    assert found == precision(tmp_path, f'[lowering]\nprecision = "{plan}"')
+    assert PrecisionSettings.model_validate(found.model_dump(mode="json")) == found
+
+
+def test_auto_may_quantize() -> None:
+    found = PrecisionSettings(plan="auto")
+    assert found.quantized
+    assert str(found) == "auto"
+    assert found.planned("S8->T32") == PrecisionSettings(plan="S8->T32")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('plan = "S8->T16"', "precision.plan: .*; did you mean 'S8->T(32|8)'"),
+        ('plan = "aut"', "precision.plan: .*; did you mean 'auto'"),
+        ('plan = "S8->T8->T32"\nstudent = "int8"', "precision: plan says .*: leave student out"),
+        ('plan = "auto"\nteacher = "fp32"', "precision: plan says .*: leave teacher out, or plan"),
+        ("plan = 8", "precision.plan: input should be"),
+    ],
+)
+def test_a_plan_that_is_none_or_contradicts_is_refused(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        precision(tmp_path, f"[lowering.precision]\n{text}")
+
+
+def test_a_ladder_needs_a_backend_with_int8(tmp_path: Path) -> None:
+    found = settings(tmp_path, '[lowering]\nprecision = "S32->T8->T32"')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKENDS, SPEC.name, SPEC)
+        with pytest.raises(UsageError, match="asks for int8, which toy does not have"):
+            for_backends(found, (SPEC.name,))
+
+
+@pytest.mark.parametrize(
+    ("said", "role", "allowed"),
+    [
+        ("fp32", "student", {"fp32"}),
+        ("int8", "teacher", {"int8", *RECIPES}),
+        ("student static_wi8_ai8, teacher fp32/int8", "student", {"static_wi8_ai8"}),
+        ("student int8, teacher int8/fp32", "teacher", {"fp32", "int8", *RECIPES}),
+        ("student int8, teacher int8 then fp32", "teacher", {"fp32"}),
+        ("student int8, teacher int8 then fp32", "teacher-int8", {"int8", *RECIPES}),
+        ("student int8, teacher fp32", "teacher-int8", {""}),
+        ("int8", "encoder", {"fp32"}),
+        ("anything", "teacher", {"anything"}),
+    ],
+)
+def test_what_a_bundle_says_of_its_networks_tells_what_programs_may_compute_with(
+    said: str, role: str, allowed: set[str]
+) -> None:
+    assert allowed_precisions(said, role) == allowed
 
 
 def test_a_float32_profile_has_the_name_that_it_had(tmp_path: Path) -> None:
@@ -136,6 +219,25 @@ def test_features_of_all_routes_calibrate_in_turn() -> None:
     # The student's last block follows its own first one, then the teacher's; the teacher's but one.
     assert found[student].flatten().tolist() == [2, 3, 2, 3]
     assert found[teacher].flatten().tolist() == [3, 3, 3, 3]
+
+
+def test_a_teacher_that_arrives_twice_is_calibrated_as_one_that_stays_int8() -> None:
+    torch.manual_seed(0)
+    narrow, wide = (
+        BlockNet(nn.Conv2d(1, width, 1), [nn.Conv2d(width, width, 1)] * 3, nn.Flatten())
+        for width in (2, 3)
+    )
+    model = PwlModel.pair(wide, narrow, (1, 2, 2)).eval()
+    images = torch.randn(8, 1, 2, 2)
+    order, arrivals = (1, 2, 0), (Variant.TEACHER_INT8, Variant.TEACHER)
+    once, twice = routes_of(order), routes_of(order, arrivals)
+    for index in range(3):
+        stays, first = UnitId(Role.TEACHER, index), UnitId(Role.TEACHER_INT8, index)
+        student = UnitId(Role.STUDENT, index)
+        expected = Calibration(images, once).features(model, {stays, student})
+        found = Calibration(images, twice).features(model, {first, student})
+        assert torch.equal(found[first], expected[stays])
+        assert torch.equal(found[student], expected[student])
 
 
 def test_calibration_never_sees_a_test_image() -> None:

@@ -42,6 +42,16 @@ def test_every_change_of_variant_has_its_converter() -> None:
     assert units("TST") == "teacher-0 encoder-0 student-1 decoder-1 teacher-2"
 
 
+def test_a_block_in_int8_is_a_program_of_its_own() -> None:
+    assert units("ttS") == "teacher-int8-0 teacher-int8-1 encoder-1 student-2"
+    assert [str(unit.plain) for unit in Route.parse("ttS").units()] == units("TTS").split()
+
+
+def test_no_converter_stands_between_blocks_of_two_precisions() -> None:
+    assert units("Ttt") == "teacher-0 teacher-int8-1 teacher-int8-2"
+    assert str(Route.parse("Ttt").plain) == "TTT"
+
+
 def test_further_routes_follow_the_prefix_routes_each_once() -> None:
     others = [Route.parse(text) for text in ("STS", "TTT", "STS")]
     assert [str(route) for route in routes_with(prefix_routes(3), others)] == [

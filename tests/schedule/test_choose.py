@@ -189,6 +189,19 @@ def test_images_held_out_choose_and_are_not_trained_on(
     assert len(scheduled.evaluated.dataset.train) == 1797 - 1500 - 97
 
 
+def test_the_teacher_s_blocks_may_arrive_twice(units: PwlModel) -> None:
+    right = {"SSS": 800, "tSS": 850, "ttS": 900, "ttt": 940, "Ttt": 940, "TTt": 940, "TTT": 950}
+    model = Model(units, {"tSS": right})
+    ladder = PrecisionSettings().planned("S8->T8->T32")
+    chosen = choose(ScheduleSettings(), model, ladder)
+    assert [str(route) for route in chosen.routes] == ["SSS", "tSS", "ttS", "ttt", "TTT"]
+    assert [str(route) for route in chosen.train_for] == [*right]
+    whole = sum(size for unit, size in units.sizes().items() if unit.role is Role.TEACHER)
+    assert chosen.choice.steps[-1].cost == pytest.approx(whole / 1e6)
+    first = units.sizes()[UnitId(Role.TEACHER, 0)] / 4 + units.sizes()[UnitId(Role.ENCODER, 0)]
+    assert chosen.choice.steps[0].cost == pytest.approx(first / 1e6)
+
+
 def test_int8_blocks_weigh_a_quarter(units: PwlModel) -> None:
     def costs(precision: PrecisionSettings) -> list[float]:
         chosen = choose(ScheduleSettings(), Model(units, {"TSS": PREFIX}), precision)

@@ -55,6 +55,14 @@ def test_each_stage_tells_the_cost_of_the_block_that_it_loads(tmp_path: Path, st
     assert "Board" in times.origin
 
 
+def test_a_block_that_arrived_twice_tells_the_cost_of_each_arrival(tmp_path: Path) -> None:
+    early = {UnitId(Role.TEACHER_INT8, 0): 250_000, UnitId(Role.TEACHER_INT8, 1): 750_000}
+    loads: dict[str, tuple[int, float | None]] = {"SS": (1, None), "tt": (1_030_000, 4.0)}
+    times = measured(saved_report(tmp_path, loads | {"TT": (4_020_000, 8.0)}), SIZES | early)
+    assert times.of(early) == pytest.approx(4.0)
+    assert times.of([FIRST]) == pytest.approx(2.0)
+
+
 def test_a_line_gives_the_cost_of_what_was_not_measured(tmp_path: Path) -> None:
     path = saved_report(tmp_path, {"SS": (1, None), "TS": (10**6, 3.0), "TT": (3 * 10**6, 7.0)})
     assert measured(path, SIZES).of([DECODER]) == pytest.approx(5.0)  # 1 ms and 2 ms a MB

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from pipeline.model.route import Route
+from pipeline.model.route import Route, Variant
 from pipeline.schedule.order import contiguous, greedy, prefix, routes_of, suffix
 
 
@@ -13,6 +13,12 @@ def words(routes: tuple[Route, ...]) -> list[str]:
 def test_prefix_and_suffix_swap_from_either_end() -> None:
     assert words(routes_of(prefix(3))) == ["SSS", "TSS", "TTS", "TTT"]
     assert words(routes_of(suffix(3))) == ["SSS", "SST", "STT", "TTT"]
+
+
+def test_what_arrives_twice_does_so_in_the_same_order() -> None:
+    twice = (Variant.TEACHER_INT8, Variant.TEACHER)
+    found = words(routes_of(suffix(3), twice))
+    assert found == ["SSS", "SSt", "Stt", "ttt", "ttT", "tTT", "TTT"]
 
 
 def test_greedy_takes_the_best_swap_each_time() -> None:

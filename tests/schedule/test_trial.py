@@ -11,7 +11,10 @@ from pipeline.schedule.trial import Costs, Trial, try_order
 IMAGES = 1000
 SIZES = {
     UnitId(role, index): size
-    for role, size in ((Role.TEACHER, 1_000_000), (Role.STUDENT, 100_000))
+    for role, size in (
+        *((Role.TEACHER, 1_000_000), (Role.TEACHER_INT8, 250_000)),
+        (Role.STUDENT, 100_000),
+    )
     for index in range(3)
 } | {UnitId(role, i): 0 for role in (Role.ENCODER, Role.DECODER) for i in range(2)}
 COSTS = Costs(lambda route: route.units(), by_bytes(SIZES))
@@ -83,6 +86,23 @@ def test_the_teacher_ships_even_if_it_gains_nothing() -> None:
 def test_every_stage_ships_when_asked_for() -> None:
     found = trial({"SSS": 900, "TSS": 800, "TTS": 700, "TTT": 900}, everything=True)
     assert shipped(found) == ["SSS", "TSS", "TTS", "TTT"]
+
+
+def test_a_step_that_exchanges_a_precision_is_weighed_like_any_other() -> None:
+    counts = {"SSS": 800, "tSS": 850, "ttS": 900, "ttt": 930, "Ttt": 931, "TTt": 945, "TTT": 945}
+    found = trial(counts)
+    assert shipped(found) == ["SSS", "tSS", "ttS", "ttt", "TTt", "TTT"]
+    *_, merged, pays, last = found.steps
+    assert merged.why == "no better than its uncertainty: merged with the next"
+    assert pays.why == "gains more than its uncertainty"
+    assert pays.cost == pytest.approx(2.0)
+    assert (last.why, last.gain) == ("the whole teacher", 0)
+    assert found.cost == pytest.approx(3 * 0.25 + 3)
+
+
+def test_a_teacher_that_gains_nothing_in_int8_arrives_once() -> None:
+    counts = {"SSS": 900, "tSS": 900, "ttS": 890, "ttt": 900, "Ttt": 900, "TTt": 900, "TTT": 950}
+    assert shipped(trial(counts)) == ["SSS", "TTT"]
 
 
 def test_the_mean_gain_weighs_each_stage_by_how_long_it_serves() -> None:

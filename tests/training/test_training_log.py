@@ -23,7 +23,7 @@ from pipeline.training.conditions import Conditions
 from pipeline.training.fit import Phase, fit
 from pipeline.training.training_log import TensorBoardLog
 from pipeline.workflows.load_model import trained_model
-from pipeline.workflows.schedule_model import schedule
+from pipeline.workflows.schedule_model import schedule_in_eager
 from tests.fixtures import TINY_PROFILE
 from tests.training.test_fit import (
     IMAGES,
@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def trained(settings: Settings, cache: Path, logs: Path) -> EvaluatedModel:
     training_log = TensorBoardLog(logs)
     model = trained_model(settings, cache, Silent(), training_log)
-    return schedule(settings, model, training_log=training_log).evaluated
+    return schedule_in_eager(settings, model, training_log=training_log).evaluated
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.bundle.schedule import Schedule
+from pipeline.bundle.schedule import PlanChoice, Schedule
+from pipeline.model.route import Variant
 
 
 def schedule_sentence(choice: Schedule) -> str:
-    """Which order was chosen, by what."""
+    """Which order was chosen, by what, and which precision."""
     images = f"{choice.images:,} {'held-out' if choice.held_out else 'test'} images"
     orders = [
         f"{found.order} {'-'.join(map(str, found.blocks))} (mean gain while it loads "
@@ -19,7 +20,19 @@ def schedule_sentence(choice: Schedule) -> str:
         for found in choice.candidates
     ]
     others = "" if len(orders) == 1 else f", best of {', '.join(orders)}"
-    return f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
+    said = f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
+    if any(Variant.TEACHER_INT8 in step.route for step in choice.steps):
+        said += "; t: a block of the teacher in int8, which arrives in float32 later"
+    return f"{said}; {_plan(choice.precision)}" if choice.precision else said
+
+
+def _plan(choice: PlanChoice) -> str:
+    """Which precision plan was taken, by which two numbers."""
+    said = f"precision: {choice.taken}, {choice.why} (student in float32 {choice.fp32_top1:.2%}"
+    if choice.int8 is None:
+        return f"{said})"
+    low, high = 100 * choice.int8.low, 100 * choice.int8.high
+    return f"{said}, in int8 {choice.int8.top1:.2%}, {low:+.2f} to {high:+.2f} points)"
 
 
 def schedule_rows(choice: Schedule) -> list[list[str]]:

@@ -24,7 +24,8 @@ private constructor(
     /**
      * A stage as the build measured it.
      *
-     * @property route S for a block of the student, T for one of the teacher.
+     * @property route S for a block of the student, T for one of the teacher, t for one of the
+     *   teacher in int8 that a later stage replaces.
      * @property accuracy share of test images that are labeled rightly, from 0 to 1.
      * @property loadBytes size of what it loads beyond the stage before.
      */

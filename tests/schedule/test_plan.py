@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.bundle.schedule import PlanChoice
+from pipeline.schedule.gain import Correct
+from pipeline.schedule.plan import choose_plan, float32_plan
+
+
+def right(count: int) -> Correct:
+    """The first so many of a thousand images are."""
+    return np.arange(1000) < count
+
+
+@pytest.mark.parametrize(
+    ("fp32", "int8", "taken"),
+    [
+        (900, 900, "S8->T32"),
+        (900, 910, "S8->T32"),
+        (900, 897, "S8->T32"),  # 0 of 3: within what chance does
+        (900, 894, "S32->T32"),  # 0 of 6 is not
+    ],
+)
+def test_an_int8_student_is_taken_unless_it_is_worse_by_more_than_its_uncertainty(
+    fp32: int, int8: int, taken: str
+) -> None:
+    choice = choose_plan(right(fp32), right(int8))
+    assert choice.taken == taken
+    assert choice.int8 is not None
+    assert (choice.fp32_top1, choice.int8.top1) == (fp32 / 1000, int8 / 1000)
+    assert choice.int8.low <= (int8 - fp32) / 1000 <= choice.int8.high
+
+
+def test_where_there_is_none_float32_is_taken_and_it_is_said_why() -> None:
+    choice = float32_plan(right(900), "no recipe")
+    assert choice == PlanChoice(taken="S32->T32", fp32_top1=0.9, int8=None, why="no recipe")

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -23,6 +24,7 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
+from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
 from pipeline.harness.placement import Deployment
 from pipeline.report.schema import Report
@@ -218,6 +220,12 @@ def arm64_package() -> Package:
     folder = ROOT / "build" / "harness" / "linux-arm64"
     with locked(folder.parent / "linux-arm64.lock"):
         return build_for_linux_arm64(folder, Silent())
+
+
+#: A campaign that takes two seconds.
+SMALL_CAMPAIGN = partial(
+    CampaignOptions, paced=1, latency_runs=1, latency_rounds=3, steady=3, hold=5, memory_runs=0
+)
 
 
 def measured_here(bundle: Bundle) -> Report:

@@ -24,7 +24,6 @@ from pipeline.core.progress import Silent, Task
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
 from pipeline.device.identity import identify
-from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.deploy import Installation, deploy
 from pipeline.harness.placement import Payload
 from pipeline.harness.session import HarnessSession
@@ -34,11 +33,9 @@ from pipeline.toolchain.package import Package
 from pipeline.workflows import measure_device
 from tests.conftest import LOOPBACK_DEVICE
 from tests.device.adb_server import SYSTEM, AdbServer, adb_program, adb_server
+from tests.fixtures import SMALL_CAMPAIGN
 
 Record = dict[str, Any]
-SMALL = partial(
-    CampaignOptions, paced=1, latency_runs=1, latency_rounds=3, steady=3, hold=5, memory_runs=0
-)
 #: Of a device whose storage is memory: more than is deployed.
 DISK_BYTES = 96 << 20
 FILLER = "/data/local/tmp/filler"
@@ -143,7 +140,7 @@ def repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., str]:
     """Profiles twice, the first time until something happens; returns what was said then."""
-    monkeypatch.setattr(measure_device, "CampaignOptions", SMALL)
+    monkeypatch.setattr(measure_device, "CampaignOptions", SMALL_CAMPAIGN)
 
     def run(spec: str, at: str, strike: Callable[[], object], mend: Callable[[], object]) -> str:
         out = tmp_path / "out"

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Progress, Silent
+from pipeline.toolchain import android
+from pipeline.toolchain.build import build_harness
 from pipeline.toolchain.cmake import SOURCES, tool
 from pipeline.toolchain.engines import Engines
+from pipeline.toolchain.package import Package
+from pipeline.toolchain.target import Target
 
 pytestmark = pytest.mark.build
 
@@ -132,6 +139,55 @@ def test_an_executorch_without_xnnpack_is_told(
     )
     assert done.returncode != 0
     assert "EXECUTORCH_BUILD_XNNPACK" in done.stderr
+
+
+def test_a_package_for_android_is_the_program_alone(
+    ndk: Path,
+    install_tree: Path,
+    harness_package: Package,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Configured in earnest, compiled for this machine: there are no headers of bionic."""
+    commands: list[Sequence[str]] = []
+
+    def compiled(command: list[str], build: Path, progress: Progress) -> Path:
+        commands.append(command)
+        build.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return harness_package.root / harness_package.description.program
+
+    monkeypatch.setattr(android, "compile_harness", compiled)
+    monkeypatch.setenv("ANDROID_NDK", str(ndk))
+    monkeypatch.setenv("EXECUTORCH_ANDROID", str(install_tree))
+
+    def build() -> Package:
+        return build_harness(Target.parse("android-arm64-29"), tmp_path / "work", Silent())
+
+    package = build()
+    described = package.description
+    assert (described.target, described.abi) == ("android-arm64-29", "arm64-v8a")
+    assert described.engines == {"executorch": Engines.installed().names["executorch"]}
+    assert [*package.files] == [described.program]
+    assert (described.loader, described.libraries, described.opened) == (None, None, {})
+    command = package.command(PurePosixPath("/data/local/tmp/pwl"), "executorch")
+    assert command == [f"/data/local/tmp/pwl/{described.program}"]
+    assert {"-DANDROID_ABI=arm64-v8a", "-DANDROID_PLATFORM=android-29"} <= {*commands[0]}
+    build()
+    assert len(commands) == 1, "nothing changed"
+    (install_tree / "lib" / "libexecutorch.a").write_bytes(b"another one")
+    build()
+    assert len(commands) == 2
+
+
+def test_without_the_ndk_no_package_is_built_for_android(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANDROID_NDK", raising=False)
+    with pytest.raises(UsageError, match="ANDROID_NDK is not set") as caught:
+        build_harness(Target.parse("android-arm64"), tmp_path, Silent())
+    assert "docs/phone.md" in caught.value.remedy
 
 
 SCRIPT = SOURCES.parent / "scripts" / "build-executorch-android"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -17,12 +17,14 @@ from pipeline.device.adb.shell import ShellCommand
 from pipeline.device.adb.usb import UsbDevice, UsbTransport, usb_devices
 from pipeline.device.base import DeviceGoneError
 from pipeline.device.connect import connect
+from tests.no_hang import no_hang
 
 from .peers import BANNER, message
 from .test_hostile_peers import frame
 
 usb1 = pytest.importorskip("usb1", reason="not here: no libusb1 (pip install .[usb])")
 from adb_shell.exceptions import UsbReadFailedError, UsbWriteFailedError  # noqa: E402
+from adb_shell.transport.usb_transport import UsbTransport as AdbShellUsbTransport  # noqa: E402
 
 PACKET = 512
 
@@ -45,24 +47,36 @@ class FakeUsb:
 
     Attributes:
         opening: raised on connecting.
-        sends: transfers of the device that are still to come; an error is raised.
+        left: transfers of the device to an earlier host.
+        sends: transfers of the device that are still to come, once it was sent something
+            since it was connected to; an error is raised.
         got: transfers that the host has sent.
     """
 
-    def __init__(self, *sends: bytes | Exception, opening: Exception | None = None) -> None:
+    def __init__(
+        self,
+        *sends: bytes | Exception,
+        left: Sequence[bytes] = (),
+        opening: Exception | None = None,
+    ) -> None:
         self._setting = Setting()
         self.opening = opening
+        self.left = list(left)
         self.sends = list(sends)
         self.got: list[bytes] = []
         self.closed = False
+        self._spoken_to = False
 
     def connect(self) -> None:
         if self.opening is not None:
             raise self.opening
+        self._spoken_to = False
 
     def bulk_read(self, size: int, timeout_s: float) -> bytes:
         assert timeout_s > 0, "libusb takes 0 for no limit"
-        if not self.sends:
+        if self.left:
+            return self.left.pop(0)
+        if not self.sends or not self._spoken_to:
             raise UsbReadFailedError("no data", usb1.USBErrorTimeout())
         transfer = self.sends.pop(0)
         if isinstance(transfer, Exception):
@@ -73,6 +87,7 @@ class FakeUsb:
     def bulk_write(self, data: bytes, timeout_s: float) -> int:
         assert timeout_s > 0
         self.got.append(data)
+        self._spoken_to = True
         return len(data)
 
     def close(self) -> None:
@@ -129,10 +144,54 @@ def test_waiting_takes_nothing_away_and_ends_at_the_deadline() -> None:
     fake = FakeUsb(bytes(24))
     over = transport(UsbDevice(fake, "R5CN30"))
     over.connect()
+    over.write(bytes(24))
     assert over.wait()
     assert over.read(24) == bytes(24)
     over.deadline = time.monotonic()
     assert not over.wait()
+
+
+def test_what_a_device_had_to_say_to_an_earlier_host_is_read_before_it_is_greeted() -> None:
+    """Else its adbd fails in taking that back, and leaves the bus."""
+    left = [bytes(24), b"x" * 1000, bytes(24)]
+    fake = FakeUsb(*from_device(b"CNXN", 0x01000001, 1 << 20, BANNER), left=left)
+    link = DirectLink.dial(transport(UsbDevice(fake, "R5CN30")), timeout_s=1, consent_s=1)
+    assert not fake.left
+    assert link.banner.state == "device"
+
+
+def test_a_link_that_is_closed_has_heard_the_device_s_last_words() -> None:
+    fake = FakeUsb(
+        *from_device(b"CNXN", 0x01000001, 1 << 20, BANNER),
+        *from_device(b"WRTE", 5, 9, b"of a stream that was closed"),
+        *from_device(b"CLSE", 0, 1),
+    )
+    link = DirectLink.dial(transport(UsbDevice(fake, "R5CN30")), timeout_s=1, consent_s=1)
+    assert fake.sends
+    link.close()
+    assert not fake.sends
+
+
+def test_a_device_that_leaves_the_bus_when_it_is_greeted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    greeting = from_device(b"CNXN", 0x01000001, 1 << 20, BANNER)
+    leaving = FakeUsb(UsbReadFailedError("no data", usb1.USBErrorNoDevice()))
+    there = [[UsbDevice(leaving, "A1")], [], [UsbDevice(FakeUsb(*greeting), "A1")]]
+    monkeypatch.setattr(usb, "usb_devices", lambda: there.pop(0))
+    with no_hang(20), connect("adb:usb") as device:
+        assert device.spec == "adb:usb"
+    assert not there
+
+
+def test_a_device_that_waits_for_the_rest_of_a_message_is_to_be_unplugged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that was killed in the middle of one will never send it."""
+    monkeypatch.setattr(usb, "usb_devices", lambda: [UsbDevice(FakeUsb(), "A1")])
+    with pytest.raises(DeviceError, match="does not answer as an ADB device") as caught:
+        connect("adb:usb", timeout_s=0.1)
+    assert "unplug it and plug it in again" in caught.value.remedy
 
 
 def test_a_device_that_is_unplugged_is_gone() -> None:
@@ -241,6 +300,33 @@ def test_a_device_on_usb_is_locked_over_the_only_connection_to_it(
         assert device.run(["true"], deadline_s=10).returncode == 0
         lock.require()
         assert not fake.sends
+
+
+@dataclass
+class Plugged:
+    """In place of one that adb-shell finds: its serial number, or what libusb says instead."""
+
+    answer: str | Exception
+    port_path = (1, 2)
+
+    @property
+    def serial_number(self) -> str:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_of_all_that_is_plugged_in_what_has_just_left_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = ["A1", usb1.USBErrorNoDevice(), usb1.USBErrorAccess(), usb1.USBErrorPipe()]
+    found = [Plugged(answer) for answer in answers]
+    monkeypatch.setattr(AdbShellUsbTransport, "find_all_adb_devices", lambda: found)
+    assert [(each.serial, each.readable) for each in usb_devices()] == [
+        ("A1", True),
+        ("at port 1-2", False),
+        ("at port 1-2", True),
+    ]
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

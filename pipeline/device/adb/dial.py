@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import DeviceError, PipelineError
 from pipeline.device.adb.address import ServerAddress
@@ -14,8 +16,18 @@ from pipeline.device.adb.listing import READY, by_spec, choose
 from pipeline.device.adb.server import Server
 from pipeline.device.adb.server_link import ServerLink
 from pipeline.device.adb.transport import TcpTransport, Transport
+from pipeline.device.base import DeviceGoneError, DeviceTimeoutError
+
+if TYPE_CHECKING:
+    from pipeline.device.adb.usb import UsbTransport
 
 Dial = Callable[[], Link]
+#: Seconds between two attempts on a device that comes back.
+AGAIN_S = 0.2
+REPLUG = (
+    "unplug it and plug it in again: a program that was killed while it sent something leaves it "
+    "waiting for the rest; if that does not help, restart it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,23 @@ class Dialer:
         """To a USB device that no adb server holds: the one of that number, or the only one."""
         from pipeline.device.adb.usb import UsbTransport
 
-        return lambda: self._direct(UsbTransport(serial))
+        return lambda: self._over_usb(UsbTransport(serial))
+
+    def _over_usb(self, transport: UsbTransport) -> DirectLink:
+        """Connects, again where the device leaves the bus for a moment when it is greeted."""
+        try:
+            return self._direct(transport)
+        except DeviceTimeoutError as error:
+            raise DeviceTimeoutError(error.what, REPLUG) from None
+        except DeviceGoneError:
+            deadline = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                return self._direct(transport)
+            except DeviceError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(AGAIN_S)
 
     def _server(self) -> Server:
         return Server(ServerAddress.from_environment(), self.timeout_s)

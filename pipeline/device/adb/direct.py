@@ -31,6 +31,8 @@ BYTES_TAKEN = struct.Struct("<i")
 WINDOW = 1 << 20
 #: A service that no adbd has: it refuses it at once, where it still runs.
 NO_SERVICE = b"pwl-is-there:"
+#: Seconds for the last words of a device that takes one connection at a time.
+CLOSING_S = 1.0
 #: Of the link's timeout: silence after which the device is asked whether it is still there.
 SILENCE = 0.4
 
@@ -163,6 +165,10 @@ class DirectLink(Link):
             patience = time.monotonic() + SILENCE * self.timeout_s
 
     def close(self) -> None:
+        if self.alone:
+            # What it still says would be in the way of the next connection: its answer comes last.
+            with contextlib.suppress(DeviceError):
+                self.open(NO_SERVICE, time.monotonic() + min(self.timeout_s, CLOSING_S))
         self._lose("closed by this side")
 
     @property

@@ -14,6 +14,10 @@ from pipeline.device.adb.link import Buffer
 
 #: Bytes of a message's header: what a device begins with.
 HEADER_BYTES = 24
+#: Bytes of the largest transfer, and a multiple of every packet's.
+PIECE = 1 << 20
+#: Seconds of silence after which a device has nothing more to say to an earlier host.
+QUIET_S = 0.1
 
 NO_LIBRARY = (
     "install what USB needs: `pip install .[usb]` and, on Debian and Ubuntu, `apt-get install "
@@ -76,6 +80,7 @@ class UsbTransport:
         self._device, self._ahead, self.name = device.transport, b"", f"usb:{serial}"
         ends = device.transport._setting.iterEndpoints()
         self._packet = min(each.getMaxPacketSize() for each in ends)
+        self._drain()
 
     def secure(self, context: ssl.SSLContext) -> None:
         raise ConnectionError("the device asks for TLS, which no device does on USB")
@@ -105,6 +110,25 @@ class UsbTransport:
         if self._device is not None:
             self._device.close()
             self._device = None
+
+    def _drain(self) -> None:
+        """Reads what the device has still to say to a host that has left.
+
+        When it is greeted anew, adbd takes back what it could not say; where the system says that
+        this failed, it leaves the bus and comes back.
+        """
+        from adb_shell.exceptions import UsbReadFailedError
+
+        device = self._opened()
+        while time.monotonic() < self.deadline:
+            try:
+                device.bulk_read(PIECE, QUIET_S)
+            except UsbReadFailedError as error:
+                failed = _failure(error, "")
+                if not isinstance(failed, TimeoutError):
+                    raise failed from None
+                if not getattr(error.args[-1], "received", b""):
+                    return
 
     def _receive(self, size: int) -> bytes:
         from adb_shell.exceptions import UsbReadFailedError
@@ -193,6 +217,8 @@ def usb_devices() -> list[UsbDevice]:
             devices.append(UsbDevice(transport, str(transport.serial_number)))
         except usb.USBErrorAccess:
             devices.append(UsbDevice(transport, port, readable=False))
+        except usb.USBErrorNoDevice:
+            continue  # it has just been unplugged
         except usb.USBError:
             devices.append(UsbDevice(transport, port))
     return devices

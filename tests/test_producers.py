@@ -19,20 +19,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core import producers
+from pipeline.core.progress import Silent
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
+from pipeline.ingest.reference.model import read_reference
 from pipeline.lowering.capture import capture
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.registry import backend_for
-from pipeline.settings import BACKENDS, Settings, for_backend
+from pipeline.model.route import Route
+from pipeline.settings import BACKENDS, FolderData, Settings, for_backend
 from pipeline.workflows.lowering_targets import target_of
+from pipeline.workflows.schedule_model import scheduled_model
+from tests.fixtures import TINY_PROFILE, settings_from
+from tests.ingest.test_reference import images, pair
 
 RECORD = Path(__file__).parent / "golden" / "producers.json"
 NAMES = [name for name in vars(producers) if name.isupper()]
@@ -43,15 +51,17 @@ Result = dict[str, Any]
 
 
 @pytest.fixture
-def compare() -> Callable[[str, Result], None]:
-    def compare(name: str, result: Result) -> None:
+def compare() -> Callable[..., None]:
+    def compare(name: str, result: Result, part: str = "") -> None:
+        """Holds what a producer made, or one part of it, against what was recorded."""
         version = getattr(producers, name)
         kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        place = f"{name} {part}".rstrip()
         if os.environ.get("PWL_RECORD_PRODUCERS"):
-            kept[name] = {"version": version, "result": result}
+            kept[place] = {"version": version, "result": result}
             RECORD.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-        assert kept[name]["version"] == version, f"{name} was raised: record its results (see top)"
-        assert close(result, kept[name]["result"]), f"{name} gives another result: raise it"
+        assert kept[place]["version"] == version, f"{name} was raised: record its results (see top)"
+        assert close(result, kept[place]["result"]), f"{name} gives another result: raise it"
 
     return compare
 
@@ -72,28 +82,80 @@ def digest(data: bytes) -> str:
 
 
 def test_every_version_is_held_by_a_result() -> None:
-    assert sorted(json.loads(RECORD.read_text())) == sorted(NAMES)
+    assert sorted({place.split()[0] for place in json.loads(RECORD.read_text())}) == sorted(NAMES)
 
 
-def test_data(tiny_settings: Settings, compare: Callable[[str, Result], None]) -> None:
+def test_data(tiny_settings: Settings, tmp_path: Path, compare: Callable[..., None]) -> None:
+    write_images(tmp_path)
     found = load_dataset(tiny_settings.data, tiny_settings.seed, held_out=50)
     assert found.held_out is not None
     sets = {"train": found.train, "test": found.test, "held out": found.held_out}
     images = {
         name: digest(each.images.tobytes() + bytes(each.labels)) for name, each in sets.items()
     }
+    decoded = load_dataset(FolderData(source="images", path=tmp_path, image_size=8), seed=0)
+    images["decoded"] = digest(decoded.train.images.tobytes())
     compare("DATA", images | {"normalization": str(found.normalization)})
 
 
-def test_training(tiny_model: EvaluatedModel, compare: Callable[[str, Result], None]) -> None:
-    def size(tensor: Tensor) -> float:
-        return float(tensor.double().pow(2).mean().sqrt())
+def write_images(folder: Path) -> None:
+    """Two classes of PNG files of other sizes and modes, one of them transparent, one turned."""
+    for number, mode in enumerate(["RGB", "RGBA", "L", "P"]):
+        sides, random = (9 + number, 12), np.random.default_rng(number)
+        shape = sides if mode in ("L", "P") else (*sides, len(mode))
+        pixels = random.integers(0, 256, shape, dtype=np.uint8)
+        image = Image.fromarray(pixels) if mode != "P" else Image.fromarray(pixels).convert("P")
+        exif = image.getexif()
+        exif[0x0112] = 6  # its orientation
+        for part in ("train", "test"):
+            path = folder / part / "ab"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path, exif=exif if mode == "RGB" else None)
 
-    state = tiny_model.model.state_dict()
-    compare("TRAINING", {name: size(tensor) for name, tensor in state.items()})
+
+@pytest.mark.parametrize("family", ["resnet", "vgg", "vit"])
+def test_ingest(family: str, tmp_path: Path, compare: Callable[..., None]) -> None:
+    made = pair(family, narrow=True)
+    model = read_reference(str(made.save(tmp_path / "checkpoint-7")), Silent()).model
+    routes = ["".join(letters) for letters in ("T" * model.blocks, "TS" * model.blocks)]
+    with torch.no_grad():
+        logits = [
+            model(images(family), Route.parse(route[: model.blocks]))[0].tolist()
+            for route in routes
+        ]
+    compare("INGEST", {"logits": logits}, family)
 
 
-def test_evaluation(tiny_model: EvaluatedModel, compare: Callable[[str, Result], None]) -> None:
+#: The recipe and the steps that the tiny profile leaves out.
+REFERENCE = {
+    'recipe = "joint"\nepochs = 3': 'recipe = "reference"\nepochs = 1',
+    "[training.teacher]\nepochs = 3": (
+        "[training.augmentation]\ncrop = 1\nflip = true\nrotation = 5\n\n"
+        '[training.teacher]\nepochs = 1\nschedule = "cosine"'
+    ),
+}
+
+
+def test_training(tiny_model: EvaluatedModel, compare: Callable[..., None]) -> None:
+    compare("TRAINING", sizes(tiny_model.model), "joint")
+
+
+def test_training_by_the_published_recipe(tmp_path: Path, compare: Callable[..., None]) -> None:
+    text = TINY_PROFILE
+    for before, after in REFERENCE.items():
+        assert before in text
+        text = text.replace(before, after)
+    trained = scheduled_model(settings_from(text, tmp_path), tmp_path / "cache", Silent())
+    compare("TRAINING", sizes(trained.evaluated.model), "reference")
+
+
+def sizes(model: nn.Module) -> Result:
+    """The root mean square of each tensor."""
+    state: dict[str, Tensor] = model.state_dict()
+    return {name: float(each.double().pow(2).mean().sqrt()) for name, each in state.items()}
+
+
+def test_evaluation(tiny_model: EvaluatedModel, compare: Callable[..., None]) -> None:
     found = zip(tiny_model.routes, tiny_model.accuracy, tiny_model.class_scores, strict=True)
     compare("EVALUATION", {str(r): [a.top1, a.low, s.balanced] for r, a, s in found})
 
@@ -117,7 +179,7 @@ class Unit(nn.Module):
         return logits
 
 
-def test_lowering(tiny_settings: Settings, compare: Callable[[str, Result], None]) -> None:
+def test_lowering(tiny_settings: Settings, compare: Callable[..., None]) -> None:
     example = torch.linspace(-1, 1, 2 * 6 * 6).view(1, 2, 6, 6)
     captured = capture(Unit().eval(), example, "unit", {})
     found: Result = {}
@@ -142,7 +204,7 @@ def test_lowering(tiny_settings: Settings, compare: Callable[[str, Result], None
     compare("LOWERING", found)
 
 
-def test_schedule(built_bundle: Bundle, compare: Callable[[str, Result], None]) -> None:
+def test_schedule(built_bundle: Bundle, compare: Callable[..., None]) -> None:
     steps = built_bundle.manifest.schedule.steps
     said = [
         [step.route, step.shipped, step.cost, re.sub(r"[\d.]+", "#", step.why)] for step in steps
@@ -150,7 +212,7 @@ def test_schedule(built_bundle: Bundle, compare: Callable[[str, Result], None]) 
     compare("SCHEDULE", {"steps": said, "order": built_bundle.manifest.schedule.order})
 
 
-def test_bundle(built_bundle: Bundle, compare: Callable[[str, Result], None]) -> None:
+def test_bundle(built_bundle: Bundle, compare: Callable[..., None]) -> None:
     manifest = built_bundle.manifest
     controls = open_controls(control_folder(built_bundle.root), manifest)
     head, beside = manifest.model_dump(mode="json"), controls.model_dump(mode="json")

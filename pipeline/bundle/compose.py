@@ -26,8 +26,8 @@ from pipeline.bundle.manifest import (
 )
 from pipeline.bundle.pack import Content, entry_for
 from pipeline.bundle.swaps import swaps
+from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
-from pipeline.evaluation.predictions import Accuracy
 from pipeline.settings import BACKENDS, PLAIN, chain_precision
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
@@ -35,9 +35,9 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.evaluation.model_warnings import ModelWarning
+    from pipeline.evaluation.parity import Parity
     from pipeline.lowering.golden import GoldenSet
     from pipeline.lowering.lower import LoweredModel
-    from pipeline.lowering.parity import Parity
     from pipeline.lowering.store import LoweredArtifact
     from pipeline.model.route import Route
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 #: Images and labels of a ``[data]`` table.
 DATA = 2
+#: The networks that sources give: a reference checkpoint's, a function's, Keras's.
+INGEST = 1
 #: Weights of a profile's model, from initialization to the last step of distillation.
 TRAINING = 1
 #: The labels that a model gives to images.

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 
 from pipeline.core.errors import IntegrityError
-from pipeline.core.intervals import wilson_interval
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.normalization import Normalization
+from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
@@ -24,34 +24,6 @@ from pipeline.model.route import Route
 Labels = npt.NDArray[np.uint16]
 
 _BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Top-1 accuracy as a count, and its 95 % Wilson interval.
-
-    Attributes:
-        correct: images whose largest logit is the label's.
-        images: images evaluated.
-        low: lower end of the interval, a share.
-        high: upper end of the interval, a share.
-    """
-
-    correct: int
-    images: int
-    low: float
-    high: float
-
-    @property
-    def top1(self) -> float:
-        """The share of correct images."""
-        return self.correct / self.images
-
-    @classmethod
-    def of(cls, predictions: npt.NDArray[np.uint16], labels: npt.NDArray[np.int64]) -> Accuracy:
-        """Compares predicted labels with true ones, both ``[n]``."""
-        correct, images = int((predictions == labels).sum()), len(labels)
-        return cls(correct, images, *wilson_interval(correct, images))
 
 
 @dataclass(frozen=True, slots=True)

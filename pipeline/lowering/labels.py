@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.fingerprint import fingerprint
+from pipeline.core.producers import EVALUATION
 from pipeline.core.work import Work
 from pipeline.data.images import ImageSet
 from pipeline.data.normalization import Normalization
@@ -50,7 +51,8 @@ def labels_of(
         return {}
     content = tensor_digest(torch.from_numpy(images.images))
     files = {
-        name: _file(work.cache, chain, content, normalization) for name, chain in chains.items()
+        name: _file(work.cache, chain, content, normalization, target)
+        for name, chain in chains.items()
     }
     found = {
         name: row
@@ -113,7 +115,12 @@ def _paths(chain: Sequence[LoweredArtifact]) -> list[Path]:
 
 
 def _file(
-    cache: Path, chain: Sequence[LoweredArtifact], content: str, normalization: Normalization
+    cache: Path,
+    chain: Sequence[LoweredArtifact],
+    content: str,
+    normalization: Normalization,
+    target: Target,
 ) -> Path:
-    key = fingerprint([unit.sha256 for unit in chain], content, str(normalization))
+    programs = [unit.sha256 for unit in chain]
+    key = fingerprint(programs, content, str(normalization), target.context(None), EVALUATION)
     return cache / "units" / f"labels-{key[:32]}.safetensors"

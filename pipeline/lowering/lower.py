@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pipeline.core.cluster import Cluster
 from pipeline.core.work import Work
+from pipeline.evaluation.parity import Parity
 from pipeline.lowering.backend import Program
 from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
-from pipeline.lowering.parity import Parity
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.store import (
     LoweredArtifact,
@@ -29,7 +29,7 @@ from pipeline.lowering.worker import (
     keep_lowered,
     lower_apart,
     lower_unit,
-    require_parity,
+    parity_limit,
 )
 from pipeline.model.arm import ArmSpec
 from pipeline.model.pwl import PwlModel
@@ -160,7 +160,7 @@ def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, L
         key = content_key(captured, unit.inputs, *target.context(unit.quantization))
         features = features_key(unit.inputs, unit.outputs)
         if found := store.find(key, features):
-            require_parity(found.parity, settings, found.precision, unit.name)
+            parity_limit(settings, found.precision).require(found.parity, unit.name)
             done[unit.name] = found
         else:
             missing.append((key, features, unit))
@@ -213,7 +213,7 @@ def _compare_stages(
 ) -> list[Parity]:
     """The parity of every stage, remembered by the content of its programs."""
     routes, images, logits = golden.routes, golden.inputs, tuple(golden.logits.values())
-    store = ParityStore(work.cache / "units")
+    store = ParityStore(work.cache / "units", target.context(None))
     keys = [
         store.key(chain, images, outputs) for chain, outputs in zip(chains, logits, strict=True)
     ]
@@ -243,7 +243,7 @@ def _compare_stages(
             ]
             in_processes(compare_stage, calls, work.processes or processors(), received)
     for route, key, precision in zip(routes, keys, precisions, strict=True):
-        require_parity(found[key], target.settings, precision, f"stage {route}")
+        parity_limit(target.settings, precision).require(found[key], f"stage {route}")
     return [found[key] for key in keys]
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from pipeline.core.atomic_files import replacing, sha256_of, write_text
 from pipeline.core.fingerprint import fingerprint
+from pipeline.evaluation.parity import Parity
 from pipeline.lowering.backend import Program, TensorSpec
 from pipeline.lowering.graph import OperatorGraph
-from pipeline.lowering.parity import Parity
 from pipeline.model.content import content_of, tensor_digest
 from pipeline.settings import PLAIN, Precision
 
@@ -144,8 +144,10 @@ class ProgramStore:
 class ParityStore:
     """What comparing whole stages found, by the content of their programs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, context: Sequence[str]) -> None:
+        """`context` is what a comparison depends on beside all that: `Target.context`."""
         self._folder = folder
+        self._context = [*context]
 
     def key(self, chain: Sequence[LoweredArtifact], images: Tensor, logits: Tensor) -> str:
         """Names a comparison: these programs, on these images, against these logits."""
@@ -153,7 +155,7 @@ class ParityStore:
             hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
             for tensor in (images, logits)
         ]
-        return fingerprint([program.sha256 for program in chain], tensors)
+        return fingerprint([program.sha256 for program in chain], tensors, self._context)
 
     def find(self, key: str) -> Parity | None:
         """The parity that was found, or None."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import PipelineError, UsageError
+from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.lowering.backend import Program, TensorSpec
-from pipeline.lowering.parity import Parity
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.registry_walk import walked_once
 from pipeline.lowering.store import LoweredArtifact, ProgramStore
@@ -112,24 +112,17 @@ def lowered(
         probes = unit.probes if unit.quantization is None else ()
         probed = [backend.run([program.data], probe) for probe, _ in probes]
     for found, (_, expected) in zip(probed, probes, strict=True):
-        Parity.of(found, expected).require(settings.tolerance, f"{unit.name}, probed,")
-    parity = Parity.of(outputs, unit.outputs)
-    require_parity(parity, settings, unit.precision, unit.name)
+        parity = Parity.of(found.numpy(), expected.numpy())
+        parity_limit(settings, PLAIN).require(parity, f"{unit.name}, probed,")
+    parity = Parity.of(outputs.numpy(), unit.outputs.numpy())
+    parity_limit(settings, unit.precision).require(parity, unit.name)
     return program, parity
 
 
-def require_parity(
-    parity: Parity, settings: LoweringSettings, precision: Precision, name: str
-) -> None:
-    """Holds a program, or a chain of some, against the limit for what it computes with.
-
-    Raises:
-        IntegrityError: it deviates by more.
-    """
-    if precision == PLAIN:
-        parity.require(settings.tolerance, name)
-    else:
-        parity.require_sqnr(settings.precision.least_sqnr_db, name)
+def parity_limit(settings: LoweringSettings, precision: Precision) -> ParityLimit:
+    """What a program, or a chain of some, is held against, by what it computes with."""
+    least = None if precision == PLAIN else settings.precision.least_sqnr_db
+    return ParityLimit(settings.tolerance, least)
 
 
 def compare_stage(
@@ -151,8 +144,9 @@ def compare_stage(
     torch.set_num_threads(1)
     with quiet(name):
         outputs = backend_for(settings).run([unit.path.read_bytes() for unit in chain], images)
-    parity = Parity.of(outputs, logits)
-    require_parity(parity, settings, chain_precision(unit.precision for unit in chain), name)
+    parity = Parity.of(outputs.numpy(), logits.numpy())
+    limit = parity_limit(settings, chain_precision(unit.precision for unit in chain))
+    limit.require(parity, name)
     return index, parity
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -12,11 +11,11 @@ import numpy.typing as npt
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
-from pipeline.core.decibels import decibels
 from pipeline.core.errors import DeviceError
-from pipeline.core.intervals import wilson_interval
 from pipeline.device.guards import Finding
+from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Predictions, Runs
@@ -40,8 +39,6 @@ T = TypeVar("T")
 Logits64 = npt.NDArray[np.float64]
 
 _REMEDY = "build the harness package with this release; it ran, but it answered something else"
-#: The smallest normal float32: a reference of nothing but zeros has no scale.
-_TINY = 1.2e-38
 
 
 def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Report:
@@ -116,19 +113,18 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
     results: list[StageResult] = []
     for stage in stages:
         got = by_stage[stage.index]
-        correct = int((got == labels).sum())
-        low, high = wilson_interval(correct, evaluation.count)
+        accuracy = Accuracy.of(got, labels)
         classes = ClassScores.of(got, labels, len(bundle.manifest.model.labels))
         results.append(
             StageResult(
                 index=stage.index,
                 route=stage.route,
                 load_bytes=stage.load_bytes,
-                correct=correct,
-                images=evaluation.count,
-                top1=correct / evaluation.count,
-                low=low,
-                high=high,
+                correct=accuracy.correct,
+                images=accuracy.images,
+                top1=accuracy.top1,
+                low=accuracy.low,
+                high=accuracy.high,
                 host_correct=evaluation.correct[stage.index],
                 differing=int((got != expected[stage.index]).sum()),
                 balanced=classes.balanced,
@@ -163,7 +159,7 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
         rows = {line.input: line.logits for line in logits if line.name == name}
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
         least = golden.least_sqnr_db if name in quantized else None
-        results.append(_compared(name, got, reference, golden.tolerance, least))
+        results.append(_compared(name, got, reference, ParityLimit(golden.tolerance, least)))
     return results
 
 
@@ -174,31 +170,21 @@ def _quantized_programs(manifest: Manifest, controls: Controls) -> set[str]:
     return stages | {arm.name for arm in controls.arms if arm.precision != PLAIN}
 
 
-def _compared(
-    name: str, got: Logits64, reference: Logits64, tolerance: float, least_sqnr_db: float | None
-) -> ParityResult:
+def _compared(name: str, got: Logits64, reference: Logits64, limit: ParityLimit) -> ParityResult:
     """What comparing logits ``[inputs, classes]`` with those of eager PyTorch gives."""
-    largest = float(np.abs(got - reference).max())  # None became NaN, which max() keeps
-    relative = largest / max(float(np.abs(reference).max()), _TINY)
+    finite = bool(np.isfinite(got).all())  # None became NaN
+    parity = Parity.of(got, reference)
+    agreeing = got.argmax(axis=1) == reference.argmax(axis=1)
     found = ParityResult(
         name=name,
-        max_abs=None,
-        max_rel=None,
-        tolerance=tolerance,
+        max_abs=parity.max_abs if finite else None,
+        max_rel=parity.max_rel if finite else None,
+        tolerance=limit.tolerance,
         passed=False,
-        least_sqnr_db=least_sqnr_db,
+        sqnr_db=parity.sqnr_db if finite else None,
+        least_sqnr_db=limit.least_sqnr_db,
+        agreement=float(agreeing.mean()) if finite else None,
     )
-    if math.isfinite(relative):
-        signal, noise = (float(np.square(each).sum()) for each in (reference, got - reference))
-        same = (got.argmax(axis=1) == reference.argmax(axis=1)).mean()
-        found = found.model_copy(
-            update={
-                "max_abs": largest,
-                "max_rel": relative,
-                "sqnr_db": decibels(signal, noise),
-                "agreement": float(same),
-            }
-        )
     return found.model_copy(update={"passed": within_limit(found)})
 
 

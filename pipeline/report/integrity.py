@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import IntegrityError
+from pipeline.evaluation.parity import ParityLimit
 from pipeline.harness.samples import NO_LABEL, TtfiSample, is_finite
 from pipeline.report.arms import program_of
 
@@ -40,11 +41,10 @@ def over_limit(result: ParityResult) -> float | None:
     """
     if result.max_rel is None:
         return None
-    if result.least_sqnr_db is None:
-        return result.max_rel / result.tolerance
-    if result.sqnr_db is None:
+    limit = ParityLimit(result.tolerance, result.least_sqnr_db)
+    if result.least_sqnr_db is not None and result.sqnr_db is None:
         return None
-    return float(10 ** ((result.least_sqnr_db - result.sqnr_db) / 20))
+    return limit.multiple(result.max_rel, result.sqnr_db or 0.0)
 
 
 def within_limit(result: ParityResult) -> bool:

@@ -184,6 +184,7 @@ def _lowered(planned: PlannedPrecision, model: Trainer, work: Work) -> Compositi
     from pipeline.workflows.schedule_model import schedule
 
     settings, target = planned.settings, target_of(planned.settings)
+    backend, provenance = _backend(settings, target), _provenance(planned.profile, target)
     arms = arms_of(settings.arm, model.model.blocks)
     trainer = LoweredTrainer(model, settings, target, work)
     scheduled = schedule(settings, trainer, [arm.route for arm in arms])
@@ -209,8 +210,8 @@ def _lowered(planned: PlannedPrecision, model: Trainer, work: Work) -> Compositi
         schedule=scheduled.choice.model_copy(update={"precision": planned.choice}),
         dataset=dataset,
         preprocessing=Preprocessing.of(settings.data, dataset),
-        backend=_backend(settings, target),
-        provenance=_provenance(planned.profile, target),
+        backend=backend,
+        provenance=provenance,
     )
 
 

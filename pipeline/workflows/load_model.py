@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint
+from pipeline.core.producers import INGEST
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
@@ -54,14 +55,14 @@ class ModelSource:
         if source.kind == "reference":
             from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 
-            return ReferenceCheckpoint.find(source.place).fingerprint()
+            return fingerprint(INGEST, ReferenceCheckpoint.find(source.place).fingerprint())
         text = FunctionSource.parse(source.place).fingerprint()
         if source.kind == "python":
             opened, content = self._own
-            return fingerprint(text, content.key, str(opened.spec.normalization))
+            return fingerprint(INGEST, text, content.key, str(opened.spec.normalization))
         from pipeline.ingest.keras import keras_content
 
-        return fingerprint(text, keras_content(self._keras))
+        return fingerprint(INGEST, text, keras_content(self._keras))
 
     def _checked(self, dataset: Dataset) -> SourcedModel:
         """The model, checked against the data of the profile."""

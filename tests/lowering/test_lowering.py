@@ -3,15 +3,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import IntegrityError
+from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.lowering.backend import Backend, Program, TensorSpec
 from pipeline.lowering.capture import capture
 from pipeline.lowering.litert.backend import LiteRt
-from pipeline.lowering.parity import Parity
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key, features_key
@@ -90,7 +91,7 @@ def test_a_lowered_program_computes_what_eager_pytorch_computes(
     folded = capture(module, images[:1], "unit")
     program = backend.lower(folded, images[:1], "unit")
     with torch.no_grad():
-        parity = Parity.of(backend.run([program.data], images), module(images))
+        parity = Parity.of(backend.run([program.data], images).numpy(), module(images).numpy())
     assert parity.max_rel < 1e-5
     assert parity.inputs == 3
     convolutions = {"executorch": "convolution", "litert": "CONV_2D"}[backend.spec.name]
@@ -206,12 +207,14 @@ def test_units_are_probed_with_other_values_than_those_of_images() -> None:
 
 
 def test_parity_counts_nan_as_infinitely_far() -> None:
-    reference = torch.ones(2, 3)
-    outputs = reference.clone()
-    outputs[1, 1] = torch.nan
-    assert Parity.of(outputs, reference).max_rel == float("inf")
-    with pytest.raises(IntegrityError):
-        Parity.of(outputs, reference).require(1e9, "unit")
+    reference = np.ones((2, 3), np.float32)
+    outputs = reference.copy()
+    outputs[1, 1] = np.nan
+    parity = Parity.of(outputs, reference)
+    assert (parity.max_rel, parity.sqnr_db) == (np.inf, -200)
+    for limit in (ParityLimit(1e9), ParityLimit(1e9, least_sqnr_db=-1e9)):
+        with pytest.raises(IntegrityError, match="unit"):
+            limit.require(parity, "unit")
 
 
 def test_edges_are_described_in_memory_order() -> None:

@@ -15,9 +15,9 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.fingerprint import fingerprint
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.normalization import Normalization
+from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.lowering.calibration import Calibration
 from pipeline.lowering.capture import capture
-from pipeline.lowering.parity import Parity
 from pipeline.lowering.precision import Quantization, precisions_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
@@ -268,9 +268,9 @@ def test_decibels(signal: float, noise: float, found: float) -> None:
 
 
 def test_noise_above_the_limit_is_refused_with_the_program() -> None:
-    reference = torch.tensor([[3.0, 4.0]])
+    reference = np.array([[3.0, 4.0]])
     parity = Parity.of(reference + 0.5, reference)
     assert parity.sqnr_db == pytest.approx(10 * math.log10(25 / 0.5))
-    parity.require_sqnr(16.9, "unit")
+    ParityLimit(1e-9, least_sqnr_db=16.9).require(parity, "unit")
     with pytest.raises(IntegrityError, match=r"unit, quantized, is 17\.0 dB .*at least: 17\.1"):
-        parity.require_sqnr(17.1, "unit")
+        ParityLimit(1e9, least_sqnr_db=17.1).require(parity, "unit")

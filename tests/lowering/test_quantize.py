@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.core.work import Work
+from pipeline.evaluation.parity import Parity
 from pipeline.lowering import worker
 from pipeline.lowering.backend import Backend, Program
 from pipeline.lowering.capture import capture
-from pipeline.lowering.parity import Parity
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.preflight import Wanted, preflight
 from pipeline.lowering.registry import backend_for
@@ -37,7 +37,9 @@ def lowered(module: nn.Module, features: Tensor) -> tuple[Program, Parity]:
     quantization = Quantization("int8", features).resolved(captured, backend.spec, "unit")
     program = backend.lower(captured, features[:1], "unit", quantization)
     with torch.no_grad():
-        return program, Parity.of(backend.run([program.data], features), module(features))
+        return program, Parity.of(
+            backend.run([program.data], features).numpy(), module(features).numpy()
+        )
 
 
 def test_the_means_of_a_normalization_stay_float32() -> None:

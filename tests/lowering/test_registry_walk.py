@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch._export import utils
+from torch._ops import OperatorBase
 
 from pipeline.lowering.registry_walk import walked_once
 
@@ -34,3 +35,21 @@ def test_the_list_of_operators_is_the_one_that_torch_makes() -> None:
     wanted = utils._collect_all_valid_cia_ops()
     with walked_once():
         assert utils._collect_all_valid_cia_ops() == wanted
+
+
+def test_kernels_are_registered_as_torch_registers_them() -> None:
+    operator, key = torch.ops.aten.linear.default, torch._C.DispatchKey.AutogradMPS
+    before = dict(operator.py_kernels)
+    register = OperatorBase.py_impl
+    with walked_once():
+        assert OperatorBase.py_impl is not register
+        try:
+            assert operator.py_impl(key)(len) is len
+            assert operator.py_kernels == before | {key: len}
+            with pytest.raises(RuntimeError, match="override a python impl"):
+                operator.py_impl(key)(len)
+            with pytest.raises(AssertionError, match="expected DispatchKey"):
+                operator.py_impl("no key")(len)
+        finally:
+            operator.py_kernels.pop(key, None)
+    assert OperatorBase.py_impl is register

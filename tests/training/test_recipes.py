@@ -12,7 +12,8 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.images import Dataset
 from pipeline.data.source import load_dataset
-from pipeline.evaluation.predictions import Accuracy, EvaluatedModel
+from pipeline.evaluation.accuracy import Accuracy
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.family import build_model
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.executorch.patterns import patterns_that_may_match
 from pipeline.lowering.executorch.quantize import quantized
 from pipeline.lowering.executorch.rules import RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
@@ -50,7 +51,8 @@ class ExecuTorch:
             example = _natural(example)
             edges = _edges(graph, example, quantization)
             exported = torch.export.export(edges, (example,))
-            edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+            with patterns_that_may_match(graph.body):
+                edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
         if left := _left_over(lowered, graph):

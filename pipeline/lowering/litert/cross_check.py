@@ -12,11 +12,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from pipeline.core.errors import UsageError
+from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.lowering.litert.interpreter import Floats, TfliteProgram
-from pipeline.lowering.parity import Parity
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,8 @@ class CrossCheck:
             IntegrityError: names the first unit or stage that deviates.
         """
         for name, parity in (*self.units.items(), *self.stages.items()):
-            if name in quantized:
-                parity.require_sqnr(least_sqnr_db, f"{name} in tf.lite")
-            else:
-                parity.require(tolerance, f"{name} in tf.lite")
+            limit = ParityLimit(tolerance, least_sqnr_db if name in quantized else None)
+            limit.require(parity, f"{name} in tf.lite")
 
 
 def cross_check_with_tensorflow(
@@ -83,9 +79,9 @@ def cross_check_with_tensorflow(
         for name in chain:
             outputs = theirs[name].run(features)
             if name not in units:
-                units[name] = _parity(outputs, ours[name].run(features))
+                units[name] = Parity.of(outputs, ours[name].run(features))
             features = outputs
-        chains[route] = _parity(features, logits[route])
+        chains[route] = Parity.of(features, logits[route])
     return CrossCheck(tensorflow, units, chains)
 
 
@@ -99,7 +95,3 @@ def _interpreter() -> tuple[str, Callable[..., Any]]:
             "tensorflow is not installed", "pip install '.[tensorflow]' (1.3 GB)"
         ) from None
     return str(tf.__version__), tf.lite.Interpreter
-
-
-def _parity(outputs: Floats, reference: Floats) -> Parity:
-    return Parity.of(torch.from_numpy(outputs), torch.from_numpy(reference))

@@ -61,7 +61,9 @@ class Finding:
         return "holds" if self.value.high <= self.limit else "open"
 
     def __str__(self) -> str:
-        value = f"{self.value.median:.4g} [{self.value.low:.4g}, {self.value.high:.4g}]"
+        value = f"{self.value.median:.4g}"
+        if self.value.low < self.value.high:
+            value += f" [{self.value.low:.4g}, {self.value.high:.4g}]"
         limit = "" if self.limit is None else f", at most {self.limit:g}: {self.verdict}"
         return f"{self.what}: {value}{limit}"
 

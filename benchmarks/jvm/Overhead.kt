@@ -8,6 +8,9 @@ import java.io.FileDescriptor
 import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import kotlin.contracts.ExperimentalContracts
+import kotlin.contracts.InvocationKind
+import kotlin.contracts.contract
 import kotlinx.coroutines.runBlocking
 
 /** The same runtime without Kotlin in between; see direct.cc. */
@@ -41,7 +44,9 @@ private fun inTurns(rounds: Int, kind: String, ways: List<() -> Long>) {
 
 private const val WARM_UP = 5
 
+@OptIn(ExperimentalContracts::class)
 private inline fun nanoseconds(call: () -> Unit): Long {
+    contract { callsInPlace(call, InvocationKind.EXACTLY_ONCE) }
     val begin = System.nanoTime()
     call()
     return System.nanoTime() - begin
@@ -90,12 +95,13 @@ private class Bench(private val bundle: File, private val library: String) {
         val input = open().run { FloatArray(inputSize).also { end() } }
         val buffer = ByteBuffer.allocateDirect(input.size * 4).order(ByteOrder.nativeOrder())
         val native = {
-            var handle = 0L
-            nanoseconds {
+            val handle: Long
+            val took = nanoseconds {
                 handle = direct()
                 Direct.run(handle, buffer, input.size, 1)
             }
-                .also { Direct.close(handle) }
+            Direct.close(handle)
+            took
         }
         inTurns(rounds, "start", listOf(native, { firstAnswer(input) { open() } }))
     }
@@ -130,15 +136,16 @@ private class Bench(private val bundle: File, private val library: String) {
         toTheLast: Boolean = false,
         open: () -> ProgressiveModel
     ): Long {
-        var model: ProgressiveModel? = null
+        val model: ProgressiveModel
         val took = nanoseconds {
-            model = open().apply { run(input) }
+            model = open()
+            model.run(input)
             if (toTheLast) {
-                model!!.advance()
-                runBlocking { model!!.awaitStage(model!!.stages - 1) }
+                model.advance()
+                runBlocking { model.awaitStage(model.stages - 1) }
             }
         }
-        model!!.end()
+        model.end()
         return took
     }
 

@@ -3,6 +3,7 @@ package dev.pwl.test
 import dev.pwl.Answer
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
+import dev.pwl.Stage
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
@@ -13,6 +14,7 @@ import kotlin.concurrent.thread
 import kotlin.math.abs
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
 
 const val TOLERANCE = 1e-4f
 
@@ -124,9 +126,12 @@ class Inferring(private val fixture: Fixture, private val model: ProgressiveMode
     }
 }
 
-fun ProgressiveModel.awaitIndex(index: Int) = runBlocking { stage.first { it.index == index } }
+fun ProgressiveModel.awaitIndex(index: Int) = awaited { it.index == index }
 
-fun ProgressiveModel.awaitStop() = runBlocking { stage.first { it.stopped != null }.stopped!! }
+fun ProgressiveModel.awaitStop() = awaited { it.stopped != null }.stopped!!
+
+private fun ProgressiveModel.awaited(wanted: (Stage) -> Boolean): Stage =
+    runBlocking { withTimeout(60_000) { stage.first(wanted) } }
 
 inline fun <reified E : Throwable> refused(call: () -> Unit): E {
     try {

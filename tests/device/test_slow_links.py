@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ def test_output_takes_its_time_on_a_bad_connection(device: Device) -> None:
 #: Run where the only network is a loopback interface with the packets of Wi-Fi: there, a socket
 #: takes less at once than it is given.
 SMALL_PACKETS = """
-import json, random, subprocess, sys
+import json, os, random, shutil, subprocess, sys
 from pathlib import Path, PurePosixPath
 from pipeline.device.connect import connect
 
@@ -84,15 +85,26 @@ data = random.Random(6).randbytes(5_000_000)
 (folder / "source").write_bytes(data)
 words = [program, "start", "--port", "0", "--json"]
 record = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
-try:
+
+def whole(route):
     with connect(record["spec"], timeout_s=5.0) as device:
+        assert device.properties().extra["adb.route"] == route
         device.push(folder / "source", PurePosixPath("/data/local/tmp/target"))
         back = device.run(["cat", "/data/local/tmp/target"], deadline_s=30).stdout
-        assert device.run(["cat"], deadline_s=30, stdin=data).stdout == data
+        assert back == device.run(["cat"], deadline_s=30, stdin=data).stdout == data
+    print(route)
+
+try:
+    whole("TCP")
+    if shutil.which("adb"):
+        os.environ.update(ANDROID_ADB_SERVER_PORT="5037", HOME=str(folder))
+        subprocess.run(["adb", "connect", record["spec"].removeprefix("adb:")], check=True)
+        try:
+            whole("adb server")
+        finally:
+            subprocess.run(["adb", "kill-server"], check=True)
 finally:
     subprocess.run([program, "stop", "--port", str(record["port"])], check=True)
-assert back == data
-print("whole")
 """
 
 
@@ -110,7 +122,9 @@ def test_files_and_commands_survive_small_packets(tmp_path: Path) -> None:
         cwd=ROOT,
         timeout=60,
     )
-    assert done.stdout.endswith("whole\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "TCP" in done.stdout
+    assert ("adb server" in done.stdout) == (shutil.which("adb") is not None)
 
 
 def test_a_lab_s_server_is_reached_by_its_socket(

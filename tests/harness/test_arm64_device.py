@@ -21,7 +21,8 @@ from pipeline.profile import profile
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
 from pipeline.toolchain.package import Package
-from tests.fixtures import ROOT
+from pipeline.workflows import measure_device
+from tests.fixtures import ROOT, SMALL_CAMPAIGN
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,12 @@ def said_and_report(
 ) -> tuple[str, Report]:
     """What `profile` printed, which had to choose the harness itself, and its report."""
     out = tmp_path_factory.mktemp("arm64") / "report"
-    words = [either_bundle.root, "--device", arm64_device, "--rounds", 1, "--states", "warm"]
-    words += ["--fps", "none", "--out", out, "--work", ROOT / "build"]
-    done = CliRunner().invoke(profile, [str(word) for word in words])
+    words = [either_bundle.root, "--device", arm64_device, "--rounds", 1, "--fps", "none"]
+    words += ["--states", "cold,warm,cold-cached", "--out", out]
+    words += ["--work", ROOT / "build"]
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(measure_device, "CampaignOptions", SMALL_CAMPAIGN)
+        done = CliRunner().invoke(profile, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     return done.output, load_report(out / "report.json")
 
@@ -92,6 +96,11 @@ def test_starts_and_swaps_run_through_every_stage(report: Report) -> None:
     assert {sample.arm for samples in report.runs.ttfi for sample in samples} == {
         *("pwl", "student", "teacher")
     }
+    for samples in report.runs.ttfi:
+        assert {sample.state for sample in samples} == {"cold", "warm", "cold-cached"}
+        for sample in samples:
+            if sample.state != "warm":
+                assert sample.resident_pages == 0, "its files were in memory"
     for samples in report.runs.progress:
         for sample in samples:
             assert [load.stage for load in sample.loads] == [0, 1, 2, 3]

@@ -96,11 +96,11 @@ def test_starts_and_swaps_run_through_every_stage(report: Report) -> None:
     assert {sample.arm for samples in report.runs.ttfi for sample in samples} == {
         *("pwl", "student", "teacher")
     }
-    for samples in report.runs.ttfi:
-        assert {sample.state for sample in samples} == {"cold", "warm", "cold-cached"}
-        for sample in samples:
-            if sample.state != "warm":
-                assert sample.resident_pages == 0, "its files were in memory"
+    for starts in report.runs.ttfi:
+        assert {start.state for start in starts} == {"cold", "warm", "cold-cached"}
+        for start in starts:
+            if start.state != "warm":
+                assert start.resident_pages == 0, "its files were in memory"
     for samples in report.runs.progress:
         for sample in samples:
             assert [load.stage for load in sample.loads] == [0, 1, 2, 3]

@@ -15,7 +15,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.model.arm import arms_of
 from pipeline.report.gate_file import Gate, GateFile
-from pipeline.report.gates import Verdict, judge
+from pipeline.report.gates import GateVerdict, judge
 from pipeline.report.render.curve import curve_file
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
@@ -101,12 +101,12 @@ def test_a_gate_can_ask_for_it_and_a_wildcard_covers_it(report: Report) -> None:
     asked = {
         result.metric: result.verdict for result in judge(GateFile(gate=(gate,)), report, None)
     }
-    assert asked["parity_over_tolerance.odd"] is Verdict.PASS
+    assert asked["parity_over_tolerance.odd"] is GateVerdict.PASS
     lost = {name: m for name, m in report.metrics.items() if name != "parity_over_tolerance.odd"}
     without = report.model_copy(update={"metrics": lost})
     gates = GateFile.model_validate({"gate": (gate,), "allow": REASON_IDS})
     (result,) = [
-        result for result in judge(gates, without, None) if result.verdict is not Verdict.PASS
+        result for result in judge(gates, without, None) if result.verdict is not GateVerdict.PASS
     ]
     assert result.metric == "parity_over_tolerance.odd"
 

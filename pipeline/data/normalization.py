@@ -63,8 +63,8 @@ class Normalization:
 
     def agrees_with(self, other: Normalization) -> bool:
         """Whether both say the same, but for rounding."""
-        ours, theirs = (*self.mean, *self.std), (*other.mean, *other.std)
-        return len(self.mean) == len(other.mean) and bool(np.allclose(ours, theirs, 0, _ROUNDING))
+        own, others = (*self.mean, *self.std), (*other.mean, *other.std)
+        return len(self.mean) == len(other.mean) and bool(np.allclose(own, others, 0, _ROUNDING))
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))

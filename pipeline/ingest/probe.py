@@ -264,11 +264,11 @@ def _require_tensor(source: str, name: str, outputs: object, images: int) -> Ten
 
 def _frames(error: BaseException) -> str:
     """Where an error comes from, the innermost last: lines of the user's, one below the other."""
-    ours = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen")
+    own_places = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(ours)
+        if not frame.filename.startswith(own_places)
     ]
     return "".join(
         f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"

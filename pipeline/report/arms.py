@@ -31,9 +31,9 @@ def stage_of(arm: ArmFacts, report: Report) -> StageResult | None:
     quantized = {result.name: result.least_sqnr_db is not None for result in report.parity}
 
     def alike(stage: StageResult) -> bool:
-        ours, its = quantized.get(f"stage-{stage.index}"), quantized.get(arm.name)
+        of_stage, of_arm = quantized.get(f"stage-{stage.index}"), quantized.get(arm.name)
         # A t is a T in int8: an arm says so by its precision, a route of one letter for each block.
-        return stage.route.upper() == arm.route and ours == its
+        return stage.route.upper() == arm.route and of_stage == of_arm
 
     return next((stage for stage in report.stages if alike(stage)), None)
 

@@ -50,22 +50,22 @@ def metric_mismatch(metric: str, report: Report, baseline: Report) -> Condition 
     index = _stage_of(metric)
     if index is None:
         return _arm_mismatch(metric, report, baseline)
-    ours, theirs = (
+    new, old = (
         next((stage.route for stage in each.stages if stage.index == index), None)
         for each in (report, baseline)
     )
-    return None if ours == theirs else Condition(f"stage {index}", theirs, ours, _STAGES)
+    return None if new == old else Condition(f"stage {index}", old, new, _STAGES)
 
 
 def _arm_mismatch(metric: str, report: Report, baseline: Report) -> Condition | None:
     parts = metric.split(".")[1:]
-    ours, theirs = (
+    new, old = (
         {arm.name: f"{arm.route} {arm.precision}" for arm in each.bundle.arms if arm.name in parts}
         for each in (report, baseline)
     )
-    for name in sorted(ours.keys() & theirs.keys()):
-        if ours[name] != theirs[name]:
-            return Condition(f"arm {name}", theirs[name], ours[name], _ARMS)
+    for name in sorted(new.keys() & old.keys()):
+        if new[name] != old[name]:
+            return Condition(f"arm {name}", old[name], new[name], _ARMS)
     return None
 
 

@@ -110,8 +110,8 @@ def _disorder(sample: ProgressSample) -> Iterator[str]:
         times["serving"] += [begin, begin + duration]
     for load in later:
         times["loading"] += [load.load_begin_ns, load.ready_ns, active_ns(load)]
-    for name, told in times.items():
-        whole = [*told, sample.wall_ns]
+    for name, marks in times.items():
+        whole = [*marks, sample.wall_ns]
         if whole != sorted(whole):
             yield f"the times of {name} are out of order"
     counts = [begun, sample.rss_kb, sample.peak_rss_kb, sample.wall_ns, *runs.cpu_ns]

@@ -27,7 +27,7 @@ from pipeline.report.suspicion import reasons_of
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Judgment = Literal["better", "worse", "no difference"]
+Direction = Literal["better", "worse", "no difference"]
 
 #: Units of what is the better the more of it there is, and the less. Of others nothing is known.
 _MORE_IS_BETTER = ("share", "dB")
@@ -144,7 +144,7 @@ class MetricChange(Section):
     b: Spread | None = None
     ratio: Spread | None = None
     change: Change | None = None
-    judgment: Judgment | None = None
+    judgment: Direction | None = None
     note: str | None = None
 
 
@@ -280,7 +280,7 @@ def _spread(metric: Metric | None) -> Spread | None:
     return None if metric is None else Spread.of(estimate_of(metric))
 
 
-def _judgment(change: Change, unit: str) -> Judgment | None:
+def _judgment(change: Change, unit: str) -> Direction | None:
     if change == "no difference":
         return change
     if unit in _MORE_IS_BETTER:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pipeline.core.formatting import counted, milliseconds, size
 from pipeline.report.arms import accuracy_of
+from pipeline.report.compared_ratio import ComparedRatio, ratio_of_sizes
 from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import ArmFacts, Report
 from pipeline.report.statistics import FEWEST
-from pipeline.report.told import Told, exact
 from pipeline.settings import PROGRESSIVE
 
 #: What people take for instant: R. B. Miller, Response time in man-computer conversational
@@ -116,15 +116,17 @@ class _Comparison:
     @property
     def enough(self) -> bool:
         """Whether first answers were measured often enough to tell any apart."""
-        ours = self._report.metrics[f"ttfi_ms.{PROGRESSIVE}.{self._state}"]
-        return len(ours.samples) >= FEWEST
+        progressive = self._report.metrics[f"ttfi_ms.{PROGRESSIVE}.{self._state}"]
+        return len(progressive.samples) >= FEWEST
 
     def first_answer(self) -> Conclusion:
         """Against all arms; what it is worth is decided by the rivals."""
-        ours, first = f"ttfi_ms.{PROGRESSIVE}.{self._state}", self._report.stages[0]
-        against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._report.bundle.arms]
-        pays = _pays([(arm, told) for arm, told in against if arm in self._rivals])
-        value, accurate = f"{self._ms(ours)} ms", f"{first.top1:.1%} accurate"
+        progressive, first = f"ttfi_ms.{PROGRESSIVE}.{self._state}", self._report.stages[0]
+        against = [
+            (arm, self._than(progressive, self._ttfi(arm))) for arm in self._report.bundle.arms
+        ]
+        pays = _pays([(arm, ratio) for arm, ratio in against if arm in self._rivals])
+        value, accurate = f"{self._ms(progressive)} ms", f"{first.top1:.1%} accurate"
         return Conclusion(
             "the first answer comes earlier" if pays else "the first answer",
             pays,
@@ -135,11 +137,11 @@ class _Comparison:
 
     def full_accuracy(self) -> Conclusion | None:
         """When answers are as accurate as they get, against the rivals' first ones."""
-        ours = f"time_to_final_ms.{self._state}"
-        if ours not in self._report.metrics:
+        progressive = f"time_to_final_ms.{self._state}"
+        if progressive not in self._report.metrics:
             return None
-        against = [(arm, self._than(ours, self._ttfi(arm))) for arm in self._rivals]
-        value, accuracy = f"{self._ms(ours)} ms", f"{self._final.top1:.1%}"
+        against = [(arm, self._than(progressive, self._ttfi(arm))) for arm in self._rivals]
+        value, accuracy = f"{self._ms(progressive)} ms", f"{self._final.top1:.1%}"
         return Conclusion(
             "full accuracy",
             _pays(against),
@@ -153,15 +155,15 @@ class _Comparison:
         final = self._than(f"time_to_final_ms.{state}", f"two_step_final_ms.{state}")
         if final.estimate is None:
             return None
-        told = {
+        ratios = {
             "first answer": self._than(f"time_to_stage_ms.0.{state}", f"two_step_first_ms.{state}"),
             "full accuracy": final,
             "peak memory": self._than(
                 f"peak_rss_mb.{PROGRESSIVE}.{state}", f"two_step_peak_rss_mb.{state}"
             ),
         }
-        signs = {each.sign for each in told.values()} - {0}
-        parts = [f"{what} {words}" for what, each in told.items() if (words := each.words("it"))]
+        signs = {each.sign for each in ratios.values()} - {0}
+        parts = [f"{what} {words}" for what, each in ratios.items() if (words := each.words("it"))]
         return Conclusion(
             "two steps",
             signs == {-1} if len(signs) == 1 else None,
@@ -170,12 +172,12 @@ class _Comparison:
 
     def memory(self) -> Conclusion | None:
         """The peak, against the rivals'."""
-        ours = f"peak_rss_mb.{PROGRESSIVE}.{self._state}"
-        if ours not in self._report.metrics:
+        progressive = f"peak_rss_mb.{PROGRESSIVE}.{self._state}"
+        if progressive not in self._report.metrics:
             return None
         names = [(arm, f"peak_rss_mb.{arm.name}.{self._state}") for arm in self._rivals]
-        against = [(arm, self._than(ours, name)) for arm, name in names]
-        value = f"{self._report.metrics[ours].median:.1f} MB"
+        against = [(arm, self._than(progressive, name)) for arm, name in names]
+        value = f"{self._report.metrics[progressive].median:.1f} MB"
         return Conclusion(
             "memory",
             _pays(against),
@@ -185,13 +187,13 @@ class _Comparison:
 
     def bytes(self) -> Conclusion:
         """What an app ships, against the rivals' programs."""
-        ours = self._report.bundle.bytes
-        against = [(arm, exact(ours, arm.bytes)) for arm in self._rivals]
+        progressive = self._report.bundle.bytes
+        against = [(arm, ratio_of_sizes(progressive, arm.bytes)) for arm in self._rivals]
         return Conclusion(
             "bytes",
             _pays(against),
-            f"programs have {size(ours)}{_against(against)}",
-            Figure("programs to ship", size(ours), _note("", against)),
+            f"programs have {size(progressive)}{_against(against)}",
+            Figure("programs to ship", size(progressive), _note("", against)),
         )
 
     def stall(self) -> Conclusion | None:
@@ -200,22 +202,22 @@ class _Comparison:
         loading, quiet = (self._report.metrics.get(name) for name in names)
         if loading is None or quiet is None:
             return None
-        told = Told(estimate_of_ratio(loading, quiet))
+        ratio = ComparedRatio(estimate_of_ratio(loading, quiet))
         return Conclusion(
             "stalls",
-            False if told.sign > 0 else None,
+            False if ratio.sign > 0 else None,
             f"while a block loads, the worst answer takes {loading.median:.2f} times the steady "
             f"time, {quiet.median:.2f} times just before",
         )
 
     def doubts(self) -> Iterator[Conclusion]:
         """What a user would ship instead, each with the reason."""
-        ours = f"ttfi_ms.{PROGRESSIVE}.{self._state}"
+        progressive = f"ttfi_ms.{PROGRESSIVE}.{self._state}"
         images = counted(self._final.images, "image")
         for arm in self._rivals:
             accuracy = f"{accuracy_of(arm, self._report):.1%} against {self._final.top1:.1%}"
-            told = self._than(ours, self._ttfi(arm))
-            if told.known and told.sign >= 0:
+            ratio = self._than(progressive, self._ttfi(arm))
+            if ratio.known and ratio.sign >= 0:
                 yield Conclusion(
                     f"{arm.name} alone is as accurate and answers no later",
                     False,
@@ -223,7 +225,7 @@ class _Comparison:
                     "answer is no later",
                 )
             elif (
-                told.known
+                ratio.known
                 and (alone := self._report.metrics.get(self._ttfi(arm)))
                 and alone.high < INSTANT_MS
             ):
@@ -240,29 +242,29 @@ class _Comparison:
     def _ms(self, name: str) -> str:
         return milliseconds(self._report.metrics[name].median)
 
-    def _than(self, numerator: str, denominator: str) -> Told:
+    def _than(self, numerator: str, denominator: str) -> ComparedRatio:
         """One metric over another; of nothing where one was not measured."""
         metrics = self._report.metrics
         if numerator not in metrics or denominator not in metrics:
-            return Told(None)
-        return Told(estimate_of_ratio(metrics[numerator], metrics[denominator]))
+            return ComparedRatio(None)
+        return ComparedRatio(estimate_of_ratio(metrics[numerator], metrics[denominator]))
 
 
-def _pays(against: Sequence[tuple[ArmFacts, Told]]) -> bool | None:
+def _pays(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> bool | None:
     """Less than every rival pays, more than any does not."""
-    signs = {told.sign for _, told in against}
+    signs = {ratio.sign for _, ratio in against}
     return True if signs == {-1} else False if 1 in signs else None
 
 
-def _against(against: Sequence[tuple[ArmFacts, Told]]) -> str:
+def _against(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
     """The ratios in words, after a colon; nothing where nothing was compared."""
     parts = _ratios(against)
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _note(words: str, against: Sequence[tuple[ArmFacts, Told]]) -> str:
+def _note(words: str, against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
     """What goes with a figure: words, if any, and the ratios; of many, the ends of their range."""
-    known = [(arm, told) for arm, told in against if told.estimate is not None]
+    known = [(arm, ratio) for arm, ratio in against if ratio.estimate is not None]
     if len(known) > _MOST_NAMED:
         known.sort(key=lambda each: each[1].estimate.median if each[1].estimate else 0)
         least, most = _ratios([known[0], known[-1]])
@@ -272,6 +274,6 @@ def _note(words: str, against: Sequence[tuple[ArmFacts, Told]]) -> str:
     return ", ".join([words, *parts] if words else parts)
 
 
-def _ratios(against: Sequence[tuple[ArmFacts, Told]]) -> list[str]:
+def _ratios(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> list[str]:
     """Each ratio in words."""
-    return [words for arm, told in against if (words := told.words(f"{arm.name}'s"))]
+    return [words for arm, ratio in against if (words := ratio.words(f"{arm.name}'s"))]

@@ -178,8 +178,8 @@ def _timings_in_runs(report: Report) -> Iterator[str]:
         states = {sample.state for sample in samples}
         if not starts or starts != sorted((arm, state) for arm in arms for state in states):
             yield f"runs.ttfi.{number}: not one start of each of {', '.join(sorted(arms))}"
-    for number, told in enumerate(runs.memory):
-        if sorted(sample.arm for sample in told) != sorted(arms):
+    for number, processes in enumerate(runs.memory):
+        if sorted(sample.arm for sample in processes) != sorted(arms):
             yield f"runs.memory.{number}: not one process of each of {', '.join(sorted(arms))}"
     for number, run in enumerate(runs.latency):
         if sorted(sample.name for sample in run) != sorted(program_names(report)):

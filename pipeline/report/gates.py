@@ -28,7 +28,7 @@ from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
 
 
-class Verdict(StrEnum):
+class GateVerdict(StrEnum):
     """How a gate was decided."""
 
     PASS = "pass"
@@ -51,23 +51,23 @@ class GateResult:
 
     gate: Gate
     metric: str
-    verdict: Verdict
+    verdict: GateVerdict
     value: Estimate | None
     why: str
 
     @property
     def code(self) -> ExitCode:
         """The exit status of this verdict alone."""
-        if self.verdict is Verdict.REGRESSION and self.gate.integrity:
+        if self.verdict is GateVerdict.REGRESSION and self.gate.integrity:
             return ExitCode.INTEGRITY
         return _CODES[self.verdict]
 
 
 _CODES = {
-    Verdict.PASS: ExitCode.OK,
-    Verdict.REGRESSION: ExitCode.REGRESSION,
-    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    Verdict.ERROR: ExitCode.DEVICE,
+    GateVerdict.PASS: ExitCode.OK,
+    GateVerdict.REGRESSION: ExitCode.REGRESSION,
+    GateVerdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    GateVerdict.ERROR: ExitCode.DEVICE,
 }
 
 
@@ -112,24 +112,24 @@ def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterat
 def _trust(gates: GateFile, report: Report, which: str) -> Iterator[GateResult]:
     """Whether a report's results are right and its timings its own, whatever its verdict says."""
     verdict = report.validity.verdict
-    told = reasons_of(report)
-    reasons = [one for one in told if one.id not in gates.allow]
+    all_reasons = reasons_of(report)
+    reasons = [one for one in all_reasons if one.id not in gates.allow]
     wrong = wrong_results(report)
     if wrong or verdict == "invalid":
         gate = Gate(
             name=f"the {which}'s results are right", metric="validity", at_least=0, integrity=True
         )
-        texts = dict.fromkeys([*wrong, *(one.text for one in told)])
+        texts = dict.fromkeys([*wrong, *(one.text for one in all_reasons)])
         why = f"the {which} is invalid: {'; '.join(texts)}"
-        yield GateResult(gate, "validity", Verdict.REGRESSION, None, why)
-    elif reasons or (verdict == "suspect" and not told):
+        yield GateResult(gate, "validity", GateVerdict.REGRESSION, None, why)
+    elif reasons or (verdict == "suspect" and not all_reasons):
         gate = Gate(name=f"the {which} can be judged", metric="validity", at_least=0)
         why = "; ".join(map(str, reasons)) or "it does not say of what"
         yield _error(gate, "validity", f"the {which} is suspect: {why}")
 
 
 def _error(gate: Gate, name: str, why: str) -> GateResult:
-    return GateResult(gate, name, Verdict.ERROR, None, why)
+    return GateResult(gate, name, GateVerdict.ERROR, None, why)
 
 
 def _unknown(name: str, report: Report) -> str:
@@ -161,7 +161,9 @@ def _missing(gate: Gate, name: str, report: Report) -> GateResult:
     kind, _, program = name.partition(".")
     result = parity_of(report, program)
     if kind.startswith("parity_") and result is not None and result.max_rel is None:
-        return GateResult(gate, name, Verdict.REGRESSION, None, f"{program} gives NaN or infinity")
+        return GateResult(
+            gate, name, GateVerdict.REGRESSION, None, f"{program} gives NaN or infinity"
+        )
     why = (
         f"the report lacks {name}, although it is about that stage, arm or start state: "
         "measure again with this release"
@@ -189,9 +191,9 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
     if value is None:
         return _error(gate, name, f"{name} is 0 in the baseline: no ratio can be taken")
     judged = _limit(gate, name, value)
-    if judged.verdict is Verdict.INCONCLUSIVE and _beyond(gate, metric, before):
+    if judged.verdict is GateVerdict.INCONCLUSIVE and _beyond(gate, metric, before):
         why = f"{judged.why}; Mann-Whitney U finds it beyond the limit (p < 0.05)"
-        return GateResult(gate, name, Verdict.REGRESSION, value, why)
+        return GateResult(gate, name, GateVerdict.REGRESSION, value, why)
     return judged
 
 
@@ -204,7 +206,7 @@ def _beyond(gate: Gate, metric: Metric, before: Metric) -> bool:
 
 
 def _limit(gate: Gate, name: str, value: Estimate) -> GateResult:
-    verdicts: list[Verdict] = []
+    verdicts: list[GateVerdict] = []
     limits: list[str] = []
     if gate.at_most is not None:
         limits.append(f"at most {gate.at_most:g}")
@@ -212,12 +214,12 @@ def _limit(gate: Gate, name: str, value: Estimate) -> GateResult:
     if gate.at_least is not None:
         limits.append(f"at least {gate.at_least:g}")
         verdicts.append(_side(value.low >= gate.at_least, value.high < gate.at_least))
-    order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS)
+    order = (GateVerdict.REGRESSION, GateVerdict.INCONCLUSIVE, GateVerdict.PASS)
     verdict = next(v for v in order if v in verdicts)
     return GateResult(gate, name, verdict, value, " and ".join(limits))
 
 
-def _side(within: bool, beyond: bool) -> Verdict:
+def _side(within: bool, beyond: bool) -> GateVerdict:
     if within:
-        return Verdict.PASS
-    return Verdict.REGRESSION if beyond else Verdict.INCONCLUSIVE
+        return GateVerdict.PASS
+    return GateVerdict.REGRESSION if beyond else GateVerdict.INCONCLUSIVE

@@ -184,7 +184,7 @@ def _by_start(report: Report) -> dict[tuple[str, str], list[TtfiSample]]:
     return found
 
 
-def _distance(ours: Sequence[float | None], reference: Sequence[float | None]) -> float:
+def _distance(found: Sequence[float | None], reference: Sequence[float | None]) -> float:
     """The largest difference; what is no number in the reference has been told with its parity."""
-    pairs = zip(ours, reference, strict=True)
+    pairs = zip(found, reference, strict=True)
     return max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=0.0)

@@ -44,8 +44,8 @@ def peak_of(sample: MemorySample) -> Peak | None:
 
     None where the device does not say.
     """
-    told = [(step.anonymous_kb, step.programs_kb, step.files_kb) for step in sample.steps]
-    if min(min(each) for each in told) < 0 or min(step.peak_kb for step in sample.steps) <= 0:
+    resident = [(step.anonymous_kb, step.programs_kb, step.files_kb) for step in sample.steps]
+    if min(min(each) for each in resident) < 0 or min(step.peak_kb for step in sample.steps) <= 0:
         return None
     highest = max(step.peak_kb for step in sample.steps)
     weights: dict[str, int] = {}

@@ -82,8 +82,8 @@ def _pairs(arms: Sequence[ArmFacts], routes: Sequence[str]) -> Iterator[tuple[st
                 if kind != "ttfi" and index == 0:
                     continue  # the student is what the bundle begins with, not what it replaces
                 unit = "mb" if kind == "peak_rss" else "ms"
-                ours, other = (f"{kind}_{unit}.{a}.{state}" for a in (PROGRESSIVE, arm.name))
-                yield f"{kind}_over_{arm.name}.{state}", ours, other
+                numerator, other = (f"{kind}_{unit}.{a}.{state}" for a in (PROGRESSIVE, arm.name))
+                yield f"{kind}_over_{arm.name}.{state}", numerator, other
             if index:
                 reached, alone = f"time_to_stage_ms.{index}", f"ttfi_ms.{arm.name}"
                 name = f"{stage}_over_{arm.name}_ttfi.{state}"
@@ -105,12 +105,12 @@ def _at_rates(
 def _two_steps() -> Iterator[tuple[str, str, str]]:
     """Against the student alone, then the whole teacher."""
     for state in get_args(State):
-        for ours, kind, other in (
+        for numerator, kind, other in (
             ("time_to_stage_ms.0", "first", "two_step_first_ms"),
             ("time_to_final_ms", "final", "two_step_final_ms"),
             (f"peak_rss_mb.{PROGRESSIVE}", "peak_rss", "two_step_peak_rss_mb"),
         ):
-            yield f"{kind}_over_two_steps.{state}", f"{ours}.{state}", f"{other}.{state}"
+            yield f"{kind}_over_two_steps.{state}", f"{numerator}.{state}", f"{other}.{state}"
 
 
 def _ratio(metrics: Mapping[str, Metric], numerator: str, denominator: str) -> Ratio | None:

@@ -23,14 +23,14 @@ def ratio_across(metric: Metric, before: Metric) -> Estimate | None:
     None where the earlier median is not above 0. The upper end is infinite where the earlier
     interval holds 0.
     """
-    ours, theirs = estimate_of(metric), estimate_of(before)
-    if theirs.median <= 0:
+    new, old = estimate_of(metric), estimate_of(before)
+    if old.median <= 0:
         return None
     return Estimate(
-        ours.median / theirs.median,
-        ours.low / theirs.high,
-        ours.high / theirs.low if theirs.low > 0 else math.inf,
-        ours.count,
+        new.median / old.median,
+        new.low / old.high,
+        new.high / old.low if old.low > 0 else math.inf,
+        new.count,
     )
 
 
@@ -54,9 +54,9 @@ def change_of(metric: Metric, before: Metric) -> Change:
     The intervals are apart, or the median moved and Mann-Whitney U finds that significant. Of
     metrics that are 0 or less, for which such a gate takes no ratio, it says the same.
     """
-    ours, theirs = estimate_of(metric), estimate_of(before)
-    if ours.low > theirs.high or shifted_above(metric, before):
+    new, old = estimate_of(metric), estimate_of(before)
+    if new.low > old.high or shifted_above(metric, before):
         return "higher"
-    if ours.high < theirs.low or shifted_below(metric, before):
+    if new.high < old.low or shifted_below(metric, before):
         return "lower"
     return "no difference"

@@ -39,8 +39,8 @@ def suspicions(report: Report) -> list[Finding]:
 
 def reasons_of(report: Report) -> list[Finding]:
     """The report's own reasons, and what speaks against its timings whatever it says; each once."""
-    told = (*report.validity.reasons, *suspicions(report))
-    return [*{(one.id, one.text): one for one in told}.values()]
+    found = (*report.validity.reasons, *suspicions(report))
+    return [*{(one.id, one.text): one for one in found}.values()]
 
 
 def _harness(report: Report) -> Iterator[Finding]:

@@ -75,13 +75,13 @@ class DeviceProcess:
 
     def __init__(self, work: DeviceWork, row: Row) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        self.connection, other_end = context.Pipe()
         self._row = row
         self._tasks: list[tuple[AbstractContextManager[Task], Task]] = []
-        self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self._process = context.Process(target=_serve, args=(other_end, work), daemon=True)
         with _no_signal_of_the_terminal():
             self._process.start()
-        theirs.close()
+        other_end.close()
 
     def measure(self, harness: Path) -> None:
         """Gives the device its turn."""

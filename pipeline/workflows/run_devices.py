@@ -186,15 +186,15 @@ def _name_neighbors(devices: Sequence[_Device]) -> None:
 def _measure(run: Sequence[_Device]) -> None:
     """Gives every device its turn, and waits for the end of all."""
     waiting, running = _going(run), list[_Device]()
-    told = False
+    noted = False
     while waiting or running:
         turns = next_turns(*([each.identity for each in some] for some in (waiting, running)))
         for device in [waiting[index] for index in turns]:
             waiting.remove(device)
             running.append(device)
             device.measure()
-        if not told:
-            told = True
+        if not noted:
+            noted = True
             for device in waiting:
                 device.row.say("waits for its turn: one at a time is measured on its processor")
         _receive(run)

@@ -14,7 +14,7 @@ from pipeline.core.errors import ExitCode
 from pipeline.device.guards import Finding
 from pipeline.report.baseline import mismatches
 from pipeline.report.gate_file import Gate, GateFile
-from pipeline.report.gates import Verdict, exit_code, judge
+from pipeline.report.gates import GateVerdict, exit_code, judge
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
 from tests.report.builder import ARMS, DEVICE, HARNESS, around, metric, report
@@ -27,7 +27,7 @@ def decide(ours: Report, before: Report, name: str = "time", **gate: Any) -> tup
     """What is wrong with a baseline, and how a check would end."""
     gates = GateFile(gate=(Gate.model_validate({**SLOWER, "metric": name, **gate}),))
     judgments = judge(gates, ours, before)
-    whys = [j.why for j in judgments if j.verdict is Verdict.ERROR]
+    whys = [j.why for j in judgments if j.verdict is GateVerdict.ERROR]
     return "; ".join(whys), exit_code(judgments)
 
 

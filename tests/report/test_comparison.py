@@ -17,7 +17,7 @@ from pipeline.device.guards import Finding
 from pipeline.device.state import Battery, DeviceState
 from pipeline.report.comparison import Comparison, MetricChange, compare_reports
 from pipeline.report.gate_file import Gate, GateFile
-from pipeline.report.gates import Verdict, judge
+from pipeline.report.gates import GateVerdict, judge
 from pipeline.report.schema import Report
 from pipeline.report.sessions import change_of
 from tests.report.builder import DEVICE, around, measured, metric, report
@@ -62,7 +62,7 @@ def test_what_changed_is_what_a_gate_over_a_baseline_would_find(before: str, aft
             later,
             earlier,
         )
-        if result.verdict is Verdict.REGRESSION
+        if result.verdict is GateVerdict.REGRESSION
     ]
     assert (found or ["no difference"]) == [
         change_of(later.metrics["time"], earlier.metrics["time"])

@@ -139,3 +139,15 @@ def test_the_page_keeps_an_error_with_its_remedy_and_escapes_it() -> None:
     page = devices_page(several([well("one"), failed("other")]))
     assert "nothing listens at &lt;phone&gt;" in page
     assert "plug it in &amp; try again" in page
+
+
+def test_every_control_arm_is_in_table_and_plot() -> None:
+    report = several([well("one")])
+    arms = [f"{arm.name} alone" for arm in report.bundle.arms]
+    assert len(arms) > 1
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(devices_tables(report))
+    table, page = stream.getvalue(), devices_page(report)
+    for arm in ["progressive", *arms]:
+        assert re.search(rf"{arm} +\d", table)
+        assert f"one, {arm}: " in page

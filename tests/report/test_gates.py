@@ -12,7 +12,7 @@ from pipeline.device.guards import Finding
 from pipeline.device.state import Battery, DeviceState, Thermal
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.gate_file import Gate, GateFile
-from pipeline.report.gates import GateResult, Verdict, exit_code, judge
+from pipeline.report.gates import GateResult, GateVerdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
 from pipeline.report.schema import Report
@@ -34,19 +34,21 @@ def decide(
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [
-        ({"metric": "time", "at_most": 11}, Verdict.PASS),
-        ({"metric": "time", "at_most": 9}, Verdict.REGRESSION),
-        ({"metric": "time", "at_most": 10.001}, Verdict.INCONCLUSIVE),
-        ({"metric": "time", "at_least": 9}, Verdict.PASS),
-        ({"metric": "time", "at_least": 11}, Verdict.REGRESSION),
-        ({"metric": "time", "at_least": 9.999}, Verdict.INCONCLUSIVE),
-        ({"metric": "time", "at_least": 9, "at_most": 11}, Verdict.PASS),
-        ({"metric": "time", "at_least": 11, "at_most": 12}, Verdict.REGRESSION),
-        ({"metric": "exact", "at_least": 0.5, "at_most": 0.5}, Verdict.PASS),
-        ({"metric": "exact", "at_least": 0.500001}, Verdict.REGRESSION),
+        ({"metric": "time", "at_most": 11}, GateVerdict.PASS),
+        ({"metric": "time", "at_most": 9}, GateVerdict.REGRESSION),
+        ({"metric": "time", "at_most": 10.001}, GateVerdict.INCONCLUSIVE),
+        ({"metric": "time", "at_least": 9}, GateVerdict.PASS),
+        ({"metric": "time", "at_least": 11}, GateVerdict.REGRESSION),
+        ({"metric": "time", "at_least": 9.999}, GateVerdict.INCONCLUSIVE),
+        ({"metric": "time", "at_least": 9, "at_most": 11}, GateVerdict.PASS),
+        ({"metric": "time", "at_least": 11, "at_most": 12}, GateVerdict.REGRESSION),
+        ({"metric": "exact", "at_least": 0.5, "at_most": 0.5}, GateVerdict.PASS),
+        ({"metric": "exact", "at_least": 0.500001}, GateVerdict.REGRESSION),
     ],
 )
-def test_a_limit_is_judged_by_the_whole_interval(gate: dict[str, Any], verdict: Verdict) -> None:
+def test_a_limit_is_judged_by_the_whole_interval(
+    gate: dict[str, Any], verdict: GateVerdict
+) -> None:
     assert decide(gate).verdict is verdict
 
 
@@ -55,7 +57,7 @@ def test_ratios_are_taken_round_by_round() -> None:
     drift = [1 + 2 * index / 14 for index in range(15)]
     ours = report({"a": metric([10 * d for d in drift]), "b": metric([40 * d for d in drift])})
     result = decide({"metric": "a", "over": "b", "at_most": 0.26, "at_least": 0.24}, ours)
-    assert result.verdict is Verdict.PASS
+    assert result.verdict is GateVerdict.PASS
     assert result.value is not None
     assert result.value.median == pytest.approx(0.25)
 
@@ -63,15 +65,15 @@ def test_ratios_are_taken_round_by_round() -> None:
 def test_differences_are_taken_between_exact_metrics() -> None:
     ours = report({"final": metric([0.97]), "teacher": metric([0.98])})
     gate = {"metric": "final", "minus": "teacher", "at_least": -0.005}
-    assert decide(gate, ours).verdict is Verdict.REGRESSION
-    assert decide({**gate, "at_least": -0.02}, ours).verdict is Verdict.PASS
+    assert decide(gate, ours).verdict is GateVerdict.REGRESSION
+    assert decide({**gate, "at_least": -0.02}, ours).verdict is GateVerdict.PASS
 
 
 def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None:
     result = decide({"metric": "tine", "at_most": 1})
-    assert result.verdict is Verdict.ERROR
+    assert result.verdict is GateVerdict.ERROR
     assert "did you mean time?" in result.why
-    assert decide({"metric": "time", "over": "no", "at_most": 1}).verdict is Verdict.ERROR
+    assert decide({"metric": "time", "over": "no", "at_most": 1}).verdict is GateVerdict.ERROR
 
 
 def test_a_star_judges_every_metric_that_fits() -> None:
@@ -79,8 +81,8 @@ def test_a_star_judges_every_metric_that_fits() -> None:
     ours = report({"swap_commit_ms.1": metric([0.85]), "swap_of_all.1": metric([0.95])})
     verdicts = {j.metric: j.verdict for j in judge(gates, ours, None)}
     assert verdicts == {
-        "swap_commit_ms.1": Verdict.REGRESSION,
-        "swap_of_all.1": Verdict.PASS,
+        "swap_commit_ms.1": GateVerdict.REGRESSION,
+        "swap_of_all.1": GateVerdict.PASS,
     }
 
 
@@ -90,14 +92,14 @@ BASELINE = {"metric": "time", "over": "baseline", "at_most": 1.1}
 @pytest.mark.parametrize(
     ("value", "spread", "verdict"),
     [
-        (10.0, 0.01, Verdict.PASS),
-        (15.0, 0.01, Verdict.REGRESSION),
-        (11.0, 0.05, Verdict.INCONCLUSIVE),
-        (12.4, 0.2, Verdict.REGRESSION),  # intervals overlap, but the shift is significant
+        (10.0, 0.01, GateVerdict.PASS),
+        (15.0, 0.01, GateVerdict.REGRESSION),
+        (11.0, 0.05, GateVerdict.INCONCLUSIVE),
+        (12.4, 0.2, GateVerdict.REGRESSION),  # intervals overlap, but the shift is significant
     ],
 )
 def test_a_baseline_is_compared_across_sessions(
-    value: float, spread: float, verdict: Verdict
+    value: float, spread: float, verdict: GateVerdict
 ) -> None:
     before = report({"time": metric(around(10.0, spread))}, id="cd" * 32)
     ours = report({"time": metric(around(value, spread))})
@@ -106,7 +108,7 @@ def test_a_baseline_is_compared_across_sessions(
 
 def test_a_gate_over_a_baseline_without_one_is_an_error() -> None:
     result = decide(BASELINE)
-    assert result.verdict is Verdict.ERROR
+    assert result.verdict is GateVerdict.ERROR
     assert "--baseline" in result.why
 
 
@@ -114,7 +116,7 @@ def test_a_baseline_of_another_device_is_an_error() -> None:
     before = report(TEN, device={**DEVICE, "model": "Other board"})
     gates = GateFile(gate=(Gate.model_validate({"name": "gate", **BASELINE}),))
     first, *_ = judge(gates, report(TEN), before)
-    assert first.verdict is Verdict.ERROR
+    assert first.verdict is GateVerdict.ERROR
     assert "Other board" in first.why
 
 
@@ -122,7 +124,7 @@ def test_a_suspect_report_is_not_judged_unless_that_is_allowed() -> None:
     ours = report(TEN, verdict="suspect", reasons=[Finding(id="HOT-DEVICE", text="it was hot")])
     gate = Gate(name="gate", metric="time", at_most=11)
     results = judge(GateFile(gate=(gate,)), ours, None)
-    assert results[0].verdict is Verdict.ERROR
+    assert results[0].verdict is GateVerdict.ERROR
     assert "HOT-DEVICE: it was hot" in results[0].why
     assert len(judge(GateFile(gate=(gate,), allow=("HOT-DEVICE",)), ours, None)) == 1
 
@@ -154,7 +156,7 @@ def test_only_what_is_known_can_be_allowed(tmp_path: Path) -> None:
         load_toml(path, GateFile)
 
 
-def result(verdict: Verdict, *, integrity: bool = False) -> GateResult:
+def result(verdict: GateVerdict, *, integrity: bool = False) -> GateResult:
     gate = Gate(name="gate", metric="time", at_most=1, integrity=integrity)
     return GateResult(gate, "time", verdict, None, "because")
 
@@ -162,12 +164,12 @@ def result(verdict: Verdict, *, integrity: bool = False) -> GateResult:
 @pytest.mark.parametrize(
     ("results", "code"),
     [
-        ([result(Verdict.PASS)], ExitCode.OK),
-        ([result(Verdict.PASS), result(Verdict.INCONCLUSIVE)], ExitCode.INCONCLUSIVE),
-        ([result(Verdict.INCONCLUSIVE), result(Verdict.ERROR)], ExitCode.DEVICE),
-        ([result(Verdict.ERROR), result(Verdict.REGRESSION)], ExitCode.REGRESSION),
+        ([result(GateVerdict.PASS)], ExitCode.OK),
+        ([result(GateVerdict.PASS), result(GateVerdict.INCONCLUSIVE)], ExitCode.INCONCLUSIVE),
+        ([result(GateVerdict.INCONCLUSIVE), result(GateVerdict.ERROR)], ExitCode.DEVICE),
+        ([result(GateVerdict.ERROR), result(GateVerdict.REGRESSION)], ExitCode.REGRESSION),
         (
-            [result(Verdict.REGRESSION), result(Verdict.REGRESSION, integrity=True)],
+            [result(GateVerdict.REGRESSION), result(GateVerdict.REGRESSION, integrity=True)],
             ExitCode.INTEGRITY,
         ),
     ],
@@ -235,9 +237,9 @@ def test_every_gate_but_those_of_the_demo_is_relative() -> None:
 def test_an_accuracy_far_below_the_host_s_fails(name: str) -> None:
     ours = measured(600, 690, differing=90)
     verdicts = {j.metric: j.verdict for j in judge(published(name), ours, None)}
-    assert verdicts["accuracy_minus_host_low.final"] is Verdict.REGRESSION
-    assert verdicts["accuracy_minus_host.0"] is Verdict.REGRESSION
-    assert verdicts["differing_over_allowed.0"] is Verdict.REGRESSION
+    assert verdicts["accuracy_minus_host_low.final"] is GateVerdict.REGRESSION
+    assert verdicts["accuracy_minus_host.0"] is GateVerdict.REGRESSION
+    assert verdicts["differing_over_allowed.0"] is GateVerdict.REGRESSION
     assert exit_code(judge(published(name), ours, None)) is ExitCode.INTEGRITY
 
 
@@ -255,12 +257,12 @@ ONE_OF_EACH = {
 def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name: str) -> None:
     star = ".".join([name.partition(".")[0], "*"])
     gates = GateFile(gate=(Gate(name="all", metric=star, at_least=-1),))
-    assert all(j.verdict is Verdict.PASS for j in judge(gates, WHOLE, None) if j.metric == name)
+    assert all(j.verdict is GateVerdict.PASS for j in judge(gates, WHOLE, None) if j.metric == name)
     metrics = {key: value for key, value in WHOLE.metrics.items() if key != name}
     left = WHOLE.model_copy(update={"metrics": metrics})
     results = judge(gates, left, None)
     (lost,) = (j for j in results if j.metric == name)
-    assert lost.verdict is Verdict.ERROR
+    assert lost.verdict is GateVerdict.ERROR
     assert f"the report lacks {name}" in lost.why
     assert exit_code(results) is ExitCode.DEVICE
 
@@ -271,20 +273,20 @@ def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() 
     gates = GateFile(gate=(Gate(name="all", metric="ttfi_ms.pwl.*", at_most=1),))
     results = judge(gates, WHOLE.model_copy(update={"context": context}), None)
     verdicts = {j.metric: j.verdict for j in results}
-    assert verdicts["ttfi_ms.pwl.cold-cached"] is Verdict.ERROR
+    assert verdicts["ttfi_ms.pwl.cold-cached"] is GateVerdict.ERROR
 
 
 def test_a_ratio_over_a_metric_that_is_zero_in_some_round_is_an_error() -> None:
     ours = report({"a": metric([1.0, 1.0]), "b": metric([0.0, 1.0])})
     result = decide({"metric": "a", "over": "b", "at_most": 5}, ours)
-    assert result.verdict is Verdict.ERROR
+    assert result.verdict is GateVerdict.ERROR
     assert "or the latter is 0" in result.why
 
 
 def test_the_samples_decide_and_not_what_is_said_of_them() -> None:
     said = metric(around(10.0)).model_copy(update={"low": 10.0, "high": 10.0})
     result = decide({"metric": "time", "at_most": 10.001}, report({"time": said}))
-    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.verdict is GateVerdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-inf"])
@@ -295,7 +297,7 @@ def test_a_limit_that_is_no_number_is_refused(limit: str, tmp_path: Path) -> Non
         load_toml(path, GateFile)
 
 
-ALL = [result(verdict) for verdict in Verdict]
+ALL = [result(verdict) for verdict in GateVerdict]
 
 
 BUSY = {"before": STATE.model_copy(update={"busy_share": 0.9})}

@@ -11,7 +11,7 @@ import pytest
 from pipeline.core.errors import ExitCode, IntegrityError
 from pipeline.device.guards import Finding
 from pipeline.report.gate_file import Gate, GateFile
-from pipeline.report.gates import Verdict, exit_code, judge
+from pipeline.report.gates import GateVerdict, exit_code, judge
 from pipeline.report.integrity import (
     differing_allowed,
     parity_of,
@@ -141,9 +141,9 @@ def test_a_gate_on_the_parity_of_a_program_that_gives_nan_fails() -> None:
     ours = report(metrics, max_rel={"stage-1": None})
     gate = Gate(name="parity", metric="parity_max_rel.*", at_most=1e-4, integrity=True)
     judgments = {j.metric: j for j in judge(GateFile(gate=(gate,)), ours, None)}
-    assert judgments["parity_max_rel.stage-1"].verdict is Verdict.REGRESSION
+    assert judgments["parity_max_rel.stage-1"].verdict is GateVerdict.REGRESSION
     assert "NaN" in judgments["parity_max_rel.stage-1"].why
-    assert judgments["parity_max_rel.stage-0"].verdict is Verdict.PASS
+    assert judgments["parity_max_rel.stage-0"].verdict is GateVerdict.PASS
 
 
 def test_only_an_invalid_report_is_refused_after_it_was_written() -> None:

@@ -70,16 +70,16 @@ def cross_check_with_tensorflow(
     with warnings.catch_warnings():
         # That tf.lite will leave TensorFlow one day.
         warnings.simplefilter("ignore")
-        theirs = {name: TfliteProgram(data, interpreter) for name, data in programs.items()}
-    ours = {name: TfliteProgram(data) for name, data in programs.items()}
+        by_tensorflow = {name: TfliteProgram(data, interpreter) for name, data in programs.items()}
+    by_litert = {name: TfliteProgram(data) for name, data in programs.items()}
     units: dict[str, Parity] = {}
     chains: dict[str, Parity] = {}
     for route, chain in stages.items():
         features = inputs
         for name in chain:
-            outputs = theirs[name].run(features)
+            outputs = by_tensorflow[name].run(features)
             if name not in units:
-                units[name] = Parity.of(outputs, ours[name].run(features))
+                units[name] = Parity.of(outputs, by_litert[name].run(features))
             features = outputs
         chains[route] = Parity.of(features, logits[route])
     return CrossCheck(tensorflow, units, chains)

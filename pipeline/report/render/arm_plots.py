@@ -47,9 +47,9 @@ def _first_answers(report: Report, state: str, colors: dict[str, Color]) -> Pane
 def latency_plot(report: Report) -> Plot:
     """Steady latency of every stage and control arm, and what swaps do to it."""
     colors = arm_colors(report.bundle)
-    ours = colors[PROGRESSIVE]
+    color = colors[PROGRESSIVE]
     steady = [
-        (f"stage {stage.index}, {stage.route}", ours, f"latency_ms.stage-{stage.index}")
+        (f"stage {stage.index}, {stage.route}", color, f"latency_ms.stage-{stage.index}")
         for stage in report.stages
     ]
     steady += [
@@ -59,9 +59,9 @@ def latency_plot(report: Report) -> Plot:
     swaps: list[_Row] = []
     for stage in report.stages[1:]:
         during = f"stage {stage.index} loads, worst meanwhile"
-        swaps.append((during, ours, f"latency_during_load_ms.{stage.index}"))
+        swaps.append((during, color, f"latency_during_load_ms.{stage.index}"))
         first = f"stage {stage.index}, first inference"
-        swaps.append((first, ours, f"first_after_swap_ms.{stage.index}"))
+        swaps.append((first, color, f"first_after_swap_ms.{stage.index}"))
     panels = [_medians(report, "latency", "Steady latency", "ms", steady)]
     if swaps:
         panels.append(_medians(report, "swaps", "Around swaps", "ms", swaps))
@@ -92,14 +92,14 @@ def memory_parts_plot(report: Report) -> Plot | None:
     colors = dict(zip(PARTS, (SERIES[each] for each in (0, 2, 1, 5)), strict=False))
     bars: list[Bar] = []
     for arm in arm_names(report.bundle):
-        told = {part: report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in colors}
+        metrics = {part: report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in colors}
         parts = [
             # What was given back meanwhile may make the rest less than nothing.
             Part(max(0.0, metric.median), colors[part], _said(f"{arm_title(arm)}, {part}", metric))
-            for part, metric in told.items()
+            for part, metric in metrics.items()
             if metric is not None
         ]
-        if len(parts) == len(told):
+        if len(parts) == len(metrics):
             bars.append(Bar(arm_title(arm), tuple(parts)))
     if not bars:
         return None
@@ -113,7 +113,7 @@ def _medians(report: Report, name: str, title: str, unit: str, rows: Sequence[_R
     for label, color, metric_name in rows:
         metric = report.metrics.get(metric_name)
         if metric is None:  # the device does not say
-            bars.append(Bar(f"{label}: not told", ()))
+            bars.append(Bar(f"{label}: not metrics", ()))
             continue
         said = _said(label, metric)
         part = Part(metric.median, color, said)

@@ -59,8 +59,8 @@ def _full_accuracy(report: Report, state: str) -> list[Cell]:
             return "never", ""
         return _cell(report.metrics.get(f"ttfi_ms.{arm.name}.{state}"))
 
-    ours = _cell(report.metrics.get(f"time_to_final_ms.{state}"))
-    return [("full accuracy", f"{state}, ms"), ours, *map(reached, report.bundle.arms)]
+    progressive = _cell(report.metrics.get(f"time_to_final_ms.{state}"))
+    return [("full accuracy", f"{state}, ms"), progressive, *map(reached, report.bundle.arms)]
 
 
 def _latency(report: Report) -> list[Cell]:

@@ -157,5 +157,5 @@ _CELLS: dict[str, Callable[[float], str]] = {
 
 def _summary(comparison: Comparison) -> str:
     words = Counter(one.judgment or one.change or _NONE for one in comparison.metrics)
-    told = [f"{words[word]} {word}" for word in _WORDS if words[word]]
-    return f"{counted(len(comparison.metrics), 'metric')}: {', '.join(told)}"
+    counts = [f"{words[word]} {word}" for word in _WORDS if words[word]]
+    return f"{counted(len(comparison.metrics), 'metric')}: {', '.join(counts)}"

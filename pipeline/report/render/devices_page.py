@@ -61,8 +61,8 @@ def _numbers(report: DevicesReport, states: list[str]) -> Table:
         words, state = ratio_words(name)
         title = f"{words}, {state}" if state else words
         rows.append((title, [_ratio(device, name) for device in devices]))
-    told = [[(title, ""), *cells] for title, cells in rows if any(value for value, _ in cells)]
-    return Table("numbers", ["", *(name for name, _ in report.measured)], told)
+    kept = [[(title, ""), *cells] for title, cells in rows if any(value for value, _ in cells)]
+    return Table("numbers", ["", *(name for name, _ in report.measured)], kept)
 
 
 def _metrics(stages: int, states: list[str]) -> dict[str, str]:

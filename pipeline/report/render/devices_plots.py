@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from itertools import cycle, product
 
 from pipeline.core.formatting import milliseconds
-from pipeline.model.arm import TEACHER
 from pipeline.report.devices import DevicesReport, Measured, MetricSummary
 from pipeline.report.render.bars import Bar, Part, bars_panel
-from pipeline.report.render.curve import arm_title
+from pipeline.report.render.curve import arm_colors, arm_keys, arm_title
 from pipeline.report.render.drawing import PANEL_WIDTH, Drawing
 from pipeline.report.render.palette import SERIES, Color
 from pipeline.report.render.panel import Key, Panel, Plot
@@ -63,8 +62,8 @@ def _curves(report: DevicesReport, state: str, styles: dict[str, tuple[str, Colo
 
 
 def starts_plot(report: DevicesReport, states: list[str]) -> Plot:
-    """Time to the first answer of every device: progressive, and the teacher alone."""
-    colors = {PROGRESSIVE: SERIES[0], TEACHER: SERIES[2]}
+    """Time to the first answer of every arm on every device."""
+    colors = arm_colors(report.bundle)
     panels: list[Panel] = []
     for state in states:
         bars = [
@@ -77,7 +76,7 @@ def starts_plot(report: DevicesReport, states: list[str]) -> Plot:
             for arm, color in colors.items()
         ]
         panels.append(bars_panel(f"starts-{state}", f"{state} start", "ms", bars))
-    return Plot(tuple(panels), tuple(Key(color, arm_title(arm)) for arm, color in colors.items()))
+    return Plot(tuple(panels), arm_keys(report.bundle))
 
 
 def costs_plot(report: DevicesReport, states: list[str]) -> Plot:
@@ -90,8 +89,8 @@ def costs_plot(report: DevicesReport, states: list[str]) -> Plot:
             metric = measured.metrics.get(f"latency_ms.stage-{stage.index}")
             latencies.append(_bar(f"{_short(name)}, stage {stage.index}", metric, color))
         found = (measured.metrics.get(f"peak_rss_mb.{PROGRESSIVE}.{state}") for state in states)
-        told = [metric for metric in found if metric is not None]
-        highest = max(told, key=lambda metric: metric.median, default=None)
+        measured_ones = [metric for metric in found if metric is not None]
+        highest = max(measured_ones, key=lambda metric: metric.median, default=None)
         peaks.append(_bar(_short(name), highest, first))
     panels = (
         bars_panel("latency", "Steady latency", "ms", latencies),
@@ -107,9 +106,9 @@ def _bar(name: str, metric: MetricSummary | None, color: Color) -> Bar:
     def words(number: float) -> str:
         return milliseconds(number) if metric.unit == "ms" else f"{number:.1f}"
 
-    said = f"{name}: {words(metric.median)} {metric.unit}"
-    part = Part(metric.median, color, f"{said} [{words(metric.low)}-{words(metric.high)}]")
-    return Bar(said, (part,), (metric.low, metric.high))
+    label = f"{name}: {words(metric.median)} {metric.unit}"
+    part = Part(metric.median, color, f"{label} [{words(metric.low)}-{words(metric.high)}]")
+    return Bar(label, (part,), (metric.low, metric.high))
 
 
 def _styles() -> Iterator[tuple[str, Color]]:

@@ -8,9 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.formatting import counted, milliseconds
+from pipeline.report.arms import arm_names
 from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.metric_names import states_in
+from pipeline.report.render.curve import arm_title
 from pipeline.report.render.terminal import table_console
+from pipeline.settings import PROGRESSIVE
 
 _BAR = 24
 
@@ -81,28 +84,30 @@ def _row(result: DeviceResult) -> list[str]:
 
 
 def _starts(report: DevicesReport, state: str) -> Table:
-    """First answers and when the last stage is reached; the bars are all of one scale."""
+    """First answers of every arm and when the last stage is reached; bars are all of one scale."""
     table = _table(
-        f"{state} start: first answer in ms, progressive (=) and teacher alone (-)",
-        *("device", "progressive", "teacher", "ratio", "last stage"),
+        f"{state} start: first answer in ms, progressive (=) and each control arm alone (-)",
+        *("device", "arm", "first answer", "progressive over it", "last stage"),
     )
+    table.columns[1].justify = "left"
     table.add_column("", no_wrap=True)
-    names = [f"ttfi_ms.{arm}.{state}" for arm in ("teacher", "pwl")]
+    names = {arm: f"ttfi_ms.{arm}.{state}" for arm in arm_names(report.bundle)}
     found = [each.metrics for _, each in report.measured]
     longest = max(
-        (each[name].median for each in found for name in names if name in each), default=0
+        (each[name].median for each in found for name in names.values() if name in each), default=0
     )
     for name, measured in report.measured:
-        ratio = measured.ratios.get(f"ttfi_over_teacher.{state}")
-        bars = [bar(measured, each, longest, sign) for each, sign in zip(names, "-=", strict=True)]
-        table.add_row(
-            name,
-            value(measured, names[1]),
-            value(measured, names[0]),
-            f"{ratio.median:.3f}" if ratio else "-",
-            value(measured, f"time_to_final_ms.{state}"),
-            bars[1] + bars[0][len(bars[1]) :],
-        )
+        for arm, metric in names.items():
+            progressive = arm == PROGRESSIVE
+            ratio = measured.ratios.get(f"ttfi_over_{arm}.{state}")
+            table.add_row(
+                name if progressive else "",
+                arm_title(arm),
+                value(measured, metric),
+                f"{ratio.median:.3f}" if ratio else "",
+                value(measured, f"time_to_final_ms.{state}") if progressive else "",
+                bar(measured, metric, longest, "=" if progressive else "-"),
+            )
     return table
 
 
@@ -127,6 +132,6 @@ def worst(measured: Measured, kind: str) -> str:
 def megabytes(measured: Measured) -> str:
     """The progressive arm's peak memory, in the state that was measured last."""
     for state in reversed(states_in(measured.metrics)):
-        if metric := measured.metrics.get(f"peak_rss_mb.pwl.{state}"):
+        if metric := measured.metrics.get(f"peak_rss_mb.{PROGRESSIVE}.{state}"):
             return f"{metric.median:.1f}"
     return "-"

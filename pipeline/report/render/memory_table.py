@@ -13,7 +13,7 @@ def memory_rows(report: Report) -> list[list[str]]:
     """A row of medians for each arm whose memory the device tells apart."""
     rows: list[list[str]] = []
     for arm in arm_names(report.bundle):
-        told = [report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in PARTS]
-        if all(told):
-            rows.append([arm, *(f"{metric.median:.1f}" for metric in told if metric)])
+        metrics = [report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in PARTS]
+        if all(metrics):
+            rows.append([arm, *(f"{metric.median:.1f}" for metric in metrics if metric)])
     return rows

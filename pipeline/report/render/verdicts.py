@@ -11,23 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.report.gate_file import Gate
-from pipeline.report.gates import GateResult, Verdict
+from pipeline.report.gates import GateResult, GateVerdict
 from pipeline.report.render.tables import describe_device
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import Report
 from pipeline.report.statistics import Estimate
 
 _STYLES = {
-    Verdict.PASS: "green",
-    Verdict.REGRESSION: "bold red",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.ERROR: "magenta",
+    GateVerdict.PASS: "green",
+    GateVerdict.REGRESSION: "bold red",
+    GateVerdict.INCONCLUSIVE: "yellow",
+    GateVerdict.ERROR: "magenta",
 }
 _MARKS = {
-    Verdict.PASS: "✅",
-    Verdict.REGRESSION: "❌",
-    Verdict.INCONCLUSIVE: "❔",
-    Verdict.ERROR: "⚠️",
+    GateVerdict.PASS: "✅",
+    GateVerdict.REGRESSION: "❌",
+    GateVerdict.INCONCLUSIVE: "❔",
+    GateVerdict.ERROR: "⚠️",
 }
 
 
@@ -57,15 +57,15 @@ def junit_suite(report: Report, results: Sequence[GateResult]) -> ElementTree.El
         "testsuite",
         name=f"{report.bundle.name} on {report.context.device.serial}",
         tests=str(len(results)),
-        failures=str(counts[Verdict.REGRESSION]),
-        errors=str(counts[Verdict.ERROR]),
-        skipped=str(counts[Verdict.INCONCLUSIVE]),
+        failures=str(counts[GateVerdict.REGRESSION]),
+        errors=str(counts[GateVerdict.ERROR]),
+        skipped=str(counts[GateVerdict.INCONCLUSIVE]),
         timestamp=report.context.created,
     )
     kinds = {
-        Verdict.REGRESSION: "failure",
-        Verdict.ERROR: "error",
-        Verdict.INCONCLUSIVE: "skipped",
+        GateVerdict.REGRESSION: "failure",
+        GateVerdict.ERROR: "error",
+        GateVerdict.INCONCLUSIVE: "skipped",
     }
     for result in results:
         case = ElementTree.SubElement(
@@ -128,4 +128,4 @@ def _value(value: Estimate | None) -> str:
 
 def _summary(results: Sequence[GateResult]) -> str:
     counts = Counter(result.verdict for result in results)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in GateVerdict if counts[verdict])

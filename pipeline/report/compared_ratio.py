@@ -8,8 +8,8 @@ from pipeline.report.statistics import FEWEST, Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A ratio, and what it tells: -1 that it is below 1, 1 that it is above, 0 neither."""
+class ComparedRatio:
+    """A ratio of two metrics. Its `sign` is -1 where it is below 1, 1 where above, 0 else."""
 
     estimate: Estimate | None
 
@@ -31,6 +31,8 @@ class Told:
         return (self.estimate.low > 1) - (self.estimate.high < 1)
 
 
-def exact(ours: int, other: int) -> Told:
+def ratio_of_sizes(size: int, other: int) -> ComparedRatio:
     """The ratio of two sizes, which are no samples."""
-    return Told(Estimate(ours / other, ours / other, ours / other, FEWEST) if other else None)
+    return ComparedRatio(
+        Estimate(size / other, size / other, size / other, FEWEST) if other else None
+    )

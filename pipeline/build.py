@@ -49,12 +49,13 @@ def build(
     from pipeline.bundle.layout import control_folder, require_build_output
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
-    from pipeline.settings import backend_named, for_backends, load_settings
+    from pipeline.settings import backend_named, for_backends
     from pipeline.workflows.build_bundle import assemble
     from pipeline.workflows.load_model import ModelSource
+    from pipeline.workflows.profile_settings import profile_settings
 
     workers = _workers(jobs, cluster)
-    settings = load_settings(profile)
+    settings = profile_settings(profile)
     names = settings.lowering.backend if backend is None else (backend_named(backend),)
     whole = out or Path("dist") / settings.name
     targets = _folders(whole, names, "--out")

@@ -84,10 +84,10 @@ def _scored(profile: Path, cache: Path, others: Sequence[Route], progress: Progr
     from pipeline.core.locks import using_folder
     from pipeline.model.opened import OpenedModel
     from pipeline.report.render.route_table import print_routes
-    from pipeline.settings import load_settings
+    from pipeline.workflows.profile_settings import profile_settings
     from pipeline.workflows.schedule_model import scheduled_model
 
-    settings = load_settings(profile)
+    settings = profile_settings(profile)
     with using_folder(cache, "name another with --cache", progress):
         scheduled = scheduled_model(settings, cache, progress, others)
     scored, data = scheduled.evaluated, scheduled.evaluated.dataset

@@ -11,7 +11,10 @@ from pipeline.core.command_line import Argument, Option, command
 @command
 def inspect(
     source: Annotated[
-        str, Argument(help="Bundle folder, or python:MODULE:FUNCTION, or a profile with such.")
+        str,
+        Argument(
+            help="Bundle folder, python:MODULE:FUNCTION, transformers:FOLDER, or a profile of one."
+        ),
     ],
     cross_check: Annotated[
         str | None,
@@ -27,12 +30,12 @@ def inspect(
 ) -> None:
     """Prints what a bundle holds, after checking its schema and the sha256 of every file.
 
-    A damaged bundle ends with exit code 4 and a list of all that is wrong with it. Of a function of
-    your own: where its networks can be cut, with the shapes, parameters and multiply-adds between.
+    A damaged bundle ends with exit code 4 and a list of all that is wrong with it. Of a source of
+    networks: where its networks can be cut, with the shapes, parameters and multiply-adds between.
     """
     from pipeline.core.errors import UsageError
 
-    if source.startswith("python:") or source.endswith(".toml"):
+    if source.startswith(("python:", "transformers:")) or source.endswith(".toml"):
         if cross_check is not None:
             raise UsageError(
                 f"{source} is no bundle: --cross-check has nothing to run", "leave it out"
@@ -42,7 +45,7 @@ def inspect(
     if image_shape is not None or blocks:
         raise UsageError(
             f"{source}: --image-shape and --blocks are for networks, and this is a bundle's place",
-            "leave them out, or name python:MODULE:FUNCTION",
+            "leave them out, or name python:MODULE:FUNCTION or transformers:FOLDER",
         )
     _print_bundle(Path(source), cross_check)
 
@@ -61,11 +64,13 @@ def _print_bundle(bundle: Path, cross_check: str | None) -> None:
 
 
 def _print_networks(source: str, image_shape: str | None, blocks: list[int]) -> None:
+    from pipeline.core.progress import progress_for_terminal
     from pipeline.report.render.cut_table import print_cuts
     from pipeline.workflows.inspect_networks import inspect_networks
 
     shape = None if image_shape is None else _shape(image_shape)
-    for network in inspect_networks(source, shape, blocks or [4]):
+    progress = progress_for_terminal()
+    for network in inspect_networks(source, shape, blocks or [4], progress):
         title = f"the {network.name} ({network.kind})"
         title += ", in blocks already" if network.given else ", where one tensor flows"
         print_cuts(title, network.cuts, network.splits)

@@ -29,15 +29,15 @@ def train(
     from pipeline.core.progress import Silent, progress_for_terminal
     from pipeline.core.work import Work
     from pipeline.report.render.route_table import print_routes
-    from pipeline.settings import load_settings
     from pipeline.training.processes import describe_processes, joined
     from pipeline.training.training_log import TensorBoardLog
     from pipeline.workflows.load_model import trained_model
     from pipeline.workflows.lowering_targets import preflight_of
+    from pipeline.workflows.profile_settings import profile_settings
     from pipeline.workflows.schedule_model import schedule_in_eager
     from pipeline.workflows.training_cache import training_table
 
-    settings = load_settings(profile)
+    settings = profile_settings(profile)
     training = training_table(settings)
     require_folder(cache, "--cache")
     if logs:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from pipeline.core.toml_file import Section, Spelling
+from pipeline.core.toml_file import Section, SparseSection, Spelling
 from pipeline.settings import PLAIN, Precision
 
 Sha256 = Annotated[str, Spelling(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
@@ -22,21 +22,6 @@ RelativePath = Annotated[
     ),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class SparseSection(Section):
-    """A table that leaves out of its JSON what is at its default: bundles without it stay as they
-    were before there was such a key.
-    """
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = type(self).model_fields
-        return {
-            name: value
-            for name, value in handler(self).items()
-            if fields[name].is_required() or getattr(self, name) != fields[name].default
-        }
 
 
 class FileEntry(Section):

@@ -24,11 +24,10 @@ from pipeline.bundle.artifact import (
     Name,
     Sha256,
     Share,
-    SparseSection,
 )
 from pipeline.bundle.consistency import contradictions
 from pipeline.bundle.schedule import Schedule
-from pipeline.core.toml_file import Section
+from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.bundle.artifact import SparseSection
-from pipeline.core.toml_file import Section
+from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, Plan
 

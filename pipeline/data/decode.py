@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from pipeline.core.errors import UsageError
-from pipeline.settings import EncodedData
+from pipeline.settings import EncodedData, Resizing
 
 _FORMATS = ("PNG", "JPEG")
 #: 8 bits a channel; the wider modes would be clipped without a word.
@@ -37,6 +37,8 @@ _DAMAGE = (
     zlib.error,
 )
 _EXIF_DAMAGE = (*_DAMAGE, TypeError, OverflowError)
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 _ORIENTATION = 0x0112
 #: What turns an image upright, by its orientation (EXIF 2.32, tag 274); 1 is upright.
@@ -85,7 +87,7 @@ class Decoded:
 def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
     """One image: its first frame, turned upright, in sRGB, on the background of the profile.
 
-    It is resized at last (bilinear, antialiased when it shrinks) where the profile gives a size.
+    It is resized at last, and its middle cut out, where the profile gives a size.
 
     Args:
         encoded: the image.
@@ -115,11 +117,19 @@ def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
     if opacity is not None:
         ground = Image.new("RGB", (1, 1), settings.background).convert(colors.mode)
         colors = Image.composite(colors, ground.resize(colors.size), opacity)
-    size = settings.image_size
-    if size is not None and colors.size != (size, size):
-        colors = colors.resize((size, size), Image.Resampling.BILINEAR)
+    if (resizing := settings.resizing) is not None:
+        colors = _resized(colors, resizing)
     pixels = np.asarray(colors, dtype=np.uint8)
     return Decoded(pixels.reshape(colors.height, colors.width, settings.channels), tuple(notes))
+
+
+def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
+    size = resizing.size_for(*image.size)
+    if image.size != size:
+        image = image.resize(size, _FILTERS[resizing.filter])
+    side = resizing.image_size
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side)) if resizing.crops else image
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pipeline.settings import (
     FolderData,
     HuggingFaceData,
     IdxData,
+    NpzData,
     ParquetData,
 )
 
@@ -54,6 +55,10 @@ def _load(settings: DataSettings, seed: int) -> Dataset:
             from pipeline.data.idx import load_idx
 
             return load_idx(settings, seed)
+        case NpzData():
+            from pipeline.data.npz import load_npz
+
+            return load_npz(settings, seed)
         case FolderData():
             from pipeline.data.folder import load_folder
 
@@ -89,6 +94,10 @@ def _fingerprint(settings: DataSettings) -> str:
             from pipeline.data.idx import idx_fingerprint
 
             return idx_fingerprint(settings)
+        case NpzData():
+            from pipeline.data.npz import npz_fingerprint
+
+            return npz_fingerprint(settings)
         case FolderData():
             from pipeline.data.folder import folder_fingerprint
 
@@ -104,9 +113,11 @@ def _fingerprint(settings: DataSettings) -> str:
 
 
 def _require_there(settings: DataSettings) -> None:
-    path = getattr(settings, "path", None)
-    if path is not None and not path.is_dir():
-        state = "not a folder" if path.exists() else "no such folder"
+    path, kind = getattr(settings, "path", None), "folder"
+    if isinstance(settings, NpzData):
+        kind = "file"
+    if path is not None and not (path.is_file() if kind == "file" else path.is_dir()):
+        state = f"not a {kind}" if path.exists() else f"no such {kind}"
         raise UsageError(
             f"data.path: {path.absolute()}: {state}", f"correct data.path; {PATH_RULE}"
         )

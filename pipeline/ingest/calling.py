@@ -1,27 +1,60 @@
-"""Calls a user's function, with random numbers that a profile seeds."""
+"""What a source gives: a user's function is called, a model of a library is read."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.own_parts import ImageShape, stated_model
 from pipeline.ingest.probe import user_code
-from pipeline.settings import SourceModel
+from pipeline.ingest.python import OwnModel
+from pipeline.settings import OwnStudent, SourceModel
 
 
-def called(source: SourceModel) -> object:
-    """What the function of a ``python:`` source gives.
+def called(source: SourceModel, images: ImageShape | None, progress: Progress) -> OwnModel:
+    """What a source of networks gives.
+
+    Args:
+        source: the ``[model]`` table.
+        images: asked for channels, height and width where the source gives a network alone.
+        progress: told what is to be known about weights that are read.
+
+    Raises:
+        UsageError: there is no such source, it fails, or it gives something else.
+    """
+    if source.kind == "transformers":
+        from pipeline.ingest.zoo.model import transformers_model
+
+        return transformers_model(source.place, images, progress)
+    return stated_model(source.source, _called(source.source, source.place), images)
+
+
+def called_student(student: OwnStudent) -> object:
+    """The network that the function of ``[model.student]`` gives.
 
     Raises:
         UsageError: there is no such function, or it fails.
     """
-    with user_code(source.source, "the function"):
-        return FunctionSource.parse(source.place).load()()
+    return _called(student.origin, student.place)
+
+
+def functions_of(source: SourceModel) -> Sequence[FunctionSource]:
+    """The user's functions that have a part in a model, or none."""
+    places = [source.place] if source.kind == "python" else []
+    if isinstance(source.student, OwnStudent):
+        places.append(source.student.place)
+    return [FunctionSource.parse(place) for place in places]
+
+
+def _called(source: str, place: str) -> object:
+    with user_code(source, "the function"):
+        return FunctionSource.parse(place).load()()
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
     graph = traced(where, network, holders, images)
     flow, values = Flow(graph), _measured(where, network, graph, images)
     cuts = {flow.source: images} | dict(_cuts(network, flow, values))
-    paths = ["", *_outermost([str(node.target) for node in [*cuts][1:]], holders)]
+    targets = [str(node.target) for node in [*cuts][1:]]
+    paths = ["", *_outermost(network, targets, holders)]
     ends = [*map(flow.place, [*cuts][1:]), len(flow.nodes)]
     parts = []
     for (begin, features), path, end in zip(cuts.items(), paths, ends, strict=True):
@@ -256,13 +257,15 @@ def _parameters(network: nn.Module, node: fx.Node) -> Iterator[nn.Parameter]:
             yield found
 
 
-def _outermost(paths: Sequence[str], holders: set[str]) -> Iterator[str]:
-    """Each as the outermost module in which no other of them lies."""
+def _outermost(network: nn.Module, paths: Sequence[str], holders: set[str]) -> Iterator[str]:
+    """Each as the outermost module that runs and in which no other of them lies."""
     for path in paths:
-        while (holder := path.rpartition(".")[0]) in holders:
-            if sum(each.startswith(f"{holder}.") for each in paths) > 1:
+        outer = path
+        while (outer := outer.rpartition(".")[0]) in holders:
+            if sum(each.startswith(f"{outer}.") for each in paths) > 1:
                 break
-            path = holder
+            if type(network.get_submodule(outer)).forward is not nn.Module.forward:
+                path = outer  # not a mere list of modules
         yield path
 
 

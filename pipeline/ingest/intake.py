@@ -1,4 +1,4 @@
-"""What a user's function gives, on its way to a model: checked, completed and named.
+"""What a source of networks gives, on its way to a model: checked, completed and named.
 
 See `pipeline.ingest.python` for what it may give.
 """
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
-from pipeline.core.progress import Progress
+from pipeline.core.progress import Progress, Silent
 from pipeline.data.images import ImageSpec
-from pipeline.ingest.calling import called, seeded
+from pipeline.ingest.calling import called, called_student, functions_of, seeded
 from pipeline.ingest.channels_last import (
     boundaries_channels_last,
     turned,
@@ -30,7 +30,6 @@ from pipeline.ingest.own_parts import (
     image_shape_of,
     network_of,
     split_of,
-    stated_model,
 )
 from pipeline.ingest.probe import (
     probe_images,
@@ -49,7 +48,7 @@ from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.opened import OpenedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import prefix_routes
-from pipeline.settings import SourceModel, TrainingSettings
+from pipeline.settings import OwnStudent, SourceModel, TrainingSettings
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0
@@ -64,17 +63,17 @@ def own_model(
     progress: Progress,
     images: ImageShape | None = None,
 ) -> tuple[OpenedModel, Content]:
-    """The model that a profile's function gives.
+    """The model that a profile's function or library gives.
 
     Args:
         source: the ``[model]`` table.
         seed: what random numbers start from while the function and the checks run.
         training: the table, if the model is to be trained here.
         progress: told what is no part of the content, and what was not looked at.
-        images: asked for channels, height and width where the function gives a network alone.
+        images: asked for channels, height and width where the source gives a network alone.
 
     Returns:
-        The model, which shares its parameters with what the function returned, and what its
+        The model, which shares its parameters with what the source gave, and what its
         modules are made of as they came, and answer. Its routes are those of the paper.
 
     Raises:
@@ -83,14 +82,16 @@ def own_model(
     """
     begin = time.monotonic()
     ingestion = _Ingestion(source, training, images)
-    opened, content = _call(source, seed, ingestion)
+    opened, content = ingestion.read(seed, progress)
+    if not functions_of(source):
+        return opened, content  # files give the same every time
     if time.monotonic() - begin > _PATIENCE:
         progress.say(
             f"{source.source} takes long, so it was not called again to see whether it gives "
             "the same model; if it does not, all is made anew each time"
         )
         return opened, content
-    _, again = _call(source, seed, ingestion)
+    _, again = ingestion.read(seed, Silent())
     if places := changed(content.numbers, again.numbers):
         more = len(places) - 4
         raise UsageError(
@@ -108,26 +109,23 @@ def own_model(
     return opened, Content(content.numbers, lasting)
 
 
-def _call(source: SourceModel, seed: int, ingestion: _Ingestion) -> tuple[OpenedModel, Content]:
-    with seeded(seed):
-        return ingestion.ingest(called(source))
-
-
 class _Ingestion:
     """One model on its way in."""
 
     def __init__(
         self, source: SourceModel, training: TrainingSettings | None, images: ImageShape | None
     ) -> None:
-        self._source = source.source
+        self._table, self._source = source, source.source
         self._images = images
-        self._split = source.split
-        self._slim = source.student
         self._training = training
 
-    def ingest(self, given: object) -> tuple[OpenedModel, Content]:
-        given = stated_model(self._source, given, self._images)
-        split = split_of(self._source, given.split, self._split)
+    def read(self, seed: int, progress: Progress) -> tuple[OpenedModel, Content]:
+        """What the source gives, with random numbers of that seed, taken in."""
+        with seeded(seed):
+            return self._taken_in(called(self._table, self._images, progress))
+
+    def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
+        split = split_of(self._source, given.split, self._table.split)
         shape = image_shape_of(self._source, given.image_shape)
         teacher = network_of(self._source, "teacher", given.teacher, split, shape)
         student = self._student(given, teacher, shape, split)
@@ -173,7 +171,8 @@ class _Ingestion:
         stated = normalization_of(self._source, given.normalization, len(images[0]))
         spec = ImageSpec(shape[0], shape[1:], stated)
         classes = len(teacher_outputs[-1][0])
-        return OpenedModel(model, spec, classes, prefix_routes(model.blocks)), content
+        routes, labels = prefix_routes(model.blocks), tuple(given.labels or ())
+        return OpenedModel(model, spec, classes, routes, labels), content
 
     def _student(
         self,
@@ -182,26 +181,28 @@ class _Ingestion:
         shape: tuple[int, int, int],
         split: Sequence[str],
     ) -> BlockNet:
-        """The student that the function gives, or one that is made of the teacher."""
-        if self._slim is None:
+        """The student that source or profile gives, or one that is made of the teacher."""
+        stated = self._table.student
+        if stated is None:
             if given.student is None:
                 raise UsageError(
                     f"{self._source} gives no student",
-                    "give OwnModel one, or name a profile whose [model.student] has from = "
-                    '"teacher"',
+                    'name a profile whose [model.student] has from = "teacher" or '
+                    '"python:FILE.py:FUNCTION", or give OwnModel one',
                 )
             return network_of(self._source, "student", given.student, split, shape)
         if given.student is not None:
-            raise UsageError(
-                f"{self._source} gives a student, and the profile has [model.student]",
-                "give OwnModel student=None, or leave the table out",
-            )
+            what = f"{self._source} gives a student, and the profile has [model.student]"
+            raise UsageError(what, "give OwnModel student=None, or leave the table out")
+        if isinstance(stated, OwnStudent):
+            own = called_student(stated)
+            return network_of(stated.origin, "student", own, stated.split or (), shape)
         if self._training is None:
             raise UsageError(
                 f"{self._source}: a student that is made of the teacher has to be trained",
                 "give the profile [training.distillation]",
             )
-        return slimmed(self._source, teacher, shape, self._slim.width, self._slim.depth)
+        return slimmed(self._source, teacher, shape, stated.width, stated.depth)
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

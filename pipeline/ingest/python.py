@@ -64,6 +64,8 @@ class OwnModel:
             ``["features[0:3]", "features[3:6]"]``. What runs before them is the embedder; the last
             block ends with its submodule, and what runs then is the classifier. ``"auto:4"`` cuts
             into four blocks of about as many parameters each.
+        labels: names of the classes in the order of the logits: data with the same names in another
+            order is refused.
     """
 
     teacher: Network | nn.Module
@@ -73,3 +75,4 @@ class OwnModel:
     decoders: Sequence[nn.Module | None] | None = None
     normalization: Normalization | None = None
     split: Sequence[str] | str | None = None
+    labels: Sequence[str] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import gcd
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 _Convolution = nn.Conv1d | nn.Conv2d
@@ -57,8 +58,21 @@ def channel_axis(layer: Layer, shape: Sequence[int]) -> int:
         base = nn.RMSNorm if isinstance(layer, nn.RMSNorm) else nn.LayerNorm
         images = len(shape) == 4 and len(layer.normalized_shape) == 1
         own = type(layer).forward is not base.forward
-        return 1 if images and own and shape[1] == layer.normalized_shape[0] else -1
+        if not (images and own and shape[1] == layer.normalized_shape[0]):
+            return -1
+        return 1 if shape[-1] != shape[1] or not _is_last(layer, shape) else -1
     return 1
+
+
+@torch.no_grad()
+def _is_last(layer: _Last, shape: Sequence[int]) -> bool:
+    """Whether a layer normalizes the last axis, as its base does, of what has equal axes."""
+    features = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0))
+    if isinstance(layer, nn.RMSNorm):
+        plain = nn.RMSNorm.forward(layer, features)
+    else:
+        plain = nn.LayerNorm.forward(layer, features)
+    return torch.allclose(layer(features), plain, atol=1e-5)
 
 
 def scale_output(layer: Layer, width: float, step: int) -> None:

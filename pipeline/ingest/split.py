@@ -55,7 +55,7 @@ def split_network(
                 f"{where} runs {following} before {text}",
                 "name the parts in the order in which they run, each once",
             )
-    ends = [*begins, nodes.index(calls[-1][1]) + 1]
+    ends = [*begins, _behind(nodes, calls[-1][1])]
     texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
     crossings = _Crossings(where, network, graph, images)
     given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
@@ -116,6 +116,21 @@ def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:
             f"name a part that runs once, {OWN}",
         )
     return calls[0]
+
+
+def _behind(nodes: Sequence[fx.Node], call: fx.Node) -> int:
+    """The place behind a call and behind what is taken out of the tuple or table that it gives."""
+    end = nodes.index(call) + 1
+    while nodes[end].args[:1] == (call,) and _takes_out(nodes[end]):
+        end += 1
+    return end
+
+
+def _takes_out(node: fx.Node) -> bool:
+    """Whether a node takes an entry of a tuple, or an attribute that no tensor has."""
+    if node.target is operator.getitem:
+        return isinstance(node.args[1], int | str)
+    return node.target is getattr and not hasattr(Tensor, str(node.args[1]))
 
 
 class _Given:

@@ -11,7 +11,9 @@ from pipeline.settings.data import (
     HuggingFaceData,
     IdxData,
     ImageData,
+    NpzData,
     ParquetData,
+    Resizing,
 )
 from pipeline.settings.model import (
     FamilyModel,
@@ -50,7 +52,13 @@ from pipeline.settings.quantities import (
     Count,
 )
 from pipeline.settings.schedule import OrderName, ScheduleSettings
-from pipeline.settings.source import SOURCE_KINDS, SourceModel
+from pipeline.settings.source import (
+    NETWORK_KINDS,
+    SOURCE_KINDS,
+    OwnStudent,
+    SlimStudent,
+    SourceModel,
+)
 from pipeline.settings.training import (
     AugmentationSettings,
     Distillation,
@@ -64,6 +72,7 @@ from pipeline.settings.training import (
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "NETWORK_KINDS",
     "PLAIN",
     "PROGRESSIVE",
     "RECIPES",
@@ -88,8 +97,10 @@ __all__ = [
     "LoweringSettings",
     "ModelSettings",
     "NormalizationSettings",
+    "NpzData",
     "OptimizerSettings",
     "OrderName",
+    "OwnStudent",
     "ParquetData",
     "Plan",
     "Precision",
@@ -98,10 +109,12 @@ __all__ = [
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",
+    "Resizing",
     "RuntimeLibrary",
     "RuntimeSettings",
     "ScheduleSettings",
     "Settings",
+    "SlimStudent",
     "SourceModel",
     "TeacherSettings",
     "TrainingSettings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
@@ -100,6 +101,40 @@ class IdxData(ImageData):
     labels: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """How an image of any size becomes one of the size that a model takes.
+
+    Attributes:
+        image_size: height and width of what is cut out of the middle at last, in pixels.
+        resize: ``stretch``: to a square; ``shortest-edge``: in its own shape.
+        to: the side of the square, or the shorter side, in pixels; at least `image_size`.
+        filter: Pillow's, antialiased where an image shrinks.
+    """
+
+    image_size: int
+    resize: Literal["stretch", "shortest-edge"]
+    to: int
+    filter: Literal["bilinear", "bicubic"]
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height to which an image is resized, before anything is cut off."""
+        if self.resize == "stretch":
+            return self.to, self.to
+        short = min(width, height)
+        return self.to * width // short, self.to * height // short
+
+    def __str__(self) -> str:
+        how = "its shorter side to" if self.resize == "shortest-edge" else "to"
+        cut = f", {self.image_size} cut out" if (self.crops) else ""
+        return f"{how} {self.to} pixels, {self.filter}{cut}"
+
+    @property
+    def crops(self) -> bool:
+        """Whether anything is cut off."""
+        return self.resize == "shortest-edge" or self.to != self.image_size
+
+
 class EncodedData(ImageData):
     """What the sources of PNG and JPEG images share.
 
@@ -107,7 +142,14 @@ class EncodedData(ImageData):
     space to sRGB, and of animated ones the first frame is taken. 16 bits of gray are refused.
 
     Attributes:
-        image_size: every image is resized to this many pixels square; needed where sizes differ.
+        image_size: every image is made this many pixels square; needed where sizes differ. Where
+            none of the four keys about sizes is given, they are as the model's source states them,
+            if it does, as ``transformers:`` may.
+        resize: ``"stretch"``: to a square, whatever the image's own shape; ``"shortest-edge"``:
+            in its own shape, the shorter side to `resize_size`.
+        resize_size: images are resized to this many pixels, then `image_size` is cut out of the
+            middle; `image_size` without it.
+        filter: with which they are resized, as Pillow does, antialiased where they shrink.
         channels: 3 for color, 1 for gray; images are converted.
         background: what shows where an image is transparent: "white", "black", "#rrggbb" or
             [red, green, blue] from 0 to 255.
@@ -115,10 +157,33 @@ class EncodedData(ImageData):
     """
 
     image_size: Side | None = None
+    resize: Literal["stretch", "shortest-edge"] = "stretch"
+    resize_size: Side | None = None
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
     channels: Literal[1, 3] = 3
     background: Color = "#ffffff"
     train_images: Count | None = None
     test_images: Count | None = None
+
+    @model_validator(mode="after")
+    def _resizes_to_a_size(self) -> Self:
+        if self.image_size is None:
+            if self.resize_size is not None:
+                raise ValueError("resize_size: give image_size, too: what is cut out of it")
+        elif self.resize_size is not None and self.resize_size < self.image_size:
+            raise ValueError(
+                f"resize_size {self.resize_size} is less than image_size {self.image_size}: "
+                "nothing so large can be cut out of it"
+            )
+        return self
+
+    @property
+    def resizing(self) -> Resizing | None:
+        """How images are resized, if they are."""
+        if self.image_size is None:
+            return None
+        to = self.resize_size or self.image_size
+        return Resizing(self.image_size, self.resize, to, self.filter)
 
 
 class FolderData(EncodedData):
@@ -175,7 +240,33 @@ class HuggingFaceData(EncodedData):
     labels: tuple[str, ...] | None = None
 
 
+class NpzData(ImageData):
+    """One .npz file of NumPy arrays: images of uint8 and labels, for training and for tests.
+
+    Images are ``[n, height, width]``, which is gray, or ``[n, height, width, channels]``; labels
+    are whole numbers from 0 on, ``[n]`` or ``[n, 1]``. Nothing in the file is unpickled.
+
+    Attributes:
+        path: the file.
+        train_inputs, train_labels, test_inputs, test_labels: what its arrays are called.
+        image_size: images are resized to this many pixels square; left as they are without it.
+        train_images, test_images: use no more than so many, drawn by the profile's seed.
+        labels: names of the classes, in the order of their numbers; the numbers without it.
+    """
+
+    source: Literal["npz"]
+    path: InputPath
+    train_inputs: str = "x_train"
+    train_labels: str = "y_train"
+    test_inputs: str = "x_test"
+    test_labels: str = "y_test"
+    image_size: Side | None = None
+    train_images: Count | None = None
+    test_images: Count | None = None
+    labels: tuple[str, ...] | None = None
+
+
 DataSettings = Annotated[
-    DigitsData | IdxData | FolderData | ParquetData | HuggingFaceData,
+    DigitsData | IdxData | NpzData | FolderData | ParquetData | HuggingFaceData,
     Field(discriminator="source"),
 ]

@@ -107,7 +107,8 @@ def _mark(kind: type[BaseModel]) -> str:
     for name, field in kind.model_fields.items():
         if _is_mark(field):
             return f"`{field.alias or name} = {_toml(get_args(field.annotation)[0])}`"
-    return f"`{next(iter(kind.model_fields), kind.__name__)}`"
+    name, field = next(iter(kind.model_fields.items()))
+    return f"`{field.alias or name}`"
 
 
 def _is_mark(field: FieldInfo) -> bool:
@@ -120,7 +121,7 @@ def _table(section: type[BaseModel], fields: dict[str, FieldInfo]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
         kind = _type(field.annotation, field.metadata)
-        cells = (f"`{name}`", kind, _default(field), _plain(meaning.get(name, "")))
+        cells = (f"`{field.alias or name}`", kind, _default(field), _plain(meaning.get(name, "")))
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
 

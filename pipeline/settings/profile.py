@@ -142,7 +142,7 @@ class Settings(Section):
             case SourceModel(kind="reference"):
                 if self.training is not None:
                     raise ValueError("a reference checkpoint comes trained: leave [training] out")
-            case SourceModel(kind="python"):
+            case SourceModel(kind="python" | "transformers"):
                 _require_own_weights(self.training)
             case _ if self.training is None:
                 raise ValueError("training: field required")
@@ -157,7 +157,7 @@ def _require_own_weights(training: TrainingSettings | None) -> None:
     if any(table and "initial_weights" in table.model_fields_set for table in tables):
         raise ValueError(
             "training: initial_weights is for the families; a model of your own begins with the "
-            "weights that its function gives: leave it out"
+            "weights that its source gives: leave it out"
         )
 
 

@@ -10,8 +10,10 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     ValidationInfo,
     model_validator,
 )
@@ -19,7 +21,11 @@ from pydantic import (
 from pipeline.core.toml_file import Section, Spelling, located
 from pipeline.settings.normalization import NormalizationSettings
 
-SOURCE_KINDS = ("keras", "python", "reference")
+SOURCE_KINDS = ("keras", "python", "reference", "transformers")
+#: Kinds that give networks as they are, which are cut here, and of which students are made.
+NETWORK_KINDS = ("python", "transformers")
+#: Kinds whose place is a folder; that of others is a function.
+_FOLDER_KINDS = ("reference", "transformers")
 _Kept = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -40,8 +46,9 @@ _Submodules = Annotated[
 def _located_source(source: str, info: ValidationInfo) -> str:
     """A source whose file or folder is `located`; one that names none stays as it is."""
     kind, _, place = source.partition(":")
-    file, colon, function = (place, "", "") if kind == "reference" else place.rpartition(":")
-    if kind != "reference" and not file.endswith(".py"):
+    folder = kind in _FOLDER_KINDS
+    file, colon, function = (place, "", "") if folder else place.rpartition(":")
+    if not folder and not file.endswith(".py"):
         return source
     found = located(Path(file), info)
     return f"{kind}:{found}{colon}{function}" if found.exists() else source
@@ -52,6 +59,8 @@ def _portable_source(source: str) -> str:
     kind, _, place = source.partition(":")
     if kind == "reference":
         return f"{kind}:checkpoint"
+    if kind == "transformers" and not place.startswith("/"):
+        return source  # a name of the hub: of the whole world, not of this machine
     return f"{kind}:{place.rpartition('/')[2]}"
 
 
@@ -71,6 +80,45 @@ class SlimStudent(Section):
     depth: _Kept = 1.0
 
 
+class OwnStudent(Section):
+    """A student of your own for a teacher of the source, ``from = "python:FILE.py:FUNCTION"``.
+
+    Attributes:
+        origin: the function, which gives a network; ``from`` in a profile.
+        split: where it has no ``embedder``, ``blocks`` and ``classifier``: as that of ``[model]``.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    origin: Annotated[
+        str,
+        Field(alias="from"),
+        Spelling(r"^python:.+:\w+$", 'python:MODULE:FUNCTION, or "teacher" to make one of it'),
+        AfterValidator(_located_source),
+        PlainSerializer(_portable_source, when_used="json"),
+    ]
+    split: _Submodules | None = None
+
+    @property
+    def place(self) -> str:
+        """MODULE:FUNCTION."""
+        return self.origin.partition(":")[2]
+
+
+def _student_tag(table: object) -> str:
+    """Which of the two kinds of students a table means."""
+    if isinstance(table, dict):
+        origin = table.get("from", table.get("origin"))
+        return "own" if isinstance(origin, str) and origin != "teacher" else "slim"
+    return "own" if isinstance(table, OwnStudent) else "slim"
+
+
+Student = Annotated[
+    Annotated[SlimStudent, Tag("slim")] | Annotated[OwnStudent, Tag("own")],
+    Discriminator(_student_tag),
+]
+
+
 class SourceModel(Section):
     """A model that comes from elsewhere; see `pipeline.ingest`.
 
@@ -78,22 +126,27 @@ class SourceModel(Section):
         source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
-            official reference implementation, or a folder of several. A relative path is looked
+            official reference implementation, or a folder of several. ``transformers:FOLDER`` is an
+            image classifier of Hugging Face's library as `save_pretrained` writes it, the teacher;
+            ``transformers:NAME`` or ``NAME@REVISION`` one of its hub. A relative path is looked
             for beside the profile, then in the current folder.
         normalization: the mean and std, a channel each, that the model was trained with, where the
             source itself does not state them; the same as mean and std in ``[data]``.
-        split: for ``python:``, where networks have no ``embedder``, ``blocks`` and ``classifier``:
-            the submodules that blocks begin with, in the order in which they run, such as
-            ``["layer1", "layer2"]``, ``["features[0:3]", "features[3:6]"]`` or ``["layer1",
-            "layer2..layer4"]``; or ``"auto:4"``: four blocks of about as many parameters each.
-        student: for ``python:``, where the function gives none, or a teacher alone.
+        split: for ``transformers:``, and for ``python:`` where networks have no ``embedder``,
+            ``blocks`` and ``classifier``: the submodules that blocks begin with, in the order in
+            which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]", "features[3:6]"]``
+            or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of about as many
+            parameters each.
+        student: for ``transformers:``, and for ``python:`` where the function gives none, or a
+            teacher alone.
     """
 
     source: Annotated[
         str,
         Spelling(
             rf"^({'|'.join(SOURCE_KINDS)}):.+$",
-            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION or reference:FOLDER",
+            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION, reference:FOLDER, transformers:FOLDER "
+            "or transformers:NAME",
         ),
         AfterValidator(_located_source),
         PlainSerializer(_portable_source, when_used="json"),
@@ -101,13 +154,13 @@ class SourceModel(Section):
 
     normalization: NormalizationSettings | None = None
     split: _Submodules | None = None
-    student: SlimStudent | None = None
+    student: Student | None = None
 
     @model_validator(mode="after")
     def _of_modules(self) -> Self:
         for key in ("split", "student"):
-            if getattr(self, key) is not None and self.kind != "python":
-                raise ValueError(f"{key}: only for networks of python:MODULE:FUNCTION")
+            if getattr(self, key) is not None and self.kind not in NETWORK_KINDS:
+                raise ValueError(f"{key}: only for networks of {' and '.join(NETWORK_KINDS)}")
         return self
 
     @property

@@ -154,7 +154,7 @@ def load_trained(path: Path) -> OpenedModel:
         ) from None
     if isinstance(description.model, SourceModel):
         raise UsageError(
-            f"{path}: its model is made by the function {description.model.source!r}, and no "
+            f"{path}: its model comes from {description.model.source!r}, and no "
             "checkpoint makes this program run code",
             "name the profile (.toml) that it was trained from instead",
         )

@@ -9,11 +9,13 @@ from pathlib import Path
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.calling import called, seeded
+from pipeline.core.progress import Progress
+from pipeline.ingest.calling import called, called_student, seeded
 from pipeline.ingest.cuts import Cuts, balanced_split, given_cuts, possible_cuts
-from pipeline.ingest.own_parts import has_parts, image_shape_of, network_of, stated_model
+from pipeline.ingest.own_parts import has_parts, image_shape_of, network_of
 from pipeline.ingest.probe import probe_images
-from pipeline.settings import SourceModel, load_settings
+from pipeline.settings import NETWORK_KINDS, OwnStudent, SourceModel
+from pipeline.workflows.profile_settings import profile_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,27 @@ class InspectedNetwork:
 
 
 def inspect_networks(
-    text: str, shape: tuple[int, int, int] | None, blocks: Sequence[int]
+    text: str, shape: tuple[int, int, int] | None, blocks: Sequence[int], progress: Progress
 ) -> list[InspectedNetwork]:
     """The networks that a source gives, cut nowhere yet.
 
     Args:
-        text: ``python:PLACE`` as in a profile, or a profile (.toml) with such a source.
+        text: ``python:PLACE`` or ``transformers:PLACE`` as in a profile, or a profile (.toml) with
+            such a source.
         shape: channels, height, width of images, for a function that gives a network alone.
         blocks: the numbers of blocks to try.
+        progress: told what is to be known about weights that are read.
 
     Raises:
         UsageError: there is no such source, or it fails, or its networks cannot be followed.
     """
-    settings = load_settings(Path(text)) if text.endswith(".toml") else None
+    settings = profile_settings(Path(text)) if text.endswith(".toml") else None
     source = settings.model if settings else SourceModel(source=text)
-    if not isinstance(source, SourceModel) or source.kind != "python":
+    if not isinstance(source, SourceModel) or source.kind not in NETWORK_KINDS:
         raise UsageError(
-            f"{text}: only networks of a function of your own can be cut",
-            "name a bundle, python:MODULE:FUNCTION, or a profile with such a source",
+            f"{text}: only networks of {' and '.join(NETWORK_KINDS)} can be cut",
+            "name a bundle, python:MODULE:FUNCTION, transformers:FOLDER, or a profile with such a "
+            "source",
         )
 
     def image_shape() -> tuple[int, int, int]:
@@ -69,9 +74,12 @@ def inspect_networks(
         return load_dataset(settings.data, settings.seed).image_shape
 
     with seeded(settings.seed if settings else 0):
-        given = stated_model(source.source, called(source), image_shape)
+        known = settings is not None or shape is not None or source.kind == "python"
+        given = called(source, image_shape if known else None, progress)
         found = image_shape_of(source.source, given.image_shape)
-        networks = {"teacher": given.teacher, "student": given.student}
+        networks: dict[str, object] = {"teacher": given.teacher, "student": given.student}
+        if isinstance(source.student, OwnStudent):
+            networks["student"] = called_student(source.student)
         return [
             _inspected(source.source, name, network, found, blocks)
             for name, network in networks.items()

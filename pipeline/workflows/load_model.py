@@ -11,7 +11,9 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import INGEST
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.label_order import require_order
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
+from pipeline.workflows.profile_settings import with_told_resizing
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.data.images import Dataset
@@ -56,13 +58,16 @@ class ModelSource:
             from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
 
             return fingerprint(INGEST, ReferenceCheckpoint.find(source.place).fingerprint())
-        text = FunctionSource.parse(source.place).fingerprint()
-        if source.kind == "python":
-            opened, content = self._own
-            return fingerprint(INGEST, text, content.key, str(opened.spec.normalization))
-        from pipeline.ingest.keras import keras_content
+        if source.kind == "keras":
+            from pipeline.ingest.keras import keras_content
 
-        return fingerprint(INGEST, text, keras_content(self._keras))
+            text = FunctionSource.parse(source.place).fingerprint()
+            return fingerprint(INGEST, text, keras_content(self._keras))
+        from pipeline.ingest.calling import functions_of
+
+        opened, content = self._own
+        texts = (function.fingerprint() for function in functions_of(source))
+        return fingerprint(INGEST, *texts, content.key, str(opened.spec.normalization))
 
     def _checked(self, dataset: Dataset) -> SourcedModel:
         """The model, checked against the data of the profile."""
@@ -86,9 +91,10 @@ class ModelSource:
         match source.kind:
             case "keras":
                 return self._keras, dataset
-            case "python":
+            case "python" | "transformers":
                 opened, _ = self._own
                 _require_fit(source, opened, dataset)
+                dataset = with_told_resizing(dataset, self._settings)
             case "reference":
                 from pipeline.ingest.reference.model import reference_model
 
@@ -263,7 +269,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenedModel:
                 f"{source.source}: Keras blocks are made for the images of a profile",
                 "name the profile (.toml) instead",
             )
-        case "python":
+        case "python" | "transformers":
             from pipeline.ingest.intake import own_model
 
             opened, _ = own_model(source, 0, None, progress)
@@ -289,5 +295,7 @@ def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> 
         raise UsageError(
             f"{source.source}: the classifiers give {opened.classes} logits, the data has "
             f"{len(dataset.names)} labels",
-            "give one logit per label",
+            "name data of the labels that it was trained for, or train it for these",
         )
+    if opened.labels:
+        require_order(dataset.names, opened.labels, source.source, "the data")

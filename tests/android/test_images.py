@@ -32,6 +32,9 @@ class Case:
     size: int | None = 24
     channels: int = 3
     background: str = "#ffffff"
+    resize: str = "stretch"
+    resize_size: int | None = None
+    filter: str = "bilinear"
 
 
 def noise(*shape: int) -> npt.NDArray[np.uint8]:
@@ -53,6 +56,8 @@ CASES = {
     "enlarged": Case(photo(7, 5)),
     "shrunken and enlarged": Case(photo(11, 90)),
     "enlarged and shrunken": Case(photo(90, 11)),
+    "shrunken in height most": Case(photo(31, 90)),
+    "shrunken in height twice as much": Case(photo(34, 44)),  # by 10 and 20 pixels
     "as it is": Case(photo(24, 24), size=None),
     "one pixel": Case(photo(1, 1), size=5),
     "noise": Case(Image.fromarray(noise(50, 70, 3)), size=33),
@@ -62,6 +67,13 @@ CASES = {
     "transparent": Case(photo(40, 30, "RGBA"), background="#336699"),
     "transparent on black": Case(photo(24, 24, "RGBA"), background="#000000"),
     "transparent gray": Case(photo(40, 30, "RGBA"), channels=1, background="#c08040"),
+    "shrunken, bicubic": Case(photo(97, 61), filter="bicubic"),
+    "enlarged, bicubic": Case(Image.fromarray(noise(7, 5, 3)), filter="bicubic"),
+    "wide, cut": Case(photo(97, 61), resize="shortest-edge", resize_size=28),
+    "tall, cut": Case(photo(31, 90), resize="shortest-edge", resize_size=27, filter="bicubic"),
+    "small, cut": Case(photo(7, 11), resize="shortest-edge", filter="bicubic"),
+    "cut alone": Case(photo(28, 33), resize="shortest-edge", resize_size=28),
+    "stretched, cut": Case(photo(97, 61), resize_size=27, filter="bicubic"),
 }
 
 
@@ -98,6 +110,9 @@ def _write(case: Case, folder: Path) -> npt.NDArray[np.float32]:
         channels=case.channels,
         image_size=case.size,
         background=case.background,
+        resize=case.resize,
+        resize_size=case.resize_size,
+        filter=case.filter,
     )
     file = io.BytesIO()
     case.image.save(file, case.format)

@@ -346,7 +346,7 @@ def test_a_reference_checkpoint_comes_trained_and_is_for_any_backend(tmp_path: P
 def test_no_error_of_a_profile_shows_a_regular_expression(tmp_path: Path) -> None:
     schema = json.dumps(Settings.model_json_schema())
     patterns = set(re.findall(r'"pattern": "([^"]+)"', schema))
-    assert len(patterns) == 5
+    assert len(patterns) == 6
     said = refusal(TINY_PROFILE.replace('"tiny"', '"?"').replace("[model]", MODEL) + ARM, tmp_path)
     assert "name: should be" in said
     assert "arm.0.name: should be" in said

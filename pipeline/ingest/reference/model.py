@@ -11,11 +11,12 @@ from torch import Tensor
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
+from pipeline.ingest.label_order import require_order
+from pipeline.ingest.preprocessor import stated_normalization
 from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.family import family_of, require_root
 from pipeline.ingest.reference.keys import NetworkKeys, converter_key, last_converters
-from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model, require_order
-from pipeline.ingest.reference.preprocessor import stated_normalization
+from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model
 from pipeline.model.checkpoint import load_into, tensor_kind
 from pipeline.model.family import build_model
 from pipeline.model.opened import OpenedModel
@@ -69,7 +70,7 @@ def read_reference(place: str, progress: Progress) -> OpenedModel:
             ["dead weights, which the reference implementation never applies:", *dead]
         )
         progress.say(said)
-    spec = replace(plan.spec, normalization=stated_normalization(checkpoint))
+    spec = replace(plan.spec, normalization=stated_normalization(checkpoint.preprocessor))
     routes = prefix_routes(model.blocks)
     return OpenedModel(model.eval(), spec, len(plan.labels), routes, plan.labels)
 

@@ -70,7 +70,8 @@ public class ImageInput(public val preprocessing: Preprocessing) {
             "an image of $width x $height pixels: this model was trained on images of " +
                 "${preprocessing.width} x ${preprocessing.height} that were not resized"
         }
-        val tall = width < preprocessing.width && height > preprocessing.height
+        val (wide, high) = preprocessing.sizeOf(width, height)
+        val tall = verticalComesFirst(width.toLong() - wide, height.toLong() - high)
         val between = if (tall) width else preprocessing.width // of the rows after one pass
         val most = maxOf(between.toLong() * height, width.toLong())
         require(most * channels <= Int.MAX_VALUE) {
@@ -102,7 +103,6 @@ public class ImageInput(public val preprocessing: Preprocessing) {
         return pixels
     }
 
-    /** Pillow's order, since its version 13, where the other one would have more to do. */
     private fun verticalFirst(passes: Passes, rows: PixelRows): ByteArray {
         val colors = IntArray(passes.width)
         val width = passes.width * channels
@@ -150,8 +150,10 @@ public class ImageInput(public val preprocessing: Preprocessing) {
 
     private fun passesFor(width: Int, height: Int): Passes {
         passes?.let { if (it.width == width && it.height == height) return it }
-        val horizontal = ResizePass(width, preprocessing.width)
-        val vertical = ResizePass(height, preprocessing.height)
+        val (wide, high) = preprocessing.sizeOf(width, height)
+        val filter = preprocessing.filter
+        val horizontal = ResizePass(width, wide, preprocessing.width, filter)
+        val vertical = ResizePass(height, high, preprocessing.height, filter)
         return Passes(width, height, horizontal, vertical).also { passes = it }
     }
 
@@ -165,6 +167,14 @@ public class ImageInput(public val preprocessing: Preprocessing) {
     private companion object {
         const val VALUES = 256
         const val OPAQUE = 255
+
+        /**
+         * Whether the vertical pass comes first, as in Pillow since its version 13.
+         *
+         * @param width pixels that an image loses in width.
+         * @param height those in height.
+         */
+        fun verticalComesFirst(width: Long, height: Long): Boolean = height > 0 && height > 2 * width
 
         /** ITU-R 601-2, in Pillow's whole numbers: the weights are of 65,536. */
         fun luma(color: Int): Int {

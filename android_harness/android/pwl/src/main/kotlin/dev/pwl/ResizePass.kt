@@ -4,15 +4,50 @@ import kotlin.math.abs
 import kotlin.math.max
 import kotlin.math.min
 
+/** What pixels around a place weigh. */
+internal enum class Filter(val support: Double) {
+    /** A triangle. */
+    BILINEAR(1.0) {
+        override fun weight(distance: Double): Double = max(0.0, 1 - distance)
+    },
+
+    /** Keys' cubic convolution with a = -0.5, as Pillow has it. */
+    BICUBIC(2.0) {
+        override fun weight(distance: Double): Double =
+            when {
+                distance < 1 -> ((SHARPNESS + 2) * distance - (SHARPNESS + 3)) * distance * distance + 1
+                distance < 2 -> (((distance - 5) * distance + 8) * distance - 4) * SHARPNESS
+                else -> 0.0
+            }
+    };
+
+    /** @param distance of a pixel, in pixels of the coarser image; 0 or more. */
+    abstract fun weight(distance: Double): Double
+
+    private companion object {
+        const val SHARPNESS = -0.5
+    }
+}
+
 /**
- * One direction of a bilinear, antialiased resize in whole numbers.
+ * One direction of an antialiased resize in whole numbers, of which a part in the middle is kept.
  *
- * The weights are those of Pillow's `Image.resize` for 8 bits a channel (a triangle, as wide as the
+ * The weights are those of Pillow's `Image.resize` for 8 bits a channel (a filter as wide as the
  * pixels that one of a shrunken image covers), in 22 bits behind the point.
+ *
+ * @param from pixels of the image.
+ * @param whole pixels that it is resized to.
+ * @param to how many of them are kept.
  */
-internal class ResizePass(private val from: Int, private val to: Int) {
+internal class ResizePass(
+    private val from: Int,
+    private val whole: Int,
+    private val to: Int,
+    private val filter: Filter
+) {
+    private val left = (whole - to) / 2
     private val first = IntArray(to) // the first pixel that each new one is made of
-    private val weights = Array(to) { weightsOf(it) }
+    private val weights = Array(if (from == whole) 0 else to) { weightsOf(it) }
 
     /**
      * Resizes one row.
@@ -21,8 +56,8 @@ internal class ResizePass(private val from: Int, private val to: Int) {
      * @param target receives [to] pixels from [at] on.
      */
     fun row(source: ByteArray, target: ByteArray, at: Int, channels: Int) {
-        if (from == to) {
-            source.copyInto(target, at)
+        if (from == whole) {
+            source.copyInto(target, at, left * channels, (left + to) * channels)
             return
         }
         for (x in 0 until to) {
@@ -40,8 +75,8 @@ internal class ResizePass(private val from: Int, private val to: Int) {
      * @param target receives [to] such rows.
      */
     fun columns(source: ByteArray, target: ByteArray, width: Int) {
-        if (from == to) {
-            source.copyInto(target)
+        if (from == whole) {
+            source.copyInto(target, 0, left * width, (left + to) * width)
             return
         }
         for (y in 0 until to) {
@@ -62,17 +97,21 @@ internal class ResizePass(private val from: Int, private val to: Int) {
     }
 
     private fun weightsOf(pixel: Int): IntArray {
-        val scale = from.toDouble() / to
-        val support = max(scale, 1.0)
-        val center = (pixel + 0.5) * scale
+        val scale = from.toDouble() / whole
+        val stretch = max(scale, 1.0)
+        val support = filter.support * stretch
+        val center = (left + pixel + 0.5) * scale
         val begin = max((center - support + 0.5).toInt(), 0)
         val end = min((center + support + 0.5).toInt(), from)
         first[pixel] = begin
-        val inverse = 1 / support
+        val inverse = 1 / stretch
         val shares =
-            DoubleArray(end - begin) { max(0.0, 1 - abs((it + begin - center + 0.5) * inverse)) }
+            DoubleArray(end - begin) { filter.weight(abs((it + begin - center + 0.5) * inverse)) }
         val total = shares.sum()
-        return IntArray(shares.size) { (0.5 + shares[it] / total * (1 shl PRECISION)).toInt() }
+        return IntArray(shares.size) {
+            val share = shares[it] / total * (1 shl PRECISION)
+            (if (share < 0) share - 0.5 else share + 0.5).toInt()
+        }
     }
 
     private companion object {

@@ -1,0 +1,186 @@
+"""An image classifier of Hugging Face's transformers library as the teacher of a profile."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.progress import Progress
+from pipeline.ingest.preprocessor import stated_normalization, stated_resizing
+from pipeline.ingest.probe import probe_images
+from pipeline.ingest.python import OwnModel
+from pipeline.ingest.zoo.classifier import ImageClassifier
+from pipeline.ingest.zoo.folder import ModelFolder, needs_library
+
+#: What the library calls classes that nobody named.
+_NAMELESS = re.compile(r"LABEL_\d+")
+_MOST = 6
+
+
+def transformers_model(
+    place: str, images: Callable[[], tuple[int, int, int]] | None, progress: Progress
+) -> OwnModel:
+    """The teacher that a folder or a name of the hub gives, without a student.
+
+    Args:
+        place: what follows ``transformers:``.
+        images: asked for channels, height and width of the images that it is for; None: those
+            that its configuration names.
+        progress: told what is to be known about its weights.
+
+    Raises:
+        UsageError: the library is not installed; there is no such model, or no whole one; it
+            classifies no images; or it takes none of that shape.
+    """
+    folder = ModelFolder.find(place)
+    network = _loaded(folder, progress)
+    if not isinstance(network, nn.Module):
+        raise TypeError(type(network).__name__)
+    config: Any = network.config
+    shape = images() if images is not None else _image_shape(folder, config)
+    classifier = ImageClassifier(network).eval()
+    _require_takes(folder, config, classifier, shape)
+    return OwnModel(
+        classifier,
+        None,
+        shape,
+        normalization=stated_normalization(folder.preprocessor),
+        labels=_labels(config.id2label),
+    )
+
+
+def _loaded(folder: ModelFolder, progress: Progress) -> Any:
+    with _quiet():
+        try:
+            import transformers
+        except ImportError:
+            raise needs_library(f"transformers:{folder.place}") from None
+    if folder.pickled:
+        progress.say(
+            f"{folder.place} holds no safetensors: its weights are read with weights_only, which "
+            "runs nothing that somebody wrote into them"
+        )
+    try:
+        with _quiet(), _without_bars(transformers):
+            network, found = transformers.AutoModelForImageClassification.from_pretrained(
+                folder.path,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=not folder.pickled,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except Exception as error:  # whatever a library meets in files of other people
+        raise UsageError(
+            f"{folder.path}: the transformers library cannot read it: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            "copy the whole folder, or save the model again: model.save_pretrained(FOLDER)",
+        ) from error
+    _account(folder, found, progress)
+    config = network.config
+    # Its outputs are one table, with nothing in it that is not asked for.
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
+    for module in network.modules():  # where it lay says nothing of what it computes
+        holders: tuple[Any, ...] = (module, getattr(module, "config", None))
+        for holder in holders:
+            if hasattr(holder, "name_or_path"):
+                holder.name_or_path = ""
+    config._commit_hash = None
+    return network
+
+
+def _account(folder: ModelFolder, found: Mapping[str, Any], progress: Progress) -> None:
+    """Makes sure that every tensor of the model was in the files."""
+    wrong = [*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])]
+    if wrong:
+        raise UsageError(
+            f"{folder.path}: its weights are not those of its config.json: {_listed(wrong)} are "
+            "not there, or of other shapes",
+            "name the folder of a model that was trained to classify images, whole",
+        )
+    if left := [*found["unexpected_keys"]]:
+        progress.say(f"{folder.place}: weights that the model does not use: {_listed(left)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST
+    return ", ".join(sorted(names)[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _image_shape(folder: ModelFolder, config: Any) -> tuple[int, int, int]:
+    """Channels, height and width that a model's configuration names."""
+    match getattr(config, "image_size", None):
+        case int(side):
+            height = width = side
+        case [int(height), int(width)]:
+            pass
+        case _ if resizing := stated_resizing(folder.preprocessor):
+            height = width = resizing.image_size
+        case _:
+            raise UsageError(
+                f"{folder.place}: its config.json does not say the size of its images",
+                "name the profile (.toml); to inspect it, give --image-shape 3,224,224 "
+                "(channels, height, width)",
+            )
+    return int(getattr(config, "num_channels", 3)), height, width
+
+
+def _require_takes(
+    folder: ModelFolder, config: Any, network: nn.Module, shape: tuple[int, int, int]
+) -> None:
+    """Makes sure that a model runs on the images that it is to be given."""
+    channels = getattr(config, "num_channels", shape[0])
+    if channels != shape[0]:
+        raise UsageError(
+            f"{folder.place} takes images of {channels} channel(s), the data's have {shape[0]}",
+            f"set channels = {channels} in [data] where the source has it",
+        )
+    try:
+        with torch.no_grad():
+            network(probe_images(shape))
+    except Exception as error:  # of the library's code
+        size = getattr(config, "image_size", None)
+        raise UsageError(
+            f"{folder.place} takes no images {list(shape)} (channels, height, width): "
+            f"{type(error).__name__}: {first_lines(error)}",
+            f"set image_size in [data]{f' to {size}' if isinstance(size, int) else ''}",
+        ) from error
+
+
+def _labels(names: Mapping[int, str] | None) -> tuple[str, ...] | None:
+    """The names of the classes in the order of the logits, where somebody gave them names."""
+    listed = tuple(str((names or {}).get(index, "")) for index in range(len(names or {})))
+    if not listed or not all(listed) or any(_NAMELESS.fullmatch(name) for name in listed):
+        return None
+    return listed
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the library and torchao from logging what is told here in our own words, or to us."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _without_bars(transformers: Any) -> Iterator[None]:
+    """Keeps the library from drawing bars beside ours."""
+    bars = transformers.utils.logging
+    drawn = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            bars.enable_progress_bar()

@@ -1,0 +1,119 @@
+"""Data sets in one .npz file, and files that are none."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import UsageError
+from pipeline.data.images import Dataset
+from pipeline.data.source import data_fingerprint, load_dataset
+from pipeline.settings import NpzData
+
+RANDOM = np.random.default_rng(0)
+COLOR = RANDOM.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+ARRAYS = {"x_train": COLOR, "y_train": LABELS, "x_test": COLOR[:6], "y_test": LABELS[:6]}
+
+
+def load(folder: Path, settings: dict[str, Any] | None = None, **arrays: Any) -> Dataset:
+    np.savez_compressed(folder / "data.npz", **(ARRAYS | arrays))
+    return read(folder, **(settings or {}))
+
+
+def read(folder: Path, **settings: Any) -> Dataset:
+    return load_dataset(NpzData(source="npz", path=folder / "data.npz", **settings), 3)
+
+
+def test_images_and_labels_are_those_of_the_arrays(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    assert (len(found.train), len(found.test), found.names) == (12, 6, ("0", "1", "2"))
+    assert found.image_shape == (3, 6, 5)
+    pairs = {image.tobytes(): label for image, label in zip(COLOR, LABELS, strict=True)}
+    for image, label in zip(found.train.images, found.train.labels, strict=True):
+        assert pairs[image.tobytes()] == label
+
+
+def test_gray_images_columns_of_labels_and_other_names_are_taken(tmp_path: Path) -> None:
+    gray = np.asfortranarray(COLOR[..., 0])
+    settings = {"train_inputs": "mine", "labels": ("a", "b", "c", "d"), "image_size": 8}
+    found = load(tmp_path, settings, mine=gray, x_test=gray[:6], y_test=LABELS[:6, np.newaxis])
+    assert (found.image_shape, len(found.names)) == ((1, 8, 8), 4)
+    plain = load(tmp_path, {"train_images": 5}, x_train=gray, x_test=gray[:6])
+    assert {image.tobytes() for image in plain.train.images} <= {row.tobytes() for row in gray}
+    assert len(plain.train) == 5
+
+
+def test_another_file_has_another_name(tmp_path: Path) -> None:
+    settings = NpzData(source="npz", path=tmp_path / "data.npz")
+    names = []
+    for labels in (LABELS, LABELS, LABELS[::-1]):
+        load(tmp_path, y_train=labels)
+        names.append(data_fingerprint(settings))
+    assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "what"),
+    [
+        ({"x_train": COLOR / np.float32(255)}, "x_train holds float32 [12, 6, 5, 3]"),
+        ({"x_train": np.full((12, 9), np.nan)}, "x_train holds float64 [12, 9]"),
+        ({"x_train": COLOR[..., 0, 0]}, "x_train is [12, 6]"),
+        ({"x_train": COLOR[:0], "y_train": LABELS[:0]}, "x_train is [0, 6, 5, 3]"),
+        ({"x_test": COLOR[:6, :4]}, "[6, 5, 3] in x_train and [4, 5, 3] in x_test"),
+        ({"y_train": LABELS[:9]}, "12 images in x_train, but 9 labels in y_train"),
+        ({"y_train": LABELS - 1}, "y_train goes from -1 to 1"),
+        ({"y_train": LABELS + 70_000}, "y_train goes from 70000 to 70002"),
+        ({"y_train": LABELS.astype(float)}, "y_train holds float64 [12]"),
+        ({"y_train": np.eye(12, dtype=np.int64)}, "y_train holds int64 [12, 12]"),
+        (
+            {"y_train": np.array([[0]] * 11 + [[1, 2]], dtype=object)},
+            "y_train holds Python objects",
+        ),
+    ],
+)
+def test_arrays_of_another_kind_are_named(
+    arrays: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, **arrays)
+    assert what in refused.value.what
+    assert refused.value.remedy
+
+
+def test_what_is_no_whole_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        read(tmp_path)
+    load(tmp_path)
+    whole = (tmp_path / "data.npz").read_bytes()
+    for text in (b"", b"PK", whole[:-30], whole[: len(whole) // 2], whole[:200] + bytes(60)):
+        (tmp_path / "data.npz").write_bytes(text)
+        with pytest.raises(UsageError, match=r"not a whole \.npz file"):
+            read(tmp_path)
+    with pytest.raises(UsageError, match="there is no array 'x_train'") as refused:
+        np.savez(tmp_path / "data.npz", images=COLOR)
+        read(tmp_path)
+    assert "there are: images" in refused.value.remedy
+
+
+def test_promises_are_held_against_what_is_there(tmp_path: Path) -> None:
+    """A header of a few bytes may promise terabytes."""
+    load(tmp_path)
+    for change, what in (
+        ((b"(12, 6, 5, 3)", b"(12,6,5,9999)"), "x_train promises 3599640 bytes, 1080 are there"),
+        ((b"'descr'", b"'descx'"), "x_train is no NumPy array"),
+        ((b"NUMPY", b"NUMPX"), "x_train is no NumPy array"),
+        ((b"|u1", b"|O8"), "x_train"),
+    ):
+        content = io.BytesIO()
+        np.save(content, COLOR)
+        with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+            archive.writestr("x_train.npy", content.getvalue().replace(*change))
+        with pytest.raises(UsageError) as refused:
+            read(tmp_path)
+        assert what in refused.value.what

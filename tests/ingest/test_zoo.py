@@ -1,0 +1,343 @@
+"""Image classifiers of the transformers library as teachers: tiny ones, with random weights."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from pipeline.build import build
+from pipeline.bundle.verify import open_bundle
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
+from pipeline.data.normalization import Normalization
+from pipeline.ingest.cuts import possible_cuts
+from pipeline.ingest.probe import probe_images
+from pipeline.ingest.slim import slimmed
+from pipeline.ingest.split import split_network
+from pipeline.ingest.zoo.model import transformers_model
+from pipeline.inspect import inspect
+from pipeline.model.content import content_of
+from pipeline.settings import Resizing
+from pipeline.workflows.load_model import ModelSource
+from pipeline.workflows.profile_settings import profile_settings
+from tests.fixtures import ROOT
+from tests.ingest.zoo_models import MODELS, SHAPE, resnet, saved, small_resnet, vit
+
+IMAGES = probe_images(SHAPE)
+EXACT = 1e-5
+NORMALIZED = {"image_mean": [0.3], "image_std": [0.4]}
+#: By model: some of its submodules, by the names that the library gives them.
+NAMES = {
+    "ViT": ["vit.layers.0", "vit.layers.2"],
+    "ConvNeXt": ["convnext.encoder.stages.0", "convnext.encoder.stages.2"],
+    "ResNet": ["resnet.encoder.stages.0", "resnet.encoder.stages.1..resnet.encoder.stages.2"],
+    "MobileNetV2": ["mobilenet_v2.layer[0:8]", "mobilenet_v2.layer[8:16]"],
+    "Swin": ["swin.encoder.layers.0", "swin.encoder.layers.1"],
+}
+
+
+class Told(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def logits(network: nn.Module, images: Tensor = IMAGES) -> Tensor:
+    with torch.no_grad():
+        found = network(images)
+    return found if isinstance(found, Tensor) else found.logits
+
+
+def opened(place: Path, shape: tuple[int, int, int] = SHAPE) -> nn.Module:
+    return transformers_model(str(place), lambda: shape, Silent()).teacher
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_classifier_says_what_the_library_says_whole_and_cut(name: str, tmp_path: Path) -> None:
+    expected = logits(saved(MODELS[name](), tmp_path))
+    teacher = opened(tmp_path)
+    assert torch.allclose(logits(teacher), expected, rtol=0, atol=EXACT)
+    found = possible_cuts("zoo", teacher, IMAGES)
+    assert len(found.parts) >= 4
+    for split in (["auto:2"], NAMES[name]):
+        blocks = split_network("zoo", "teacher", teacher, split, IMAGES)
+        assert torch.allclose(logits(blocks), expected, rtol=0, atol=EXACT), split
+    slim = slimmed("zoo", blocks, SHAPE, 0.5, 0.5)
+    assert logits(slim).shape == expected.shape
+    assert sum(map(Tensor.numel, slim.parameters())) < sum(map(Tensor.numel, blocks.parameters()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A ResNet as the library saves it."""
+    saved(resnet(), tmp_path / "resnet")
+    return tmp_path / "resnet"
+
+
+def test_a_folder_s_model_is_the_same_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    here, there = (
+        content_of(dict(opened(place).named_children()))
+        for place in (folder, tmp_path / "elsewhere")
+    )
+    assert here == there
+
+
+def test_pickled_weights_are_read_as_tensors_alone_and_that_is_said(folder: Path) -> None:
+    expected = logits(opened(folder))
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+    told = Told()
+    teacher = transformers_model(str(folder), lambda: SHAPE, told).teacher
+    assert torch.equal(logits(teacher), expected)
+    assert "weights_only" in told.lines[0]
+    torch.save({"weights": Path}, folder / "pytorch_model.bin")  # anything that pickle can call
+    with pytest.raises(UsageError, match="cannot read it"):
+        opened(folder)
+
+
+def without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def cut_short(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_a_tensor(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["classifier.1.weight"]
+    save_file(tensors, file, {"format": "pt"})
+
+
+def of_more_labels(folder: Path) -> None:
+    rewrite(folder, lambda config: config | {"id2label": {n: f"LABEL_{n}" for n in range(12)}})
+
+
+def of_another_task(folder: Path) -> None:
+    rewrite(folder, lambda config: config | {"architectures": ["ResNetModel"]})
+
+
+def of_code_of_its_own(folder: Path) -> None:
+    rewrite(folder, lambda config: config | {"model_type": "mine", "auto_map": {"x": "mine.M"}})
+
+
+def no_json(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+@pytest.mark.parametrize(
+    ("damage", "what", "remedy"),
+    [
+        (without_config, "there is no config.json in it", "save_pretrained writes it"),
+        (no_json, "config.json: the file: Invalid JSON", "of the transformers library"),
+        (without_weights, "there are no weights in it", "copy the whole folder"),
+        (cut_short, "cannot read it: SafetensorError", "copy the whole folder"),
+        (without_a_tensor, "classifier.1.weight are not there", "trained to classify images"),
+        (of_more_labels, "cannot read it", "copy the whole folder"),
+        (of_another_task, "a ResNetModel, which classifies no images", "ForImageClassification"),
+        (of_code_of_its_own, "cannot read it: ValueError", "copy the whole folder"),
+        (shutil.rmtree, "no such folder", "or a model of the hub"),
+    ],
+)
+def test_what_is_no_whole_classifier_is_refused(
+    damage: Callable[[Path], None], what: str, remedy: str, folder: Path
+) -> None:
+    damage(folder)
+    with pytest.raises(UsageError) as refused:
+        opened(folder)
+    assert what in refused.value.what
+    assert remedy in refused.value.remedy
+
+
+def test_images_that_a_model_does_not_take_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="takes images of 3 channel") as refused:
+        opened(folder, (1, 32, 32))
+    assert "channels = 3" in refused.value.remedy
+    saved(vit(), tmp_path / "vit")
+    with pytest.raises(UsageError, match=r"takes no images \[3, 24, 24\]") as refused:
+        opened(tmp_path / "vit", (3, 24, 24))
+    assert "image_size in [data] to 32" in refused.value.remedy
+
+
+def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UsageError, match="cannot be fetched from the hub") as refused:
+        transformers_model("nobody/has-this@main", lambda: SHAPE, Silent())
+    assert "copy a folder" in refused.value.remedy
+
+
+def test_labels_are_those_that_somebody_named(folder: Path) -> None:
+    assert transformers_model(str(folder), lambda: SHAPE, Silent()).labels is None
+    names = dict(enumerate("abcdefghij"))
+    rewrite(folder, lambda config: config | {"id2label": names})
+    assert transformers_model(str(folder), lambda: SHAPE, Silent()).labels == tuple("abcdefghij")
+
+
+def test_the_normalization_is_taken_over(folder: Path) -> None:
+    said = {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    stated = transformers_model(str(folder), lambda: SHAPE, Silent()).normalization
+    assert stated == Normalization((0.5,) * 3, (0.25,) * 3)
+
+
+def test_the_library_is_imported_for_this_source_alone() -> None:
+    importing = {
+        path.parent.name
+        for path in (ROOT / "pipeline").rglob("*.py")
+        if re.search(r"^\s*(import|from) (transformers|huggingface_hub)\b", path.read_text(), re.M)
+    }
+    assert importing == {"zoo"}
+
+
+PROFILE = """
+name = "zoo"
+
+[data]
+source = "digits"
+image_size = 16
+test_images = 1600
+
+[model]
+source = "transformers:resnet"
+split = ["resnet.encoder.stages.0", "resnet.encoder.stages.1"]
+student = { from = "teacher", width = 0.5 }
+
+[training]
+threads = 1
+distillation = { recipe = "joint", epochs = 1 }
+
+[schedule]
+stages = "all"
+
+[bundle]
+golden_images = 2
+evaluation_images = 20
+"""
+OWN = '{ from = "python:mine.py:student", split = ["1", "2"] }'
+MINE = """
+from torch import nn
+def student():
+    stem, body, end = nn.Conv2d(1, 4, 7, 4, 3), nn.Conv2d(4, 6, 3, 1, 1), nn.Conv2d(6, 8, 3, 4, 1)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
+    return nn.Sequential(stem, body, end, *head)
+"""
+
+
+def profile(folder: Path, text: str = PROFILE, **stated: Any) -> Path:
+    """A profile beside the gray ResNet that it names, which has a preprocessor_config.json."""
+    saved(small_resnet(), folder / "resnet")
+    (folder / "resnet" / "preprocessor_config.json").write_text(json.dumps(NORMALIZED | stated))
+    (folder / "zoo.toml").write_text(text)
+    return folder / "zoo.toml"
+
+
+def told(command: Any, *arguments: Any) -> str:
+    result = CliRunner().invoke(command, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_a_classifier_becomes_a_bundle(tmp_path: Path) -> None:
+    stated = {"size": {"height": 16, "width": 16}, "resample": 2}
+    path = profile(tmp_path, **stated)
+    told(build, path, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--jobs", 1)
+    manifest = open_bundle(tmp_path / "out").manifest
+    assert [stage.route for stage in manifest.stages] == ["SS", "TS", "TT"]
+    assert manifest.model.family == "transformers"
+    normalization, preprocessing = manifest.input.normalization, manifest.input.preprocessing
+    assert (normalization.mean, normalization.std) == ((0.3,), (0.4,))
+    assert (preprocessing.normalized_by, preprocessing.resize) == ("model", "stretch")
+    assert not [each for each in manifest.warnings if each.kind in ("data", "normalization")]
+
+
+def test_a_student_of_one_s_own_learns_from_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    path = profile(tmp_path, PROFILE.replace('{ from = "teacher", width = 0.5 }', OWN))
+    source = ModelSource(profile_settings(path), Silent())
+    model, content = source.sourced().model, source.content()
+    assert [block.out_channels for block in model.student.blocks] == [6, 8]
+    assert isinstance(model.encoders[0], nn.Conv2d)
+    (tmp_path / "mine.py").write_text(MINE.replace("7, 4, 3", "7, 2, 3"))
+    other = ModelSource(profile_settings(path), Silent())
+    with pytest.raises(UsageError, match="differ in more than the channels"):
+        other.content()
+    (tmp_path / "mine.py").write_text(MINE + "# another text\n")
+    assert ModelSource(profile_settings(path), Silent()).content() != content
+    path.write_text(PROFILE.replace('"teacher"', '"keras:mine.py:student"'))
+    with pytest.raises(UsageError, match="should be python:MODULE:FUNCTION"):
+        profile_settings(path)
+
+
+def test_images_that_are_resized_otherwise_are_told(tmp_path: Path) -> None:
+    path = profile(tmp_path, size={"shortest_edge": 18}, crop_size=16, do_center_crop=True)
+    notes = ModelSource(profile_settings(path), Silent()).sourced().dataset.notes
+    assert len(notes) == 1
+    assert "to 16 pixels, bilinear, but" in notes[0]
+    assert "shorter side to 18 pixels, bilinear, 16 cut out" in notes[0]
+
+
+def test_a_profile_s_own_normalization_must_be_the_model_s(tmp_path: Path) -> None:
+    text = PROFILE.replace("image_size = 16", "image_size = 16\nmean = [0.5]\nstd = [0.5]")
+    with pytest.raises(UsageError, match="two normalizations are stated"):
+        ModelSource(profile_settings(profile(tmp_path, text)), Silent()).sourced()
+
+
+def test_data_of_other_labels_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    settings = profile_settings(profile(tmp_path))
+    saved(small_resnet(), tmp_path / "resnet", classes=12)
+    with pytest.raises(UsageError, match="12 logits, the data has 10 labels"):
+        ModelSource(settings, Silent()).sourced()
+    saved(small_resnet(), tmp_path / "resnet")
+    rewrite(
+        tmp_path / "resnet",
+        lambda config: config | {"id2label": dict(enumerate("9876543210"))},
+    )
+    with pytest.raises(UsageError, match="labels in another order"):
+        ModelSource(settings, Silent()).sourced()
+
+
+def test_what_a_profile_leaves_out_of_sizes_is_as_the_model_s(tmp_path: Path) -> None:
+    images = 'source = "images"\npath = "."'
+    text = PROFILE.replace('source = "digits"\nimage_size = 16\ntest_images = 1600', images)
+    stated = {"size": {"shortest_edge": 36}, "crop_size": 32, "do_center_crop": True, "resample": 3}
+    settings = profile_settings(profile(tmp_path, text, **stated))
+    assert settings.data.resizing == Resizing(32, "shortest-edge", 36, "bicubic")
+    own = profile_settings(profile(tmp_path, text.replace(images, f"{images}\nimage_size = 24")))
+    assert own.data.resizing == Resizing(24, "stretch", 24, "bilinear")
+
+
+def test_a_folder_is_inspected_before_any_profile_is_written(folder: Path) -> None:
+    said = told(inspect, f"transformers:{folder}", "--image-shape", "3,32,32", "--blocks", 2)
+    assert "resnet.encoder.stages.2" in said
+    assert '"auto:2" is ["' in said
+    result = CliRunner().invoke(inspect, [f"transformers:{folder}"])
+    assert "give --image-shape 3,224,224" in " ".join(result.stderr.split())

@@ -45,8 +45,7 @@ class ModelSource:
     def content(self) -> str:
         """Changes with what the source gives; empty for a model that is made and trained here.
 
-        A function is asked: what it reads, and what its modules compute, no text of it tells. The
-        files of a reference checkpoint say everything, and are read without torch.
+        A function is asked: no text of it tells what it reads, and what its modules compute.
 
         Raises:
             UsageError: there is no such source, or what it gives does not fit together.

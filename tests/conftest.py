@@ -47,7 +47,6 @@ _BUILDERS = (
     *(
         "test_arms.py",
         "test_new_backend.py",
-        "test_own_model_page.py",
         "test_producers.py",
         "test_quantized.py",
     ),

@@ -68,6 +68,12 @@ def test_a_build_writes_its_programs_and_names_its_engine(bundle: Bundle) -> Non
     assert {Path(arm.program.path).suffix for arm in controls.arms} == {".toy"}
 
 
+def test_a_backend_without_int8_stays_in_float32(bundle: Bundle) -> None:
+    choice = bundle.manifest.schedule.precision
+    assert choice is not None
+    assert (choice.taken, choice.why) == ("S32->T32", "toy has no recipe for int8")
+
+
 def test_a_harness_is_built_with_its_engine_and_measures_the_bundle(
     bundle: Bundle, tmp_path: Path
 ) -> None:

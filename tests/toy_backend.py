@@ -52,6 +52,7 @@ source = "python:FILE:model"
 stages = "all"
 [lowering]
 backend = "toy"
+precision = "auto"
 [bundle]
 golden_images = 3
 evaluation_images = 40

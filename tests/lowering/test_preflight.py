@@ -138,6 +138,15 @@ def test_a_limit_counts_where_a_trial_is_held_against_it(
     assert fly_with(tolerance=1e-5)
 
 
+def test_a_teacher_that_arrives_twice_is_lowered_in_both_precisions(
+    tmp_path: Path, lowered: list[str]
+) -> None:
+    ladder = PrecisionSettings().planned("S32->T8->T32")
+    target = Target(LoweringSettings(backend=("executorch",), precision=ladder), {})
+    preflight(plain(), IMAGE, Wanted(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1))
+    assert "teacher-int8-0" in lowered
+
+
 class ChosenSchedule(nn.Module):
     """An activation by its name in a table."""
 

@@ -104,3 +104,18 @@ def test_the_preflight_lowers_int8_before_anything_is_trained(tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"nothing was trained(.|\n)*no recipe 'static_wi8_ai8'"):
         fly("litert", "static_wi8_ai8")
     fly("executorch", "int8")
+
+
+@pytest.mark.parametrize(
+    ("layers", "features"),
+    [
+        (nn.Sequential(nn.Conv2d(2, 64, 1), nn.Conv2d(64, 64, 3)), torch.ones(2, 2, 4, 4)),
+        (nn.Linear(192, 192), torch.ones(2, 3, 192)),
+    ],
+    ids=["static", "dynamic"],
+)
+def test_the_weights_are_there_in_int8_alone(layers: nn.Module, features: Tensor) -> None:
+    """Beside them are scales, and a few kB of the graph and its conversions."""
+    program, _ = lowered(layers, features)
+    weights = sum(tensor.numel() for tensor in layers.parameters())
+    assert weights < len(program.data) < 1.5 * weights

@@ -55,7 +55,22 @@ def quantized(graph: OperatorGraph, recipe: Precision, items: Sequence[Tensor]) 
         prepared = prepare_pt2e(cast(Any, exported.module()), quantizer)
         for item in items:
             prepared(item)
-        return cast(nn.Module, convert_pt2e(prepared))
+        converted = cast(fx.GraphModule, convert_pt2e(prepared))
+    _drop_unused(converted)
+    return converted
+
+
+def _drop_unused(module: fx.GraphModule) -> None:
+    """Removes tensors that nothing reads: a program would carry float32 weights beside int8 ones.
+
+    The exporter leaves parameters out that nothing reads, but buffers it keeps, as a graph has its
+    constants.
+    """
+    read = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
+    for name, _ in [*module.named_buffers(), *module.named_parameters()]:
+        if name not in read:
+            owner, _, attribute = name.rpartition(".")
+            delattr(module.get_submodule(owner), attribute)
 
 
 def _of_the_user(graph: OperatorGraph, node: fx.Node) -> bool:

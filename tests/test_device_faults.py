@@ -20,6 +20,7 @@ from pipeline.bundle.layout import control_folder
 from pipeline.bundle.verify import Bundle, open_controls
 from pipeline.core import progress
 from pipeline.core.errors import DeviceError
+from pipeline.core.locks import LOCK_NAME
 from pipeline.core.progress import Silent, Task
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
@@ -110,15 +111,18 @@ def test_a_reboot_after_a_deployment_is_told_and_what_is_gone_is_sent_again(
 
 
 class Striking(Silent):
-    """Lets something befall the device when a task begins."""
+    """Lets something befall the device when a task begins; after that one, none may begin."""
 
     def __init__(self, title: str, strike: Callable[[], object]) -> None:
         self._title = title
         self._strike = strike
+        self._struck = False
 
     @contextmanager
     def task(self, title: str, total: float) -> Iterator[Task]:
+        assert not self._struck, f"{title} begins although the device is another one by now"
         if title == self._title:
+            self._struck = True
             self._strike()
         with super().task(title, total) as task:
             yield task
@@ -175,6 +179,15 @@ def test_a_reboot_while_measuring_is_told_and_the_next_run_ends_with_a_report(
     # A server connects again by itself; then the lock tells.
     named = rf"(harness task \w+ on|the lock on) {re.escape(started['spec'])}"
     assert re.search(rf"error: {named}\b", said)
+
+
+def test_a_lock_that_is_lost_while_measuring_ends_the_run_after_the_round(
+    repeated: Callable[..., str], tmp_path: Path
+) -> None:
+    """Another run may have used the device since."""
+    folder = tmp_path / "device"
+    said = repeated(f"local:{folder}", "starts", (folder / LOCK_NAME).unlink, lambda: None)
+    assert "was removed while it was locked" in said
 
 
 def test_a_disk_that_fills_up_is_told_and_the_next_run_ends_with_a_report(

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.errors import DeviceError, ExitCode
 from pipeline.core.locks import LOCK_NAME, BusyError
-from pipeline.device.adb.lock import NO_FLOCK, AdbLock
+from pipeline.device.adb.lock import NO_FLOCK, ON_DEVICE, AdbLock
 from pipeline.device.adb.transport import TcpTransport
 from pipeline.device.base import Device
 from pipeline.device.connect import connect
@@ -146,6 +146,23 @@ def test_a_device_that_takes_one_connection_is_locked_over_that_one(
         with other.lock():
             assert device.run(["echo", "open"], deadline_s=10).stdout == b"open\n"
     assert len(opened) == 2
+
+
+def test_a_lock_that_ends_while_something_else_is_read_over_its_connection_is_lost_at_once(
+    loopback_device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TcpTransport, "alone", True)
+    with connect(loopback_device) as device, device.lock() as lock:
+        holder = device.run(["cat", str(device.workdir / LOCK_NAME)], deadline_s=10).stdout
+        there = ON_DEVICE.search(holder.decode().strip())
+        assert there is not None
+        device.run(["kill", there[1]], deadline_s=10)
+        with no_hang(20):
+            while device.run(["kill", "-0", there[1]], deadline_s=10).returncode == 0:
+                pass
+        # Far less than the lock has for an answer.
+        with no_hang(8), pytest.raises(DeviceError, match="its program has ended"):
+            lock.require()
 
 
 def test_a_device_without_flock_is_refused() -> None:

@@ -111,6 +111,10 @@ def test_an_app_with_one_engine_answers_and_says_what_the_other_would_need(
 ) -> None:
     done = alone.run(either_bundle)
     engine = request.node.callspec.params["alone"]
+    headers = {path.name for path in (alone.prefix / "include" / "pwl").iterdir()}
+    assert {name for name in headers if name.endswith("_engine.h")} == {
+        *("make_engine.h", f"{engine}_engine.h")
+    }
     if either_bundle.manifest.backend.name == engine:
         assert done.returncode == 0, done.stderr
         assert [float(line) for line in done.stdout.split()] == pytest.approx(

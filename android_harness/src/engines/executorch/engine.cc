@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,8 +17,14 @@
 #include "runtime/clock.h"
 #include "runtime/guard.h"
 
+#if __has_include(<executorch/extension/threadpool/threadpool.h>)
+#include <executorch/extension/threadpool/threadpool.h>
+#else
 // The wheel ships libexecutorch_threadpool.so without its header threadpool.h; these are the two
-// declarations of it that are needed, as of ExecuTorch 1.5.
+// declarations of it that are needed. A result of another type would link all the same, so they
+// are believed of this release alone.
+static_assert(std::string_view(PWL_EXECUTORCH_VERSION).substr(0, 4) == "1.5.",
+              "compare these declarations with threadpool.h of this release of ExecuTorch");
 namespace executorch::extension::threadpool {
 class ThreadPool {
  public:
@@ -25,6 +32,7 @@ class ThreadPool {
 };
 ThreadPool* get_threadpool();
 }  // namespace executorch::extension::threadpool
+#endif
 
 namespace pwl {
 namespace {

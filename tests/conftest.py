@@ -51,7 +51,8 @@ _BUILDERS = (
         "test_quantized.py",
     ),
     "test_stopped.py",
-    *("toolchain/test_installed_library.py", "android/test_images.py", "android/test_style.py"),
+    *("toolchain/test_installed_library.py", "android/test_images.py", "android/test_kotlin.py"),
+    "android/test_style.py",
     *("training/test_precision.py", "training/test_processes.py", "training/test_recipes.py"),
 )
 

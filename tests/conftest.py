@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         named = _DEVICE_NAMES & {value for value in parameters if isinstance(value, str)}
         if fixtures & _DEVICE or named or place == "device/test_loopback_device.py":
             item.add_marker("device")
-        if "adb over TLS" in named or place == "device/test_adb_tls.py":
+        if "adb over TLS" in named or place == "device/adb/test_tls.py":
             # Debian's adbd uses a transport after it has freed it, once in some hundred connections
             # under TLS: it crashes, or ends another connection than the one that was left.
             item.add_marker(pytest.mark.flaky(reruns=4))

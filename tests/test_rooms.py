@@ -41,6 +41,13 @@ def test_the_top_level_holds_the_commands_and_the_rooms() -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
+def test_tests_lie_as_what_they_test_does(room: str) -> None:
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in (tests / room).rglob("test_*.py")}
+    assert [folder for folder in folders if not (PIPELINE / folder).is_dir()] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_imports_from_those_before_it_only(room: str) -> None:
     allowed = set(ROOMS[: ROOMS.index(room) + 1])
     for path in sorted((PIPELINE / room).rglob("*.py")):

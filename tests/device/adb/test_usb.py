@@ -17,10 +17,9 @@ from pipeline.device.adb.shell import ShellCommand
 from pipeline.device.adb.usb import UsbDevice, UsbTransport, usb_devices
 from pipeline.device.base import DeviceGoneError
 from pipeline.device.connect import connect
+from tests.device.peers import BANNER, message
+from tests.device.test_hostile_peers import frame
 from tests.no_hang import no_hang
-
-from .peers import BANNER, message
-from .test_hostile_peers import frame
 
 usb1 = pytest.importorskip("usb1", reason="not here: no libusb1 (pip install .[usb])")
 from adb_shell.exceptions import UsbReadFailedError, UsbWriteFailedError  # noqa: E402

@@ -13,8 +13,7 @@ from pipeline.device.base import Completed, Device
 from pipeline.device.local import LocalDevice
 from pipeline.device.state import Battery, DeviceState, Thermal, android, kernel, read_state
 from pipeline.device.state.read import sections_of, state_of
-
-from . import dumpsys_texts as texts
+from tests.device import dumpsys_texts as texts
 
 
 @pytest.mark.parametrize(

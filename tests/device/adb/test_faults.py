@@ -30,11 +30,10 @@ from pipeline.device.base import (
 )
 from pipeline.device.connect import connect
 from pipeline.device.digest import device_sha256
+from tests.device.adb_server import NEWER, SYSTEM, AdbServer
+from tests.device.conftest import NOTICED, names
 from tests.fixtures import ROOT
 from tests.no_hang import no_hang
-
-from .adb_server import NEWER, SYSTEM, AdbServer
-from .conftest import NOTICED, names
 
 LARGE = random.Random(7).randbytes(8_000_000)
 

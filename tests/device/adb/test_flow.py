@@ -15,11 +15,10 @@ from pipeline.device.adb.sync import send_file
 from pipeline.device.base import DeviceTimeoutError
 from pipeline.device.connect import connect
 from pipeline.device.files import Source
+from tests.device.conftest import dial
+from tests.device.peers import BANNER, Behavior, FakeAdbd, peer, until_closed
+from tests.device.test_hostile_peers import frame
 from tests.no_hang import no_hang
-
-from .conftest import dial
-from .peers import BANNER, Behavior, FakeAdbd, peer, until_closed
-from .test_hostile_peers import frame
 
 DELAYED_BANNER = BANNER.replace(b"features=", b"features=delayed_ack,")
 CREDIT = 2_500_000

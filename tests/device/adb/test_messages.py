@@ -12,10 +12,9 @@ import pytest
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import DeviceGoneError
 from pipeline.device.connect import connect
+from tests.device.conftest import dial
+from tests.device.peers import FakeAdbd, message, peer, until_closed
 from tests.no_hang import no_hang
-
-from .conftest import dial
-from .peers import FakeAdbd, message, peer, until_closed
 
 OPEN_SYNC = b"sync:\0"
 

@@ -14,9 +14,8 @@ from adb_shell.auth.keygen import keygen
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Device, DeviceGoneError, DeviceTimeoutError
 from pipeline.device.connect import connect
+from tests.device.conftest import NOTICED
 from tests.no_hang import no_hang
-
-from .conftest import NOTICED
 
 LARGE = random.Random(11).randbytes(3_000_000)
 

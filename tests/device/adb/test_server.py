@@ -19,11 +19,10 @@ from pipeline.core.errors import DeviceError, ExitCode, PipelineError, UsageErro
 from pipeline.device.base import Device, DeviceGoneError
 from pipeline.device.connect import connect, every_device
 from pipeline.device.identity import identify
+from tests.device.adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
+from tests.device.conftest import names
+from tests.device.peers import Behavior, peer, until_closed
 from tests.no_hang import no_hang
-
-from .adb_server import NEWER, SYSTEM, AdbServer, adb_program, adb_server
-from .conftest import names
-from .peers import Behavior, peer, until_closed
 
 StartLoopback = Callable[..., dict[str, Any]]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class ResNet(nn.Module):
     """A stem, four layers of two residual blocks each, an average and a linear layer."""
 
-    def __init__(self, width: int = 16, classes: int = 10, channels: int = 1) -> None:
+    def __init__(self, width: int = 8, classes: int = 10, channels: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

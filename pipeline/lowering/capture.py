@@ -17,6 +17,9 @@ from pipeline.lowering.graph import OperatorGraph, Origin, add_constant, is_call
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 from pipeline.model.keras import keras_models
 
+#: Beside each conversion of a type, export puts a call that holds the type against the traced one.
+_CHECK = torch.ops.aten._assert_tensor_metadata.default
+
 
 def capture(
     module: nn.Module, example: Tensor, name: str, places: Mapping[str, str] | None = None
@@ -155,7 +158,7 @@ def _graph_of(program: torch.export.ExportedProgram, name: str, places: _Places)
         elif node.op == "output":
             mutated = len(signature.output_specs) - len(signature.user_outputs)
             graph.output(nodes[node.args[0][mutated]])
-        else:
+        elif node.target is not _CHECK:
             nodes[node] = graph.node_copy(_with_defaults(node), nodes.__getitem__)
             if is_call(node):
                 origins.append(_origin(node, places))

@@ -152,6 +152,13 @@ def test_slices_and_concatenations_of_maps_turned_channels_last_see_images() -> 
     assert torch.equal(graph(IMAGE), merged(IMAGE))
 
 
+@torch.no_grad()
+def test_a_mask_converted_to_the_input_s_type_is_a_constant() -> None:
+    """As transformers' Swin makes its own."""
+    graph = graph_of(Function(lambda x: x + (torch.arange(6) >= 3).long().to(x.dtype)))
+    assert [origin.operator for _, origin in graph.calls()] == ["add"]
+
+
 def test_no_kind_of_dropout_leaves_anything() -> None:
     dropouts = (nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(), nn.FeatureAlphaDropout())
     graph = graph_of(nn.Sequential(*dropouts, nn.ReLU()))

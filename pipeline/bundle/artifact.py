@@ -6,22 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.core.toml_file import Section, SparseSection, Spelling
+from pipeline.core.toml_file import Section, SparseSection, TextPattern
 from pipeline.settings import PLAIN, Precision
 
-Sha256 = Annotated[str, Spelling(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
+Sha256 = Annotated[str, TextPattern(r"^[0-9a-f]{64}$", "64 hexadecimal digits")]
 Name = Annotated[
-    str, Spelling(r"^[a-z0-9][a-z0-9._-]*$", "lower-case letters, digits, '.', '_' and '-'")
+    str, TextPattern(r"^[a-z0-9][a-z0-9._-]*$", "lower-case letters, digits, '.', '_' and '-'")
 ]
 #: Relative, without a step upwards and without characters that a shell or a plan would split at.
 RelativePath = Annotated[
     str,
-    Spelling(
+    TextPattern(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
         "a path below the folder, of letters, digits, '.', '_' and '-'",
     ),
 ]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FileEntry(Section):

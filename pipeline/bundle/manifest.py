@@ -23,7 +23,6 @@ from pipeline.bundle.artifact import (
     FileEntry,
     Name,
     Sha256,
-    Share,
 )
 from pipeline.bundle.consistency import contradictions
 from pipeline.bundle.schedule import Schedule
@@ -32,6 +31,7 @@ from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
 from pipeline.settings import BackendName
+from pipeline.settings.quantities import Share
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2

@@ -10,7 +10,7 @@ from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, Plan
 
-Share = Annotated[float, Field(ge=-1, le=1)]
+Gain = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Candidate(Section):
@@ -27,7 +27,7 @@ class Candidate(Section):
     order: OrderName
     blocks: tuple[Annotated[int, Field(ge=0)], ...]
     stages: Annotated[int, Field(ge=1)]
-    mean_gain: Share
+    mean_gain: Gain
 
 
 class Step(Section):
@@ -46,9 +46,9 @@ class Step(Section):
     route: RouteName
     shipped: bool
     cost: Annotated[float, Field(ge=0)]
-    gain: Share
-    low: Share
-    high: Share
+    gain: Gain
+    low: Gain
+    high: Gain
     why: str
 
 
@@ -62,8 +62,8 @@ class Int8Student(Section):
     """
 
     top1: Annotated[float, Field(ge=0, le=1)]
-    low: Share
-    high: Share
+    low: Gain
+    high: Gain
 
 
 class PlanChoice(Section):

@@ -30,7 +30,7 @@ from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class TextPattern:
     """How a string has to be written: an annotation whose errors are words, not the expression.
 
     Attributes:

@@ -16,7 +16,7 @@ from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.toml_file import Section
 
 #: Told the bytes sent so far and the bytes in all. An exception raised in it cancels the transfer.
-Progress = Callable[[int, int], None]
+TransferProgress = Callable[[int, int], None]
 
 
 class DeviceGoneError(DeviceError):
@@ -180,7 +180,7 @@ class Device(Protocol):
         *,
         executable: bool = False,
         sha256: str | None = None,
-        progress: Progress | None = None,
+        progress: TransferProgress | None = None,
     ) -> None:
         """Copies one file so that ``target`` is either the whole new file or what it was before.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pipeline.device.base import Progress, TransferError
+from pipeline.device.base import TransferError, TransferProgress
 from pipeline.device.remedies import remedy_for
 
 PIECE = 1 << 20
@@ -86,7 +86,7 @@ def store(
     size: int,
     sha256: str,
     mode: int = 0o644,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
 ) -> None:
     """Writes a file under a temporary name, reads it back, and renames it when it is right.
 

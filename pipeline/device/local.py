@@ -15,7 +15,7 @@ from pipeline.device.base import (
     Completed,
     DeviceLock,
     DeviceProperties,
-    Progress,
+    TransferProgress,
     checked_argv,
 )
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
@@ -94,7 +94,7 @@ class LocalDevice(AbstractContextManager["LocalDevice"]):
         *,
         executable: bool = False,
         sha256: str | None = None,
-        progress: Progress | None = None,
+        progress: TransferProgress | None = None,
     ) -> None:
         mode = 0o755 if executable else 0o644
         _copy(source, Path(target), mode, sha256 or sha256_of(source), progress)
@@ -139,7 +139,9 @@ class LocalLock(DeviceLock):
         self._stack.close()
 
 
-def _copy(source: Path, target: Path, mode: int, sha256: str, progress: Progress | None) -> None:
+def _copy(
+    source: Path, target: Path, mode: int, sha256: str, progress: TransferProgress | None
+) -> None:
     store(
         read_blocks(source),
         target,

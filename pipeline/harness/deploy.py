@@ -17,7 +17,7 @@ from pipeline.harness.placement import (
     Deployment,
     Payload,
     Placement,
-    Wanted,
+    WantedFiles,
 )
 from pipeline.harness.push import push_missing
 from pipeline.toolchain.package import Package
@@ -106,8 +106,8 @@ def _require_abi(device: Device, package: Package) -> None:
 
 def _all_wanted(
     package: Package, harness: PurePosixPath, placements: Sequence[Placement], scratch: Path
-) -> Wanted:
-    wanted: Wanted = {}
+) -> WantedFiles:
+    wanted: WantedFiles = {}
     for number, one in enumerate(placements):
         wanted |= {harness / path: file for path, file in package.files_for(one.backend).items()}
         for path, file in one.files(scratch / f"plan-{number}").items():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from pipeline.core.toml_file import Section
-
-Count = Annotated[int, Field(ge=0)]
 
 
 class MemoryStep(Section):
@@ -28,8 +26,8 @@ class MemoryStep(Section):
 
     step: Literal["begin", "engine", "load", "destroy", "run"]
     unit: str
-    stage: Count
-    bytes: Count
+    stage: NonNegativeInt
+    bytes: NonNegativeInt
     anonymous_kb: int
     programs_kb: int
     files_kb: int

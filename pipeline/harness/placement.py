@@ -20,7 +20,7 @@ from pipeline.harness.two_step import TWO_STEP_PLAN, two_step_loading_plan
 from pipeline.toolchain.package import Package, PackageFile
 
 #: What is to lie on a device, by its path there.
-Wanted = dict[PurePosixPath, PackageFile]
+WantedFiles = dict[PurePosixPath, PackageFile]
 
 #: Of the package, below a device's working folder.
 HARNESS_FOLDER = "harness"
@@ -121,7 +121,7 @@ class Placement:
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         return [self.caches / (name + end) for name in names for end in ("", ".sha256", ".lock")]
 
-    def files(self, scratch: Path) -> Wanted:
+    def files(self, scratch: Path) -> WantedFiles:
         """Its files by their path on the device; `scratch` is a new folder to write plans to."""
         payload = self.payload
         texts = {MEASUREMENT_PLAN: self.plan}

@@ -16,7 +16,7 @@ from pipeline.device.digest import device_sha256
 from pipeline.device.files import file_size
 from pipeline.device.space import free_bytes
 from pipeline.device.tree import not_executable, remove
-from pipeline.harness.placement import Wanted
+from pipeline.harness.placement import WantedFiles
 from pipeline.toolchain.package import PackageFile
 
 #: What a file takes beyond its bytes: its last block, and its entry.
@@ -25,7 +25,7 @@ OVERHEAD_BYTES = 8192
 RATE_WINDOW_S = 5.0
 
 
-def push_missing(device: Device, wanted: Wanted, progress: Progress) -> tuple[int, int]:
+def push_missing(device: Device, wanted: WantedFiles, progress: Progress) -> tuple[int, int]:
     """Pushes what is not there yet, or not as it should be; says how many files and bytes.
 
     Raises:

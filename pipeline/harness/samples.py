@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.core.toml_file import Section
 from pipeline.harness.memory_sample import MemorySample
@@ -23,7 +23,6 @@ NO_LABEL = -1
 #: What a program makes of one input; None stands for NaN or infinity.
 LogitRow = Annotated[tuple[float | None, ...], Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
 
 #: More frames in a second than the harness takes.
 MOST_FPS = 1_000_000
@@ -67,16 +66,16 @@ class TtfiSample(Section):
     prepare_ns: int
     run0_ns: int
     ttfi_ns: Positive
-    ttfi_cpu_ns: Count
+    ttfi_cpu_ns: NonNegativeInt
     process_ns: Positive
-    process_cpu_ns: Count
+    process_cpu_ns: NonNegativeInt
     rss_kb: int
     steady_rss_kb: int
     peak_rss_kb: int
     bytes_read: int
     cache_bytes: int
     steady_ns: tuple[Positive, ...]
-    steady_cpu_ns: tuple[Count, ...]
+    steady_cpu_ns: tuple[NonNegativeInt, ...]
     logits: LogitRow
 
     @model_validator(mode="after")
@@ -112,9 +111,9 @@ class Inferences(Section):
 
     begin_ns: Annotated[tuple[int, ...], Field(min_length=1)]
     duration_ns: tuple[Positive, ...]
-    cpu_ns: tuple[Count, ...]
+    cpu_ns: tuple[NonNegativeInt, ...]
     stage: tuple[int, ...]
-    frame: tuple[Count, ...] = ()
+    frame: tuple[NonNegativeInt, ...] = ()
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -153,7 +152,7 @@ class ProgressSample(Section):
     hold: int
     fps: Annotated[int, Field(ge=0, le=MOST_FPS)] = 0
     wall_ns: Positive
-    cpu_ns: Count
+    cpu_ns: NonNegativeInt
     rss_kb: int
     peak_rss_kb: int
     bytes_read: int
@@ -201,7 +200,7 @@ class LatencySample(Section):
 
     name: str
     steady_ns: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    steady_cpu_ns: tuple[Count, ...]
+    steady_cpu_ns: tuple[NonNegativeInt, ...]
 
     @model_validator(mode="after")
     def _same_length(self) -> Self:
@@ -236,7 +235,7 @@ class Rejected(Section):
         latency: if it took steady latencies.
     """
 
-    round: Count
+    round: NonNegativeInt
     wall_over_cpu: float
     ttfi: TtfiSample | None = None
     progress: ProgressSample | None = None

@@ -15,7 +15,7 @@ from pipeline.model.blocknet import BlockNet
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-class Turned(nn.Module):
+class ChannelsLast(nn.Module):
     """A module of maps ``[n, h, w, c]`` whose edges are ``[n, c, h, w]``.
 
     Args:
@@ -79,7 +79,7 @@ def turned(network: BlockNet, last: Sequence[bool]) -> BlockNet:
         return network
     edges = [False, *last, False]
     blocks = [
-        Turned(block, takes, gives) if takes or gives else block
+        ChannelsLast(block, takes, gives) if takes or gives else block
         for block, takes, gives in zip(network.blocks, edges[:-1], edges[1:], strict=True)
     ]
     made = BlockNet(network.embedder, blocks, network.classifier)
@@ -101,6 +101,6 @@ def turned_converters(
 ) -> list[nn.Module | None]:
     """Converters of maps ``[n, h, w, c]`` as those of ``[n, c, h, w]``."""
     return [
-        part if part is None or not turn else Turned(part, takes=True, gives=True)
+        part if part is None or not turn else ChannelsLast(part, takes=True, gives=True)
         for part, turn in zip(converters, last, strict=True)
     ]

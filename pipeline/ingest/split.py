@@ -133,7 +133,7 @@ def _takes_out(node: fx.Node) -> bool:
     return node.target is getattr and not hasattr(Tensor, str(node.args[1]))
 
 
-class _Given:
+class _PieceInput:
     """What a piece is given: one tensor, and sizes that can be told from it or from nothing.
 
     Attributes:
@@ -174,7 +174,7 @@ class _Crossings:
         self._flow = Flow(graph)
         self._network, self._graph, self._image = network, graph, images[:1]
 
-    def at(self, end: int, text: str) -> _Given:
+    def at(self, end: int, text: str) -> _PieceInput:
         """What crosses before the node at `end`.
 
         Raises:
@@ -196,7 +196,7 @@ class _Crossings:
                 f"{self._where} cannot be cut {text}: {names} cross there",
                 "one tensor alone can pass from block to block; cut where a shortcut has ended",
             )
-        return _Given(tensors[0], sizes)
+        return _PieceInput(tensors[0], sizes)
 
     @cached_property
     def _values(self) -> tuple[Values, Values]:
@@ -218,7 +218,7 @@ def _sized(two: object, three: object) -> bool:
 
 
 def _pieces(
-    network: nn.Module, nodes: Sequence[fx.Node], ends: Sequence[int], given: Sequence[_Given]
+    network: nn.Module, nodes: Sequence[fx.Node], ends: Sequence[int], given: Sequence[_PieceInput]
 ) -> Iterator[nn.Module]:
     """Embedder, blocks, classifier."""
     for index, (start, end) in enumerate(pairwise([0, *ends, len(nodes)])):
@@ -227,7 +227,7 @@ def _pieces(
 
 
 def _piece(
-    network: nn.Module, nodes: Sequence[fx.Node], given: _Given | None, wanted: fx.Node | None
+    network: nn.Module, nodes: Sequence[fx.Node], given: _PieceInput | None, wanted: fx.Node | None
 ) -> nn.Module:
     """Some nodes as a module: from one value, or the network's input, to another, or its output."""
     graph = fx.Graph()

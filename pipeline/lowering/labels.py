@@ -20,7 +20,7 @@ from pipeline.evaluation.predictions import Labels, keep_labels, kept_labels
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import LoweredArtifact
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.worker import quiet
 from pipeline.model.content import tensor_digest
 
@@ -32,7 +32,7 @@ def labels_of(
     chains: Mapping[str, Sequence[LoweredArtifact]],
     images: ImageSet,
     normalization: Normalization,
-    target: Target,
+    target: LoweringTarget,
     work: Work,
 ) -> dict[str, Labels]:
     """The label of the largest logit for each image ``[n]``, by name of a chain of programs.
@@ -83,7 +83,7 @@ def labels_of(
 
 
 def label_piece(
-    target: Target,
+    target: LoweringTarget,
     name: str,
     start: int,
     chain: Sequence[Path],
@@ -119,7 +119,7 @@ def _file(
     chain: Sequence[LoweredArtifact],
     content: str,
     normalization: Normalization,
-    target: Target,
+    target: LoweringTarget,
 ) -> Path:
     programs = [unit.sha256 for unit in chain]
     key = fingerprint(programs, content, str(normalization), target.context(None), EVALUATION)

@@ -22,7 +22,7 @@ from pipeline.lowering.store import (
     content_key,
     features_key,
 )
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.lowering.worker import (
     compare_stage,
@@ -88,7 +88,7 @@ def lower_model(
     model: PwlModel,
     golden: GoldenSet,
     arms: Sequence[ArmSpec],
-    target: Target,
+    target: LoweringTarget,
     work: Work,
     calibration: Calibration | None = None,
 ) -> LoweredModel:
@@ -132,7 +132,7 @@ def lower_model(
 def lower_units(
     model: PwlModel,
     golden: GoldenSet,
-    target: Target,
+    target: LoweringTarget,
     work: Work,
     calibration: Calibration | None = None,
 ) -> dict[UnitId, LoweredArtifact]:
@@ -148,7 +148,9 @@ def lower_units(
     return {identity: programs[unit.name] for identity, unit in units.items()}
 
 
-def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, LoweredArtifact]:
+def _lower_all(
+    units: Sequence[Unit], target: LoweringTarget, work: Work
+) -> dict[str, LoweredArtifact]:
     """The program of every unit by name, from the store or freshly made."""
     settings, backend = target.settings, BACKENDS[target.backend]
     store = ProgramStore(work.cache / "units", backend.suffix)
@@ -186,7 +188,7 @@ def _lower_all(units: Sequence[Unit], target: Target, work: Work) -> dict[str, L
 
 def _lower_apart(
     missing: Sequence[tuple[str, str, Unit]],
-    target: Target,
+    target: LoweringTarget,
     store: ProgramStore,
     cluster: Cluster,
     received: Callable[[tuple[str, LoweredArtifact]], None],
@@ -208,7 +210,7 @@ def _lower_apart(
 def _compare_stages(
     golden: GoldenSet,
     chains: Sequence[Sequence[LoweredArtifact]],
-    target: Target,
+    target: LoweringTarget,
     work: Work,
 ) -> list[Parity]:
     """The parity of every stage, remembered by the content of its programs."""

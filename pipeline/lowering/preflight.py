@@ -22,7 +22,7 @@ from pipeline.lowering.graph import operators_of
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.refusal import NotLoweredError
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit
@@ -36,7 +36,7 @@ _IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PreflightScope:
     """What is going to be lowered of a model.
 
     Attributes:
@@ -52,8 +52,8 @@ class Wanted:
 def preflight(
     model: PwlModel,
     image_shape: tuple[int, int, int],
-    wanted: Wanted,
-    targets: Sequence[Target],
+    wanted: PreflightScope,
+    targets: Sequence[LoweringTarget],
     work: Work,
 ) -> None:
     """Refuses a model that some backend would refuse after its training.
@@ -97,9 +97,9 @@ class _Trials:
         self._passed = passed
         self._work = work
 
-    def run(self, targets: Sequence[Target], units: Sequence[Unit]) -> None:
+    def run(self, targets: Sequence[LoweringTarget], units: Sequence[Unit]) -> None:
         """Lowers every unit for every target, but for those of a structure that was lowered."""
-        alike: dict[str, list[tuple[Target, Unit]]] = {}
+        alike: dict[str, list[tuple[LoweringTarget, Unit]]] = {}
         for unit in units:
             try:
                 captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
@@ -121,7 +121,7 @@ class _Trials:
         # Those that are built like a refused one are refused, too, each with places of its own.
         self._lower([(key, *one) for key in refused for one in alike[key][1:]])
 
-    def _lower(self, work: Sequence[tuple[str, Target, Unit]]) -> list[str]:
+    def _lower(self, work: Sequence[tuple[str, LoweringTarget, Unit]]) -> list[str]:
         """Lowers units under the names of their structures, and gives those that were refused."""
         if not work:
             return []
@@ -151,7 +151,9 @@ class _Trials:
         return refused
 
 
-def _key(structure: Sequence[object], target: Target, quantization: Quantization | None) -> str:
+def _key(
+    structure: Sequence[object], target: LoweringTarget, quantization: Quantization | None
+) -> str:
     """Names a trial: all that it depends on whether a unit of some structure can be lowered.
 
     What calibrates it does not count: it is another for each of two blocks that are built alike.

@@ -145,7 +145,7 @@ class ParityStore:
     """What comparing whole stages found, by the content of their programs."""
 
     def __init__(self, folder: Path, context: Sequence[str]) -> None:
-        """`context` is what a comparison depends on beside all that: `Target.context`."""
+        """`context` is what a comparison depends on beside all that: `LoweringTarget.context`."""
         self._folder = folder
         self._context = [*context]
 

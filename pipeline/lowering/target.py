@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LoweringTarget:
     """A backend, with all that a lowering depends on beside the unit.
 
     Attributes:

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Annotated
 
 from pipeline.core.errors import UsageError
-from pipeline.core.toml_file import Spelling
+from pipeline.core.toml_file import TextPattern
 
 #: How files write a route.
-RouteName = Annotated[str, Spelling(r"^[STt]+$", "a word of S, T and t, such as TTSS")]
+RouteName = Annotated[str, TextPattern(r"^[STt]+$", "a word of S, T and t, such as TTSS")]
 
 
 class Variant(StrEnum):

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.errors import ExitCode, PipelineError, gravest
-from pipeline.core.toml_file import Section, Spelling
+from pipeline.core.toml_file import Section, TextPattern
 from pipeline.device.base import DeviceProperties
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
@@ -26,7 +26,7 @@ DEVICES_FILE = "devices.json"
 
 Outcome = Literal["measured", "failed", "skipped"]
 FolderName = Annotated[
-    str, Spelling(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "the name of a folder beside devices.json")
+    str, TextPattern(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "the name of a folder beside devices.json")
 ]
 
 
@@ -74,7 +74,7 @@ class Measured(Section):
     """
 
     folder: FolderName
-    sha256: Annotated[str, Spelling(r"[0-9a-f]{64}", "a sha256 in hexadecimal")]
+    sha256: Annotated[str, TextPattern(r"[0-9a-f]{64}", "a sha256 in hexadecimal")]
     device: DeviceProperties
     engine: str
     target: str

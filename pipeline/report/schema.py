@@ -10,7 +10,7 @@ import json
 from statistics import median
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.bundle.manifest import Input
 from pipeline.bundle.schedule import Schedule
@@ -22,6 +22,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
 from pipeline.report.consistency import contradictions
+from pipeline.settings.quantities import Share
 
 SCHEMA_VERSION: Literal[3] = 3
 
@@ -29,8 +30,6 @@ SCHEMA_VERSION: Literal[3] = 3
 MOST_PROBLEMS = 5
 
 Verdict = Literal["valid", "suspect", "invalid"]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Metric(Section):
@@ -108,13 +107,13 @@ class StageResult(Section):
     index: int
     route: str
     load_bytes: int
-    correct: Count
+    correct: NonNegativeInt
     images: Annotated[int, Field(ge=1)]
     top1: Share
     low: Share
     high: Share
-    host_correct: Count
-    differing: Count
+    host_correct: NonNegativeInt
+    differing: NonNegativeInt
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
     host_agreement: Share | None = None
@@ -159,7 +158,7 @@ class ArmFacts(Section):
     name: str
     route: str
     precision: str
-    bytes: Count
+    bytes: NonNegativeInt
     host_top1: Share
 
 

@@ -33,7 +33,7 @@ from pipeline.settings.precision import (
     Plan,
     Precision,
     PrecisionSettings,
-    Recipe,
+    QuantizationRecipe,
     allowed_precisions,
     chain_precision,
 )
@@ -105,7 +105,7 @@ __all__ = [
     "Plan",
     "Precision",
     "PrecisionSettings",
-    "Recipe",
+    "QuantizationRecipe",
     "ReferenceDistillation",
     "ResNetModel",
     "ResNetSettings",

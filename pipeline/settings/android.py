@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pipeline.core.toml_file import Section, Spelling
+from pipeline.core.toml_file import Section, TextPattern
 
 Delivery = Literal["fast-follow", "on-demand", "install-time", "base"]
 
@@ -23,7 +23,7 @@ class AndroidSettings(Section):
 
     name: Annotated[
         str,
-        Spelling(
+        TextPattern(
             r"^[a-z][a-z0-9_]{0,31}$",
             "lower-case letters, digits and '_', the first one a letter, 32 at most",
         ),

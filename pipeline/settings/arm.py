@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from pipeline.core.toml_file import Section, Spelling
+from pipeline.core.toml_file import Section, TextPattern
 from pipeline.settings.precision import PLAIN, Precision
 
 #: What results call the progressive bundle itself, beside its arms.
 PROGRESSIVE = "pwl"
 
 
-def _is_no_other_s(name: str) -> str:
+def _not_reserved(name: str) -> str:
     if name == PROGRESSIVE or name.startswith("stage-"):
         raise ValueError(f"{name!r} is what results call the bundle itself: take another name")
     return name
@@ -33,10 +33,10 @@ class ArmSettings(Section):
 
     name: Annotated[
         str,
-        Spelling(r"^[a-z0-9][a-z0-9_-]{0,31}$", "lower-case letters, digits, '_' and '-'"),
-        AfterValidator(_is_no_other_s),
+        TextPattern(r"^[a-z0-9][a-z0-9_-]{0,31}$", "lower-case letters, digits, '_' and '-'"),
+        AfterValidator(_not_reserved),
     ]
     route: Annotated[
-        str, Spelling(r"^([ST]+|student|teacher)$", "a word of S and T, or student, or teacher")
+        str, TextPattern(r"^([ST]+|student|teacher)$", "a word of S and T, or student, or teacher")
     ]
     precision: Precision = PLAIN

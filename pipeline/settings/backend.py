@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from pipeline.settings.precision import Recipe
+from pipeline.settings.precision import QuantizationRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class BackendSpec:
     packages: tuple[str, ...]
     runtime: RuntimeLibrary
     quantizer: str = ""
-    recipes: tuple[Recipe, ...] = ()
+    recipes: tuple[QuantizationRecipe, ...] = ()
 
 
 def _by_name(*specs: BackendSpec) -> dict[str, BackendSpec]:

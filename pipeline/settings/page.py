@@ -18,7 +18,7 @@ from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from pipeline.core.toml_file import Section, Spelling
+from pipeline.core.toml_file import Section, TextPattern
 from pipeline.settings.profile import Settings
 
 HEAD = """# Profiles
@@ -154,7 +154,7 @@ def _type(annotation: Any, limits: list[Any] | tuple[Any, ...] = ()) -> str:
     if origin in (tuple, list):
         return f"list of: {_type(args[0])}"
     for limit in limits:
-        if isinstance(limit, Spelling):
+        if isinstance(limit, TextPattern):
             return limit.words
         if isinstance(limit, WithJsonSchema) and limit.json_schema:
             return ", ".join(f"`{_toml(value)}`" for value in limit.json_schema["enum"])

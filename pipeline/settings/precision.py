@@ -18,11 +18,11 @@ from pipeline.settings.quantities import Count, Share
 
 #: How weights and activations become int8, named as in ai-edge-quantizer: with scales that were
 #: found on calibration images, or with activations that are quantized while a program runs.
-Recipe = Literal["static_wi8_ai8", "dynamic_wi8_afp32"]
+QuantizationRecipe = Literal["static_wi8_ai8", "dynamic_wi8_afp32"]
 #: What a program computes with: float32, one of the recipes, or the one of them that suits it.
 Precision = Literal["fp32", "int8", "static_wi8_ai8", "dynamic_wi8_afp32"]
 
-RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+RECIPES: tuple[QuantizationRecipe, ...] = get_args(QuantizationRecipe)
 PLAIN: Precision = "fp32"
 
 #: Bits of student and teacher, in the order in which their blocks arrive; where there are three

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.core.errors import UsageError
-from pipeline.core.toml_file import Section, Spelling, load_toml
+from pipeline.core.toml_file import Section, TextPattern, load_toml
 from pipeline.settings.android import AndroidSettings
 from pipeline.settings.arm import ArmSettings
 from pipeline.settings.backend import BACKENDS, BackendName
@@ -104,7 +104,7 @@ class Settings(Section):
 
     name: Annotated[
         str,
-        Spelling(
+        TextPattern(
             r"^[a-z0-9][a-z0-9._-]{0,63}$",
             "lower-case letters, digits, '.', '_' and '-', the first one a letter or digit, "
             "64 at most",

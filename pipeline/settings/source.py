@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.core.toml_file import Section, Spelling, located
+from pipeline.core.toml_file import Section, TextPattern, located
 from pipeline.settings.normalization import NormalizationSettings
 
 SOURCE_KINDS = ("keras", "python", "reference", "transformers")
@@ -93,7 +93,7 @@ class OwnStudent(Section):
     origin: Annotated[
         str,
         Field(alias="from"),
-        Spelling(r"^python:.+:\w+$", 'python:MODULE:FUNCTION, or "teacher" to make one of it'),
+        TextPattern(r"^python:.+:\w+$", 'python:MODULE:FUNCTION, or "teacher" to make one of it'),
         AfterValidator(_located_source),
         PlainSerializer(_portable_source, when_used="json"),
     ]
@@ -143,7 +143,7 @@ class SourceModel(Section):
 
     source: Annotated[
         str,
-        Spelling(
+        TextPattern(
             rf"^({'|'.join(SOURCE_KINDS)}):.+$",
             "keras:MODULE:FUNCTION, python:MODULE:FUNCTION, reference:FOLDER, transformers:FOLDER "
             "or transformers:NAME",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.bundle.verify import Bundle
     from pipeline.evaluation.model_warnings import ModelWarning
-    from pipeline.lowering.target import Target
+    from pipeline.lowering.target import LoweringTarget
     from pipeline.schedule.choose import Trainer
     from pipeline.settings import BundleSettings
     from pipeline.workflows.precision_plan import PlannedPrecision
@@ -226,11 +226,11 @@ def _warnings(
     warnings = scheduled.warnings(settings)
     _say_warnings((warning.text for warning in warnings), progress)
     require_floors(settings.bundle, shipped)
-    _say_what_is_there(settings.bundle, len(whole.dataset.test.images), progress)
+    _say_if_fewer_images(settings.bundle, len(whole.dataset.test.images), progress)
     return warnings
 
 
-def _backend(settings: Settings, target: Target) -> BackendInfo:
+def _backend(settings: Settings, target: LoweringTarget) -> BackendInfo:
     from pipeline.bundle.manifest import BackendInfo
     from pipeline.lowering.registry import backend_for
 
@@ -244,7 +244,7 @@ def _backend(settings: Settings, target: Target) -> BackendInfo:
     )
 
 
-def _provenance(settings: Settings, target: Target) -> Provenance:
+def _provenance(settings: Settings, target: LoweringTarget) -> Provenance:
     from pipeline.bundle.manifest import Provenance
 
     return Provenance(
@@ -265,7 +265,7 @@ def _pack(parts: Composition, out: Path) -> Manifest:
     return manifest
 
 
-def _say_what_is_there(settings: BundleSettings, images: int, progress: Progress) -> None:
+def _say_if_fewer_images(settings: BundleSettings, images: int, progress: Progress) -> None:
     """Fewer test images than a profile asks for: it is told, and all of them are taken."""
     for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
         if (wanted := getattr(settings, key)) > images:

@@ -166,7 +166,9 @@ class _Announced:
 def _serve(connection: Connection, work: DeviceWork) -> None:
     """What the process does from its beginning to its end."""
     progress = _Sent(connection)
-    logging.basicConfig(handlers=[_Said(progress)], level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(
+        handlers=[_ProgressHandler(progress)], level=logging.WARNING, format="%(message)s"
+    )
     turns: SimpleQueue[Path] = SimpleQueue()
     _take_signals()
     threading.Thread(target=_listen, args=(connection, turns), daemon=True).start()
@@ -259,7 +261,7 @@ class _SentTask:
         self._amount, self._note, self._last = 0.0, "", time.monotonic()
 
 
-class _Said(logging.Handler):
+class _ProgressHandler(logging.Handler):
     """What is logged, such as that a device waits for its owner, as a line of progress."""
 
     def __init__(self, progress: _Sent) -> None:

@@ -11,7 +11,7 @@ from pipeline.evaluation.predictions import EvaluatedModel, Labels
 from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import lower_units
 from pipeline.lowering.store import LoweredArtifact
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.schedule.choose import Trainer
@@ -32,7 +32,9 @@ class LoweredTrainer:
         work: how.
     """
 
-    def __init__(self, trainer: Trainer, settings: Settings, target: Target, work: Work) -> None:
+    def __init__(
+        self, trainer: Trainer, settings: Settings, target: LoweringTarget, work: Work
+    ) -> None:
         self._trainer = trainer
         self._settings = settings
         self._target = target

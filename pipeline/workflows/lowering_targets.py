@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.work import Work
 from pipeline.lowering.packages import export_versions
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.settings import BACKENDS, BackendName, Settings, SourceModel, for_backend
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.model.pwl import BeforeTraining, PwlModel
 
 
-def target_of(settings: Settings) -> Target:
+def target_of(settings: Settings) -> LoweringTarget:
     """What the model of a profile with one backend is lowered for.
 
     Raises:
@@ -24,7 +24,7 @@ def target_of(settings: Settings) -> Target:
     model = settings.model
     keras = isinstance(model, SourceModel) and model.kind == "keras"
     exporters = export_versions(BACKENDS[backend], keras=keras, quantized=settings.quantized)
-    return Target(settings.lowering, exporters)
+    return LoweringTarget(settings.lowering, exporters)
 
 
 def preflight_of(
@@ -42,10 +42,10 @@ def preflight_of(
     """
     if not isinstance(settings.model, SourceModel):
         return None
-    from pipeline.lowering.preflight import Wanted, preflight
+    from pipeline.lowering.preflight import PreflightScope, preflight
 
     targets = [target_of(for_backend(settings, backend)) for backend in backends]
-    wanted = Wanted(settings.schedule.orders, settings.arm)
+    wanted = PreflightScope(settings.schedule.orders, settings.arm)
 
     def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
         preflight(model, image_shape, wanted, targets, work)

@@ -11,7 +11,7 @@ from pipeline.core.work import Work
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import LoweredModel
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.model.route import Route
 from pipeline.settings import PLAIN, PrecisionSettings
 
@@ -34,7 +34,7 @@ def stage_scores(evaluated: EvaluatedModel, lowered: LoweredModel) -> dict[Route
 
 
 def arm_scores(
-    evaluated: EvaluatedModel, lowered: LoweredModel, target: Target, work: Work
+    evaluated: EvaluatedModel, lowered: LoweredModel, target: LoweringTarget, work: Work
 ) -> dict[str, Score]:
     """The accuracy of every control arm on the test images, by its name.
 

@@ -14,7 +14,7 @@ from pipeline.core.progress import Silent
 from pipeline.device.base import Device, TransferError
 from pipeline.device.connect import connect
 from pipeline.harness import push
-from pipeline.harness.placement import Wanted
+from pipeline.harness.placement import WantedFiles
 from pipeline.harness.push import TransferMeter, push_missing
 from pipeline.toolchain.package import PackageFile
 from tests.device.conftest import names
@@ -28,8 +28,8 @@ def device(start_loopback: Callable[..., dict[str, Any]]) -> Iterator[Device]:
         yield device
 
 
-def wanted(device: Device, here: Path, *sizes: int) -> Wanted:
-    files: Wanted = {}
+def wanted(device: Device, here: Path, *sizes: int) -> WantedFiles:
+    files: WantedFiles = {}
     for number, size in enumerate(sizes):
         path = here / f"file-{number}"
         path.write_bytes(bytes([number]) * size)

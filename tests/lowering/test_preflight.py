@@ -16,8 +16,8 @@ from pipeline.core.progress import Silent
 from pipeline.core.work import Work
 from pipeline.lowering import preflight as module
 from pipeline.lowering.pool import in_processes
-from pipeline.lowering.preflight import Wanted, preflight
-from pipeline.lowering.target import Target
+from pipeline.lowering.preflight import PreflightScope, preflight
+from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
@@ -55,10 +55,10 @@ def plain() -> PwlModel:
 
 def fly(model: PwlModel, cache: Path, *backends: BackendName, tolerance: float = 1e-4) -> None:
     targets = [
-        Target(LoweringSettings(backend=(name,), tolerance=tolerance), {"exporter": "1"})
+        LoweringTarget(LoweringSettings(backend=(name,), tolerance=tolerance), {"exporter": "1"})
         for name in backends
     ]
-    preflight(model, IMAGE, Wanted(["prefix"]), targets, Work(cache, Silent(), jobs=1))
+    preflight(model, IMAGE, PreflightScope(["prefix"]), targets, Work(cache, Silent(), jobs=1))
 
 
 def test_all_refusals_of_all_backends_are_listed_at_once(tmp_path: Path) -> None:
@@ -129,8 +129,10 @@ def test_a_limit_counts_where_a_trial_is_held_against_it(
 ) -> None:
     def fly_with(**settings: Any) -> list[str]:
         lowered.clear()
-        target = Target(LoweringSettings(backend=("executorch",), **settings), {})
-        preflight(plain(), IMAGE, Wanted(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1))
+        target = LoweringTarget(LoweringSettings(backend=("executorch",), **settings), {})
+        preflight(
+            plain(), IMAGE, PreflightScope(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1)
+        )
         return list(lowered)
 
     assert fly_with()
@@ -142,8 +144,10 @@ def test_a_teacher_that_arrives_twice_is_lowered_in_both_precisions(
     tmp_path: Path, lowered: list[str]
 ) -> None:
     ladder = PrecisionSettings().planned("S32->T8->T32")
-    target = Target(LoweringSettings(backend=("executorch",), precision=ladder), {})
-    preflight(plain(), IMAGE, Wanted(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1))
+    target = LoweringTarget(LoweringSettings(backend=("executorch",), precision=ladder), {})
+    preflight(
+        plain(), IMAGE, PreflightScope(["prefix"]), [target], Work(tmp_path, Silent(), jobs=1)
+    )
     assert "teacher-int8-0" in lowered
 
 
@@ -215,8 +219,8 @@ def test_the_converters_of_every_candidate_order_are_lowered(
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3)),
     )
     model = PwlModel.pair(wide, network(nn.ReLU(), nn.ReLU()), IMAGE)
-    target = Target(LoweringSettings(backend=("executorch",)), {})
-    preflight(model, IMAGE, Wanted(orders), [target], Work(tmp_path, Silent(), jobs=1))
+    target = LoweringTarget(LoweringSettings(backend=("executorch",)), {})
+    preflight(model, IMAGE, PreflightScope(orders), [target], Work(tmp_path, Silent(), jobs=1))
     assert {name for name in lowered if "coder" in name} == converters
 
 

@@ -17,10 +17,10 @@ from pipeline.lowering import worker
 from pipeline.lowering.backend import Backend, Program
 from pipeline.lowering.capture import capture
 from pipeline.lowering.precision import Quantization
-from pipeline.lowering.preflight import Wanted, preflight
+from pipeline.lowering.preflight import PreflightScope, preflight
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore
-from pipeline.lowering.target import Target
+from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings, PrecisionSettings
 from tests.lowering.test_precision import Tokens
@@ -98,8 +98,10 @@ def test_the_preflight_lowers_int8_before_anything_is_trained(tmp_path: Path) ->
     def fly(backend: str, recipe: str) -> None:
         precision = PrecisionSettings(student=(recipe,))
         settings = LoweringSettings(backend=(backend,), precision=precision)
-        targets = [Target(settings, {"exporter": "1"})]
-        preflight(plain(), IMAGE, Wanted(["prefix"]), targets, Work(tmp_path, Silent(), jobs=1))
+        targets = [LoweringTarget(settings, {"exporter": "1"})]
+        preflight(
+            plain(), IMAGE, PreflightScope(["prefix"]), targets, Work(tmp_path, Silent(), jobs=1)
+        )
 
     with pytest.raises(UsageError, match=r"nothing was trained(.|\n)*no recipe 'static_wi8_ai8'"):
         fly("litert", "static_wi8_ai8")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from pipeline.core.toml_file import InputPath, Section, Spelling
+from pipeline.core.toml_file import InputPath, Section, TextPattern
 from pipeline.settings import Settings, page
 from pipeline.settings.page import meanings, profile_page, sections_in
 from tests.fixtures import ROOT
@@ -71,7 +71,7 @@ class Mine(Base):
     """
 
     kind: Literal["mine"]
-    word: Annotated[str, Spelling("^[ab]+$", "a word of a and b")]
+    word: Annotated[str, TextPattern("^[ab]+$", "a word of a and b")]
     place: InputPath | None = None
     unknown: frozenset[int] = frozenset()
 

@@ -20,8 +20,8 @@ from pipeline.device.base import (
     DeviceGoneError,
     DeviceProperties,
     DeviceTimeoutError,
-    Progress,
     TransferError,
+    TransferProgress,
     device_task,
 )
 from pipeline.device.files import Source, file_size, partial_name
@@ -156,7 +156,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         *,
         executable: bool = False,
         sha256: str | None = None,
-        progress: Progress | None = None,
+        progress: TransferProgress | None = None,
     ) -> None:
         size = file_size(source)
         partial = target.with_name(partial_name())

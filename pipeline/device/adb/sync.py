@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from pipeline.device.adb.link import Buffer, Link, Stream
 from pipeline.device.adb.messages import SLOW_BYTES
-from pipeline.device.base import Progress, TransferError
+from pipeline.device.base import TransferError, TransferProgress
 from pipeline.device.files import Source
 from pipeline.device.remedies import remedy_for
 
@@ -41,7 +41,7 @@ def send_file(
     *,
     size: int,
     mode: int,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
 ) -> None:
     """Writes a file on the device, which removes it again when the transfer does not end.
 
@@ -104,7 +104,7 @@ class _Upload:
     """
 
     def __init__(
-        self, link: Link, stream: Stream, target: str, size: int, progress: Progress | None
+        self, link: Link, stream: Stream, target: str, size: int, progress: TransferProgress | None
     ) -> None:
         self._link = link
         self._stream = stream

@@ -174,7 +174,8 @@ public class ImageInput(public val preprocessing: Preprocessing) {
          * @param width pixels that an image loses in width.
          * @param height those in height.
          */
-        fun verticalComesFirst(width: Long, height: Long): Boolean = height > 0 && height > 2 * width
+        fun verticalComesFirst(width: Long, height: Long): Boolean =
+            height > 0 && height > 2 * width
 
         /** ITU-R 601-2, in Pillow's whole numbers: the weights are of 65,536. */
         fun luma(color: Int): Int {

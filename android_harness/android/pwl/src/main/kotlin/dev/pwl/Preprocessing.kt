@@ -84,7 +84,11 @@ private constructor(
         private fun resized(steps: JsonObject, resize: String, least: Int): Resized {
             val cuts = steps.known("crop", "none", "center") == "center"
             if (resize == "none") {
-                if (cuts) throw PwlException.InvalidPlan("crop center of images that stay as they are")
+                if (cuts) {
+                    throw PwlException.InvalidPlan(
+                        "crop center of images that stay as they are"
+                    )
+                }
                 return Resized(false, null, Filter.BILINEAR)
             }
             val filter =

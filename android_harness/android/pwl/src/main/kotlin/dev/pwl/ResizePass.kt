@@ -13,12 +13,14 @@ internal enum class Filter(val support: Double) {
 
     /** Keys' cubic convolution with a = -0.5, as Pillow has it. */
     BICUBIC(2.0) {
-        override fun weight(distance: Double): Double =
-            when {
-                distance < 1 -> ((SHARPNESS + 2) * distance - (SHARPNESS + 3)) * distance * distance + 1
-                distance < 2 -> (((distance - 5) * distance + 8) * distance - 4) * SHARPNESS
-                else -> 0.0
-            }
+        override fun weight(distance: Double): Double = when {
+            distance < 1 -> ((SHARPNESS + 2) * distance - (SHARPNESS + 3)) * distance * distance +
+                1
+
+            distance < 2 -> (((distance - 5) * distance + 8) * distance - 4) * SHARPNESS
+
+            else -> 0.0
+        }
     };
 
     /** @param distance of a pixel, in pixels of the coarser image; 0 or more. */

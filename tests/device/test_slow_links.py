@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -19,7 +19,7 @@ from pipeline.device.digest import device_sha256
 from tests.fixtures import ROOT
 from tests.no_hang import no_hang
 
-from .adb_server import SYSTEM, AdbServer, adb_program, adb_server
+from .adb_server import SYSTEM, adb_program, adb_server
 from .slow_link import Quality, slow_link
 
 #: As the issue names them; the second one's losses come with TCP's shortest pause.
@@ -128,13 +128,16 @@ def test_files_and_commands_survive_small_packets(tmp_path: Path) -> None:
 
 
 def test_a_lab_s_server_is_reached_by_its_socket(
-    servers: Callable[[str], AdbServer], loopback_device: str, monkeypatch: pytest.MonkeyPatch
+    loopback_device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server of another machine: its address is none of this one's own."""
-    server = servers(SYSTEM)
-    serial = server.attach(loopback_device)
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
-    with slow_link(server.port, Quality(bytes_s=1e9), host="127.0.0.2") as port:
+    with (
+        # Its own: the one that all tests share has devices of others, too.
+        adb_server(adb_program(SYSTEM), tmp_path) as server,
+        slow_link(server.port, Quality(bytes_s=1e9), host="127.0.0.2") as port,
+    ):
+        serial = server.attach(loopback_device)
         monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:127.0.0.2:{port}")
         for spec in (f"adb:{serial}", "adb"):
             with connect(spec) as device:

@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, Plan
+from pipeline.settings.quantities import Share
 
 Gain = Annotated[float, Field(ge=-1, le=1)]
 
@@ -61,7 +62,7 @@ class Int8Student(Section):
         high: upper end.
     """
 
-    top1: Annotated[float, Field(ge=0, le=1)]
+    top1: Share
     low: Gain
     high: Gain
 
@@ -77,7 +78,7 @@ class PlanChoice(Section):
     """
 
     taken: Plan
-    fp32_top1: Annotated[float, Field(ge=0, le=1)]
+    fp32_top1: Share
     int8: Int8Student | None
     why: str
 

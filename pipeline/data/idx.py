@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
+from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.normalization import Normalization
 from pipeline.settings import IdxData
 
 _UNSIGNED_BYTE = 0x08
@@ -43,16 +43,7 @@ def load_idx(settings: IdxData, seed: int) -> Dataset:
             f"{test.images.shape[1:3]}",
             "both sets must come from the same data set",
         )
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
-    names = settings.labels or tuple(str(label) for label in range(classes))
-    if len(names) < classes:
-        raise UsageError(
-            f"data.labels names {len(names)} labels, but {settings.path} uses {classes}",
-            "name every label, or leave data.labels out",
-        )
-    train = train.shuffled(seed, settings.train_images).resized(settings.image_size)
-    test = test.shuffled(seed + 1, settings.test_images).resized(settings.image_size)
-    return Dataset(train, test, names, Normalization.of(train.images))
+    return arrays_as_dataset(train, test, settings, seed)
 
 
 def idx_fingerprint(settings: IdxData) -> str:

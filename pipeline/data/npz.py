@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import zipfile
 import zlib
@@ -12,9 +11,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
+from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.normalization import Normalization
 from pipeline.settings import NpzData
 
 #: Predictions are kept in 16 bits.
@@ -42,22 +42,12 @@ def load_npz(settings: NpzData, seed: int) -> Dataset:
             f"{list(test.images.shape[1:])} in {settings.test_inputs} (height, width, channels)",
             "both have to be of one shape",
         )
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
-    names = settings.labels or tuple(str(label) for label in range(classes))
-    if len(names) < classes:
-        raise UsageError(
-            f"data.labels names {len(names)} labels, but {path} uses {classes}",
-            "name every label, or leave data.labels out",
-        )
-    train = train.shuffled(seed, settings.train_images).resized(settings.image_size)
-    test = test.shuffled(seed + 1, settings.test_images).resized(settings.image_size)
-    return Dataset(train, test, names, Normalization.of(train.images))
+    return arrays_as_dataset(train, test, settings, seed)
 
 
 def npz_fingerprint(settings: NpzData) -> str:
     """Names the bytes that `load_npz` would read: the sha256 of the file as it lies on disk."""
-    with settings.path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"sha256:{sha256_of(settings.path)}"
 
 
 def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str) -> ImageSet:

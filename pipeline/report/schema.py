@@ -140,7 +140,7 @@ class ParityResult(Section):
     passed: bool
     sqnr_db: float | None = None
     least_sqnr_db: Annotated[float, Field(ge=0)] | None = None
-    agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    agreement: Share | None = None
 
 
 class ArmFacts(Section):

@@ -62,10 +62,9 @@ def with_told_resizing(dataset: Dataset, settings: Settings) -> Dataset:
     """
     from pipeline.data.preprocessing import resizing_in
 
-    stated = resizing_of(settings)
-    if stated is None or _agrees(resizing_in(settings.data), stated, dataset):
+    stated, used = resizing_of(settings), resizing_in(settings.data)
+    if stated is None or _agrees(used, stated, dataset):
         return dataset
-    used = resizing_in(settings.data)
     note = (
         f"images are {f'resized {used}' if used else 'taken in the size that they have'}, but "
         f"those that the model was trained on were resized {stated}: that may cost accuracy"

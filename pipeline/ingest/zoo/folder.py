@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -109,6 +110,7 @@ def _require_classifier(path: Path) -> None:
         )
 
 
+@cache  # a command asks several times, and means the same files
 def _fetched(name: str, revision: str | None) -> Path:
     """The folder in which Hugging Face's library keeps a model of the hub."""
     try:

@@ -102,7 +102,7 @@ def run(data: Dataset, model: PwlModel, folder: Path) -> tuple[list[str], list[s
     settings = TeacherSettings(epochs=12, batch_size=32)
     examples, checkpoint = Examples(inputs, labels), folder / "checkpoint"
     train_teacher(model.teacher, examples, settings, TrainingRun(0, checkpoint, of_teacher))
-    joint = JointDistillation(recipe="joint", epochs=8, batch_size=32)
+    joint = JointDistillation(recipe="joint", epochs=2, batch_size=32)
     routes = prefix_routes(model.blocks)
     run = TrainingRun(0, checkpoint, of_student)
     distill(model, examples, routes, joint, run, feature_cache_mb=9)

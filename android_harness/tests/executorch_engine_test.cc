@@ -25,14 +25,15 @@ TEST(ExecuTorchEngine, RefusesWhatIsNoProgram) {
 
 TEST(ExecuTorchEngine, KeepsTheThreadsThatOthersRunOn) {
   {
-    const auto one = MakeExecuTorchEngine(1);
-    ASSERT_TRUE(one.ok()) << one.status().message();
-    EXPECT_TRUE(MakeExecuTorchEngine(1).ok());
-    const auto other = MakeExecuTorchEngine(2);
+    const auto two = MakeExecuTorchEngine(2);
+    ASSERT_TRUE(two.ok()) << two.status().message();
+    EXPECT_TRUE(MakeExecuTorchEngine(2).ok());
+    EXPECT_TRUE(MakeExecuTorchEngine(1).ok());  // needs none of them
+    const auto other = MakeExecuTorchEngine(3);
     EXPECT_EQ(other.status().code(), Code::kUsage);
-    EXPECT_NE(other.status().message().find("1 threads"), std::string::npos);
+    EXPECT_NE(other.status().message().find("2 threads"), std::string::npos);
   }
-  EXPECT_TRUE(MakeExecuTorchEngine(2).ok());
+  EXPECT_TRUE(MakeExecuTorchEngine(3).ok());
   EXPECT_TRUE(MakeExecuTorchEngine(1).ok());
 }
 

@@ -4,10 +4,12 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -56,6 +58,23 @@ TEST(Version, IsComparedNumberByNumber) {
   EXPECT_FALSE(IsAtLeast("1.5", "1.5.1"));
   EXPECT_FALSE(IsAtLeast("1.5.1", "1.6.0"));
   EXPECT_FALSE(IsAtLeast("", "0.0.1"));
+}
+
+std::ptrdiff_t ThreadsOfThisProcess() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return std::distance(begin(tasks), end(tasks));
+}
+
+// Before any test: a pool that one makes is there for all that follow.
+const std::ptrdiff_t kThreadsAtStart = ThreadsOfThisProcess();
+
+TEST_F(RealBundle, AnswersOnTheThreadThatCalls) {
+  if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have threads of their own";
+  const auto engine = EngineOf(plan());
+  const auto program = Load(engine.get(), PathOf(first()), first().sha256);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  ASSERT_TRUE((*program)->Run({input_.data(), input_.size()}).ok());
+  EXPECT_EQ(ThreadsOfThisProcess(), kThreadsAtStart);
 }
 
 TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {

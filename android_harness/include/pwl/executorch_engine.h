@@ -9,9 +9,10 @@
 
 namespace pwl {
 
-// `threads` is how many threads a single inference uses, in the whole process: ExecuTorch has one
-// pool. Loading never uses more than the thread that calls Load. kUsage while engines with another
-// number live. For every thread; blocks as long as making the threads takes; throws nothing.
+// `threads` is how many threads a single inference uses. One: that which calls, and no other is
+// made. More: ExecuTorch has one pool of them in a process, so kUsage while engines with another
+// number above one live. Loading never uses more than the thread that calls Load. For every thread;
+// blocks as long as making the threads takes; throws nothing.
 Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {}) noexcept;
 
 }  // namespace pwl

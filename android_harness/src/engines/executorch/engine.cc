@@ -1,5 +1,6 @@
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
+#include <executorch/extension/threadpool/threadpool_guard.h>
 #include <executorch/runtime/backend/backend_options_map.h>
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/backend/options.h>
@@ -7,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +43,7 @@ using executorch::aten::ScalarType;
 using executorch::extension::make_tensor_ptr;
 using executorch::extension::Module;
 using executorch::extension::TensorPtr;
+using executorch::extension::threadpool::NoThreadPoolGuard;
 using executorch::runtime::BackendOptions;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
@@ -149,9 +152,12 @@ class ExecuTorchProgram final : public pwl::Program {
 
 // ExecuTorch has one pool of threads in a process. Setting its size destroys the threads that
 // programs infer on, so that is done once, and an engine that wants another size has to wait until
-// all others are gone.
+// all others are gone. Programs of one thread never ask for the pool: making it begins with a
+// thread for every core, which are joined again.
 class ThreadPoolUse {
  public:
+  static bool NeededFor(int threads) { return threads > 1; }
+
   static Status Enter(int threads) {
     const std::lock_guard<std::mutex> lock(Mutex());
     if (engines_ > 0 && threads != threads_) {
@@ -185,9 +191,6 @@ class ThreadPoolUse {
     if (!pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads))) {
       return {Code::kRuntime, "ExecuTorch refuses " + std::to_string(threads) + " threads"};
     }
-    if (executorch::runtime::get_backend_class(kXnnpack) == nullptr) {
-      return {Code::kRuntime, "this build of ExecuTorch has no XNNPACK backend"};
-    }
     return {};
   }
 
@@ -203,18 +206,25 @@ class ExecuTorchEngine final : public Engine {
   explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
 
   ~ExecuTorchEngine() override {
-    if (counted_) ThreadPoolUse::Leave();
+    if (pooled_) ThreadPoolUse::Leave();
   }
 
   Status Configure(int threads) {
     if (Status status = RequireThreads(threads); !status.ok()) return status;
+    if (executorch::runtime::get_backend_class(kXnnpack) == nullptr) {
+      return {Code::kRuntime, "this build of ExecuTorch has no XNNPACK backend"};
+    }
+    if (!ThreadPoolUse::NeededFor(threads)) return {};
     if (Status status = ThreadPoolUse::Enter(threads); !status.ok()) return status;
-    counted_ = true;
+    pooled_ = true;
     return {};
   }
 
   Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                              LoadTimes* times) override {
+    // XNNPACK keeps the pool that it is given here for all of a program's inferences.
+    std::optional<NoThreadPoolGuard> alone;
+    if (!pooled_) alone.emplace();
     CacheUse cache = cache_.Open(spec.sha256, source.size());
     auto program = Load(source, spec, &cache, times);
     if (cache.out_of_room()) {
@@ -255,7 +265,7 @@ class ExecuTorchEngine final : public Engine {
   }
 
   const WeightCache cache_;
-  bool counted_ = false;
+  bool pooled_ = false;
 };
 
 }  // namespace

@@ -6,7 +6,8 @@ import java.io.File
  * How a model is opened.
  *
  * @property threads that one inference uses, up to 64; 0: as many as the bundle says. ExecuTorch has one
- *   thread pool in a process: models that are open at the same time need the same number.
+ *   thread pool in a process: models that are open at the same time and use more than one thread need
+ *   the same number.
  * @property verify whether the SHA-256 of every file is checked before it is loaded. Without it,
  *   a file of the right size passes, also one of another release of the app; not so a program that
  *   is copied out of an APK for an [engine], because the copy stays.

@@ -96,7 +96,7 @@ def _commands_and_pushes(
 def _deployments(devices: dict[str, Device], bundle: Path, rounds: int) -> None:
     """Deploys a bundle where there is nothing, and again, by every way in turns."""
     from pipeline.harness.deploy import deploy
-    from pipeline.toolchain.build import build_harness
+    from pipeline.toolchain.build_harness import build_harness
     from pipeline.toolchain.target import target_for
     from pipeline.workflows.measure_device import open_payload
 

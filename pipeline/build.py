@@ -64,7 +64,7 @@ def build(
     for target in targets.values():
         require_build_output(target, keeps=(cache, profile, *trees.values()))
     for tree in trees.values():
-        from pipeline.bundle.android import require_android_output
+        from pipeline.bundle.android_assets import require_android_output
 
         require_android_output(tree, keeps=(cache, profile, *targets.values()))
     progress = progress_for_terminal()
@@ -83,7 +83,7 @@ def build(
         if not made.rebuilt:
             print(f"python -m pipeline.inspect {target} shows what it holds")
         if name in trees:
-            from pipeline.bundle.android import write_android
+            from pipeline.bundle.android_assets import write_android
 
             packs = write_android(made.bundle, settings.android, trees[name])
             print(f"{trees[name]}: {', '.join(map(str, packs))}; see its README.md")

@@ -38,7 +38,7 @@ def check(
     from pipeline.core.toml_file import load_toml
     from pipeline.report.gate_file import GateFile
     from pipeline.report.judgments import judge_all
-    from pipeline.report.render.judgments import junit_of, markdown_of, print_judgments
+    from pipeline.report.render.judgment_formats import junit_of, markdown_of, print_judgments
 
     baselines = baseline or []
     for number, path in enumerate(report):

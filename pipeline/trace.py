@@ -41,7 +41,7 @@ def trace(
     from pipeline.core.formatting import counted
     from pipeline.core.outputs import require_file
     from pipeline.report.climb import choose_climb
-    from pipeline.report.render.trace import trace_of
+    from pipeline.report.render.perfetto import trace_of
     from pipeline.report.report_file import load_report
 
     read = load_report(report)

@@ -21,7 +21,7 @@ from pipeline.report.climb import choose_climb, runs_of
 from pipeline.report.conclusions import conclusions_of
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.metric_samples import PARTS
-from pipeline.report.render.trace import trace_of
+from pipeline.report.render.perfetto import trace_of
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
 from pipeline.report.suspicion import REASON_IDS

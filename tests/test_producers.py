@@ -31,7 +31,7 @@ from pipeline.core import producers
 from pipeline.core.progress import Silent
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
-from pipeline.ingest.reference.model import read_reference
+from pipeline.ingest.reference.reference_model import read_reference
 from pipeline.lowering.capture import capture
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.registry import backend_for

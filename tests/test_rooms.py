@@ -54,6 +54,25 @@ def test_a_room_imports_from_those_before_it_only(room: str) -> None:
         assert imported(path) <= allowed, path
 
 
+#: What every backend's folder has, and what lowering/ says of such a folder.
+PARALLEL = {"backend", "quantize", "rules"}
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """A name says which noun a module is of: `model.py` in three rooms would say nothing."""
+    places: dict[str, list[str]] = {}
+    for path in sorted(PIPELINE.rglob("*.py")):
+        if path.stem != "__init__":
+            places.setdefault(path.stem, []).append(str(path.parent.relative_to(PIPELINE)))
+    lowering = {f"lowering{folder}" for folder in ("", "/executorch", "/litert")}
+    found = {
+        name: folders
+        for name, folders in places.items()
+        if len(folders) > 1 and not (name in PARALLEL and lowering >= {*folders})
+    }
+    assert found == {}
+
+
 #: Lines of a module and of a function, and what a function takes. A command takes its options, a
 #: line or more each: of it, what it does counts.
 MOST_LINES, LONGEST, MOST_PARAMETERS = 300, 60, 6

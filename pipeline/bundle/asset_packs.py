@@ -10,7 +10,7 @@ from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.bundle.manifest import Manifest, Stage
-    from pipeline.settings.android import AndroidSettings, Delivery
+    from pipeline.settings.android_settings import AndroidSettings, Delivery
 
 
 @dataclass(frozen=True, slots=True)

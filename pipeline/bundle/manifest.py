@@ -24,7 +24,7 @@ from pipeline.bundle.artifact import (
     Name,
     Sha256,
 )
-from pipeline.bundle.consistency import contradictions
+from pipeline.bundle.manifest_consistency import contradictions
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing

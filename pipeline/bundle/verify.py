@@ -11,11 +11,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.bundle.artifact import FileEntry
-from pipeline.bundle.consistency import control_contradictions
 from pipeline.bundle.contents import content_problems
 from pipeline.bundle.control import Controls
 from pipeline.bundle.layout import CONTROL, MANIFEST, SUMS, sums_text
 from pipeline.bundle.manifest import SCHEMA_VERSION, Manifest
+from pipeline.bundle.manifest_consistency import control_contradictions
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.schema_version import require_schema_version

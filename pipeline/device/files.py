@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pipeline.device.base import TransferError, TransferProgress
-from pipeline.device.remedies import remedy_for
+from pipeline.device.file_remedies import remedy_for
 
 PIECE = 1 << 20
 

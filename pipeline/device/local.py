@@ -18,9 +18,9 @@ from pipeline.device.base import (
     TransferProgress,
     checked_argv,
 )
+from pipeline.device.file_remedies import remedy_for
 from pipeline.device.files import file_size, read_blocks, sha256_of, store
 from pipeline.device.process import run_process
-from pipeline.device.remedies import remedy_for
 
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
 

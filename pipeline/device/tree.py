@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, Device
 from pipeline.device.digest import batches
-from pipeline.device.remedies import remedy_for
+from pipeline.device.file_remedies import remedy_for
 
 _DEADLINE_S = 60.0
 

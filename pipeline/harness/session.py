@@ -20,9 +20,7 @@ from pipeline.device.base import (
     DeviceTimeoutError,
     OutputLimitError,
 )
-from pipeline.harness.memory_sample import MemorySample
-from pipeline.harness.placement import Deployment
-from pipeline.harness.remedies import (
+from pipeline.harness.harness_remedies import (
     CRASHED,
     ENDINGS,
     FAILED,
@@ -31,6 +29,8 @@ from pipeline.harness.remedies import (
     PRINTING,
     THIS_RELEASE,
 )
+from pipeline.harness.memory_sample import MemorySample
+from pipeline.harness.placement import Deployment
 from pipeline.harness.samples import (
     Dropping,
     Info,

@@ -29,7 +29,7 @@ def called(source: SourceModel, images: ImageShape | None, progress: Progress) -
         UsageError: there is no such source, it fails, or it gives something else.
     """
     if source.kind == "transformers":
-        from pipeline.ingest.zoo.model import transformers_model
+        from pipeline.ingest.zoo.transformers_model import transformers_model
 
         return transformers_model(source.place, images, progress)
     return stated_model(source.source, _called(source.source, source.place), images)

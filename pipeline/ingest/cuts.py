@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.trace import OWN, Flow, Values, plain_attention, traced
+from pipeline.ingest.fx_trace import OWN, Flow, Values, plain_attention, traced
 from pipeline.model.blocknet import BlockNet
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

@@ -22,7 +22,6 @@ from pipeline.ingest.channels_last import (
     turned_converters,
     turned_outputs,
 )
-from pipeline.ingest.normalization import normalization_of
 from pipeline.ingest.own_parts import (
     ImageShape,
     converters_of,
@@ -41,6 +40,7 @@ from pipeline.ingest.probe import (
 )
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.slim import slimmed
+from pipeline.ingest.stated_normalization import normalization_of
 from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.content import Content, changed, content_of

@@ -26,7 +26,7 @@ from pipeline.data.images import Dataset
 from pipeline.ingest.function import FunctionSource
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter
-from pipeline.model.keras import KerasUnit
+from pipeline.model.keras_unit import KerasUnit
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import SourceModel
 

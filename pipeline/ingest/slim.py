@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.fx_trace import plain_attention
 from pipeline.ingest.probe import probe_images, run_network
 from pipeline.ingest.slim_layers import (
     Layer,
@@ -25,7 +26,6 @@ from pipeline.ingest.slim_layers import (
     widths_of,
 )
 from pipeline.ingest.slim_tables import scale_tables
-from pipeline.ingest.trace import plain_attention
 from pipeline.model.blocknet import BlockNet
 
 _REMEDY = "give another width, or write the student yourself, with as many parts"

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
-from pipeline.ingest.trace import OWN, Flow, Values, node_name, traced
+from pipeline.ingest.fx_trace import OWN, Flow, Values, node_name, traced
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")

@@ -15,7 +15,7 @@ from pipeline.core.errors import UsageError, first_lines
 from pipeline.lowering.fold import folded
 from pipeline.lowering.graph import OperatorGraph, Origin, add_constant, is_call
 from pipeline.lowering.refusal import NotLoweredError, Refusal
-from pipeline.model.keras import keras_models
+from pipeline.model.keras_unit import keras_models
 
 #: Beside each conversion of a type, export puts a call that holds the type against the traced one.
 _CHECK = torch.ops.aten._assert_tensor_metadata.default

@@ -17,10 +17,10 @@ from pipeline.core.work import Work
 from pipeline.data.images import ImageSet
 from pipeline.data.normalization import Normalization
 from pipeline.evaluation.predictions import Labels, keep_labels, kept_labels
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import LoweredArtifact
-from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.worker import quiet
 from pipeline.model.content import tensor_digest
 

@@ -14,6 +14,7 @@ from pipeline.lowering.backend import Program
 from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.golden import GoldenSet
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.store import (
     LoweredArtifact,
@@ -22,7 +23,6 @@ from pipeline.lowering.store import (
     content_key,
     features_key,
 )
-from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.lowering.worker import (
     compare_stage,

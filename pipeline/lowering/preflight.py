@@ -19,10 +19,10 @@ from pipeline.core.work import Work
 from pipeline.lowering.calibration import Calibration, arm_unit, model_units, resolved
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.refusal import NotLoweredError
-from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.lowering.untrained import randomized
 from pipeline.lowering.worker import try_unit

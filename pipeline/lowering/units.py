@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.lowering.capture import eager
 from pipeline.lowering.precision import Quantization
-from pipeline.model.keras import parameter_count
+from pipeline.model.keras_unit import parameter_count
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
 from pipeline.settings import PLAIN, Precision

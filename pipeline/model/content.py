@@ -35,7 +35,7 @@ from pipeline.model.code import (
     names_in,
     type_name,
 )
-from pipeline.model.keras import KerasUnit
+from pipeline.model.keras_unit import KerasUnit
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _PARTS = ("_parameters", "_buffers", "_modules")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import make_converter
-from pipeline.model.keras import parameter_count
+from pipeline.model.keras_unit import parameter_count
 from pipeline.model.route import Role, Route, UnitId
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.schema_version import require_schema_version
 from pipeline.core.toml_file import Section
-from pipeline.report.consistency import metrics_not_of_runs
+from pipeline.report.report_consistency import metrics_not_of_runs
 from pipeline.report.schema import MOST_PROBLEMS, SCHEMA_VERSION, Report
 
 Document = TypeVar("Document", bound=Section)

@@ -21,7 +21,7 @@ from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
-from pipeline.report.consistency import contradictions
+from pipeline.report.report_consistency import contradictions
 from pipeline.settings.quantities import Share
 
 SCHEMA_VERSION: Literal[3] = 3

@@ -1,9 +1,9 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
-from pipeline.settings.android import AndroidSettings
-from pipeline.settings.arm import PROGRESSIVE, ArmSettings
-from pipeline.settings.backend import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
-from pipeline.settings.data import (
+from pipeline.settings.android_settings import AndroidSettings
+from pipeline.settings.arm_settings import PROGRESSIVE, ArmSettings
+from pipeline.settings.backends import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
+from pipeline.settings.data_settings import (
     DataSettings,
     DigitsData,
     EncodedData,
@@ -15,7 +15,7 @@ from pipeline.settings.data import (
     ParquetData,
     Resizing,
 )
-from pipeline.settings.model import (
+from pipeline.settings.model_settings import (
     FamilyModel,
     ModelSettings,
     ResNetModel,
@@ -25,8 +25,8 @@ from pipeline.settings.model import (
     VitModel,
     VitSettings,
 )
-from pipeline.settings.normalization import NormalizationSettings
-from pipeline.settings.precision import (
+from pipeline.settings.normalization_settings import NormalizationSettings
+from pipeline.settings.precision_settings import (
     AUTO,
     PLAIN,
     RECIPES,
@@ -37,7 +37,7 @@ from pipeline.settings.precision import (
     allowed_precisions,
     chain_precision,
 )
-from pipeline.settings.profile import (
+from pipeline.settings.profile_file import (
     BundleSettings,
     LoweringSettings,
     RuntimeSettings,
@@ -51,15 +51,15 @@ from pipeline.settings.profile import (
 from pipeline.settings.quantities import (
     Count,
 )
-from pipeline.settings.schedule import OrderName, ScheduleSettings
-from pipeline.settings.source import (
+from pipeline.settings.schedule_settings import OrderName, ScheduleSettings
+from pipeline.settings.source_model import (
     NETWORK_KINDS,
     SOURCE_KINDS,
     OwnStudent,
     SlimStudent,
     SourceModel,
 )
-from pipeline.settings.training import (
+from pipeline.settings.training_settings import (
     AugmentationSettings,
     Distillation,
     JointDistillation,

@@ -18,9 +18,9 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.progress import Progress
 from pipeline.settings import BACKENDS
 from pipeline.toolchain.cmake import SOURCES, compile_harness, configure, source_digests
-from pipeline.toolchain.contents import Contents, package_of
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
+from pipeline.toolchain.package_contents import Contents, package_of
 from pipeline.toolchain.target import Target
 
 NDK = "ANDROID_NDK"

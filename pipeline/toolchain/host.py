@@ -19,9 +19,9 @@ from pipeline.toolchain.cmake import (
     startable,
     tool,
 )
-from pipeline.toolchain.contents import Contents, package_of
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
+from pipeline.toolchain.package_contents import Contents, package_of
 from pipeline.toolchain.target import Target
 
 

@@ -22,10 +22,10 @@ from pipeline.toolchain.cmake import (
     configure,
     source_digests,
 )
-from pipeline.toolchain.contents import Contents, package_of
 from pipeline.toolchain.elf import Elf
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package
+from pipeline.toolchain.package_contents import Contents, package_of
 from pipeline.toolchain.target import LINUX_ARM64
 from pipeline.toolchain.wheels import Wheels
 

@@ -15,7 +15,7 @@ from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
 from pipeline.training.recipes.recipe import Batch
-from pipeline.training.recipes.registry import recipe_for
+from pipeline.training.recipes.recipe_registry import recipe_for
 
 
 def distill(

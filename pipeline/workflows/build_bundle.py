@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.bundle.verify import Bundle
     from pipeline.evaluation.model_warnings import ModelWarning
-    from pipeline.lowering.target import LoweringTarget
+    from pipeline.lowering.lowering_target import LoweringTarget
     from pipeline.schedule.choose import Trainer
     from pipeline.settings import BundleSettings
     from pipeline.workflows.precision_plan import PlannedPrecision

@@ -11,8 +11,8 @@ from pipeline.core.errors import UsageError
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route
+from pipeline.training.cached_training import Training
 from pipeline.training.fit import reproducible
-from pipeline.training.train import Training
 from pipeline.training.trained import TrainingFiles
 
 _ANY = "any"

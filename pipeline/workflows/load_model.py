@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.model.content import Content
     from pipeline.model.opened import OpenedModel
     from pipeline.model.pwl import BeforeTraining, PwlModel
+    from pipeline.training.cached_training import SourcedModel
     from pipeline.training.processes import Processes
-    from pipeline.training.train import SourcedModel
     from pipeline.training.training_log import TrainingLog
     from pipeline.workflows.cached_trainer import CachedTrainer
     from pipeline.workflows.pretrained_model import PretrainedModel
@@ -54,7 +54,7 @@ class ModelSource:
         if not isinstance(source, SourceModel):
             return ""
         if source.kind == "reference":
-            from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
+            from pipeline.ingest.reference.checkpoint_folder import ReferenceCheckpoint
 
             return fingerprint(INGEST, ReferenceCheckpoint.find(source.place).fingerprint())
         if source.kind == "keras":
@@ -70,8 +70,8 @@ class ModelSource:
 
     def _checked(self, dataset: Dataset) -> SourcedModel:
         """The model, checked against the data of the profile."""
+        from pipeline.training.cached_training import SourcedModel
         from pipeline.training.initial import initial_model
-        from pipeline.training.train import SourcedModel
 
         settings = self._settings
         if not isinstance(settings.model, SourceModel):
@@ -84,7 +84,7 @@ class ModelSource:
 
     def _sourced(self, source: SourceModel, dataset: Dataset) -> tuple[PwlModel, Dataset]:
         """The model of a source, in eval mode, and the data normalized as somebody states."""
-        from pipeline.ingest.normalization import normalized
+        from pipeline.ingest.stated_normalization import normalized
 
         dataset = self._stated_by_profile(source, dataset)
         match source.kind:
@@ -95,7 +95,7 @@ class ModelSource:
                 _require_fit(source, opened, dataset)
                 dataset = with_told_resizing(dataset, self._settings)
             case "reference":
-                from pipeline.ingest.reference.model import reference_model
+                from pipeline.ingest.reference.reference_model import reference_model
 
                 opened = reference_model(source.place, dataset, self.progress)
             case _:
@@ -107,7 +107,7 @@ class ModelSource:
     def _stated_by_profile(self, source: SourceModel, dataset: Dataset) -> Dataset:
         """The data, normalized as the ``[model]`` table says if it does."""
         from pipeline.data.normalization import Normalization
-        from pipeline.ingest.normalization import normalized
+        from pipeline.ingest.stated_normalization import normalized
 
         if source.normalization is None:
             return dataset
@@ -225,8 +225,8 @@ def _trainer(
     training_log: TrainingLog | None = None,
     processes: Processes | None = None,
 ) -> CachedTrainer:
+    from pipeline.training.cached_training import Training, conditions_for
     from pipeline.training.processes import Processes
-    from pipeline.training.train import Training, conditions_for
     from pipeline.training.training_log import NoTrainingLog
     from pipeline.workflows.cached_trainer import CachedTrainer
     from pipeline.workflows.training_cache import training_files, training_table
@@ -274,7 +274,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenedModel:
             opened, _ = own_model(source, 0, None, progress)
             return opened
         case "reference":
-            from pipeline.ingest.reference.model import read_reference
+            from pipeline.ingest.reference.reference_model import read_reference
 
             return read_reference(source.place, progress)
         case _:

@@ -10,8 +10,8 @@ from pipeline.data.images import Dataset, ImageSet
 from pipeline.evaluation.predictions import EvaluatedModel, Labels
 from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import lower_units
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.store import LoweredArtifact
-from pipeline.lowering.target import LoweringTarget
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.schedule.choose import Trainer

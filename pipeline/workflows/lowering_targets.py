@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.core.work import Work
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.packages import export_versions
-from pipeline.lowering.target import LoweringTarget
 from pipeline.settings import BACKENDS, BackendName, Settings, SourceModel, for_backend
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it

@@ -30,7 +30,7 @@ from pipeline.harness.session import HarnessSession
 from pipeline.report.assemble import compose_report
 from pipeline.report.schema import Context, Report
 from pipeline.settings import BACKENDS
-from pipeline.toolchain.build import build_harness
+from pipeline.toolchain.build_harness import build_harness
 from pipeline.toolchain.package import Package
 from pipeline.toolchain.target import Target, target_for
 from pipeline.workflows.named_devices import folder_name

@@ -11,7 +11,7 @@ from pipeline.core.work import Work
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.schedule.choose import Trainer
 from pipeline.schedule.gain import Correct
-from pipeline.schedule.plan import FP32_PLAN, INT8_PLAN, choose_plan, float32_plan
+from pipeline.schedule.precision_choice import FP32_PLAN, INT8_PLAN, choose_plan, float32_plan
 from pipeline.settings import AUTO, BACKENDS, Plan, Settings, with_precision
 from pipeline.workflows.lowered_trainer import LoweredTrainer
 from pipeline.workflows.lowering_targets import target_of

@@ -49,7 +49,7 @@ def resizing_of(settings: Settings) -> Resizing | None:
     if not isinstance(model, SourceModel) or model.kind != "transformers":
         return None
     from pipeline.ingest.preprocessor import stated_resizing
-    from pipeline.ingest.zoo.folder import ModelFolder
+    from pipeline.ingest.zoo.model_folder import ModelFolder
 
     return stated_resizing(ModelFolder.find(model.place).preprocessor)
 

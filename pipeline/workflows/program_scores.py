@@ -11,7 +11,7 @@ from pipeline.core.work import Work
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import LoweredModel
-from pipeline.lowering.target import LoweringTarget
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.model.route import Route
 from pipeline.settings import PLAIN, PrecisionSettings
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.android import write_android
+from pipeline.bundle.android_assets import write_android
 from pipeline.bundle.asset_packs import AssetPack
 from pipeline.bundle.gradle import UNCOMPRESSED
 from pipeline.bundle.verify import Bundle
-from pipeline.settings.android import AndroidSettings
+from pipeline.settings.android_settings import AndroidSettings
 from pipeline.toolchain.engines import Engines
 from tests.android.app_bundle import (
     app_bundle,

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, Device
-from pipeline.device.remedies import remedy_for
+from pipeline.device.file_remedies import remedy_for
 from pipeline.device.tree import make_folders, not_executable, read_tree, remove
 
 from .conftest import names

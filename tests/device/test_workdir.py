@@ -14,7 +14,7 @@ import pytest
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.adb.device import PROBE
 from pipeline.device.connect import connect
-from pipeline.device.remedies import remedy_for
+from pipeline.device.file_remedies import remedy_for
 
 from .conftest import names
 

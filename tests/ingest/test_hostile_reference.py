@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
 from pipeline.core.progress import Silent
-from pipeline.ingest.reference.checkpoint import ReferenceCheckpoint
-from pipeline.ingest.reference.model import read_reference
+from pipeline.ingest.reference.checkpoint_folder import ReferenceCheckpoint
+from pipeline.ingest.reference.reference_model import read_reference
 from tests.ingest.reference_twin import write
 from tests.ingest.test_reference import FAMILIES, pair
 

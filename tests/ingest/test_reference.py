@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
-from pipeline.ingest.reference.model import read_reference
+from pipeline.ingest.reference.reference_model import read_reference
 from pipeline.model.route import Route
 from tests.ingest.reference_twin import Twin, resnet_config, twin, vgg_config, vit_config, write
 

@@ -18,7 +18,7 @@ from pipeline.bundle.verify import open_bundle
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.evaluate import evaluate
-from pipeline.ingest.reference.model import read_reference
+from pipeline.ingest.reference.reference_model import read_reference
 from pipeline.lowering.capture import capture
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes

@@ -24,7 +24,7 @@ from pipeline.ingest.cuts import possible_cuts
 from pipeline.ingest.probe import probe_images
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.split import split_network
-from pipeline.ingest.zoo.model import transformers_model
+from pipeline.ingest.zoo.transformers_model import transformers_model
 from pipeline.inspect import inspect
 from pipeline.model.content import content_of
 from pipeline.settings import Resizing

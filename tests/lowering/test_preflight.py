@@ -15,9 +15,9 @@ from pipeline.core.errors import DeviceError, ExitCode, IntegrityError, UsageErr
 from pipeline.core.progress import Silent
 from pipeline.core.work import Work
 from pipeline.lowering import preflight as module
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes
 from pipeline.lowering.preflight import PreflightScope, preflight
-from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel

@@ -16,11 +16,11 @@ from pipeline.evaluation.parity import Parity
 from pipeline.lowering import worker
 from pipeline.lowering.backend import Backend, Program
 from pipeline.lowering.capture import capture
+from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.preflight import PreflightScope, preflight
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore
-from pipeline.lowering.target import LoweringTarget
 from pipeline.lowering.units import Unit
 from pipeline.settings import LoweringSettings, PrecisionSettings
 from tests.lowering.test_precision import Tokens

@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress, Silent
 from pipeline.toolchain import android
-from pipeline.toolchain.build import build_harness
+from pipeline.toolchain.build_harness import build_harness
 from pipeline.toolchain.cmake import SOURCES, tool
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.package import Package

@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.toolchain import host, linux_arm64
-from pipeline.toolchain.build import build_harness
+from pipeline.toolchain.build_harness import build_harness
 from pipeline.toolchain.target import LINUX_ARM64, Target, target_for, targets
 from tests.fixtures import ROOT
 

@@ -14,7 +14,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import JointDistillation
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
-from pipeline.training.recipes.registry import recipe_for
+from pipeline.training.recipes.recipe_registry import recipe_for
 from tests.training.test_reference_loss import (
     BLOCKS,
     IMAGES,

@@ -22,14 +22,14 @@ from pipeline.settings import (
     Settings,
     TeacherSettings,
 )
+from pipeline.training import cached_training as train_module
 from pipeline.training import distill as distill_module
-from pipeline.training import train as train_module
 from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.losses import distillation, feature_distance
 from pipeline.training.recipes.recipe import Batch
-from pipeline.training.recipes.registry import recipe_for
+from pipeline.training.recipes.recipe_registry import recipe_for
 from pipeline.training.teacher import train_teacher
 from pipeline.workflows.schedule_model import scheduled_model
 from pipeline.workflows.training_cache import training_files

@@ -32,7 +32,7 @@ from pipeline.training.losses import distillation, feature_distance, softened_di
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.paths import path_outputs
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
-from pipeline.training.recipes.registry import recipe_for
+from pipeline.training.recipes.recipe_registry import recipe_for
 from pipeline.training.teacher import train_teacher
 
 RECIPES: list[JointDistillation | ReferenceDistillation] = [

@@ -28,7 +28,7 @@ from pipeline.training.distill import distill
 from pipeline.training.fit import Phase, fit
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.recipe import Batch, random_mixed_route
-from pipeline.training.recipes.registry import recipe_for
+from pipeline.training.recipes.recipe_registry import recipe_for
 
 Array = npt.NDArray[np.float64]
 BLOCKS, IMAGES, CLASSES = 3, 5, 4

@@ -24,8 +24,8 @@ from pipeline.device.base import (
     TransferProgress,
     device_task,
 )
+from pipeline.device.file_remedies import remedy_for
 from pipeline.device.files import Source, file_size, partial_name
-from pipeline.device.remedies import remedy_for
 
 WORKDIR = PurePosixPath("/data/local/tmp/pwl")
 

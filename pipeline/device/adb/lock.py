@@ -26,7 +26,7 @@ from pipeline.device.adb.shell import (
     command_line,
 )
 from pipeline.device.base import DeviceLock, DeviceTimeoutError
-from pipeline.device.remedies import remedy_for
+from pipeline.device.file_remedies import remedy_for
 
 #: Of HOLD: the device has no flock; another run holds the lock.
 NO_FLOCK, BUSY = 70, 71

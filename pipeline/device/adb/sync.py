@@ -18,8 +18,8 @@ from pathlib import PurePosixPath
 from pipeline.device.adb.link import Buffer, Link, Stream
 from pipeline.device.adb.messages import SLOW_BYTES
 from pipeline.device.base import TransferError, TransferProgress
+from pipeline.device.file_remedies import remedy_for
 from pipeline.device.files import Source
-from pipeline.device.remedies import remedy_for
 
 HEADER = struct.Struct("<4sI")
 #: Bytes of one DATA block (SYNC_DATA_MAX); adbd refuses more.

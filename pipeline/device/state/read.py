@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from pipeline.device.base import Device, device_task
-from pipeline.device.state import android, kernel
+from pipeline.device.state import dumpsys, kernel
 from pipeline.device.state.device_state import DeviceState
 
 #: Seconds for which `read_state` watches the processors, by default.
@@ -135,10 +135,10 @@ def state_of(sections: dict[str, str]) -> DeviceState:
     space = kernel.space_kb(said("space"))
     zones = kernel.zones_celsius(said("zones"))
     return DeviceState(
-        battery=android.battery(said("battery")) or kernel.battery(said("supplies")),
-        thermal=android.thermal(said("thermal"), said("headroom"), zones),
-        screen_on=android.screen_on(said("power")),
-        power_save=android.power_save(said("saver"), said("power")),
+        battery=dumpsys.battery(said("battery")) or kernel.battery(said("supplies")),
+        thermal=dumpsys.thermal(said("thermal"), said("headroom"), zones),
+        screen_on=dumpsys.screen_on(said("power")),
+        power_save=dumpsys.power_save(said("saver"), said("power")),
         cores=kernel.cores(said("cores")),
         memory_available_kb=kernel.memory_available_kb(said("memory")),
         space_free_kb=space[0] if space else None,

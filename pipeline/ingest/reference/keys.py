@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.ingest.reference.family import ROOT
+from pipeline.ingest.reference.checkpoint_family import ROOT
 
 #: Of tensors by key.
 Shapes = Mapping[str, tuple[int, ...]]

@@ -17,7 +17,7 @@ from pipeline.lowering.litert.quantize import quantized
 from pipeline.lowering.litert.rules import RULES
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
-from pipeline.model.keras import keras_models
+from pipeline.model.keras_unit import keras_models
 from pipeline.settings import BACKENDS
 
 _TRANSPOSED = (

@@ -8,8 +8,8 @@ from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import devices_plots
 from pipeline.report.render.devices_table import states_of
-from pipeline.report.render.page import render_page
 from pipeline.report.render.page_tables import Cell, Table
+from pipeline.report.render.page_template import render_page
 from pipeline.report.render.panel import Plot
 from pipeline.report.render.tables import describe_device
 from pipeline.settings import PROGRESSIVE

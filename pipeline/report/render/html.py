@@ -15,8 +15,8 @@ from pipeline.report.render.arm_plots import (
 from pipeline.report.render.climb_plot import climb_plot
 from pipeline.report.render.curve import curve_plot
 from pipeline.report.render.downloads import downloads
-from pipeline.report.render.page import render_page
 from pipeline.report.render.page_tables import page_tables
+from pipeline.report.render.page_template import render_page
 from pipeline.report.render.recall_table import recall_sentence
 from pipeline.report.render.schedule_table import schedule_sentence
 from pipeline.report.render.state_table import build_words, cores_words, rejected_words

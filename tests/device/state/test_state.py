@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.device.base import Completed, Device
 from pipeline.device.local import LocalDevice
-from pipeline.device.state import Battery, DeviceState, Thermal, android, kernel, read_state
+from pipeline.device.state import Battery, DeviceState, Thermal, dumpsys, kernel, read_state
 from pipeline.device.state.read import sections_of, state_of
 from tests.device import dumpsys_texts as texts
 
@@ -31,12 +31,12 @@ from tests.device import dumpsys_texts as texts
     ids=["7", "14", "stopped", "absent", "impossible", "no numbers", "no service", "nothing"],
 )
 def test_the_battery_is_that_of_this_moment(text: str, found: Battery | None) -> None:
-    assert android.battery(text) == found
+    assert dumpsys.battery(text) == found
 
 
 def test_what_a_log_behind_it_says_is_of_another_time() -> None:
     text = texts.BATTERY_14.replace("  temperature: 412\n", "")
-    assert android.battery(text) == Battery(level_percent=81, charging=False)
+    assert dumpsys.battery(text) == Battery(level_percent=81, charging=False)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_what_a_log_behind_it_says_is_of_another_time() -> None:
     ids=["10", "12", "15", "15 by command", "no HAL", "impossible", "no service"],
 )
 def test_heat_is_read_from_every_release(text: str, headroom: str, found: Thermal) -> None:
-    assert android.thermal(text, headroom, []) == found
+    assert dumpsys.thermal(text, headroom, []) == found
 
 
 def test_the_kernel_s_sensors_count_where_the_service_has_none() -> None:
     zones = kernel.zones_celsius("celsius 41500\ncelsius -274000\ncelsius 999999\ncelsius cold\n")
     assert zones == [41.5]
-    assert android.thermal("", "", zones).hottest_celsius == 41.5
+    assert dumpsys.thermal("", "", zones).hottest_celsius == 41.5
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_the_kernel_s_sensors_count_where_the_service_has_none() -> None:
 def test_screen_and_power_saving_are_known_or_not(
     power: str, setting: str, on: bool | None, saving: bool | None
 ) -> None:
-    assert android.screen_on(power) is on
-    assert android.power_save(setting, power) is saving
+    assert dumpsys.screen_on(power) is on
+    assert dumpsys.power_save(setting, power) is saving
 
 
 def test_the_busy_share_is_that_between_two_readings() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pipeline.device.state import Battery, Core, DeviceState, OtherProcess, Thermal
 from pipeline.harness.samples import Rejected
-from pipeline.report.consistency import contradictions
 from pipeline.report.render.state_table import (
     build_words,
     cores_words,
     rejected_words,
     state_rows,
 )
+from pipeline.report.report_consistency import contradictions
 from pipeline.report.schema import Report
 from tests.report.builder import DEVICE, STATE, metric, report, start, through
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipeline.core.toml_file import Section, TextPattern
-from pipeline.settings.profile import Settings
+from pipeline.settings.profile_file import Settings
 
 HEAD = """# Profiles
 

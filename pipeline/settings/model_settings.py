@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.core.toml_file import Section
 from pipeline.settings.quantities import Count, Rate
-from pipeline.settings.source import SourceModel
+from pipeline.settings.source_model import SourceModel
 
 
 class ResNetSettings(Section):

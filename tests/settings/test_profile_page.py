@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from pipeline.core.toml_file import InputPath, Section, TextPattern
-from pipeline.settings import Settings, page
-from pipeline.settings.page import meanings, profile_page, sections_in
+from pipeline.settings import Settings
+from pipeline.settings import profile_page as page
+from pipeline.settings.profile_page import meanings, profile_page, sections_in
 from tests.fixtures import ROOT
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from pipeline.settings.precision import QuantizationRecipe
+from pipeline.settings.precision_settings import QuantizationRecipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from pipeline.harness.samples import Inferences, ProgressSample, StageLoad
 from pipeline.report.climb import Climb, choose_climb, runs_of
 from pipeline.report.metrics import metrics_of
-from pipeline.report.render.trace import trace_of
+from pipeline.report.render.perfetto import trace_of
 from pipeline.report.schema import Report
 from pipeline.trace import trace
 from tests.report.builder import report, through

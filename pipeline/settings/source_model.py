@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from pipeline.core.toml_file import Section, TextPattern, located
-from pipeline.settings.normalization import NormalizationSettings
+from pipeline.settings.normalization_settings import NormalizationSettings
 
 SOURCE_KINDS = ("keras", "python", "reference", "transformers")
 #: Kinds that give networks as they are, which are cut here, and of which students are made.

@@ -10,16 +10,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section, TextPattern, load_toml
-from pipeline.settings.android import AndroidSettings
-from pipeline.settings.arm import ArmSettings
-from pipeline.settings.backend import BACKENDS, BackendName
-from pipeline.settings.data import DataSettings
-from pipeline.settings.model import ModelSettings
-from pipeline.settings.precision import PLAIN, LoweringPrecision, PrecisionSettings
+from pipeline.settings.android_settings import AndroidSettings
+from pipeline.settings.arm_settings import ArmSettings
+from pipeline.settings.backends import BACKENDS, BackendName
+from pipeline.settings.data_settings import DataSettings
+from pipeline.settings.model_settings import ModelSettings
+from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Rate, Share
-from pipeline.settings.schedule import ScheduleSettings
-from pipeline.settings.source import SourceModel
-from pipeline.settings.training import TrainingSettings
+from pipeline.settings.schedule_settings import ScheduleSettings
+from pipeline.settings.source_model import SourceModel
+from pipeline.settings.training_settings import TrainingSettings
 
 
 def _each_once(names: tuple[BackendName, ...]) -> tuple[BackendName, ...]:

@@ -17,7 +17,7 @@ from pipeline.ingest.preprocessor import stated_normalization, stated_resizing
 from pipeline.ingest.probe import probe_images
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.zoo.classifier import ImageClassifier
-from pipeline.ingest.zoo.folder import ModelFolder, needs_library
+from pipeline.ingest.zoo.model_folder import ModelFolder, needs_library
 
 #: What the library calls classes that nobody named.
 _NAMELESS = re.compile(r"LABEL_\d+")

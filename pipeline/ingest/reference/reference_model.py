@@ -13,10 +13,10 @@ from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
 from pipeline.ingest.label_order import require_order
 from pipeline.ingest.preprocessor import stated_normalization
-from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
-from pipeline.ingest.reference.family import family_of, require_root
+from pipeline.ingest.reference.checkpoint_family import family_of, require_root
+from pipeline.ingest.reference.checkpoint_folder import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.keys import NetworkKeys, converter_key, last_converters
-from pipeline.ingest.reference.plan import EXCHANGED, INCOMPLETE, plan_model
+from pipeline.ingest.reference.model_plan import EXCHANGED, INCOMPLETE, plan_model
 from pipeline.model.checkpoint import load_into, tensor_kind
 from pipeline.model.family import build_model
 from pipeline.model.opened import OpenedModel

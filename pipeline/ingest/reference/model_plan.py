@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.data.images import ImageSpec
 from pipeline.ingest.label_order import require_order
-from pipeline.ingest.reference.checkpoint import ROLES, ReferenceCheckpoint
+from pipeline.ingest.reference.checkpoint_folder import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.configs import (
     NetworkConfig,
     ResNetConfig,

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.bundle.schedule import PlanChoice
 from pipeline.schedule.gain import Correct
-from pipeline.schedule.plan import choose_plan, float32_plan
+from pipeline.schedule.precision_choice import choose_plan, float32_plan
 
 
 def right(count: int) -> Correct:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bundle.android import PACKS, require_android_output, write_android
+from pipeline.bundle.android_assets import PACKS, require_android_output, write_android
 from pipeline.bundle.asset_packs import AssetPack, require_order
 from pipeline.bundle.gradle import app_lines, pack_script, settings_lines
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import IntegrityError, UsageError
-from pipeline.settings.android import AndroidSettings
+from pipeline.settings.android_settings import AndroidSettings
 from tests.bundle.test_bundle import digest, flip_bit
 
 ASSETS = "src/main/assets/pwl"

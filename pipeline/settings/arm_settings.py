@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from pipeline.core.toml_file import Section, TextPattern
-from pipeline.settings.precision import PLAIN, Precision
+from pipeline.settings.precision_settings import PLAIN, Precision
 
 #: What results call the progressive bundle itself, beside its arms.
 PROGRESSIVE = "pwl"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from pipeline.core.toml_file import InputPath, Section
-from pipeline.settings.normalization import (
+from pipeline.settings.normalization_settings import (
     Deviations,
     Means,
     NormalizationSettings,

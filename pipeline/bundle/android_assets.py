@@ -22,7 +22,7 @@ from pipeline.core.outputs import require_replaceable
 if TYPE_CHECKING:
     from pipeline.bundle.artifact import FileEntry
     from pipeline.bundle.verify import Bundle
-    from pipeline.settings.android import AndroidSettings
+    from pipeline.settings.android_settings import AndroidSettings
 
 #: What is in each pack, for programs; it marks the tree as one that was written here.
 PACKS = "packs.json"

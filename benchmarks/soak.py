@@ -36,7 +36,7 @@ from pipeline.toolchain.cmake import tool
 from pipeline.toolchain.engines import Engines
 from pipeline.toolchain.host import configure_command
 from pipeline.workflows.build_bundle import assemble
-from pipeline.workflows.load_model import ModelSource
+from pipeline.workflows.model_source import ModelSource
 
 Sample = dict[str, int]
 

@@ -51,7 +51,7 @@ def build(
     from pipeline.core.progress import progress_for_terminal
     from pipeline.settings import backend_named, for_backends
     from pipeline.workflows.build_bundle import assemble
-    from pipeline.workflows.load_model import ModelSource
+    from pipeline.workflows.model_source import ModelSource
     from pipeline.workflows.profile_settings import profile_settings
 
     workers = _workers(jobs, cluster)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,44 +126,45 @@ def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> Load
 
 def _order(name: OrderName, trainer: Trainer, costs: Costs) -> Order:
     blocks = trainer.model.blocks
+
+    @cache
+    def accuracy(route: Route) -> float:
+        """Of a model that serves any route, on the images that choose."""
+        found = trainer.train_and_evaluate(None, [route])
+        return float(_correct(found)[route].mean())
+
+    values = _RouteValues(accuracy, costs)
     match name:
         case "prefix":
             return prefix(blocks)
         case "suffix":
             return suffix(blocks)
         case "greedy":
-            return greedy(blocks, _RouteSearch(trainer, costs).gain_per_cost)
+            return greedy(blocks, values.gain_per_cost)
         case "contiguous":
-            return contiguous(blocks, _RouteSearch(trainer, costs).worth)
+            return contiguous(blocks, values.worth)
 
 
-class _RouteSearch:
-    """A model that serves any route, to look for an order with."""
+@dataclass(frozen=True, slots=True)
+class _RouteValues:
+    """What orders are compared by."""
 
-    def __init__(self, trainer: Trainer, costs: Costs) -> None:
-        self._trainer = trainer
-        self._costs = costs
-        self._top1: dict[Route, float] = {}
+    accuracy: Callable[[Route], float]
+    costs: Costs
 
     def gain_per_cost(self, here: Route, there: Route) -> float:
         """Per cost; a loss counts as it is, for it is no better for being dear."""
-        gain = self._accuracy(there) - self._accuracy(here)
-        return gain / max(self._costs.between(here, there), 1e-9) if gain > 0 else gain
+        gain = self.accuracy(there) - self.accuracy(here)
+        return gain / max(self.costs.between(here, there), 1e-9) if gain > 0 else gain
 
     def worth(self, order: Order) -> float:
         """The less accuracy is missing while it loads, the more; so a detour is no merit."""
         routes = routes_of(order)
-        whole = self._accuracy(routes[-1])
+        whole = self.accuracy(routes[-1])
         return -sum(
-            (whole - self._accuracy(here)) * self._costs.between(here, there)
+            (whole - self.accuracy(here)) * self.costs.between(here, there)
             for here, there in pairwise(routes)
         )
-
-    def _accuracy(self, route: Route) -> float:
-        if route not in self._top1:
-            found = self._trainer.train_and_evaluate(None, [route])
-            self._top1[route] = float(_correct(found)[route].mean())
-        return self._top1[route]
 
 
 def _correct(found: EvaluatedModel) -> dict[Route, Correct]:

@@ -35,21 +35,6 @@ _BF16 = {"amx_tile", "avx512_bf16", "bf16"}
 
 
 @dataclass(frozen=True, slots=True)
-class SourcedModel:
-    """A model as its source gives it, before any training here.
-
-    Attributes:
-        model: initialized; its teacher, or all of it, may be trained already.
-        dataset: of the profile, normalized as the model's source states.
-        content: changes with what the model was made from beside the profile.
-    """
-
-    model: PwlModel
-    dataset: Dataset
-    content: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
     """Trains a model, or fills it from the cache.
 
@@ -58,6 +43,7 @@ class Training:
         table: the ``[training]`` table.
         seed: all random choices follow from it.
         dataset: what is learned from.
+        files: where trained weights are kept; their folder is made when it is missing.
         progress: told losses.
         conditions: of every step, as `conditions_for` gives them; its processes train together, the
             first one alone keeps files.
@@ -67,24 +53,27 @@ class Training:
     table: TrainingSettings
     seed: int
     dataset: Dataset
+    files: TrainingFiles
     progress: Progress
     conditions: Conditions
 
-    def train(
-        self, model: PwlModel, files: TrainingFiles, train_for: Sequence[Route] | None
-    ) -> None:
+    def files_for(self, train_for: Sequence[Route] | None) -> TrainingFiles:
+        """The files of the model that is trained for some routes, or for any (None)."""
+        return self.files.trained_for(self.table.distillation, train_for)
+
+    def train(self, model: PwlModel, train_for: Sequence[Route] | None) -> None:
         """Trains a model in place; it ends on the processor and in eval mode.
 
         An interrupted run goes on from its last epoch.
 
         Args:
             model: initialized.
-            files: where trained weights are kept; their folder is made when it is missing.
             train_for: the routes to train for; None: any.
 
         Raises:
             UsageError: training diverged.
         """
+        files = self.files_for(train_for)
 
         def keep() -> None:
             # Otherwise the same file serves any order: what it was made for first says nothing.

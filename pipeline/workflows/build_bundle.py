@@ -27,8 +27,8 @@ from pipeline.core.work import Work
 from pipeline.data.source import data_fingerprint
 from pipeline.schedule.load_times import report_content
 from pipeline.settings import Settings
-from pipeline.workflows.load_model import ModelSource
 from pipeline.workflows.lowering_targets import preflight_of, target_of
+from pipeline.workflows.model_source import ModelSource
 
 if TYPE_CHECKING:
     from pipeline.bundle.compose import Composition

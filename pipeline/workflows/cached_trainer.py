@@ -1,4 +1,4 @@
-"""The model of a profile that is trained here, for whatever routes it is to serve."""
+"""The model of a profile, trained for whatever routes it is to serve unless it comes trained."""
 
 from __future__ import annotations
 
@@ -8,38 +8,44 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.core.errors import UsageError
+from pipeline.core.progress import Progress
+from pipeline.data.images import Dataset
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import BeforeTraining, PwlModel
 from pipeline.model.route import Route
 from pipeline.training.cached_training import Training
 from pipeline.training.fit import reproducible
-from pipeline.training.trained import TrainingFiles
 
 _ANY = "any"
+#: Of a model that comes trained. Float sums depend on it, and a label on a float sum in the end.
+_THREADS = 2
 
 
 class CachedTrainer:
     """Trains and evaluates the model of a profile, each from the cache where it is there.
 
     Args:
-        training: of the profile.
-        model: initialized; it stays as it is.
-        files: where what is trained is kept.
+        model: as its source gives it; it stays as it is. In eval mode if it comes trained.
+        dataset: what it is evaluated on.
+        progress: told everything that takes time.
+        training: of the profile; for a model that comes trained, the file beside which is kept
+            what it says.
         before_training: called once, if anything has to be trained.
     """
 
     def __init__(
         self,
-        training: Training,
         model: PwlModel,
-        files: TrainingFiles,
+        dataset: Dataset,
+        progress: Progress,
+        training: Training | Path,
         before_training: BeforeTraining | None = None,
     ) -> None:
         self.model = model
+        self._dataset = dataset
+        self._progress = progress
         self._training = training
-        self._processes = training.conditions.processes
         self._before_training = before_training
-        self._files = files
         self._models: dict[Path, PwlModel] = {}
 
     def train_and_evaluate(
@@ -47,21 +53,21 @@ class CachedTrainer:
     ) -> EvaluatedModel:
         """The model trained for some routes, or for any, and evaluated along `routes`.
 
+        One that comes trained serves them all.
+
         Raises:
             UsageError: settings and data do not fit together, or training diverged.
         """
-        files = self._files.trained_for(self._training.table.distillation, train_for)
-        if files.model not in self._models:
-            if self._before_training is not None and not files.model.exists():
-                self._before_training(self.model, self._training.dataset.image_shape)
-                self._before_training = None
-            words = [_ANY] if train_for is None else [str(route) for route in train_for]
-            self._processes.broadcast([files.model.name, *words])
-            self._models[files.model] = self._train(train_for, files)
-        model = self._models[files.model]
-        with reproducible(self._training.table.threads):
+        training = self._training
+        if isinstance(training, Path):
+            with reproducible(_THREADS):
+                return EvaluatedModel.of(
+                    self.model, self._dataset, routes, training, self._progress
+                )
+        model, files = self._trained(training, train_for), training.files_for(train_for)
+        with reproducible(training.table.threads):
             found = EvaluatedModel.of(
-                model, self._training.dataset, routes, files.evaluation, self._training.progress
+                model, self._dataset, routes, files.evaluation, self._progress
             )
         return replace(found, checkpoint=files.model)
 
@@ -71,23 +77,33 @@ class CachedTrainer:
         Raises:
             UsageError: this process has another model or other data than the first one.
         """
-        while words := self._processes.receive():
+        training = self._training
+        assert isinstance(training, Training)  # nothing else is trained by several processes
+        while words := training.conditions.processes.receive():
             name, *routes = words
             train_for = None if routes == [_ANY] else [Route.parse(route) for route in routes]
-            files = self._files.trained_for(self._training.table.distillation, train_for)
-            if files.model.name != name:
+            if training.files_for(train_for).model.name != name:
                 raise UsageError(
                     "the processes that train together have different models or data",
                     "let model.source draw random numbers from torch alone, and give all the same "
                     "files",
                 )
-            self._train(train_for, files)
+            training.train(deepcopy(self.model), train_for)
 
     def done(self) -> None:
         """Lets those that `follow` go."""
-        self._processes.broadcast([])
+        if isinstance(self._training, Training):
+            self._training.conditions.processes.broadcast([])
 
-    def _train(self, train_for: Sequence[Route] | None, files: TrainingFiles) -> PwlModel:
-        model = deepcopy(self.model)
-        self._training.train(model, files, train_for)
-        return model
+    def _trained(self, training: Training, train_for: Sequence[Route] | None) -> PwlModel:
+        file = training.files_for(train_for).model
+        if file not in self._models:
+            if self._before_training is not None and not file.exists():
+                self._before_training(self.model, self._dataset.image_shape)
+                self._before_training = None
+            words = [_ANY] if train_for is None else [str(route) for route in train_for]
+            training.conditions.processes.broadcast([file.name, *words])
+            model = deepcopy(self.model)
+            training.train(model, train_for)
+            self._models[file] = model
+        return self._models[file]

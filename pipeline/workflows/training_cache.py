@@ -32,7 +32,7 @@ def training_files(settings: Settings, cache: Path, content: str = "") -> Traini
     Args:
         settings: the profile.
         cache: the same folder as `assemble` takes.
-        content: what `SourcedModel` says of the model.
+        content: as `ModelSource.content_on_data` tells it.
 
     Raises:
         UsageError: the data is missing, or the model is not trained here.
@@ -68,7 +68,7 @@ def evaluation_file(settings: Settings, cache: Path, content: str) -> Path:
     Args:
         settings: the profile.
         cache: the same folder as `assemble` takes.
-        content: what `SourcedModel` says of the model.
+        content: as `ModelSource.content_on_data` tells it.
     """
     key = fingerprint(
         settings.seed,

@@ -23,7 +23,7 @@ from pipeline.lowering.capture import capture
 from pipeline.lowering.registry import backend_for
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import BackendName, LoweringSettings
-from pipeline.workflows.load_model import ModelSource
+from pipeline.workflows.model_source import ModelSource
 from tests.fixtures import settings_from
 from tests.ingest.reference_twin import (
     Twin,
@@ -180,7 +180,7 @@ def test_naming_the_content_of_a_checkpoint_imports_no_torch(tmp_path: Path) -> 
     settings_from(PROFILE.format(place=folder), tmp_path)
     code = (
         "import sys; from pathlib import Path; from pipeline.settings import load_settings;"
-        "from pipeline.workflows.load_model import ModelSource;"
+        "from pipeline.workflows.model_source import ModelSource;"
         "from pipeline.core.progress import Silent;"
         f"settings = load_settings(Path({str(tmp_path / 'profile.toml')!r}));"
         "print(ModelSource(settings, Silent()).content());"

@@ -21,7 +21,8 @@ from pipeline.model.content import Content
 from pipeline.model.opened import OpenedModel
 from pipeline.model.route import Route
 from pipeline.settings import SourceModel
-from pipeline.workflows.load_model import ModelSource, open_model
+from pipeline.workflows.load_model import open_model
+from pipeline.workflows.model_source import ModelSource
 from tests.fixtures import settings_from
 from tests.ingest.test_python import TRAINING
 
@@ -267,7 +268,7 @@ def test_a_network_alone_is_a_teacher_for_the_images_of_the_profile(tmp_path: Pa
     text = f'name = "own"\n[data]\nsource = "digits"\n{model}'
     student = 'student = { from = "teacher", width = 0.5 }\n'
     settings = settings_from(text + student + TRAINING, tmp_path)
-    sourced = ModelSource(settings, Silent()).sourced().model
+    sourced = ModelSource(settings, Silent()).model
     assert (sourced.blocks, sourced.student.blocks[0][0].conv.out_channels) == (2, 4)
     with pytest.raises(UsageError, match="gives no student"):
         ModelSource(settings_from(text + TRAINING, tmp_path), Silent()).content()

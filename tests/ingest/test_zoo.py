@@ -28,7 +28,7 @@ from pipeline.ingest.zoo.transformers_model import transformers_model
 from pipeline.inspect import inspect
 from pipeline.model.content import content_of
 from pipeline.settings import Resizing
-from pipeline.workflows.load_model import ModelSource
+from pipeline.workflows.model_source import ModelSource
 from pipeline.workflows.profile_settings import profile_settings
 from tests.fixtures import ROOT
 from tests.ingest.zoo_models import MODELS, SHAPE, resnet, saved, small_resnet, vit
@@ -283,7 +283,7 @@ def test_a_student_of_one_s_own_learns_from_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     path = profile(tmp_path, PROFILE.replace('{ from = "teacher", width = 0.5 }', OWN))
     source = ModelSource(profile_settings(path), Silent())
-    model, content = source.sourced().model, source.content()
+    model, content = source.model, source.content()
     assert [block.out_channels for block in model.student.blocks] == [6, 8]
     assert isinstance(model.encoders[0], nn.Conv2d)
     (tmp_path / "mine.py").write_text(MINE.replace("7, 4, 3", "7, 2, 3"))
@@ -299,7 +299,7 @@ def test_a_student_of_one_s_own_learns_from_it(tmp_path: Path) -> None:
 
 def test_images_that_are_resized_otherwise_are_told(tmp_path: Path) -> None:
     path = profile(tmp_path, size={"shortest_edge": 18}, crop_size=16, do_center_crop=True)
-    notes = ModelSource(profile_settings(path), Silent()).sourced().dataset.notes
+    notes = ModelSource(profile_settings(path), Silent()).dataset.notes
     assert len(notes) == 1
     assert "to 16 pixels, bilinear, but" in notes[0]
     assert "shorter side to 18 pixels, bilinear, 16 cut out" in notes[0]
@@ -308,21 +308,21 @@ def test_images_that_are_resized_otherwise_are_told(tmp_path: Path) -> None:
 def test_a_profile_s_own_normalization_must_be_the_model_s(tmp_path: Path) -> None:
     text = PROFILE.replace("image_size = 16", "image_size = 16\nmean = [0.5]\nstd = [0.5]")
     with pytest.raises(UsageError, match="two normalizations are stated"):
-        ModelSource(profile_settings(profile(tmp_path, text)), Silent()).sourced()
+        _ = ModelSource(profile_settings(profile(tmp_path, text)), Silent()).model
 
 
 def test_data_of_other_labels_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     settings = profile_settings(profile(tmp_path))
     saved(small_resnet(), tmp_path / "resnet", classes=12)
     with pytest.raises(UsageError, match="12 logits, the data has 10 labels"):
-        ModelSource(settings, Silent()).sourced()
+        _ = ModelSource(settings, Silent()).model
     saved(small_resnet(), tmp_path / "resnet")
     rewrite(
         tmp_path / "resnet",
         lambda config: config | {"id2label": dict(enumerate("9876543210"))},
     )
     with pytest.raises(UsageError, match="labels in another order"):
-        ModelSource(settings, Silent()).sourced()
+        _ = ModelSource(settings, Silent()).model
 
 
 def test_what_a_profile_leaves_out_of_sizes_is_as_the_model_s(tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def train(
             locks.enter_context(writing_folder(logs, "name another with --logs"))
         training_log = TensorBoardLog(logs) if logs else None
         progress = progress_for_terminal()
-        if said := describe_processes(processes):
-            progress.say(said)
+        if joint := describe_processes(processes):
+            progress.say(joint)
         locks.enter_context(using_folder(cache, "name another with --cache", progress))
         preflight = None
         if "lowering" in settings.model_fields_set:  # it is to be lowered one day

@@ -165,3 +165,29 @@ def is_attribute(target: ast.expr) -> bool:
         isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self"
         for part in ast.walk(target)
     )
+
+
+#: What each of several parallel modules has, or names of the language and of others.
+REPEATED = {"RULES", "SCHEMA_VERSION", "aten", "logger", "quantized"}
+
+
+def test_one_name_means_one_thing_and_is_defined_once() -> None:
+    """Public names of modules; a TypeVar means nothing beyond its own."""
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for name in defined(ast.parse(path.read_text()).body):
+            if not name.startswith("_"):
+                places.setdefault(name, []).append(str(path.relative_to(PIPELINE)))
+    found = {name: paths for name, paths in places.items() if len(paths) > 1}
+    assert {name: paths for name, paths in found.items() if name not in REPEATED} == {}
+
+
+def defined(body: list[ast.stmt]) -> Iterator[str]:
+    """The names that a module defines at its top."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+        elif isinstance(node, ast.Assign) and "TypeVar(" not in ast.unparse(node.value):
+            yield from (name.id for name in node.targets if isinstance(name, ast.Name))

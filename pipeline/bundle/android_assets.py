@@ -15,7 +15,7 @@ from pipeline.bundle.asset_packs import AssetPack, asset_packs
 from pipeline.bundle.gradle import pack_script, readme
 from pipeline.bundle.layout import MANIFEST, foreign_file
 from pipeline.bundle.loading_plan import LOADING_PLAN
-from pipeline.bundle.pack import Content, copied_to, entry_for, write_folder
+from pipeline.bundle.pack import FileContent, copied_to, entry_for, write_folder
 from pipeline.core.atomic_files import replacing_folder
 from pipeline.core.outputs import require_replaceable
 
@@ -60,7 +60,7 @@ def write_android(bundle: Bundle, settings: AndroidSettings, out: Path) -> tuple
     require_android_output(out, keeps=(bundle.root,))
     packs = asset_packs(bundle.manifest, settings)
     entries: list[FileEntry] = []
-    contents: dict[str, Content] = {}
+    contents: dict[str, FileContent] = {}
     sizes: dict[str, int] = {}
     for pack in packs:
         assets = _assets(bundle, pack, settings.name)

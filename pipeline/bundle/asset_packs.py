@@ -49,11 +49,11 @@ def asset_packs(manifest: Manifest, settings: AndroidSettings) -> tuple[AssetPac
                     f"{settings.name}_{name}", settings.delivery, stages[0], _of(needed, stages)
                 )
             )
-    require_order(packs, manifest.stages)
+    require_stage_order(packs, manifest.stages)
     return tuple(packs)
 
 
-def require_order(packs: Sequence[AssetPack], stages: Sequence[Stage]) -> None:
+def require_stage_order(packs: Sequence[AssetPack], stages: Sequence[Stage]) -> None:
     """Makes sure that what a stage needs is there when the packs up to its own have arrived.
 
     Raises:

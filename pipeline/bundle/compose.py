@@ -24,7 +24,7 @@ from pipeline.bundle.manifest import (
     Score,
     Stage,
 )
-from pipeline.bundle.pack import Content, entry_for
+from pipeline.bundle.pack import FileContent, entry_for
 from pipeline.bundle.swaps import swaps
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
@@ -97,9 +97,9 @@ class _Files:
     """Contents by path, each described as it is added."""
 
     def __init__(self) -> None:
-        self.contents: dict[str, Content] = {}
+        self.contents: dict[str, FileContent] = {}
 
-    def add(self, path: str, content: Content) -> FileEntry:
+    def add(self, path: str, content: FileContent) -> FileEntry:
         self.contents[path] = content
         return entry_for(path, content)
 
@@ -108,7 +108,7 @@ class _Files:
         return self.add(path, np.ascontiguousarray(values.astype(kind)).tobytes())
 
 
-def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, Content]]:
+def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, FileContent]]:
     """The manifest of a bundle and its files by path."""
     files = _Files()
     lowered, classes = parts.lowered, len(parts.dataset.names)
@@ -144,7 +144,9 @@ def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, Content]]:
     return manifest, files.contents
 
 
-def compose_controls(manifest: Manifest, parts: Composition) -> tuple[Controls, dict[str, Content]]:
+def compose_controls(
+    manifest: Manifest, parts: Composition
+) -> tuple[Controls, dict[str, FileContent]]:
     """The control arms of a bundle and their files by path."""
     files = _Files()
     arms = tuple(

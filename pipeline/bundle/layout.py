@@ -68,7 +68,7 @@ def foreign_file(head: str, kind: str, folder: Path) -> str | None:
     return f"{others[0]} is not part of {kind}" if others else None
 
 
-def state_of(folder: Path) -> str:
+def sums_digest(folder: Path) -> str:
     """Names all that `write_folder` wrote into a folder: the sha256 of its SHA256SUMS."""
     return sha256_of(folder / SUMS)
 
@@ -79,7 +79,7 @@ def is_whole(folder: Path, head: str, state: str) -> bool:
     Args:
         folder: what is looked at.
         head: the file that says what the folder is.
-        state: by `state_of`.
+        state: by `sums_digest`.
 
     Raises:
         OSError: a file is not there, or cannot be read.

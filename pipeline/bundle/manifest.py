@@ -24,7 +24,7 @@ from pipeline.bundle.artifact import (
     Name,
     Sha256,
 )
-from pipeline.bundle.manifest_consistency import contradictions
+from pipeline.bundle.manifest_consistency import manifest_contradictions
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
@@ -243,6 +243,6 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if problems := list(contradictions(self)):
+        if problems := list(manifest_contradictions(self)):
             raise ValueError("; ".join(problems))
         return self

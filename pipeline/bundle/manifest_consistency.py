@@ -33,7 +33,7 @@ _LETTERS = {"student": "S", "teacher": "T", "teacher-int8": "t"}
 _ROUNDING = 1e-6
 
 
-def contradictions(manifest: Manifest) -> Iterator[str]:
+def manifest_contradictions(manifest: Manifest) -> Iterator[str]:
     """Everything in a manifest that does not agree with the rest of it, a line each."""
     yield from _twice("path", (entry.path for entry in manifest.files()))
     yield from _twice("artifact id", (artifact.id for artifact in manifest.artifacts))
@@ -151,15 +151,15 @@ def _schedule(manifest: Manifest) -> Iterator[str]:
 
 def _precisions(manifest: Manifest) -> Iterator[str]:
     """What programs compute with, by what is said of the networks, and the plan that was taken."""
-    said = manifest.backend.precision
+    precision = manifest.backend.precision
     for artifact in manifest.artifacts:
-        allowed = allowed_precisions(said, artifact.role)
+        allowed = allowed_precisions(precision, artifact.role)
         if artifact.precision not in allowed:
-            yield f"{artifact.id}: {artifact.precision}, but the networks are {said}"
+            yield f"{artifact.id}: {artifact.precision}, but the networks are {precision}"
     if (choice := manifest.schedule.precision) is None:
         return
-    if str(PrecisionSettings().planned(choice.taken)) != said:
-        yield f"the plan {choice.taken} was taken, but the networks are {said}"
+    if str(PrecisionSettings().planned(choice.taken)) != precision:
+        yield f"the plan {choice.taken} was taken, but the networks are {precision}"
     if (student := choice.int8) is not None:
         gain = student.top1 - choice.fp32_top1
         if not student.low - 2 * _ROUNDING <= gain <= student.high + 2 * _ROUNDING:
@@ -250,10 +250,11 @@ def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
     if manifest.evaluation.count > score.images:
         yield f"{title}: fewer test images than evaluation images"
     low, high = wilson_interval(score.correct, score.images)
-    stated = ("top1", score.top1, score.correct / score.images)
-    for name, said, is_ in (stated, ("low", score.low, low), ("high", score.high, high)):
-        if abs(said - is_) > _ROUNDING:
-            yield f"{title}: {name} is {said:g}, but {score.correct} of {score.images} give {is_:g}"
+    top1 = ("top1", score.top1, score.correct / score.images)
+    for name, value, computed in (top1, ("low", score.low, low), ("high", score.high, high)):
+        if abs(value - computed) > _ROUNDING:
+            given = f"{score.correct} of {score.images} give {computed:g}"
+            yield f"{title}: {name} is {value:g}, but {given}"
 
 
 def _loading(manifest: Manifest, known: dict[str, Artifact]) -> Iterator[str]:

@@ -22,10 +22,10 @@ from pipeline.core.atomic_files import replacing_folders, sha256_of
 from pipeline.core.errors import IntegrityError
 
 #: The content of a file: its bytes, or a file to copy them from.
-Content = bytes | Path
+FileContent = bytes | Path
 
 
-def entry_for(path: str, content: Content) -> FileEntry:
+def entry_for(path: str, content: FileContent) -> FileEntry:
     """Describes a file that is to be packed under `path`."""
     if isinstance(content, Path):
         return FileEntry(path=path, bytes=content.stat().st_size, sha256=sha256_of(content))
@@ -39,9 +39,9 @@ def copied_to(path: str, entry: FileEntry) -> FileEntry:
 
 def pack_build(
     manifest: Manifest,
-    files: Mapping[str, Content],
+    files: Mapping[str, FileContent],
     controls: Controls,
-    arms: Mapping[str, Content],
+    arms: Mapping[str, FileContent],
     out: Path,
 ) -> None:
     """Writes a bundle and its control arms, and replaces earlier ones of both together.
@@ -71,7 +71,7 @@ def write_folder(
     head: str,
     text: str,
     entries: Sequence[FileEntry],
-    files: Mapping[str, Content],
+    files: Mapping[str, FileContent],
 ) -> None:
     """Writes files, the one that describes them, and SHA256SUMS into an empty folder.
 

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
-from pipeline.settings import OrderName, Plan
+from pipeline.settings import OrderName, PrecisionPlan
 from pipeline.settings.quantities import Share
 
-Gain = Annotated[float, Field(ge=-1, le=1)]
+GainShare = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Candidate(Section):
@@ -28,10 +28,10 @@ class Candidate(Section):
     order: OrderName
     blocks: tuple[Annotated[int, Field(ge=0)], ...]
     stages: Annotated[int, Field(ge=1)]
-    mean_gain: Gain
+    mean_gain: GainShare
 
 
-class Step(Section):
+class ScheduleStep(Section):
     """A stage of the chosen order, shipped or not.
 
     Attributes:
@@ -47,9 +47,9 @@ class Step(Section):
     route: RouteName
     shipped: bool
     cost: Annotated[float, Field(ge=0)]
-    gain: Gain
-    low: Gain
-    high: Gain
+    gain: GainShare
+    low: GainShare
+    high: GainShare
     why: str
 
 
@@ -63,8 +63,8 @@ class Int8Student(Section):
     """
 
     top1: Share
-    low: Gain
-    high: Gain
+    low: GainShare
+    high: GainShare
 
 
 class PlanChoice(Section):
@@ -77,7 +77,7 @@ class PlanChoice(Section):
         why: in words.
     """
 
-    taken: Plan
+    taken: PrecisionPlan
     fp32_top1: Share
     int8: Int8Student | None
     why: str
@@ -103,5 +103,5 @@ class Schedule(SparseSection):
     cost_unit: Literal["ms", "MB"]
     cost_origin: str
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
-    steps: tuple[Step, ...]
+    steps: tuple[ScheduleStep, ...]
     precision: PlanChoice | None = None

@@ -133,7 +133,7 @@ class Cluster:
         threads: Mapping[str, int] = client.nthreads()
         versions = _versions_by_value()
         ours = versions(wanted)
-        for worker, theirs in client.run(versions, wanted).items():
+        for worker, found in client.run(versions, wanted).items():
             if threads.get(worker, 1) != 1:
                 raise UsageError(
                     f"the worker {worker} has {threads[worker]} threads, and exporters stand no "
@@ -141,7 +141,7 @@ class Cluster:
                     _ONE_EACH,
                 )
             for name, version in ours.items():
-                if (other := theirs.get(name, "nowhere")) != version:
+                if (other := found.get(name, "nowhere")) != version:
                     raise UsageError(
                         f"the worker {worker} has {name} {other}, here is {version}",
                         "install the same on all, from the same commit",

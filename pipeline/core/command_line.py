@@ -61,7 +61,7 @@ def command(function: Callable[P, None]) -> typer.Typer:
             print(f"{word_for(stop)}; what is finished is kept", file=sys.stderr)
             raise typer.Exit(exit_status(stop)) from None
         except BaseException as error:
-            raise typer.Exit(_tell(error)) from None
+            raise typer.Exit(_print_error(error)) from None
 
     signature = _signature(function)
     vars(guarded)["__signature__"] = signature
@@ -103,7 +103,7 @@ class _Program(TyperCommand):
                 _leave_quietly()
                 return None
             except Exception as error:
-                raise SystemExit(_tell(error)) from None
+                raise SystemExit(_print_error(error)) from None
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _leave_quietly() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell(error: BaseException) -> int:
+def _print_error(error: BaseException) -> int:
     """Says on stderr why the program ends; gives the exit status."""
     shown = as_pipeline_error(error)
     print(f"error: {shown}", file=sys.stderr)

@@ -27,10 +27,10 @@ def load_folder(settings: FolderData, seed: int) -> Dataset:
             or an image is damaged or of another size; the file is named.
     """
     train, test = (_images(settings.path / part) for part in ("train", "test"))
-    if lonely := sorted(train.keys() ^ test.keys()):
-        has, lacks = ("train", "test") if lonely[0] in train else ("test", "train")
+    if unpaired := sorted(train.keys() ^ test.keys()):
+        has, lacks = ("train", "test") if unpaired[0] in train else ("test", "train")
         raise UsageError(
-            f"{settings.path}: label {lonely[0]!r} is in {has} but not in {lacks}",
+            f"{settings.path}: label {unpaired[0]!r} is in {has} but not in {lacks}",
             "give train and test the same labels",
         )
     names = tuple(sorted(train))

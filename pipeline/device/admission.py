@@ -12,7 +12,7 @@ from pipeline.device.base import Device, DeviceProperties
 from pipeline.device.guards import (
     GUARD_IDS,
     HEAT,
-    PASSING,
+    PASSING_GUARDS,
     REMEDIES,
     Finding,
     GuardId,
@@ -80,8 +80,8 @@ class Admission:
         """
         state = read_state(self._device, watch_s)
         refusing = self._refusing(state)
-        if refusing and PASSING.issuperset(one.id for one in refusing):
-            state = self._waited(state, PASSING, watch_s)
+        if refusing and PASSING_GUARDS.issuperset(one.id for one in refusing):
+            state = self._waited(state, PASSING_GUARDS, watch_s)
             refusing = self._refusing(state)
         if refusing:
             raise self._refusal(refusing)

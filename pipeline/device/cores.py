@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pipeline.core.errors import UsageError
 from pipeline.device.state import Core
 
-ALL = "all"
+ALL_CORES = "all"
 BIG = "big"
 #: Cores of at least this share of the largest one's capacity are big: little ones have a sixth to
 #: two fifths, what stands between a half and more.
 BIG_SHARE = 0.5
-_FORMS = f"{ALL} (wherever the system puts it), {BIG}, or numbers such as 4-7 or 0,4-7"
+_FORMS = f"{ALL_CORES} (wherever the system puts it), {BIG}, or numbers such as 4-7 or 0,4-7"
 
 
 def parse_cores(text: str) -> str:
@@ -22,7 +22,7 @@ def parse_cores(text: str) -> str:
     Raises:
         UsageError: it is none.
     """
-    if text not in (ALL, BIG) and not _numbers(text):
+    if text not in (ALL_CORES, BIG) and not _numbers(text):
         raise UsageError(f"--cores {text}: no cores", f"write {_FORMS}")
     return text
 
@@ -38,7 +38,7 @@ def chosen_cores(text: str, cores: Sequence[Core], spec: str) -> tuple[int, ...]
     Raises:
         UsageError: the device has no such cores, or does not say which ones are big.
     """
-    if text == ALL:
+    if text == ALL_CORES:
         return ()
     running = {core.index: core for core in cores if core.online is not False}
     if text == BIG:

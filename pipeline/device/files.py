@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from pipeline.core.atomic_files import sha256_of
 from pipeline.device.base import TransferError, TransferProgress
 from pipeline.device.file_remedies import remedy_for
 
-PIECE = 1 << 20
+_PIECE = 1 << 20
 
 
 def partial_name() -> str:
@@ -23,7 +24,7 @@ def partial_name() -> str:
     return f".pwl-{uuid.uuid4().hex}.part"
 
 
-def read_blocks(path: Path, size: int = PIECE) -> Iterator[bytes]:
+def read_blocks(path: Path, size: int = _PIECE) -> Iterator[bytes]:
     """Yields a file's bytes, ``size`` at a time."""
     with _transfer_errors(path, "read"), path.open("rb", buffering=0) as file:
         while block := file.read(size):
@@ -74,9 +75,14 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
 
 
-def sha256_of(path: Path) -> str:
-    with _transfer_errors(path, "read"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def transfer_digest(path: Path) -> str:
+    """The sha256 of a file that is transferred.
+
+    Raises:
+        TransferError: it cannot be read.
+    """
+    with _transfer_errors(path, "read"):
+        return sha256_of(path)
 
 
 def store(
@@ -118,7 +124,7 @@ def store(
                     progress(written, size)
         if progress is not None and written == size:
             progress(written, size)
-        arrived = sha256_of(partial)
+        arrived = transfer_digest(partial)
         if (written, arrived) != (size, sha256):
             raise TransferError(
                 f"{target} was not written: it arrived as {written} bytes, {arrived}, "

@@ -31,7 +31,7 @@ GUARD_IDS: tuple[GuardId, ...] = get_args(GuardId)
 #: What heat does, in the middle of a measurement too.
 HEAT: frozenset[str] = frozenset({"HOT-DEVICE", "THROTTLED"})
 #: What passes by itself: worth waiting for.
-PASSING: frozenset[str] = HEAT | {"BUSY-DEVICE", "OTHER-LOAD"}
+PASSING_GUARDS: frozenset[str] = HEAT | {"BUSY-DEVICE", "OTHER-LOAD"}
 
 #: A phone's battery is this warm in the hand of somebody who plays; throttling begins above.
 HOT_BATTERY_CELSIUS = 40.0
@@ -120,9 +120,9 @@ def _hot(properties: DeviceProperties, state: DeviceState) -> Iterator[str]:
             f"its thermal headroom is {thermal.headroom:.2f} (1 is severe throttling, "
             f"{HOT_HEADROOM} is too near)"
         )
-    told = battery is not None or thermal.headroom is not None
+    reported = battery is not None or thermal.headroom is not None
     heat = thermal.hottest_celsius
-    if not told and heat is not None and heat >= HOT_SENSOR_CELSIUS:
+    if not reported and heat is not None and heat >= HOT_SENSOR_CELSIUS:
         yield f"its hottest sensor reads {heat:.0f} °C ({HOT_SENSOR_CELSIUS:.0f} is too hot)"
 
 
@@ -163,17 +163,17 @@ def _power_save(properties: DeviceProperties, state: DeviceState) -> Iterator[st
 
 def emulator_mark(properties: DeviceProperties) -> str | None:
     """The property by which an Android emulator is known, and its value; None for a real device."""
-    said = properties.extra
+    extra = properties.extra
     marks = {
-        "ro.boot.qemu": said.get("ro.boot.qemu") == "1",
-        "ro.kernel.qemu": said.get("ro.kernel.qemu") == "1",
-        "ro.hardware": said.get("ro.hardware", "").startswith(
+        "ro.boot.qemu": extra.get("ro.boot.qemu") == "1",
+        "ro.kernel.qemu": extra.get("ro.kernel.qemu") == "1",
+        "ro.hardware": extra.get("ro.hardware", "").startswith(
             ("goldfish", "ranchu", "cutf", "vbox86")
         ),
-        "ro.build.characteristics": "emulator" in said.get("ro.build.characteristics", ""),
+        "ro.build.characteristics": "emulator" in extra.get("ro.build.characteristics", ""),
     }
     found = next((name for name, seen in marks.items() if seen), None)
-    return None if found is None else f"{found} is {said[found]}"
+    return None if found is None else f"{found} is {extra[found]}"
 
 
 def _emulator(properties: DeviceProperties, state: DeviceState) -> Iterator[str]:

@@ -60,10 +60,10 @@ def identify(device: Device, properties: DeviceProperties) -> Identity:
     argv = ["sh", "-c", _PROBE, "sh", str(device.workdir)]
     with device_task(f"asking {device.spec} which device it is"):
         done = device.run(argv, deadline_s=30.0)
-    said = dict(facts(done.stdout.decode(errors="replace")))
+    known = dict(facts(done.stdout.decode(errors="replace")))
     return Identity(
-        said.get("boot", ""),
-        said.get("place", ""),
+        known.get("boot", ""),
+        known.get("place", ""),
         properties.serial.startswith("emulator-") or emulator_mark(properties) is not None,
     )
 

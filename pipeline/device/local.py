@@ -19,7 +19,7 @@ from pipeline.device.base import (
     checked_argv,
 )
 from pipeline.device.file_remedies import remedy_for
-from pipeline.device.files import file_size, read_blocks, sha256_of, store
+from pipeline.device.files import file_size, read_blocks, store, transfer_digest
 from pipeline.device.process import run_process
 
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "arm64": "arm64-v8a"}
@@ -97,7 +97,7 @@ class LocalDevice(AbstractContextManager["LocalDevice"]):
         progress: TransferProgress | None = None,
     ) -> None:
         mode = 0o755 if executable else 0o644
-        _copy(source, Path(target), mode, sha256 or sha256_of(source), progress)
+        _copy(source, Path(target), mode, sha256 or transfer_digest(source), progress)
 
     def lock(self) -> LocalLock:
         return LocalLock(self._spec, Path(self.workdir))

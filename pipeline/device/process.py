@@ -14,7 +14,7 @@ from pipeline.core.children import kill_group
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import Completed, DeviceTimeoutError, OutputLimitError
 
-PIECE = 1 << 16
+_PIECE = 1 << 16
 
 
 def run_process(
@@ -100,7 +100,7 @@ def _converse(
                         selector.unregister(process.stdin)
                         process.stdin.close()
                     continue
-                piece = os.read(key.fd, PIECE)
+                piece = os.read(key.fd, _PIECE)
                 outputs[key.data] += piece
                 if not piece:
                     selector.unregister(key.data)
@@ -138,7 +138,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
 def _write(pipe: IO[bytes], data: memoryview) -> int:
     """Bytes that the program needs no more: all of them where it has stopped reading."""
     try:
-        return os.write(pipe.fileno(), data[:PIECE]) if data else 0
+        return os.write(pipe.fileno(), data[:_PIECE]) if data else 0
     except BlockingIOError:
         return 0
     except BrokenPipeError:

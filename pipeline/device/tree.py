@@ -52,8 +52,8 @@ def read_tree(device: Device, tops: Sequence[PurePosixPath]) -> Tree:
         DeviceError: a folder cannot be read.
     """
     done = device.run(["sh", "-c", _LIST, "sh", *map(str, tops)], deadline_s=_DEADLINE_S)
-    said = _UNREADABLE.search(done.stderr.decode("utf-8", "replace"))
-    place = PurePosixPath(said[1]) if said else tops[0]
+    unreadable = _UNREADABLE.search(done.stderr.decode("utf-8", "replace"))
+    place = PurePosixPath(unreadable[1]) if unreadable else tops[0]
     _require(device, done, f"{place} cannot be listed", place)
     lists: list[set[PurePosixPath]] = [set()]
     for name in done.stdout.split(b"\0"):

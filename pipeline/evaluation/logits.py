@@ -30,7 +30,7 @@ _BAD_HEADER = (ValueError, OSError, EOFError, OverflowError, SyntaxError, TokenE
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class ReadInputs:
     """Images as a model takes them.
 
     Attributes:
@@ -113,7 +113,7 @@ def route_logits(
     return found
 
 
-def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
+def read_inputs(path: Path, spec: ImageSpec) -> ReadInputs:
     """The images of a .npy file, of either kind that a model's user has at hand.
 
     float32 ``[n, channels, height, width]`` is taken as normalized already; uint8
@@ -135,7 +135,7 @@ def read_inputs(path: Path, spec: ImageSpec) -> Inputs:
         done = "float32 images, taken as normalized already"
     if not tensor.isfinite().all():
         raise UsageError(f"{path}: some values are not finite", "look for NaN where it was made")
-    return Inputs(tensor, f"{path}: {len(array)} {done}")
+    return ReadInputs(tensor, f"{path}: {len(array)} {done}")
 
 
 def open_array(path: Path) -> npt.NDArray[Any]:

@@ -44,14 +44,14 @@ def model_warnings(
     """
     found = found.along(routes)
     dataset = found.dataset
-    said = [ModelWarning(kind="data", text=note) for note in dataset.notes]
+    warnings = [ModelWarning(kind="data", text=note) for note in dataset.notes]
     if pretrained is not None and not dataset.stated_by:
         text = _assumed(pretrained, dataset)
-        said.append(ModelWarning(kind="normalization", text=text))
-    said += stage_warnings(
+        warnings.append(ModelWarning(kind="normalization", text=text))
+    warnings += stage_warnings(
         [str(route) for route in routes], found.predictions, dataset.test.labels, dataset.names
     )
-    return tuple(said)
+    return tuple(warnings)
 
 
 def stage_warnings(

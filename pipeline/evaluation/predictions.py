@@ -67,11 +67,13 @@ class EvaluatedModel:
             progress: told every route.
         """
         normalization = dataset.normalization
-        predictions = evaluate(model, dataset.test, normalization, routes, keep, progress)
+        predictions = predicted_labels(model, dataset.test, normalization, routes, keep, progress)
         choosing = predictions
         if dataset.held_out is not None:
             apart = keep.with_stem(f"{keep.stem}-held-out")
-            choosing = evaluate(model, dataset.held_out, normalization, routes, apart, progress)
+            choosing = predicted_labels(
+                model, dataset.held_out, normalization, routes, apart, progress
+            )
         return cls(model, dataset, routes, predictions, choosing)
 
     def along(self, routes: Sequence[Route]) -> EvaluatedModel:
@@ -97,7 +99,7 @@ class EvaluatedModel:
         return [ClassScores.of(row, labels, classes) for row in self.predictions]
 
 
-def evaluate(
+def predicted_labels(
     model: PwlModel,
     images: ImageSet,
     normalization: Normalization,

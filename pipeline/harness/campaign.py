@@ -62,7 +62,7 @@ class CampaignOptions(Section):
     memory_runs: int = 3
 
 
-class Watch(Protocol):
+class RoundWatch(Protocol):
     """Who looks at the device meanwhile."""
 
     def between_rounds(self) -> None:
@@ -93,7 +93,10 @@ class Campaign:
 
 
 def run_campaigns(
-    sessions: Sequence[HarnessSession], options: CampaignOptions, progress: Progress, watch: Watch
+    sessions: Sequence[HarnessSession],
+    options: CampaignOptions,
+    progress: Progress,
+    watch: RoundWatch,
 ) -> list[Campaign]:
     """Runs a whole campaign of each session, all in one: every round is a round of each.
 
@@ -144,7 +147,7 @@ def _shuffled(turns: Sequence[_Turns], order: random.Random) -> list[_Turns]:
 
 
 def _possible_states(
-    sessions: Sequence[HarnessSession], states: Sequence[State], watch: Watch
+    sessions: Sequence[HarnessSession], states: Sequence[State], watch: RoundWatch
 ) -> list[State]:
     """The start states that the device allows; a cold one is tried before it is counted on.
 

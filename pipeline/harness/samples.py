@@ -22,7 +22,7 @@ NO_LABEL = -1
 
 #: What a program makes of one input; None stands for NaN or infinity.
 LogitRow = Annotated[tuple[float | None, ...], Field(min_length=1)]
-Positive = Annotated[int, Field(gt=0)]
+PositiveNs = Annotated[int, Field(gt=0)]
 
 #: More frames in a second than the harness takes.
 MOST_FPS = 1_000_000
@@ -65,16 +65,16 @@ class TtfiSample(Section):
     parse_ns: int
     prepare_ns: int
     run0_ns: int
-    ttfi_ns: Positive
+    ttfi_ns: PositiveNs
     ttfi_cpu_ns: NonNegativeInt
-    process_ns: Positive
+    process_ns: PositiveNs
     process_cpu_ns: NonNegativeInt
     rss_kb: int
     steady_rss_kb: int
     peak_rss_kb: int
     bytes_read: int
     cache_bytes: int
-    steady_ns: tuple[Positive, ...]
+    steady_ns: tuple[PositiveNs, ...]
     steady_cpu_ns: tuple[NonNegativeInt, ...]
     logits: LogitRow
 
@@ -110,7 +110,7 @@ class Inferences(Section):
     """
 
     begin_ns: Annotated[tuple[int, ...], Field(min_length=1)]
-    duration_ns: tuple[Positive, ...]
+    duration_ns: tuple[PositiveNs, ...]
     cpu_ns: tuple[NonNegativeInt, ...]
     stage: tuple[int, ...]
     frame: tuple[NonNegativeInt, ...] = ()
@@ -151,7 +151,7 @@ class ProgressSample(Section):
     start_ns: int
     hold: int
     fps: Annotated[int, Field(ge=0, le=MOST_FPS)] = 0
-    wall_ns: Positive
+    wall_ns: PositiveNs
     cpu_ns: NonNegativeInt
     rss_kb: int
     peak_rss_kb: int
@@ -199,7 +199,7 @@ class LatencySample(Section):
     """Steady latencies of a stage (``stage-0``...) or a control arm, taken in turns with others."""
 
     name: str
-    steady_ns: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    steady_ns: Annotated[tuple[PositiveNs, ...], Field(min_length=1)]
     steady_cpu_ns: tuple[NonNegativeInt, ...]
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ def _called(source: str, place: str) -> object:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers that start from a seed; the caller's are then where they were."""
-    theirs_before, numpys = random.getstate(), np.random.get_state()
+    random_before, numpys = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         random.seed(seed)
@@ -68,5 +68,5 @@ def seeded(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            random.setstate(theirs_before)
+            random.setstate(random_before)
             np.random.set_state(numpys)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.fx_trace import OWN, Flow, Values, plain_attention, traced
+from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, plain_attention, traced
 from pipeline.model.blocknet import BlockNet
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -20,7 +20,7 @@ _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NetworkPart:
     """What a network runs from one cut to the next.
 
     Attributes:
@@ -45,7 +45,7 @@ class Cuts:
         closed: why some modules could not be looked into, by their paths.
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[NetworkPart]
     closed: dict[str, str]
 
 
@@ -75,12 +75,16 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
         run = flow.nodes[flow.place(begin) : end]
         held = {id(each): each.numel() for node in run for each in _parameters(network, node)}
         done = sum(values.multiply_adds.get(node, 0) for node in run) // len(images)
-        parts.append(Part(path, tuple(features.shape[1:]), sum(held.values()), done))
+        parts.append(NetworkPart(path, tuple(features.shape[1:]), sum(held.values()), done))
     return Cuts(parts, closed)
 
 
 def balanced_split(
-    where: str, network: nn.Module, images: Tensor, blocks: int, parts: Sequence[Part] | None = None
+    where: str,
+    network: nn.Module,
+    images: Tensor,
+    blocks: int,
+    parts: Sequence[NetworkPart] | None = None,
 ) -> list[str]:
     """Where to cut a network into blocks whose parameters weigh alike; see `split_network`.
 
@@ -184,7 +188,7 @@ def _holds_blocks(module: nn.Module) -> bool:
     return False
 
 
-class _Measured(Values):
+class _Measured(ValueInterpreter):
     """Values, and the multiply-adds of all images that each took."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
@@ -214,7 +218,9 @@ def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -
         ) from error
 
 
-def _cuts(network: nn.Module, flow: Flow, values: Values) -> Iterator[tuple[fx.Node, Tensor]]:
+def _cuts(
+    network: nn.Module, flow: Flow, values: ValueInterpreter
+) -> Iterator[tuple[fx.Node, Tensor]]:
     """The calls of modules with weights that one tensor reaches, such as a block takes."""
     targets = [node.target for node in flow.nodes if node.op == "call_module"]
     for place, node in enumerate(flow.nodes):
@@ -280,5 +286,5 @@ def given_cuts(where: str, network: BlockNet, images: Tensor) -> Cuts:
         held = sum(each.numel() for each in _parameters(network, node))
         features = tuple(values[node.args[0]].shape[1:])
         path = "" if node.target == "embedder" else str(node.target)
-        parts.append(Part(path, features, held, values.multiply_adds[node] // len(images)))
+        parts.append(NetworkPart(path, features, held, values.multiply_adds[node] // len(images)))
     return Cuts(parts, {})

@@ -109,7 +109,7 @@ def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
     graph.erase_node(node)
 
 
-class Values(fx.Interpreter):
+class ValueInterpreter(fx.Interpreter):
     """What every node of a graph gives for some images, by node."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:

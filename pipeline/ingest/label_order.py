@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.core.errors import UsageError
 
 
-def require_order(
+def require_label_order(
     right: tuple[str, ...], other: tuple[str, ...], what: str, reference: str
 ) -> None:
     """Refuses the same labels in another order; other names for them may be meant well.

@@ -12,9 +12,9 @@ from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization
 from pipeline.settings import NormalizationSettings, Resizing
 
-Values = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
+PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
 Pixels = Annotated[int, Field(ge=1, le=65536)]
-Size = Pixels | tuple[Pixels, Pixels] | dict[str, Pixels | None]
+StatedSize = Pixels | tuple[Pixels, Pixels] | dict[str, Pixels | None]
 
 #: Pillow's numbers of filters; of these an app has the two that `Resizing` knows.
 _FILTERS: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
@@ -51,14 +51,14 @@ class PreprocessorConfig(BaseModel):
     do_rescale: bool = True
     rescale_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1 / 255
     do_normalize: bool = True
-    image_mean: Values | None = None
-    image_std: Values | None = None
+    image_mean: PerChannel | None = None
+    image_std: PerChannel | None = None
     include_top: bool | None = None
     do_resize: bool | None = None
-    size: Size | None = None
+    size: StatedSize | None = None
     resample: int | None = None
     do_center_crop: bool | None = None
-    crop_size: Size | None = None
+    crop_size: StatedSize | None = None
     crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @classmethod
@@ -139,7 +139,7 @@ class PreprocessorConfig(BaseModel):
             raise ValueError(f"{kind} resizes by a rule of its own")
 
 
-def _side(size: Size, name: str, square: bool = True) -> tuple[bool, int]:
+def _side(size: StatedSize, name: str, square: bool = True) -> tuple[bool, int]:
     """Whether a size is that of both sides, and how many pixels it is."""
     if isinstance(size, Mapping):
         sides = {key: side for key, side in size.items() if side is not None}

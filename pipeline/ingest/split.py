@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
-from pipeline.ingest.fx_trace import OWN, Flow, Values, node_name, traced
+from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, node_name, traced
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
@@ -199,12 +199,12 @@ class _Crossings:
         return _PieceInput(tensors[0], sizes)
 
     @cached_property
-    def _values(self) -> tuple[Values, Values]:
+    def _values(self) -> tuple[ValueInterpreter, ValueInterpreter]:
         """What every node gives for two images and for three."""
         two, three = (torch.cat([self._image] * count) for count in (2, 3))
         return (
-            Values(self._network, self._graph, two),
-            Values(self._network, self._graph, three),
+            ValueInterpreter(self._network, self._graph, two),
+            ValueInterpreter(self._network, self._graph, three),
         )
 
 

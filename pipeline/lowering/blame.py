@@ -13,7 +13,7 @@ from pipeline.settings import BackendName
 _REMEDY = "write it in operators that docs/operators.md lists for {backend}"
 
 
-def refused(
+def unit_refused(
     name: str,
     backend: BackendName,
     found: Sequence[tuple[Origin | None, str]],
@@ -55,7 +55,7 @@ def blaming(graph: OperatorGraph, name: str, backend: BackendName) -> Iterator[N
         named = _named(graph, f"{error} {cause}")
         if not named:
             named = [(None, f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}")]
-        raise refused(name, backend, named) from error
+        raise unit_refused(name, backend, named) from error
 
 
 def _named(graph: OperatorGraph, text: str) -> list[tuple[Origin | None, str]]:

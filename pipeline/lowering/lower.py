@@ -229,8 +229,8 @@ def _compare_stages(
                 index, parity = result
                 found[keys[index]] = parity
                 store.keep(keys[index], parity)
-                said = _deviation(parity, precisions[index])
-                task.advance(1, f"{routes[index]}, {said}")
+                deviation = _deviation(parity, precisions[index])
+                task.advance(1, f"{routes[index]}, {deviation}")
 
             calls = [
                 (

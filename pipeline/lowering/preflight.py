@@ -140,8 +140,8 @@ class _Trials:
                 else:
                     refused.append(key)
                     self.errors.append((target.backend, error))
-                said = "refused" if error else "can be lowered"
-                task.advance(1, f"{unit.name} {said} ({target.backend})")
+                outcome = "refused" if error else "can be lowered"
+                task.advance(1, f"{unit.name} {outcome} ({target.backend})")
 
             if self._work.cluster is None:
                 in_processes(try_unit, calls, self._work.processes or processors(), received)

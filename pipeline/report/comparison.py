@@ -242,7 +242,7 @@ def _facts(report: Report) -> dict[str, str]:
 
 def _state(report: Report) -> dict[str, str]:
     words = state_words(report.context.before)
-    return {name: said for name, said in words.items() if name not in _NEVER_THE_SAME}
+    return {name: value for name, value in words.items() if name not in _NEVER_THE_SAME}
 
 
 def _words(value: object) -> str:

@@ -182,8 +182,8 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
     if name not in baseline.metrics:
         return _error(gate, name, f"the baseline has no metric {name}")
     if (other := metric_mismatch(name, report, baseline)) is not None:
-        said = f"{other.name} is {other.report} here and {other.baseline} in the baseline"
-        return _error(gate, name, f"{said}: {other.remedy}")
+        difference = f"{other.name} is {other.report} here and {other.baseline} in the baseline"
+        return _error(gate, name, f"{difference}: {other.remedy}")
     metric, before = report.metrics[name], baseline.metrics[name]
     if gate.minus is not None:
         return _limit(gate, name, _shifted(estimate_of(metric), estimate_of(before).median))

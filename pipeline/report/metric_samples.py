@@ -51,8 +51,8 @@ def samples_of(
     climbs = (_through(runs.progress), _served(runs.served))
     paced = (_paced(runs.paced), _served_paced(runs.served_paced))
     alone = (_memory(runs.memory), _two_step(runs.two_step))
-    for said in (_starts(runs.ttfi), *climbs, *paced, *alone):
-        for name, unit, number, value in said:
+    for samples in (_starts(runs.ttfi), *climbs, *paced, *alone):
+        for name, unit, number, value in samples:
             found.setdefault(name, (unit, {}))[1][number] = value
     for number, run in enumerate(runs.latency):
         for sample in run:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-9
 
 
-def contradictions(report: Report) -> Iterator[str]:
+def report_contradictions(report: Report) -> Iterator[str]:
     """Everything in which parts of a report disagree, in words."""
     yield from _stages(report)
     yield from _parity(report)
@@ -42,9 +42,9 @@ def metrics_not_of_runs(report: Report) -> Iterator[str]:
     found = samples_of(report.runs, report.stages, report.parity, report.bundle, report.warnings)
     for name in sorted(report.metrics.keys() & found.keys()):
         metric, (unit, samples) = report.metrics[name], found[name]
-        said = dict(zip(metric.rounds, metric.samples, strict=True))
-        equal = said.keys() == samples.keys() and all(
-            _close(said[number], value) for number, value in samples.items()
+        kept = dict(zip(metric.rounds, metric.samples, strict=True))
+        equal = kept.keys() == samples.keys() and all(
+            _close(kept[number], value) for number, value in samples.items()
         )
         if not equal or metric.unit != unit:
             yield f"metrics.{name}: its samples are not those of the report's runs and results"
@@ -125,13 +125,13 @@ def _parity(report: Report) -> Iterator[str]:
 
 def _metrics(report: Report) -> Iterator[str]:
     """Metrics that repeat what stages, parity and bundle say."""
-    said: dict[str, float | None] = {"bundle_bytes": report.bundle.bytes}
-    said |= {f"parity_max_rel.{result.name}": result.max_rel for result in report.parity}
+    stated: dict[str, float | None] = {"bundle_bytes": report.bundle.bytes}
+    stated |= {f"parity_max_rel.{result.name}": result.max_rel for result in report.parity}
     for stage in report.stages:
-        said[f"accuracy.{stage.index}"] = said["accuracy.final"] = stage.top1
-        said[f"accuracy_differing.{stage.index}"] = stage.differing
-        said[f"stage_bytes.{stage.index}"] = stage.load_bytes
-    for name, value in said.items():
+        stated[f"accuracy.{stage.index}"] = stated["accuracy.final"] = stage.top1
+        stated[f"accuracy_differing.{stage.index}"] = stage.differing
+        stated[f"stage_bytes.{stage.index}"] = stage.load_bytes
+    for name, value in stated.items():
         metric = report.metrics.get(name)
         if metric is not None and metric.samples != (value,):
             yield f"metrics.{name}: samples are {list(metric.samples)}, but the report says {value}"

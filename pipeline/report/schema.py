@@ -21,7 +21,7 @@ from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
-from pipeline.report.report_consistency import contradictions
+from pipeline.report.report_consistency import report_contradictions
 from pipeline.settings.quantities import Share
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -255,6 +255,6 @@ class Report(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if problems := list(contradictions(self)):
+        if problems := list(report_contradictions(self)):
             raise ValueError("; ".join(problems[:MOST_PROBLEMS]))
         return self

@@ -11,7 +11,7 @@ from pipeline.device.state import DeviceState
 
 def state_words(state: DeviceState) -> dict[str, str]:
     """Each fact that a state tells, in words, by its name."""
-    return {name: said for name, words in FACTS if (said := words(state))}
+    return {name: text for name, words in FACTS if (text := words(state))}
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str | None:
@@ -65,14 +65,14 @@ def _runs(values: Sequence[str | None]) -> str | None:
     """``4 x 280, 3 x 850``: neighbors that say the same together."""
     found: list[tuple[str, int]] = []
     for value in values:
-        said = value or "?"
-        if found and found[-1][0] == said:
-            found[-1] = (said, found[-1][1] + 1)
+        text = value or "?"
+        if found and found[-1][0] == text:
+            found[-1] = (text, found[-1][1] + 1)
         else:
-            found.append((said, 1))
-    if all(said == "?" for said, _ in found):
+            found.append((text, 1))
+    if all(text == "?" for text, _ in found):
         return None
-    return ", ".join(f"{count} x {said}" if count > 1 else said for said, count in found)
+    return ", ".join(f"{count} x {text}" if count > 1 else text for text, count in found)
 
 
 def _others(state: DeviceState) -> str | None:

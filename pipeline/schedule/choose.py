@@ -56,7 +56,7 @@ class ChosenSchedule:
     choice: Schedule
 
 
-def choose(
+def choose_schedule(
     settings: ScheduleSettings,
     trainer: Trainer,
     precision: PrecisionSettings = PrecisionSettings(),  # noqa: B008 (it is immutable)

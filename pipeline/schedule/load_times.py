@@ -21,7 +21,7 @@ _GRAPH = 50_000
 _REMEDY = "name a report of the same networks in schedule.load_times"
 _MEGABYTE = 1e6
 
-Sizes = Mapping[UnitId, int]
+UnitSizes = Mapping[UnitId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LoadTimes:
     known: Mapping[UnitId, float]
     fixed: float
     per_megabyte: float
-    sizes: Sizes
+    sizes: UnitSizes
 
     def of(self, units: Iterable[UnitId]) -> float:
         """The cost of loading some units."""
@@ -52,12 +52,12 @@ class LoadTimes:
         )
 
 
-def by_bytes(sizes: Sizes) -> LoadTimes:
+def by_bytes(sizes: UnitSizes) -> LoadTimes:
     """Costs in MB: what loading takes on a device whose storage sets the pace."""
     return LoadTimes("MB", "parameter bytes, as no device was measured", {}, 0.0, 1.0, sizes)
 
 
-def measured(path: Path, sizes: Sizes) -> LoadTimes:
+def measured(path: Path, sizes: UnitSizes) -> LoadTimes:
     """Costs in milliseconds from what a device measured.
 
     A stage's time is shared out among the units that it loads, by their bytes. A line through the
@@ -115,7 +115,7 @@ def report_content(path: Path | None) -> str:
         raise UsageError(f"schedule.load_times: {path}: {error.strerror}", _REMEDY) from None
 
 
-def _arrivals(report: Report, sizes: Sizes) -> list[tuple[StageResult, list[UnitId]]]:
+def _arrivals(report: Report, sizes: UnitSizes) -> list[tuple[StageResult, list[UnitId]]]:
     """The units that each stage after the first loads; converters that do nothing are none."""
     found: list[tuple[StageResult, list[UnitId]]] = []
     routes = [set(Route.parse(stage.route).units()) for stage in report.stages]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pipeline.bundle.schedule import Int8Student, PlanChoice
 from pipeline.schedule.gain import Correct, Gain
-from pipeline.settings import Plan
+from pipeline.settings import PrecisionPlan
 
 #: The first is taken unless its student is worse than that of the second.
-INT8_PLAN: Plan = "S8->T32"
-FP32_PLAN: Plan = "S32->T32"
+INT8_PLAN: PrecisionPlan = "S8->T32"
+FP32_PLAN: PrecisionPlan = "S32->T32"
 
 
 def choose_plan(fp32: Correct, int8: Correct) -> PlanChoice:

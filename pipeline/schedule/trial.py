@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.bundle.schedule import Step
+from pipeline.bundle.schedule import ScheduleStep
 from pipeline.model.route import Route, UnitId
 from pipeline.schedule.gain import Correct, Gain
 from pipeline.schedule.load_times import LoadTimes
@@ -45,7 +45,7 @@ class Trial:
     name: OrderName
     order: Order
     routes: tuple[Route, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ScheduleStep, ...]
     student: float
     curve: tuple[tuple[float, float], ...]
 
@@ -92,7 +92,7 @@ def try_order(
         last = route == later[-1]
         ships = everything or gain.pays or last
         steps.append(
-            Step(
+            ScheduleStep(
                 route=str(route),
                 shipped=ships,
                 cost=round(costs.between(shipped[-1], route), 6),

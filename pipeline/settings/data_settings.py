@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from pipeline.core.toml_file import InputPath, Section
 from pipeline.settings.normalization_settings import (
-    Deviations,
     Means,
     NormalizationSettings,
+    StandardDeviations,
     require_pair,
 )
 from pipeline.settings.quantities import Count, Side
@@ -32,7 +32,7 @@ def _color(value: object) -> object:
     raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
 
 
-Color = Annotated[str, BeforeValidator(_color)]
+BackgroundColor = Annotated[str, BeforeValidator(_color)]
 
 
 class ImageData(Section):
@@ -46,7 +46,7 @@ class ImageData(Section):
     """
 
     mean: Means | None = None
-    std: Deviations | None = None
+    std: StandardDeviations | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -161,7 +161,7 @@ class EncodedData(ImageData):
     resize_size: Side | None = None
     filter: Literal["bilinear", "bicubic"] = "bilinear"
     channels: Literal[1, 3] = 3
-    background: Color = "#ffffff"
+    background: BackgroundColor = "#ffffff"
     train_images: Count | None = None
     test_images: Count | None = None
 

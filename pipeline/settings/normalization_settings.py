@@ -27,9 +27,9 @@ def _deviation(value: float) -> float:
 
 #: In units of the scale from 0 to 1.
 Mean = Annotated[float, AfterValidator(_mean)]
-Deviation = Annotated[float, AfterValidator(_deviation)]
+StandardDeviation = Annotated[float, AfterValidator(_deviation)]
 Means = Annotated[tuple[Mean, ...], Field(min_length=1, max_length=64)]
-Deviations = Annotated[tuple[Deviation, ...], Field(min_length=1, max_length=64)]
+StandardDeviations = Annotated[tuple[StandardDeviation, ...], Field(min_length=1, max_length=64)]
 
 
 class NormalizationSettings(Section):
@@ -41,7 +41,7 @@ class NormalizationSettings(Section):
     """
 
     mean: Means
-    std: Deviations
+    std: StandardDeviations
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:

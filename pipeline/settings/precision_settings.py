@@ -27,9 +27,11 @@ PLAIN: Precision = "fp32"
 
 #: Bits of student and teacher, in the order in which their blocks arrive; where there are three
 #: steps, those of the teacher arrive twice. ``auto`` becomes one of the first two.
-Plan = Literal["S8->T32", "S32->T32", "S8->T8", "S32->T8", "S8->T8->T32", "S32->T8->T32", "auto"]
-PLANS: tuple[Plan, ...] = get_args(Plan)
-AUTO: Plan = "auto"
+PrecisionPlan = Literal[
+    "S8->T32", "S32->T32", "S8->T8", "S32->T8", "S8->T8->T32", "S32->T8->T32", "auto"
+]
+PLANS: tuple[PrecisionPlan, ...] = get_args(PrecisionPlan)
+AUTO: PrecisionPlan = "auto"
 _BY_BITS: dict[str, Precision] = {"8": "int8", "32": PLAIN}
 
 #: Of the blocks of a network: one for all of them, or one each.
@@ -65,7 +67,7 @@ class PrecisionSettings(Section):
             the test images the same label as eager PyTorch, as a share.
     """
 
-    plan: Plan | None = None
+    plan: PrecisionPlan | None = None
     student: _Precisions = (PLAIN,)
     teacher: _Precisions = (PLAIN,)
     calibration_images: Count = 64
@@ -84,7 +86,7 @@ class PrecisionSettings(Section):
         names = {*self.student, *self.teacher, self.first_teacher or PLAIN}
         return self.plan == AUTO or names != {PLAIN}
 
-    def planned(self, plan: Plan) -> Self:
+    def planned(self, plan: PrecisionPlan) -> Self:
         """The same limits with that plan."""
         return self.model_copy(update={"plan": plan, **_networks(plan)})
 
@@ -128,7 +130,7 @@ class PrecisionSettings(Section):
 _THEN = " then "
 
 
-def _networks(plan: Plan) -> dict[str, tuple[Precision, ...]]:
+def _networks(plan: PrecisionPlan) -> dict[str, tuple[Precision, ...]]:
     """What student and teacher compute with in the end; nothing as long as it is not decided."""
     if plan == AUTO:
         return {}
@@ -136,17 +138,17 @@ def _networks(plan: Plan) -> dict[str, tuple[Precision, ...]]:
     return {"student": (_BY_BITS[first[1:]],), "teacher": (_BY_BITS[last[1:]],)}
 
 
-def allowed_precisions(said: str, role: str) -> frozenset[str]:
+def allowed_precisions(text: str, role: str) -> frozenset[str]:
     """What the programs of a role may compute with, by what `str` says of a table.
 
     Args:
-        said: such as ``student int8, teacher int8 then fp32``.
+        text: such as ``student int8, teacher int8 then fp32``.
         role: ``student``, ``teacher``, or ``teacher-int8`` for blocks that arrive again in float32;
             any other is a converter's.
     """
-    networks = dict(part.partition(" ")[::2] for part in said.split(", "))
+    networks = dict(part.partition(" ")[::2] for part in text.split(", "))
     if "teacher" not in networks:
-        networks = {"student": said, "teacher": said}
+        networks = {"student": text, "teacher": text}
     first, then, last = networks["teacher"].partition(_THEN)
     known = {
         "student": networks.get("student", ""),

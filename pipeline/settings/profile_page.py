@@ -92,13 +92,13 @@ def _form(path: str, kind: type[BaseModel], level: int) -> Iterator[str]:
     }
     if keys:
         yield _table(kind, keys)
-    said: dict[tuple[type[BaseModel], ...], str] = {}
+    described: dict[tuple[type[BaseModel], ...], str] = {}
     for name, field in kind.model_fields.items():
         if inner := tuple(sections_in(field.annotation)):
-            if inner in said:
-                yield f"`[{path}.{name}]` has the same keys as `[{path}.{said[inner]}]`."
+            if inner in described:
+                yield f"`[{path}.{name}]` has the same keys as `[{path}.{described[inner]}]`."
                 continue
-            said[inner] = name
+            described[inner] = name
             yield from _section(f"{path}.{name}", field, meanings(kind).get(name, ""), level + 1)
 
 

@@ -78,11 +78,11 @@ def _collect(
 
 def _folder(variable: str, inside: str, what: str) -> Path:
     """The folder that the environment names, in which something known has to be."""
-    said = os.environ.get(variable)
-    if not said or not (Path(said) / inside).exists():
-        found = f"{variable}={said} has no {inside}" if said else f"{variable} is not set"
+    value = os.environ.get(variable)
+    if not value or not (Path(value) / inside).exists():
+        found = f"{variable}={value} has no {inside}" if value else f"{variable} is not set"
         raise UsageError(
             f"{found}: a harness for Android's C library is built with {what}",
             f"export {variable}=FOLDER (docs/phone.md); linux-arm64 needs neither",
         )
-    return Path(said).resolve()
+    return Path(value).resolve()

@@ -132,17 +132,17 @@ def compile_harness(command: list[str], build: Path, progress: Progress) -> Path
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,
     ):
-        said: list[str] = []
+        output: list[str] = []
         done = 0.0
         for line in process.stdout or ():
-            said.append(line)
+            output.append(line)
             if step := _STEP.match(line):
                 share = int(step[1]) / int(step[2])
                 task.advance(share - done)
                 done = share
     if process.returncode:
         raise DeviceError(
-            "the harness does not build:\n" + "".join(said[-40:]),
+            "the harness does not build:\n" + "".join(output[-40:]),
             "see the compiler's words; a compiler of C++17 is needed (CXX), and a whole checkout. "
             f"{build} can be removed",
         )

@@ -95,15 +95,15 @@ class Wheels:
             ) from None
         if done.returncode == 0:
             return
-        said = done.stderr.strip()[-2000:]
-        if "No module named pip" in said:
+        output = done.stderr.strip()[-2000:]
+        if "No module named pip" in output:
             raise UsageError(f"{sys.executable} has no pip", f"{sys.executable} -m ensurepip")
-        if "DO NOT MATCH THE HASHES" in said:
+        if "DO NOT MATCH THE HASHES" in output:
             raise IntegrityError(
-                f"the package index gives other files than {self.pinned} pins:\n{said}",
+                f"the package index gives other files than {self.pinned} pins:\n{output}",
                 "do not use them; see which index pip is set to (pip config list)",
             )
         raise DeviceError(
-            f"pip cannot fetch what {self.pinned} pins:\n{said}",
+            f"pip cannot fetch what {self.pinned} pins:\n{output}",
             "see that the package index can be reached (pip config list), and run it again",
         )

@@ -27,9 +27,9 @@ from pipeline.training.shared_norm import shared_norms
 from pipeline.training.training_log import PhaseLog
 
 #: Gives the weighted terms of the loss for a batch, by name; their sum is minimized.
-Step = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
+TrainingStep = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
 #: Gives shares of right answers, by name, of `Phase.module` in eval mode.
-Watch = Callable[[], Mapping[str, float]]
+EarlyMetrics = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Phase:
     images: int
     seed: int
     checkpoint: Path
-    watch: Watch = dict
+    watch: EarlyMetrics = dict
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def require_batch(settings: OptimizerSettings, images: int, processes: Processes
 def fit(
     phase: Phase,
     settings: OptimizerSettings,
-    step: Step,
+    step: TrainingStep,
     progress: Progress,
     conditions: Conditions | None = None,
 ) -> None:
@@ -145,7 +145,7 @@ class _Run:
     """One call of `fit`: the optimizer, its schedule, and the steps of an epoch."""
 
     def __init__(
-        self, phase: Phase, settings: OptimizerSettings, step: Step, conditions: Conditions
+        self, phase: Phase, settings: OptimizerSettings, step: TrainingStep, conditions: Conditions
     ) -> None:
         self.batches = batches_of(settings, phase.images)
         self._phase, self._settings, self._step = phase, settings, step
@@ -231,7 +231,7 @@ class _Run:
 
 
 def _terms(
-    phase: Phase, step: Step, indices: Tensor, generator: torch.Generator
+    phase: Phase, step: TrainingStep, indices: Tensor, generator: torch.Generator
 ) -> Mapping[str, Tensor]:
     """The loss terms of a batch; a batch of one image may be one too few to normalize."""
     try:

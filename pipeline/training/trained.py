@@ -30,7 +30,7 @@ from pipeline.settings import Count, Distillation, FamilyModel, SourceModel
 _REMEDY = "name a model-*.safetensors that `python -m pipeline.train` wrote, or train it again"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+FinitePositive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Description(Section):
@@ -50,7 +50,7 @@ class Description(Section):
     image_shape: tuple[Count, Count, Count]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     mean: tuple[Finite, ...]
-    std: tuple[Positive, ...]
+    std: tuple[FinitePositive, ...]
     routes: Annotated[tuple[RouteName, ...] | None, Field(min_length=1)] = None
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from pipeline.bundle.layout import (
     control_folder,
     is_whole,
     require_build_output,
-    state_of,
+    sums_digest,
 )
 from pipeline.core.atomic_files import write_text
 from pipeline.core.cluster import Cluster
@@ -125,8 +125,8 @@ def assemble(
             work.cluster.require(target.exporters)
         manifest = _pack(_composition(settings, source, work), out)
         made = {
-            "bundle": state_of(out),
-            "controls": state_of(control_folder(out)),
+            "bundle": sums_digest(out),
+            "controls": sums_digest(control_folder(out)),
             "warnings": [warning.text for warning in manifest.warnings],
         }
         write_text(record, json.dumps(made))

@@ -19,7 +19,7 @@ from pipeline.core.release import release
 from pipeline.device.admission import Admission, GuardOptions
 from pipeline.device.base import Device, DeviceLock, DeviceProperties
 from pipeline.device.connect import connect
-from pipeline.device.cores import ALL, chosen_cores
+from pipeline.device.cores import ALL_CORES, chosen_cores
 from pipeline.device.guards import is_refused
 from pipeline.device.state import WATCH_S, DeviceState, read_state
 from pipeline.harness.campaign import CampaignOptions, run_campaigns
@@ -69,7 +69,7 @@ class ProfileOptions:
     library: Path | None = None
     work: Path = Path("build")
     device_folder: PurePosixPath | None = None
-    cores: str = ALL
+    cores: str = ALL_CORES
     guards: GuardOptions = field(default_factory=GuardOptions)
     fps: tuple[int, ...] = FRAME_RATES
 

@@ -10,9 +10,9 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import INGEST
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
-from pipeline.ingest.label_order import require_order
+from pipeline.ingest.label_order import require_label_order
 from pipeline.settings import Settings, SourceModel
-from pipeline.workflows.profile_settings import with_told_resizing
+from pipeline.workflows.profile_settings import noting_resizing
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.data.images import Dataset
@@ -123,7 +123,7 @@ class ModelSource:
             case "python" | "transformers":
                 opened, _ = self._own
                 _require_fit(source, opened, dataset)
-                dataset = with_told_resizing(dataset, self._settings)
+                dataset = noting_resizing(dataset, self._settings)
             case "reference":
                 from pipeline.ingest.reference.reference_model import reference_model
 
@@ -194,4 +194,4 @@ def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> 
             "name data of the labels that it was trained for, or train it for these",
         )
     if opened.labels:
-        require_order(dataset.names, opened.labels, source.source, "the data")
+        require_label_order(dataset.names, opened.labels, source.source, "the data")

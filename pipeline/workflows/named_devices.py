@@ -11,7 +11,7 @@ from pipeline.core.errors import PipelineError, UsageError
 from pipeline.device.connect import every_device, require_spec
 
 #: Names every device of the adb server.
-ALL = "all"
+ALL_DEVICES = "all"
 #: A folder's name is no longer than this, and ends as the device's name does.
 _LONGEST = 80
 
@@ -35,7 +35,7 @@ class NamedDevice:
 
 def are_several(specs: Sequence[str]) -> bool:
     """Whether devices are measured side by side: ``all`` is several, however many there are."""
-    return len(specs) > 1 or ALL in specs
+    return len(specs) > 1 or ALL_DEVICES in specs
 
 
 def named_devices(
@@ -54,11 +54,11 @@ def named_devices(
     for spec in specs:
         if specs.count(spec) > 1:
             raise UsageError(f"--device {spec} is given twice", "give each device once")
-        if spec != ALL:
+        if spec != ALL_DEVICES:
             require_spec(spec, device_folder)
     found: dict[str, PipelineError | None] = {}
     for spec in specs:
-        found |= every_device() if spec == ALL else {spec: None}
+        found |= every_device() if spec == ALL_DEVICES else {spec: None}
     folders: list[str] = []
     devices = []
     for spec, problem in found.items():

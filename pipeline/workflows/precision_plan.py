@@ -12,7 +12,7 @@ from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.schedule.choose import Trainer
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.precision_choice import FP32_PLAN, INT8_PLAN, choose_plan, float32_plan
-from pipeline.settings import AUTO, BACKENDS, Plan, Settings, with_precision
+from pipeline.settings import AUTO, BACKENDS, PrecisionPlan, Settings, with_precision
 from pipeline.workflows.lowered_trainer import LoweredTrainer
 from pipeline.workflows.lowering_targets import target_of
 from pipeline.workflows.schedule_model import schedule
@@ -76,7 +76,7 @@ def plan_precision(settings: Settings, model: Trainer, work: Work) -> PlannedPre
     return PlannedPrecision(settings, choose_plan(fp32, int8))
 
 
-def _planned(settings: Settings, plan: Plan) -> Settings:
+def _planned(settings: Settings, plan: PrecisionPlan) -> Settings:
     return with_precision(settings, settings.lowering.precision.planned(plan))
 
 

@@ -54,7 +54,7 @@ def resizing_of(settings: Settings) -> Resizing | None:
     return stated_resizing(ModelFolder.find(model.place).preprocessor)
 
 
-def with_told_resizing(dataset: Dataset, settings: Settings) -> Dataset:
+def noting_resizing(dataset: Dataset, settings: Settings) -> Dataset:
     """The data, with a note where its images are resized otherwise than the model's source states.
 
     Raises:

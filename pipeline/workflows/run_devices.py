@@ -86,17 +86,17 @@ class _Device:
     def receive(self) -> None:
         """Takes in what its process says."""
         assert self.process is not None
-        said = self.process.receive()
-        if isinstance(said, Introduction):
-            self.introduction = said
-        elif isinstance(said, Finished):
-            self._measured = said.measured
-            if said.wrong is not None:
-                self.fail(said.wrong)
+        message = self.process.receive()
+        if isinstance(message, Introduction):
+            self.introduction = message
+        elif isinstance(message, Finished):
+            self._measured = message.measured
+            if message.wrong is not None:
+                self.fail(message.wrong)
             else:
                 self._stop("measured")
-        elif said is not None:
-            self.fail(said)
+        elif message is not None:
+            self.fail(message)
 
     def find_harness(self, harness_for: HarnessFor) -> None:
         """Has the harness built for what it says of itself."""

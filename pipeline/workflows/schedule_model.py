@@ -11,7 +11,7 @@ from pipeline.core.progress import Progress
 from pipeline.evaluation.model_warnings import ModelWarning, model_warnings
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.route import Route, prefix_routes, routes_with
-from pipeline.schedule.choose import Trainer, choose
+from pipeline.schedule.choose import Trainer, choose_schedule
 from pipeline.settings import Settings, SourceModel, with_precision
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
 from pipeline.workflows.load_model import model_of
@@ -99,7 +99,7 @@ def schedule(settings: Settings, model: Trainer, others: Sequence[Route] = ()) -
         others: routes to evaluate beside those that ship.
     """
     routes_with(prefix_routes(model.model.blocks), others)  # refuses those of another length
-    chosen = choose(settings.schedule, model, settings.lowering.precision)
+    chosen = choose_schedule(settings.schedule, model, settings.lowering.precision)
     routes = list(dict.fromkeys([*chosen.train_for, *others]))
     evaluated = model.train_and_evaluate(chosen.train_for, routes)
     return ScheduledModel(evaluated, chosen.routes, chosen.choice, chosen.train_for)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bundle.android_assets import PACKS, require_android_output, write_android
-from pipeline.bundle.asset_packs import AssetPack, require_order
+from pipeline.bundle.asset_packs import AssetPack, require_stage_order
 from pipeline.bundle.gradle import app_lines, pack_script, settings_lines
 from pipeline.bundle.verify import Bundle, open_bundle
 from pipeline.core.errors import IntegrityError, UsageError
@@ -39,8 +39,8 @@ def later(*units: str) -> AssetPack:
 
 
 def test_packs_in_the_order_of_the_stages_are_taken() -> None:
-    require_order([STUDENT, TEACHER], STAGES)
-    require_order([STUDENT, later("t0", "e0"), LATE], STAGES)
+    require_stage_order([STUDENT, TEACHER], STAGES)
+    require_stage_order([STUDENT, later("t0", "e0"), LATE], STAGES)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_packs_in_the_order_of_the_stages_are_taken() -> None:
 )
 def test_a_unit_that_would_come_too_late_is_refused(packs: list[AssetPack], what: str) -> None:
     with pytest.raises(UsageError, match=what) as caught:
-        require_order(packs, STAGES)
+        require_stage_order(packs, STAGES)
     assert "first stage that needs it" in caught.value.remedy
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.cuts import Part, possible_cuts
+from pipeline.ingest.cuts import NetworkPart, possible_cuts
 from pipeline.inspect import inspect
 from tests.ingest.test_split import Residual, ResNet
 from tests.models.transformers import DeiT, Swin
@@ -18,7 +18,7 @@ from tests.models.transformers import DeiT, Swin
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def parts_of(network: nn.Module, images: Tensor = IMAGES) -> list[Part]:
+def parts_of(network: nn.Module, images: Tensor = IMAGES) -> list[NetworkPart]:
     return [*possible_cuts("mine: the teacher", network.eval(), images).parts]
 
 

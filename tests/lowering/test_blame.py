@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
 from pipeline.lowering.refusal import NotLoweredError
@@ -36,7 +36,7 @@ def test_an_operator_is_called_as_the_user_calls_it_with_the_backends_own_names_
         (Origin("teacher.blocks.0.act", "softplus"), "SELECT"),
         (Origin("teacher.blocks.1", "sign"), "SIGN"),
     ]
-    error = refused("teacher-0", "litert", found)
+    error = unit_refused("teacher-0", "litert", found)
     assert [str(refusal) for refusal in error.refusals] == [
         "softplus (GREATER, SELECT) in teacher.blocks.0.act",
         "sign in teacher.blocks.1",

@@ -12,7 +12,7 @@ from pipeline.core.progress import Silent
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Role, Route, UnitId
-from pipeline.schedule.choose import choose
+from pipeline.schedule.choose import choose_schedule
 from pipeline.settings import PrecisionSettings, ScheduleSettings, Settings
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
@@ -64,7 +64,7 @@ def units(tiny_model: EvaluatedModel) -> PwlModel:
 
 def test_without_a_wish_the_paper_s_order_is_taken(units: PwlModel) -> None:
     model = Model(units, {"TSS": PREFIX})
-    chosen = choose(ScheduleSettings(), model)
+    chosen = choose_schedule(ScheduleSettings(), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "TSS", "TTS", "TTT"]
     assert chosen.choice.order == "prefix"
     assert set(model.asked) == {"TSS"}
@@ -72,7 +72,7 @@ def test_without_a_wish_the_paper_s_order_is_taken(units: PwlModel) -> None:
 
 def test_the_order_with_most_accuracy_while_it_loads_is_chosen(units: PwlModel) -> None:
     model = Model(units, {"TSS": PREFIX, "SST": SUFFIX})
-    chosen = choose(ScheduleSettings(orders=("prefix", "suffix")), model)
+    chosen = choose_schedule(ScheduleSettings(orders=("prefix", "suffix")), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "SST", "STT", "TTT"]
     assert chosen.choice.order == "suffix"
     prefix, suffix = chosen.choice.candidates
@@ -84,7 +84,7 @@ def test_a_worse_student_is_no_gain(units: PwlModel) -> None:
     # Trained for itself: each step of it gains more, and it is worse at every moment.
     worse = {"SSS": 600, "SST": 700, "STT": 800, "TTT": 950}
     model = Model(units, {"TSS": PREFIX, "SST": worse})
-    choice = choose(ScheduleSettings(orders=("prefix", "suffix")), model).choice
+    choice = choose_schedule(ScheduleSettings(orders=("prefix", "suffix")), model).choice
     assert choice.order == "prefix"
     prefix, suffix = choice.candidates
     assert suffix.mean_gain < 0 < prefix.mean_gain
@@ -95,7 +95,7 @@ def test_of_equal_orders_the_one_with_fewer_stages_is_chosen(units: PwlModel) ->
     winding = {"SSS": 900, "SST": 900, "STT": 904, "TTT": 904}
     straight = {"SSS": 900, "TSS": 900, "TTS": 900, "TTT": 904}
     model = Model(units, {"SST": winding, "TSS": straight})
-    chosen = choose(ScheduleSettings(orders=("suffix", "prefix")), model)
+    chosen = choose_schedule(ScheduleSettings(orders=("suffix", "prefix")), model)
     assert [candidate.stages for candidate in chosen.choice.candidates] == [3, 2]
     assert chosen.choice.order == "prefix"
 
@@ -108,12 +108,12 @@ def test_a_difference_below_a_tenth_of_a_point_is_none(
     raised = dict.fromkeys(SUFFIX, 900) | {"SST": 900 + more}  # for a part of the time
     model = Model(units, {"TSS": flat, "SST": raised})
     settings = ScheduleSettings(orders=("prefix", "suffix"), stages="all")
-    assert choose(settings, model).choice.order == order
+    assert choose_schedule(settings, model).choice.order == order
 
 
 def test_the_model_serves_the_stages_that_are_merged_too(units: PwlModel) -> None:
     model = Model(units, {"TSS": {"SSS": 800, "TSS": 800, "TTS": 900, "TTT": 950}})
-    chosen = choose(ScheduleSettings(), model)
+    chosen = choose_schedule(ScheduleSettings(), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "TTS", "TTT"]
     assert [str(route) for route in chosen.train_for] == ["SSS", "TSS", "TTS", "TTT"]
 
@@ -125,7 +125,7 @@ def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its
     anything = dict.fromkeys(words, 100) | {"STS": 900, "STT": 950, "TTT": 960}
     own = {"SSS": 800, "STS": 850, "STT": 900, "TTT": 950}
     model = Model(units, {"any": anything, "STS": own})
-    chosen = choose(ScheduleSettings(orders=("greedy",)), model)
+    chosen = choose_schedule(ScheduleSettings(orders=("greedy",)), model)
     assert [str(route) for route in chosen.routes] == ["SSS", "STS", "STT", "TTT"]
     assert chosen.choice.candidates[0].blocks == (1, 2, 0)
     assert model.asked[-1] == "STS"
@@ -140,7 +140,7 @@ def test_contiguous_does_not_gain_by_loading_for_longer() -> None:
     # From the last one: half is missing for 1 MB, 0.4 for 1 (more on average, for a shorter time).
     right = {"SS": 500, "TS": 1000, "ST": 600, "TT": 1000}
     model = Model(units, {"any": right, "ST": right, "TS": right})
-    choice = choose(ScheduleSettings(orders=("contiguous",)), model).choice
+    choice = choose_schedule(ScheduleSettings(orders=("contiguous",)), model).choice
     assert choice.candidates[0].blocks == (1, 0)
 
 
@@ -153,7 +153,7 @@ def test_greedy_prefers_the_smaller_of_two_losses_however_dear_the_other(
     anything["SST"] = 889
     own = {"SSS": 900, "TSS": 890, "TTS": 880, "TTT": 950}
     model = Model(units, {"any": anything, "TSS": own})
-    chosen = choose(ScheduleSettings(orders=("greedy",)), model)
+    chosen = choose_schedule(ScheduleSettings(orders=("greedy",)), model)
     assert chosen.choice.candidates[0].blocks == (0, 1, 2)
 
 
@@ -193,7 +193,7 @@ def test_the_teacher_s_blocks_may_arrive_twice(units: PwlModel) -> None:
     right = {"SSS": 800, "tSS": 850, "ttS": 900, "ttt": 940, "Ttt": 940, "TTt": 940, "TTT": 950}
     model = Model(units, {"tSS": right})
     ladder = PrecisionSettings().planned("S8->T8->T32")
-    chosen = choose(ScheduleSettings(), model, ladder)
+    chosen = choose_schedule(ScheduleSettings(), model, ladder)
     assert [str(route) for route in chosen.routes] == ["SSS", "tSS", "ttS", "ttt", "TTT"]
     assert [str(route) for route in chosen.train_for] == [*right]
     whole = sum(size for unit, size in units.sizes().items() if unit.role is Role.TEACHER)
@@ -204,7 +204,7 @@ def test_the_teacher_s_blocks_may_arrive_twice(units: PwlModel) -> None:
 
 def test_int8_blocks_weigh_a_quarter(units: PwlModel) -> None:
     def costs(precision: PrecisionSettings) -> list[float]:
-        chosen = choose(ScheduleSettings(), Model(units, {"TSS": PREFIX}), precision)
+        chosen = choose_schedule(ScheduleSettings(), Model(units, {"TSS": PREFIX}), precision)
         return [step.cost for step in chosen.choice.steps]
 
     plain = costs(PrecisionSettings())

@@ -14,7 +14,7 @@ from pipeline.core.progress import Silent
 from pipeline.data.images import ImageSet
 from pipeline.data.normalization import Normalization
 from pipeline.evaluation.logits import route_logits
-from pipeline.evaluation.predictions import evaluate
+from pipeline.evaluation.predictions import predicted_labels
 from pipeline.model.route import Route
 
 ROUTES = [Route.parse("ST"), Route.parse("TT")]
@@ -38,9 +38,9 @@ def test_evaluating_it_names_the_route_and_keeps_nothing(value: float, tmp_path:
     same = Normalization(mean=(0.0,), std=(1.0,))
     keep = tmp_path / "seen.safetensors"
     with pytest.raises(IntegrityError, match="route TT gives NaN or infinity for 1 of 4 images"):
-        evaluate(broken(value), images, same, ROUTES, keep, Silent())
+        predicted_labels(broken(value), images, same, ROUTES, keep, Silent())
     assert not keep.with_stem("seen-TT").exists()
-    sound = evaluate(broken(1.0), images, same, ROUTES, keep, Silent())
+    sound = predicted_labels(broken(1.0), images, same, ROUTES, keep, Silent())
     assert sound.tolist() == [[0, 0, 0, 0], [0, 2, 0, 0]]
 
 

@@ -12,7 +12,7 @@ from pipeline.core.errors import DeviceError, PipelineError
 from pipeline.device.adb.address import ServerAddress
 from pipeline.device.adb.direct import DirectLink
 from pipeline.device.adb.link import Link
-from pipeline.device.adb.listing import READY, by_spec, choose
+from pipeline.device.adb.listing import READY, by_spec, choose_device
 from pipeline.device.adb.server import Server
 from pipeline.device.adb.server_link import ServerLink
 from pipeline.device.adb.transport import TcpTransport, Transport
@@ -53,7 +53,7 @@ class Dialer:
         """
         server = self._server()
         server.ensure_running()
-        return choose(server.devices(), None, server.address).serial
+        return choose_device(server.devices(), None, server.address).serial
 
     def every_device(self) -> dict[str, PipelineError | None]:
         """All devices of the adb server, with why one cannot be used; see `by_spec`.

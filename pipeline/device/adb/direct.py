@@ -103,7 +103,7 @@ class DirectLink(Link):
         self.send(b"OPEN", number, self._window, service + b"\0")
         while (message := self.receive_for(number, deadline)).command != b"OKAY":
             if message.command == b"CLSE":
-                raise refused(self.serial, service)
+                raise service_refused(self.serial, service)
         self._kept[number] = deque()
         credit = bytes_taken(message) if self._window else None
         return DirectStream(self, number, message.arg0, credit)
@@ -287,7 +287,7 @@ def bytes_taken(message: Message) -> int:
     return max(0, count)
 
 
-def refused(serial: str, service: bytes) -> DeviceError:
+def service_refused(serial: str, service: bytes) -> DeviceError:
     """The error where a device does not start a service."""
     name = service.partition(b":")[0].decode("utf-8", "replace")
     return DeviceError(

@@ -12,7 +12,7 @@ READY = "device"
 #: States that end by themselves.
 ABOUT_TO_BE = ("authorizing", "connecting")
 #: These, and the one that ends when the device's owner presses Allow.
-PASSING = (*ABOUT_TO_BE, "unauthorized")
+TRANSIENT = (*ABOUT_TO_BE, "unauthorized")
 
 _LINE = re.compile(
     r"(?P<serial>\(no serial number\)|\S+(?: \(\d+\)\S*)?)\s+"
@@ -72,7 +72,7 @@ def parse_devices(text: str) -> list[Listed]:
     ]
 
 
-def choose(listed: Sequence[Listed], serial: str | None, server: object) -> Listed:
+def choose_device(listed: Sequence[Listed], serial: str | None, server: object) -> Listed:
     """The device that a user means, ready or not: the named one, or the only one.
 
     Args:
@@ -126,7 +126,7 @@ def by_spec(listed: Sequence[Listed], server: object) -> dict[str, PipelineError
     found: dict[str, PipelineError | None] = {}
     for device in listed:
         try:
-            choose(listed, device.serial, server)
+            choose_device(listed, device.serial, server)
         except PipelineError as error:  # several of one serial number
             found[f"adb:{device.serial}"] = error
         else:
@@ -151,9 +151,9 @@ def not_ready(device: Listed) -> DeviceError:
     if re.search(r":\d+$", device.serial):
         reconnect = f"`adb disconnect {device.serial}`, then `adb connect {device.serial}`"
     remedy = _REMEDIES.get(kind, "start it normally, with USB debugging on")
-    said = "this user has no permissions for it" if kind == "no permissions" else kind
+    reason = "this user has no permissions for it" if kind == "no permissions" else kind
     return DeviceError(
-        f"adb:{device.serial} cannot be used: {said}",
+        f"adb:{device.serial} cannot be used: {reason}",
         remedy.format(serial=device.serial, reconnect=reconnect),
     )
 

@@ -17,8 +17,8 @@ from pipeline.device.adb.link import Link
 from pipeline.device.adb.shell import (
     CLOSE_STDIN,
     EXIT,
-    HEADER,
     SERVICE,
+    SHELL_HEADER,
     STDERR,
     STDIN,
     STDOUT,
@@ -120,7 +120,7 @@ class AdbLock(DeviceLock):
         self._open.close()
 
     def _send(self, kind: int, data: bytes) -> None:
-        frame = HEADER.pack(kind, len(data)) + data
+        frame = SHELL_HEADER.pack(kind, len(data)) + data
         deadline = self._deadline()
         while self._stream.room < len(frame) and not self._stream.ended:
             self._read(deadline)

@@ -9,7 +9,7 @@ from pipeline.device.adb.link import Buffer
 from pipeline.device.adb.transport import Transport
 
 #: Command, two arguments, length and checksum of the data, the command's complement.
-HEADER = struct.Struct("<6I")
+MESSAGE_HEADER = struct.Struct("<6I")
 COMMANDS = frozenset({b"CNXN", b"AUTH", b"STLS", b"OPEN", b"OKAY", b"WRTE", b"CLSE", b"SYNC"})
 
 #: The protocol's first version, and the one (Android 7) from which no checksums are needed: on
@@ -66,7 +66,7 @@ class Messages:
         length = sum(map(len, buffers))
         check = 0 if self.version >= WITHOUT_CHECKSUMS else _checksum(*buffers)
         number = int.from_bytes(command, "little")
-        header = HEADER.pack(number, arg0, arg1, length, check, number ^ 0xFFFFFFFF)
+        header = MESSAGE_HEADER.pack(number, arg0, arg1, length, check, number ^ 0xFFFFFFFF)
         self._transport.deadline += min(length, SLOW_BYTES) / SLOWEST_LINK_BYTES_S
         self._transport.write(header, *buffers)
 
@@ -78,8 +78,8 @@ class Messages:
             TimeoutError: it does not come, or not to its end.
             OSError: the connection is lost.
         """
-        header = self._transport.read(HEADER.size)
-        number, arg0, arg1, length, check, complement = HEADER.unpack(header)
+        header = self._transport.read(MESSAGE_HEADER.size)
+        number, arg0, arg1, length, check, complement = MESSAGE_HEADER.unpack(header)
         command = header[:4]
         if command not in COMMANDS or number ^ complement != 0xFFFFFFFF:
             raise NotAdbError(f"Unknown command {header[:16]!r}")

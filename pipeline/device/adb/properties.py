@@ -42,14 +42,14 @@ def parsed_properties(text: str, link: Link) -> DeviceProperties | None:
     if answer is None:
         return None
     system, release, machine, cores, memory = answer.groups()
-    said = dict(_PROPERTY.findall(text, answer.end()))
-    android = said.get("ro.build.version.release")
-    sdk = said.get("ro.build.version.sdk", "")
+    properties = dict(_PROPERTY.findall(text, answer.end()))
+    android = properties.get("ro.build.version.release")
+    sdk = properties.get("ro.build.version.sdk", "")
     return DeviceProperties(
         kind="adb",
         serial=link.serial,
-        model=said.get("ro.product.model") or machine,
-        abi=said.get("ro.product.cpu.abi") or _ABI_OF_MACHINE.get(machine, machine),
+        model=properties.get("ro.product.model") or machine,
+        abi=properties.get("ro.product.cpu.abi") or _ABI_OF_MACHINE.get(machine, machine),
         system=f"Android {android}" if android else f"{system} {release}",
         sdk=int(sdk) if sdk.isdigit() else None,
         cores=int(cores),
@@ -57,6 +57,6 @@ def parsed_properties(text: str, link: Link) -> DeviceProperties | None:
         extra={
             "kernel": f"{system} {release}",
             "adb.route": link.route,
-            **{name: said[name] for name in _RECORDED if said.get(name)},
+            **{name: properties[name] for name in _RECORDED if properties.get(name)},
         },
     )

@@ -10,9 +10,9 @@ import time
 from typing import Self
 
 from pipeline.core.errors import DeviceError
-from pipeline.device.adb.direct import NO_SERVICE, SILENCE, refused
+from pipeline.device.adb.direct import NO_SERVICE, SILENCE, service_refused
 from pipeline.device.adb.link import RECONNECT, Buffer, Link, Stream
-from pipeline.device.adb.listing import PASSING, READY, Listed, choose, not_ready
+from pipeline.device.adb.listing import READY, TRANSIENT, Listed, choose_device, not_ready
 from pipeline.device.adb.messages import SLOWEST_LINK_BYTES_S
 from pipeline.device.adb.server import REQUEST_LIMIT, NoServerError, Server, ServerRefusedError
 from pipeline.device.adb.shell import SERVICE as SHELL
@@ -21,7 +21,7 @@ from pipeline.device.base import DeviceGoneError, DeviceTimeoutError
 
 logger = logging.getLogger(__name__)
 
-PIECE = 256 << 10
+_PIECE = 256 << 10
 #: Bytes of one write: as much as fits into one of ADB's messages.
 ROOM = 1 << 20
 #: Bytes that are kept for a device at most, by the kernel here and there and by the server.
@@ -86,7 +86,7 @@ class ServerLink(Link):
         except ServerRefusedError as error:
             self.require_ready()
             if error.what.endswith("closed"):
-                raise refused(self.serial, service) from None
+                raise service_refused(self.serial, service) from None
             raise self.lost(error.what) from None
         except DeviceTimeoutError:
             if limit < deadline:
@@ -214,7 +214,7 @@ class ServerStream(Stream):
 
     def _receive(self) -> bytes:
         try:
-            data = self._socket.recv(PIECE)
+            data = self._socket.recv(_PIECE)
         except ConnectionError:
             data = b""
         if not data:
@@ -232,15 +232,15 @@ class ServerStream(Stream):
 
 
 def _when_ready(server: Server, serial: str, consent_s: float) -> Listed:
-    """A device, once it is ready. Raises as `choose` and `not_ready` do."""
+    """A device, once it is ready. Raises as `choose_device` and `not_ready` do."""
     begin = time.monotonic()
     asked = False
     while True:
-        device = choose(server.devices(), serial, server.address)
+        device = choose_device(server.devices(), serial, server.address)
         if device.state == READY:
             return device
         wait_s = consent_s if device.state == "unauthorized" else server.timeout_s
-        if device.state not in PASSING or time.monotonic() - begin > wait_s:
+        if device.state not in TRANSIENT or time.monotonic() - begin > wait_s:
             raise not_ready(device)
         if device.state == "unauthorized" and not asked:
             asked = True

@@ -23,7 +23,7 @@ from pipeline.device.base import (
 )
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
-HEADER = struct.Struct("<BI")
+SHELL_HEADER = struct.Struct("<BI")
 SERVICE = b"shell,v2,raw:"
 
 #: Bytes of standard input in one message; larger ones gain nothing.
@@ -94,7 +94,7 @@ class ShellCommand:
         self._exit = bytearray()
 
     def run(self, link: Link, deadline: float) -> Completed:
-        """Runs the program to its end; on an error it may be left running, see `kill_group`.
+        """Runs the program to its end; on an error it may be left running, see `kill_group_there`.
 
         Raises:
             DeviceTimeoutError: it did not end by ``deadline`` (`time.monotonic`).
@@ -162,7 +162,7 @@ class ShellCommand:
         del stdout[: len(line) + 1]
 
 
-def kill_group(link: Link, group: int, deadline: float) -> None:
+def kill_group_there(link: Link, group: int, deadline: float) -> None:
     """Kills a process group on the device.
 
     Raises:
@@ -187,10 +187,10 @@ class _Stdin:
     def next_piece(self, room: int) -> tuple[Buffer, ...]:
         if not self._rest:
             self.pending = False
-            return (HEADER.pack(CLOSE_STDIN, 0),)
-        length = min(room - HEADER.size, STDIN_PIECE)
+            return (SHELL_HEADER.pack(CLOSE_STDIN, 0),)
+        length = min(room - SHELL_HEADER.size, STDIN_PIECE)
         piece, self._rest = self._rest[:length], self._rest[length:]
-        return HEADER.pack(STDIN, len(piece)), piece
+        return SHELL_HEADER.pack(STDIN, len(piece)), piece
 
 
 class Frames:
@@ -205,12 +205,12 @@ class Frames:
         position = 0
         while position < len(data):
             if self._missing == 0:
-                wanted = HEADER.size - len(self._header)
+                wanted = SHELL_HEADER.size - len(self._header)
                 self._header += data[position : position + wanted]
                 position += wanted
-                if len(self._header) < HEADER.size:
+                if len(self._header) < SHELL_HEADER.size:
                     return
-                self._kind, self._missing = HEADER.unpack(self._header)
+                self._kind, self._missing = SHELL_HEADER.unpack(self._header)
                 self._header.clear()
             piece = data[position : position + self._missing]
             position += len(piece)

@@ -21,7 +21,7 @@ from pipeline.device.base import TransferError, TransferProgress
 from pipeline.device.file_remedies import remedy_for
 from pipeline.device.files import Source
 
-HEADER = struct.Struct("<4sI")
+SYNC_HEADER = struct.Struct("<4sI")
 #: Bytes of one DATA block (SYNC_DATA_MAX); adbd refuses more.
 BLOCK = 64 * 1024
 #: Bytes of a file in one message: what fits into the largest one.
@@ -69,13 +69,13 @@ def send_file(
 
 
 def _request(kind: bytes, data: bytes) -> bytes:
-    return HEADER.pack(kind, len(data)) + data
+    return SYNC_HEADER.pack(kind, len(data)) + data
 
 
 def _data_requests(view: memoryview) -> Iterator[Buffer]:
     for start in range(0, len(view), BLOCK):
         block = view[start : start + BLOCK]
-        yield HEADER.pack(b"DATA", len(block))
+        yield SYNC_HEADER.pack(b"DATA", len(block))
         yield block
 
 
@@ -113,12 +113,12 @@ class _Upload:
         self._progress = progress
         self._answer = bytearray()
         self._sent = deque[_Sent]()
-        self._end = self._data = self._told = 0
+        self._end = self._data = self._reported = 0
         self._window = LEAST_WINDOW
         self._several = False
         room = stream.room
-        whole = room // (HEADER.size + BLOCK) * BLOCK
-        self._most = min(whole, LARGEST) or room - HEADER.size
+        whole = room // (SYNC_HEADER.size + BLOCK) * BLOCK
+        self._most = min(whole, LARGEST) or room - SYNC_HEADER.size
 
     @property
     def block_bytes(self) -> int:
@@ -144,15 +144,15 @@ class _Upload:
         Raises:
             TransferError: the device could not write it.
         """
-        self.send(HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
+        self.send(SYNC_HEADER.pack(b"DONE", int(time.time()) & 0xFFFFFFFF))
         while not self._done():
             self._read()
-        self._tell(self._data, last=True)
+        self._report(self._data, last=True)
 
     def _read(self) -> None:
         stream = self._stream
         self._answer += stream.read(_deadline(self._link) + stream.delay_s)
-        if len(self._answer) > HEADER.size + BLOCK:
+        if len(self._answer) > SYNC_HEADER.size + BLOCK:
             raise TransferError(f"{self._link.serial} talks too much during a file", UNSOUND)
         if stream.ended and not self._done():
             raise TransferError(f"{self._link.serial} ended the transfer of {self._target}", ENDED)
@@ -164,26 +164,28 @@ class _Upload:
             seconds = max(time.monotonic() - taken.when, 1e-6)
             within_a_second = int(taken.in_flight / seconds)
             self._window = min(max(within_a_second, LEAST_WINDOW), MOST_WINDOW)
-            self._tell(taken.data)
+            self._report(taken.data)
 
-    def _tell(self, data: int, *, last: bool = False) -> None:
+    def _report(self, data: int, *, last: bool = False) -> None:
         """Tells how far the transfer is, where that is news."""
-        if self._progress is not None and (data > self._told or (last and not data)):
-            self._told = data
+        if self._progress is not None and (data > self._reported or (last and not data)):
+            self._reported = data
             self._progress(data, max(data, self._size))
 
     def _done(self) -> bool:
         """Whether the device has confirmed the file; a failure may come at any time."""
-        if len(self._answer) < HEADER.size:
+        if len(self._answer) < SYNC_HEADER.size:
             return False
-        kind, length = HEADER.unpack_from(self._answer)
+        kind, length = SYNC_HEADER.unpack_from(self._answer)
         if kind == b"OKAY":
             return True
         if kind != b"FAIL":
             raise TransferError(f"{self._link.serial} answered {kind!r} to a file", UNSOUND)
-        if len(self._answer) < HEADER.size + length:
+        if len(self._answer) < SYNC_HEADER.size + length:
             return False
-        reason = self._answer[HEADER.size : HEADER.size + length].decode("utf-8", "replace")
+        reason = self._answer[SYNC_HEADER.size : SYNC_HEADER.size + length].decode(
+            "utf-8", "replace"
+        )
         raise TransferError(
             f"{self._link.serial} could not write {self._target}: {reason}",
             # The file itself has a name for the time of the transfer only.

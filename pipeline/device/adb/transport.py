@@ -18,7 +18,7 @@ from pipeline.device.adb.link import Buffer
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 2), (socket.TCP_KEEPCNT, 4))
 #: Bytes that are asked for when nobody knows how many there are.
 LOOK_AHEAD = 64 << 10
-PIECE = 256 << 10
+_PIECE = 256 << 10
 
 
 class Transport(Protocol):
@@ -132,7 +132,7 @@ class TcpTransport:
         missing = size - len(pieces[0])
         while missing:
             with self._waiting() as connection:
-                piece = connection.recv(min(missing, PIECE))
+                piece = connection.recv(min(missing, _PIECE))
             if not piece:
                 raise ConnectionResetError("the device closed the connection")
             pieces.append(piece)

@@ -15,7 +15,7 @@ from pipeline.device.adb.link import Buffer
 #: Bytes of a message's header: what a device begins with.
 HEADER_BYTES = 24
 #: Bytes of the largest transfer, and a multiple of every packet's.
-PIECE = 1 << 20
+_PIECE = 1 << 20
 #: Seconds of silence after which a device has nothing more to say to an earlier host.
 QUIET_S = 0.1
 
@@ -122,7 +122,7 @@ class UsbTransport:
         device = self._opened()
         while time.monotonic() < self.deadline:
             try:
-                device.bulk_read(PIECE, QUIET_S)
+                device.bulk_read(_PIECE, QUIET_S)
             except UsbReadFailedError as error:
                 failed = _failure(error, "")
                 if not isinstance(failed, TimeoutError):

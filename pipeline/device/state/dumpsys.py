@@ -13,7 +13,7 @@ from pipeline.device.state.device_state import Battery, Thermal
 from pipeline.device.state.kernel import CELSIUS, number
 
 #: android.os.BatteryManager: BATTERY_STATUS_CHARGING, _DISCHARGING, _NOT_CHARGING, _FULL.
-CHARGING = {"2": True, "3": False, "4": False, "5": True}
+_CHARGING = {"2": True, "3": False, "4": False, "5": True}
 #: android.os.Temperature: TYPE_SKIN, and those that are temperatures of something (voltages and
 #: currents of the battery are "temperatures", too).
 SKIN = "3"
@@ -49,21 +49,21 @@ def battery(text: str) -> Battery | None:
     lines = iter(text.splitlines())
     if not any(line.startswith("Current Battery Service state:") for line in lines):
         return None
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in lines:
         if not line.startswith(" "):  # what follows, as an event log does, is of another time
             break
         key, _, value = line.strip().partition(": ")
-        said.setdefault(key, value.strip())
-    if said.get("present") == "false":
+        fields.setdefault(key, value.strip())
+    if fields.get("present") == "false":
         return Battery()
-    level, scale = number(said.get("level", ""), 0), number(said.get("scale", "100"), 1)
-    heat = number(said.get("temperature", ""), 10 * CELSIUS[0], 10 * CELSIUS[1])
+    level, scale = number(fields.get("level", ""), 0), number(fields.get("scale", "100"), 1)
+    heat = number(fields.get("temperature", ""), 10 * CELSIUS[0], 10 * CELSIUS[1])
     known = level is not None and scale is not None and level <= scale
     return Battery(
         level_percent=round(100 * level / scale) if known and level is not None and scale else None,
         celsius=None if heat is None else heat / 10,
-        charging=CHARGING.get(said.get("status", "")),
+        charging=_CHARGING.get(fields.get("status", "")),
     )
 
 
@@ -85,8 +85,8 @@ def thermal(text: str, headroom: str, zones: Sequence[float]) -> Thermal:
         if value and match["type"] in TEMPERATURES:  # exactly 0: no sensor there
             readings.append((match["type"], match["name"], value))
     skin = {name: value for kind, name, value in readings if kind == SKIN}
-    status, said = _STATUS.search(text), _HEADROOM.search(headroom)
-    known = number(said[1], 0, 100) if said else None
+    status, forecast = _STATUS.search(text), _HEADROOM.search(headroom)
+    known = number(forecast[1], 0, 100) if forecast else None
     all_heat = [*zones, *(value for _, _, value in readings)]
     return Thermal(
         status=int(status[1]) if status else None,

@@ -18,7 +18,7 @@ LEAST_CORES = 0.05
 #: Of the largest number that the kernel counts to. Python refuses to read thousands of digits.
 _COUNT_DIGITS = 20
 #: What the kernel calls the state of a battery.
-CHARGING = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
+_CHARGING = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,35 +155,35 @@ def _celsius(text: str, parts: int) -> float | None:
 def cores(text: str) -> tuple[Core, ...]:
     """Every processor that /sys/devices/system/cpu has, by its number."""
     found = {
-        index: said
-        for key, said in _facts_by_name(text).items()
+        index: values
+        for key, values in _facts_by_name(text).items()
         if (index := _count(key)) is not None and index < 2**16
     }
 
-    def core(index: int, said: dict[str, str]) -> Core:
-        online = said.get("online")
+    def core(index: int, values: dict[str, str]) -> Core:
+        online = values.get("online")
         return Core(
             index=index,
             online={"1": True, "0": False}.get(online or ""),
-            capacity=whole(said.get("capacity", "")),
-            governor=said.get("governor") or None,
-            khz=whole(said.get("khz", "")),
-            limit_khz=whole(said.get("limit", "")),
-            highest_khz=whole(said.get("highest", "")),
+            capacity=whole(values.get("capacity", "")),
+            governor=values.get("governor") or None,
+            khz=whole(values.get("khz", "")),
+            limit_khz=whole(values.get("limit", "")),
+            highest_khz=whole(values.get("highest", "")),
         )
 
-    return tuple(core(index, said) for index, said in sorted(found.items()))
+    return tuple(core(index, values) for index, values in sorted(found.items()))
 
 
-def battery(text: str) -> Battery:
+def battery_of_supplies(text: str) -> Battery:
     """The machine's own battery among the power supplies; not that of a mouse."""
-    for said in _facts_by_name(text).values():
-        if said.get("type") != "Battery" or said.get("scope") == "Device":
+    for values in _facts_by_name(text).values():
+        if values.get("type") != "Battery" or values.get("scope") == "Device":
             continue
-        level = number(said.get("capacity", ""), 0, 100)
+        level = number(values.get("capacity", ""), 0, 100)
         return Battery(
             level_percent=None if level is None else int(level),
-            celsius=_celsius(said.get("temp", ""), 10),
-            charging=CHARGING.get(said.get("status", "")),
+            celsius=_celsius(values.get("temp", ""), 10),
+            charging=_CHARGING.get(values.get("status", "")),
         )
     return Battery()

@@ -113,7 +113,7 @@ def read_state(device: Device, watch_s: float = WATCH_S) -> DeviceState:
     argv = ["sh", "-c", _SCRIPT, "sh", mark, str(device.workdir), f"{watch_s:g}"]
     with device_task(f"reading the state of {device.spec}"):
         done = device.run(argv, deadline_s=DEADLINE_S + watch_s)
-    return state_of(sections_of(done.stdout.decode("utf-8", errors="replace"), mark))
+    return parsed_state(sections_of(done.stdout.decode("utf-8", errors="replace"), mark))
 
 
 def sections_of(text: str, mark: str) -> dict[str, str]:
@@ -125,25 +125,26 @@ def sections_of(text: str, mark: str) -> dict[str, str]:
     return found
 
 
-def state_of(sections: dict[str, str]) -> DeviceState:
+def parsed_state(sections: dict[str, str]) -> DeviceState:
     """What the sections of the script's output say, however little that is."""
 
-    def said(name: str) -> str:
+    def section(name: str) -> str:
         return sections.get(name, "")
 
-    load = kernel.watched(said("load"))
-    space = kernel.space_kb(said("space"))
-    zones = kernel.zones_celsius(said("zones"))
+    load = kernel.watched(section("load"))
+    space = kernel.space_kb(section("space"))
+    zones = kernel.zones_celsius(section("zones"))
     return DeviceState(
-        battery=dumpsys.battery(said("battery")) or kernel.battery(said("supplies")),
-        thermal=dumpsys.thermal(said("thermal"), said("headroom"), zones),
-        screen_on=dumpsys.screen_on(said("power")),
-        power_save=dumpsys.power_save(said("saver"), said("power")),
-        cores=kernel.cores(said("cores")),
-        memory_available_kb=kernel.memory_available_kb(said("memory")),
+        battery=dumpsys.battery(section("battery"))
+        or kernel.battery_of_supplies(section("supplies")),
+        thermal=dumpsys.thermal(section("thermal"), section("headroom"), zones),
+        screen_on=dumpsys.screen_on(section("power")),
+        power_save=dumpsys.power_save(section("saver"), section("power")),
+        cores=kernel.cores(section("cores")),
+        memory_available_kb=kernel.memory_available_kb(section("memory")),
         space_free_kb=space[0] if space else None,
         space_total_kb=space[1] if space else None,
         busy_share=load.busy_share,
-        load_1min=kernel.load_1min(said("memory")),
+        load_1min=kernel.load_1min(section("memory")),
         others=load.others,
     )

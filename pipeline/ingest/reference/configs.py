@@ -17,8 +17,8 @@ from pipeline.core.errors import UsageError
 from pipeline.settings import ResNetSettings, VggSettings, VitSettings
 
 #: Bounded, so that the sizes of a hostile configuration can at least be multiplied.
-Size = Annotated[int, Field(ge=1, le=2**16)]
-Sizes = Annotated[tuple[Size, ...], Field(min_length=1, max_length=64)]
+Dimension = Annotated[int, Field(ge=1, le=2**16)]
+Dimensions = Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=64)]
 PoolSize = Annotated[int, Field(ge=1, le=64)]
 
 _FAMILIES = {"resnet", "vgg", "vit", "lenet5"}
@@ -72,13 +72,13 @@ class ResNetConfig(NetworkConfig):
 
     family = "resnet"
 
-    num_channels: Size = 3
-    embedding_size: Size = 64
+    num_channels: Dimension = 3
+    embedding_size: Dimension = 64
     embedder_kernel_size: Literal[1, 3, 5, 7] = 7
     embedder_kernel_stride: Literal[1, 2] = 2
     embedder_use_pooler: bool = True
-    hidden_sizes: Sizes = (256, 512, 1024, 2048)
-    depths: Sizes = (3, 4, 6, 3)
+    hidden_sizes: Dimensions = (256, 512, 1024, 2048)
+    depths: Dimensions = (3, 4, 6, 3)
     downsample_in_first_stage: bool = False
     layer_type: Annotated[Literal["basic"], Field(validate_default=True)] = "bottleneck"  # type: ignore[assignment]
     hidden_act: Literal["relu"] = "relu"
@@ -124,9 +124,9 @@ class VggConfig(NetworkConfig):
 
     family = "vgg"
 
-    in_channels: Size = 3
-    hidden_sizes: Sizes = (64, 128, 256, 512, 512)
-    depths: Sizes = (2, 2, 3, 3, 3)
+    in_channels: Dimension = 3
+    hidden_sizes: Dimensions = (64, 128, 256, 512, 512)
+    depths: Dimensions = (2, 2, 3, 3, 3)
     pool_kernel: PoolSize = 2
     pool_stride: PoolSize | None = 2
     hidden_act: Literal["relu"] = "relu"
@@ -155,19 +155,19 @@ class VitConfig(NetworkConfig):
 
     family = "vit"
 
-    num_channels: Size = 3
-    image_size: Size | tuple[Size, Size] = 224
-    patch_size: Size | tuple[Size, Size] = 16
-    hidden_size: Size = 768
-    num_hidden_layers: Size = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    layers_per_block: Size = 1
+    num_channels: Dimension = 3
+    image_size: Dimension | tuple[Dimension, Dimension] = 224
+    patch_size: Dimension | tuple[Dimension, Dimension] = 16
+    hidden_size: Dimension = 768
+    num_hidden_layers: Dimension = 12
+    num_attention_heads: Dimension = 12
+    intermediate_size: Dimension = 3072
+    layers_per_block: Dimension = 1
     layer_norm_eps: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1e-12
     qkv_bias: bool = True
     hidden_act: Literal["gelu"] = "gelu"
     #: Hugging Face takes it for the width of a head where a configuration has it.
-    head_dim: Size | None = None
+    head_dim: Dimension | None = None
 
     @model_validator(mode="after")
     def _patches_and_heads_fit(self) -> Self:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.data.images import ImageSpec
-from pipeline.ingest.label_order import require_order
+from pipeline.ingest.label_order import require_label_order
 from pipeline.ingest.reference.checkpoint_folder import ROLES, ReferenceCheckpoint
 from pipeline.ingest.reference.configs import (
     NetworkConfig,
@@ -39,7 +39,7 @@ EXCHANGED = "correct the configurations; were teacher_config and student_config 
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ModelPlan:
     """A model to build.
 
     Attributes:
@@ -66,7 +66,7 @@ class Plan:
 
 def plan_model(
     checkpoint: ReferenceCheckpoint, family: str, networks: Mapping[str, NetworkKeys]
-) -> Plan:
+) -> ModelPlan:
     """Reads the configurations and compares them with each other and with the tensors.
 
     Args:
@@ -96,13 +96,13 @@ def plan_model(
             f"  teacher: {spec}\n  student: {other}",
             "name another checkpoint, or correct its configurations",
         )
-    return Plan(settings, spec, _labels(checkpoint, configs["teacher"], configs["student"]))
+    return ModelPlan(settings, spec, _labels(checkpoint, configs["teacher"], configs["student"]))
 
 
-Network = ResNetSettings | VggSettings | VitSettings
+NetworkSettings = ResNetSettings | VggSettings | VitSettings
 
 
-def _pair(teacher: Network, student: Network) -> FamilyModel:
+def _pair(teacher: NetworkSettings, student: NetworkSettings) -> FamilyModel:
     match teacher, student:
         case ResNetSettings(), ResNetSettings():
             return ResNetModel(family="resnet", teacher=teacher, student=student)
@@ -115,7 +115,7 @@ def _pair(teacher: Network, student: Network) -> FamilyModel:
 
 def _network(
     config: ResNetConfig | VggConfig | VitConfig, keys: NetworkKeys, checkpoint: ReferenceCheckpoint
-) -> tuple[Network, ImageSpec]:
+) -> tuple[NetworkSettings, ImageSpec]:
     """One network and the images that it takes."""
     there = keys.depths()
     if not there:
@@ -124,10 +124,10 @@ def _network(
             INCOMPLETE,
         )
 
-    def agree(name: str, said: object, found: object) -> None:
-        if said != found:
+    def agree(name: str, stated: object, found: object) -> None:
+        if stated != found:
             raise IntegrityError(
-                f"{checkpoint.config_path(keys.role)}: {name} is {_plain(said)}, but the tensors "
+                f"{checkpoint.config_path(keys.role)}: {name} is {_plain(stated)}, but the tensors "
                 f"in {checkpoint.weights.name} say {_plain(found)}",
                 EXCHANGED,
             )
@@ -165,7 +165,7 @@ def _labels(
             f"{len(student.labels)} in student_config",
             "both have to know the same; correct the configurations",
         )
-    require_order(
+    require_label_order(
         teacher.labels, student.labels, f"{checkpoint.folder}: student_config", "teacher_config"
     )
     return teacher.labels

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset
-from pipeline.ingest.label_order import require_order
+from pipeline.ingest.label_order import require_label_order
 from pipeline.ingest.preprocessor import stated_normalization
 from pipeline.ingest.reference.checkpoint_family import family_of, require_root
 from pipeline.ingest.reference.checkpoint_folder import ROLES, ReferenceCheckpoint
@@ -66,10 +66,10 @@ def read_reference(place: str, progress: Progress) -> OpenedModel:
     for dtype in sorted({str(tensors[key].dtype) for key in keys.values()} & set(map(str, _HALF))):
         progress.say(f"weights in {dtype.removeprefix('torch.')} are taken as float32")
     if dead:
-        said = "\n  ".join(
+        note = "\n  ".join(
             ["dead weights, which the reference implementation never applies:", *dead]
         )
-        progress.say(said)
+        progress.say(note)
     spec = replace(plan.spec, normalization=stated_normalization(checkpoint.preprocessor))
     routes = prefix_routes(model.blocks)
     return OpenedModel(model.eval(), spec, len(plan.labels), routes, plan.labels)
@@ -96,7 +96,7 @@ def reference_model(place: str, dataset: Dataset, progress: Progress) -> OpenedM
             f"{len(dataset.names)}",
             "name the data that the model was trained for",
         )
-    require_order(dataset.names, found.labels, f"{place}: id2label", "the data")
+    require_label_order(dataset.names, found.labels, f"{place}: id2label", "the data")
     return found
 
 

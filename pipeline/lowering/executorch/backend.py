@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
-from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.executorch.patterns import patterns_that_may_match
 from pipeline.lowering.executorch.quantize import quantized
 from pipeline.lowering.executorch.rules import RULES
@@ -56,10 +56,10 @@ class ExecuTorch:
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
         if left := _left_over(lowered, graph):
-            raise refused(name, self.spec.name, left)
+            raise unit_refused(name, self.spec.name, left)
         # Dynamic scales are found between linear layers, by operators of the delegate, too.
         if info.num_delegated_subgraphs != 1 and quantization is None:
-            raise refused(
+            raise unit_refused(
                 name, self.spec.name, [(None, f"{info.num_delegated_subgraphs} delegates")]
             )
         counts = Counter[str]()

@@ -50,7 +50,7 @@ RULES: Rules = {
     aten.log_sigmoid.default: elementwise.log_sigmoid,
     aten.log_softmax.int: reduce.log_softmax,
     aten.logsumexp.default: reduce.log_sum_exp,
-    aten.matmul.default: attention.product,
+    aten.matmul.default: attention.matrix_product,
     aten.masked_fill.Scalar: attention.filled,
     aten.masked_fill.Tensor: attention.filled,
     aten.max.dim: reduce.largest_pair,

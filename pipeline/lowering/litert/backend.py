@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.lowering.backend import Program
-from pipeline.lowering.blame import blaming, refused
+from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
 from pipeline.lowering.litert import flatbuffer as tflite
 from pipeline.lowering.litert.interpreter import TfliteProgram
@@ -64,13 +64,13 @@ class LiteRt:
 
         turned = tflite.transposed_edges(converted)
         if turned:
-            raise refused(name, self.spec.name, [found(node) for node in turned], _TRANSPOSED)
+            raise unit_refused(name, self.spec.name, [found(node) for node in turned], _TRANSPOSED)
         program = TfliteProgram(converted)
         left = [found(node) for node in program.outside_delegates()]
         if not left and (program.delegates() != 1 or not _whole(converted)):
             left = [(None, f"{program.delegates()} delegates")]
         if left:
-            raise refused(name, self.spec.name, left)
+            raise unit_refused(name, self.spec.name, left)
         data = tflite.without_tensor_names(converted)
         operators = tflite.count_operators(data)
         return Program(data, operators, sum(operators.values()))

@@ -28,7 +28,7 @@ def masked_scaled_dot_product(call: Call) -> Tensor | None:
     return scaled_dot_product(call) if mask is not None or causal else None
 
 
-def _attention(call: Call, product: _Product) -> Tensor | None:
+def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
     query, key, value, mask, dropout, causal = call.arguments[:6]
     scale = call.node.kwargs.get("scale")
     queries, keys, values = (call.shape_of(index) for index in range(3))
@@ -45,16 +45,16 @@ def _attention(call: Call, product: _Product) -> Tensor | None:
         for part, sizes in zip((query, key, value), (queries, keys, values), strict=True)
     )
     tokens, others = queries[-2], keys[-2]
-    scores = product(query * scale, key.transpose(1, 2), (tokens, queries[-1], others))
+    scores = matrix_product(query * scale, key.transpose(1, 2), (tokens, queries[-1], others))
     scores = scores.reshape([-1, tokens, others])
     if mask is not None:
         full = _summand(mask).expand(*queries[:-1], others).reshape(-1, tokens, others)
         scores = scores + call.constant(full)
-    mixed = product(torch.softmax(scores, -1), value, (tokens, others, values[-1]))
+    mixed = matrix_product(torch.softmax(scores, -1), value, (tokens, others, values[-1]))
     return mixed.reshape(list(call.target_shape))
 
 
-def product(call: Call) -> Tensor | None:
+def matrix_product(call: Call) -> Tensor | None:
     """``a @ b`` of matrices in batches of equal shape, as one batch; of a constant, as a layer."""
     left, right = call.arguments
     first, second = call.shape_of(0), call.shape_of(1)
@@ -95,8 +95,8 @@ def _by_halves(call: Call, left: Tensor, right: Tensor, sizes: tuple[int, int, i
     if rows % 2:
         left = torch.cat([left, call.constant(torch.zeros(1, inner))])
     halves = torch.bmm(left.reshape([2, -1, inner]), torch.cat([right, right]))
-    product = halves.reshape([-1, columns])
-    return torch.ops.aten.slice.Tensor(product, 0, 0, rows) if rows % 2 else product
+    matrix_product = halves.reshape([-1, columns])
+    return torch.ops.aten.slice.Tensor(matrix_product, 0, 0, rows) if rows % 2 else matrix_product
 
 
 def filled(call: Call) -> Tensor | None:

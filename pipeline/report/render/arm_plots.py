@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.arms import arm_names
+from pipeline.report.metric_names import states_in
 from pipeline.report.metric_samples import PARTS, PHASES
-from pipeline.report.render.bars import Bar, Part, bars_panel
+from pipeline.report.render.bars import Bar, BarPart, bars_panel
 from pipeline.report.render.curve import arm_colors, arm_keys, arm_title
 from pipeline.report.render.palette import SERIES, Color
 from pipeline.report.render.panel import Key, Panel, Plot
-from pipeline.report.render.tables import states_of
 from pipeline.report.schema import Metric, Report
 from pipeline.settings import PROGRESSIVE
 
@@ -24,7 +24,7 @@ _PHASE_COLORS = tuple(SERIES[index] for index in (5, 6, 2, 7, 1, 0, 3))
 def phases_plot(report: Report) -> Plot:
     """Time to first inference of every arm, its phases one after the other: a panel a state."""
     colors = dict(zip(PHASES, _PHASE_COLORS, strict=True))
-    panels = [_first_answers(report, state, colors) for state in states_of(report)]
+    panels = [_first_answers(report, state, colors) for state in states_in(report.metrics)]
     return Plot(tuple(panels), tuple(Key(color, phase) for phase, color in colors.items()))
 
 
@@ -36,7 +36,7 @@ def _first_answers(report: Report, state: str, colors: dict[str, Color]) -> Pane
             phase: report.metrics[f"phase_ms.{arm}.{state}.{phase}"].median for phase in PHASES
         }
         parts = [
-            Part(length, colors[phase], f"{arm_title(arm)}, {phase}: {milliseconds(length)} ms")
+            BarPart(length, colors[phase], f"{arm_title(arm)}, {phase}: {milliseconds(length)} ms")
             for phase, length in taken.items()
         ]
         label = f"{arm_title(arm)}: {milliseconds(whole.median)} ms"
@@ -70,7 +70,7 @@ def latency_plot(report: Report) -> Plot:
 
 def memory_plot(report: Report) -> Plot:
     """The peak of every arm, and resident memory once each stage serves."""
-    state = states_of(report)[-1]
+    state = states_in(report.metrics)[-1]
     peaks = [
         (arm_title(arm), color, f"peak_rss_mb.{arm}.{state}")
         for arm, color in arm_colors(report.bundle).items()
@@ -95,7 +95,9 @@ def memory_parts_plot(report: Report) -> Plot | None:
         metrics = {part: report.metrics.get(f"peak_part_mb.{arm}.{part}") for part in colors}
         parts = [
             # What was given back meanwhile may make the rest less than nothing.
-            Part(max(0.0, metric.median), colors[part], _said(f"{arm_title(arm)}, {part}", metric))
+            BarPart(
+                max(0.0, metric.median), colors[part], _label(f"{arm_title(arm)}, {part}", metric)
+            )
             for part, metric in metrics.items()
             if metric is not None
         ]
@@ -115,13 +117,13 @@ def _medians(report: Report, name: str, title: str, unit: str, rows: Sequence[_R
         if metric is None:  # the device does not say
             bars.append(Bar(f"{label}: not metrics", ()))
             continue
-        said = _said(label, metric)
-        part = Part(metric.median, color, said)
-        bars.append(Bar(said.partition(" [")[0], (part,), (metric.low, metric.high)))
+        text = _label(label, metric)
+        part = BarPart(metric.median, color, text)
+        bars.append(Bar(text.partition(" [")[0], (part,), (metric.low, metric.high)))
     return bars_panel(name, title, unit, bars)
 
 
-def _said(label: str, metric: Metric) -> str:
+def _label(label: str, metric: Metric) -> str:
     """A median and its interval in words."""
 
     def words(number: float) -> str:

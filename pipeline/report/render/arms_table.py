@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pipeline.core.formatting import milliseconds, size
 from pipeline.report.arms import accuracy_of, arm_names
+from pipeline.report.metric_names import states_in
 from pipeline.report.render.curve import arm_title
-from pipeline.report.render.tables import states_of
 from pipeline.report.schema import ArmFacts, Metric, Report
 
 #: What it says, and in small print its state and unit, or the 95 % interval.
@@ -29,7 +29,7 @@ def arms_rows(report: Report) -> list[list[Cell]]:
         [("route", ""), ways, *((arm.route, arm.precision) for arm in arms)],
         [("top-1", ""), accuracy, *((f"{accuracy_of(arm, report):.1%}", "") for arm in arms)],
     ]
-    states = states_of(report)
+    states = states_in(report.metrics)
     for state in states:
         rows.append(_measured(report, ("first answer", f"{state}, ms"), "ttfi_ms", f".{state}"))
         rows.append(_full_accuracy(report, state))

@@ -14,7 +14,7 @@ _AXIS = 34.0
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BarPart:
     """A piece of a bar.
 
     Attributes:
@@ -39,7 +39,7 @@ class Bar:
     """
 
     label: str
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
     interval: tuple[float, float] | None = None
 
 
@@ -58,7 +58,7 @@ def bars_panel(name: str, title: str, unit: str, bars: Sequence[Bar]) -> Panel:
         left = 0.0
         for part in bar.parts:
             drawn = axis.barh(row, part.length, left=left, color=part.color.light, height=0.4)
-            drawing.say(drawn.patches[0], part.value)
+            drawing.annotate(drawn.patches[0], part.value)
             left += part.length
         if bar.interval is not None:
             axis.plot(

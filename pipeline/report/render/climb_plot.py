@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from pipeline.core.formatting import milliseconds, size
 from pipeline.harness.samples import frame_begin_ns
 from pipeline.report.climb import PACED, Climb, active_ns, median_round, runs_of
+from pipeline.report.metric_names import states_in
 from pipeline.report.render.drawing import PANEL_WIDTH, SMALL, Drawing
 from pipeline.report.render.palette import BAD, LOADING, SERIES, SOFT, Color
 from pipeline.report.render.panel import Key, Panel, Plot
-from pipeline.report.render.tables import states_of
 from pipeline.report.schema import Report
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _Mark:
 
 def climb_plot(report: Report) -> Plot:
     """Climbs of the median round: from the coldest start, paced, and at each frame rate."""
-    states, runs = states_of(report), runs_of(report)
+    states, runs = states_in(report.metrics), runs_of(report)
     others = [run for run in runs if run == PACED or run.endswith("fps")]
     panels: list[Panel] = []
     kinds: set[str] = set()
@@ -171,7 +171,7 @@ def _drawn(climb: Climb, marks: list[_Mark], wide: bool) -> str:
                 markeredgewidth=2 if kind is _NEVER else 0,
                 clip_on=False,
             )
-            drawing.say(dots, *(each.value for each in of_kind))
+            drawing.annotate(dots, *(each.value for each in of_kind))
     return drawing.inline()
 
 
@@ -187,9 +187,9 @@ def _loads(drawing: Drawing, axis: Axes, climb: Climb, text: float) -> None:
             band = axis.axvspan(
                 load.load_begin_ns / 1e6, load.ready_ns / 1e6, color=LOADING.light, zorder=0.5
             )
-            drawing.say(band, f"{named}: {size(load.bytes)} load in {milliseconds(taken)} ms")
+            drawing.annotate(band, f"{named}: {size(load.bytes)} load in {milliseconds(taken)} ms")
             line = axis.axvline(active, color=SOFT.light, linewidth=1, linestyle=(0, (3, 2)))
-            drawing.say(
+            drawing.annotate(
                 line,
                 f"swap to {named}, {stage.top1:.1%} accurate, after {milliseconds(active)} ms; "
                 f"it took {milliseconds(load.commit_ns / 1e6)} ms",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.arms import accuracy_of, arm_names
+from pipeline.report.metric_names import states_in
 from pipeline.report.render.drawing import PANEL_WIDTH, SMALL, Drawing
 from pipeline.report.render.palette import SERIES, Color
 from pipeline.report.render.panel import Key, Panel, Plot
-from pipeline.report.render.tables import states_of
 from pipeline.report.schema import BundleFacts, Metric, Report, StageResult
 from pipeline.settings import PROGRESSIVE
 
@@ -51,7 +51,7 @@ def curve_plot(report: Report, notes: dict[str, str]) -> Plot:
         notes: what to say below each state's panel.
     """
     panels: list[Panel] = []
-    for state in states_of(report):
+    for state in states_in(report.metrics):
         drawing = Drawing(f"curve-{state}", (PANEL_WIDTH, _HEIGHT))
         _Curve(report, state).draw(drawing, drawing.axes[0])
         drawing.label("ms since the app wanted an answer", "top-1 accuracy, %")
@@ -61,7 +61,7 @@ def curve_plot(report: Report, notes: dict[str, str]) -> Plot:
 
 def curve_file(report: Report) -> str:
     """All start states beside each other, as the text of an SVG file."""
-    states = states_of(report)
+    states = states_in(report.metrics)
     drawing = Drawing("curve", _FILE_SIZE, len(states))
     for axis, state in zip(drawing.axes, states, strict=True):
         _Curve(report, state).draw(drawing, axis)
@@ -93,7 +93,7 @@ class _Curve:
             axis.plot([at, at, end], [floor, value, value], color=color, label=title)
             (dot,) = axis.plot([at], [value], "s", color=color, markersize=4)
             words = _words(self._metric(f"ttfi_ms.{arm.name}"))
-            drawing.say(dot, f"{title}: first answer after {words}, {value:.1f} % accurate")
+            drawing.annotate(dot, f"{title}: first answer after {words}, {value:.1f} % accurate")
         tops = [100 * stage.top1 for stage in stages]
         color = colors[PROGRESSIVE].light
         axis.fill_between(
@@ -114,7 +114,7 @@ class _Curve:
             label=arm_title(PROGRESSIVE),
         )
         (dots,) = axis.plot(reached, tops, "o", color=color, markersize=5)
-        drawing.say(dots, *map(self._stage_words, stages))
+        drawing.annotate(dots, *map(self._stage_words, stages))
         _name_stages(axis, stages, reached, end)
         axis.set(xlim=(0, end), ylim=(floor, max(highs) + 0.18 * (max(highs) - floor)))
 

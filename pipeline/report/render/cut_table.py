@@ -14,7 +14,7 @@ from rich.text import Text
 from pipeline.report.render.terminal import table_console
 
 if TYPE_CHECKING:  # torch takes seconds
-    from pipeline.ingest.cuts import Cuts, Part
+    from pipeline.ingest.cuts import Cuts, NetworkPart
 
 
 def cut_table(name: str, cuts: Cuts, splits: Mapping[int, Sequence[str]]) -> RenderableType:
@@ -46,7 +46,7 @@ def print_cuts(name: str, cuts: Cuts, splits: Mapping[int, Sequence[str]]) -> No
     table_console().print(cut_table(name, cuts, splits))
 
 
-def _row(part: Part) -> tuple[str, str, str]:
+def _row(part: NetworkPart) -> tuple[str, str, str]:
     return part.path or "the images", "x".join(map(str, part.features)), f"{part.parameters:,}"
 
 

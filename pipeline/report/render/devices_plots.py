@@ -7,7 +7,7 @@ from itertools import cycle, product
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.devices import DevicesReport, Measured, MetricSummary
-from pipeline.report.render.bars import Bar, Part, bars_panel
+from pipeline.report.render.bars import Bar, BarPart, bars_panel
 from pipeline.report.render.curve import arm_colors, arm_keys, arm_title
 from pipeline.report.render.drawing import PANEL_WIDTH, Drawing
 from pipeline.report.render.palette import SERIES, Color
@@ -48,7 +48,7 @@ def _curves(report: DevicesReport, state: str, styles: dict[str, tuple[str, Colo
         )
         (dots,) = axis.plot(times, top1, "o", color=color.light, markersize=4)
         values = zip(measured.stages, times, strict=True)
-        drawing.say(
+        drawing.annotate(
             dots,
             *(
                 f"{name}, stage {stage.index}: first answer after {milliseconds(at)} ms, "
@@ -107,7 +107,7 @@ def _bar(name: str, metric: MetricSummary | None, color: Color) -> Bar:
         return milliseconds(number) if metric.unit == "ms" else f"{number:.1f}"
 
     label = f"{name}: {words(metric.median)} {metric.unit}"
-    part = Part(metric.median, color, f"{label} [{words(metric.low)}-{words(metric.high)}]")
+    part = BarPart(metric.median, color, f"{label} [{words(metric.low)}-{words(metric.high)}]")
     return Bar(label, (part,), (metric.low, metric.high))
 
 

@@ -27,11 +27,11 @@ def print_devices(report: DevicesReport) -> None:
 def devices_tables(report: DevicesReport) -> RenderableType:
     """What became of each device, and a table of first answers for each start state."""
     parts: list[RenderableType] = [_head(report), _devices(report)]
-    parts += [_starts(report, state) for state in states_of(report)]
+    parts += [_starts(report, state) for state in start_states_of_any(report)]
     return Group(*parts, Text("\n".join(f"warning: {each.text}" for each in report.warnings)))
 
 
-def states_of(report: DevicesReport) -> list[str]:
+def start_states_of_any(report: DevicesReport) -> list[str]:
     """The start states that any device was measured in."""
     return states_in({name for _, measured in report.measured for name in measured.metrics})
 
@@ -79,7 +79,7 @@ def _row(result: DeviceResult) -> list[str]:
         f"{last.top1:.2%}",
         value(measured, f"latency_ms.stage-{last.index}"),
         worst(measured, "latency_during_load_ms."),
-        megabytes(measured),
+        peak_megabytes(measured),
     ]
 
 
@@ -129,7 +129,7 @@ def worst(measured: Measured, kind: str) -> str:
     return milliseconds(max(found)) if found else "-"
 
 
-def megabytes(measured: Measured) -> str:
+def peak_megabytes(measured: Measured) -> str:
     """The progressive arm's peak memory, in the state that was measured last."""
     for state in reversed(states_in(measured.metrics)):
         if metric := measured.metrics.get(f"peak_rss_mb.{PROGRESSIVE}.{state}"):

@@ -52,7 +52,7 @@ class Drawing:
 
         self._name = name
         self._text = text
-        self._said: dict[str, Sequence[str]] = {}
+        self._annotations: dict[str, Sequence[str]] = {}
         self._figure = Figure(figsize=(size[0] / _POINTS_PER_INCH, size[1] / _POINTS_PER_INCH))
         self.axes: list[Axes] = list(self._figure.subplots(1, columns, squeeze=False)[0])
         if columns > 1:
@@ -90,11 +90,11 @@ class Drawing:
         axis.grid(axis="x", color=LINE.light, linewidth=0.6)
         self._figure.subplots_adjust(left=0.035, top=0.99)
 
-    def say(self, artist: Artist, *values: str) -> None:
+    def annotate(self, artist: Artist, *values: str) -> None:
         """Has an artist's marks say their values: one for each of its points, or one for all."""
-        name = f"{self._name}-{len(self._said)}"
+        name = f"{self._name}-{len(self._annotations)}"
         artist.set_gid(name)
-        self._said[name] = values
+        self._annotations[name] = values
 
     def legend_below(self, columns: int) -> None:
         """One for all axes, in the drawing: for a file, which has no page around it."""
@@ -151,7 +151,7 @@ class Drawing:
     def _title_marks(self, root: ElementTree.Element) -> None:
         """Gives every mark that says something its title."""
         groups = {element.get("id"): element for element in root.iter() if element.get("id")}
-        for name, values in self._said.items():
+        for name, values in self._annotations.items():
             marks = [each for each in groups[name].iter() if each.tag.endswith("}use")]
             if len(values) == 1 and len(marks) != 1:
                 marks = [groups[name]]

@@ -6,6 +6,7 @@ import json
 
 from pipeline.core.formatting import milliseconds
 from pipeline.report.conclusions import conclusions_of
+from pipeline.report.metric_names import states_in
 from pipeline.report.render.arm_plots import (
     latency_plot,
     memory_parts_plot,
@@ -20,13 +21,13 @@ from pipeline.report.render.page_template import render_page
 from pipeline.report.render.recall_table import recall_sentence
 from pipeline.report.render.schedule_table import schedule_sentence
 from pipeline.report.render.state_table import build_words, cores_words, rejected_words
-from pipeline.report.render.tables import describe_device, states_of
+from pipeline.report.render.tables import describe_device
 from pipeline.report.schema import Report
 
 
 def report_page(report: Report) -> str:
     """The text of report.html."""
-    states = states_of(report)
+    states = states_in(report.metrics)
     conclusions = conclusions_of(report)
     return render_page(
         "report.html.j2",

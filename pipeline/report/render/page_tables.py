@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 from pipeline.core.formatting import milliseconds, size
 from pipeline.report.integrity import deviation_text, parity_of, parity_text, within_limit
+from pipeline.report.metric_names import states_in
 from pipeline.report.ratios import ratio_words
-from pipeline.report.render.arms_table import arms_head, arms_rows
+from pipeline.report.render.arms_table import Cell, arms_head, arms_rows
 from pipeline.report.render.recall_table import share
 from pipeline.report.render.schedule_table import schedule_rows
 from pipeline.report.render.serving_table import SERVING_COLUMNS, serving_rows
 from pipeline.report.render.state_table import state_rows
-from pipeline.report.render.tables import STALL_WORDS, megabytes, states_of
+from pipeline.report.render.tables import STALL_WORDS, megabytes
 from pipeline.report.schema import Report
-
-#: What it says, and what is said in small print below.
-Cell = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def page_tables(report: Report) -> dict[str, Table]:
 
 
 def _stages(report: Report) -> Table:
-    states = states_of(report)
+    states = states_in(report.metrics)
 
     def cell(name: str) -> str:
         metric = report.metrics.get(name)

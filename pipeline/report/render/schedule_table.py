@@ -20,19 +20,19 @@ def schedule_sentence(choice: Schedule) -> str:
         for found in choice.candidates
     ]
     others = "" if len(orders) == 1 else f", best of {', '.join(orders)}"
-    said = f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
+    sentence = f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
     if any(Variant.TEACHER_INT8 in step.route for step in choice.steps):
-        said += "; t: a block of the teacher in int8, which arrives in float32 later"
-    return f"{said}; {_plan(choice.precision)}" if choice.precision else said
+        sentence += "; t: a block of the teacher in int8, which arrives in float32 later"
+    return f"{sentence}; {_plan(choice.precision)}" if choice.precision else sentence
 
 
 def _plan(choice: PlanChoice) -> str:
     """Which precision plan was taken, by which two numbers."""
-    said = f"precision: {choice.taken}, {choice.why} (student in float32 {choice.fp32_top1:.2%}"
+    sentence = f"precision: {choice.taken}, {choice.why} (student in float32 {choice.fp32_top1:.2%}"
     if choice.int8 is None:
-        return f"{said})"
+        return f"{sentence})"
     low, high = 100 * choice.int8.low, 100 * choice.int8.high
-    return f"{said}, in int8 {choice.int8.top1:.2%}, {low:+.2f} to {high:+.2f} points)"
+    return f"{sentence}, in int8 {choice.int8.top1:.2%}, {low:+.2f} to {high:+.2f} points)"
 
 
 def schedule_rows(choice: Schedule) -> list[list[str]]:

@@ -15,7 +15,7 @@ def state_rows(report: Report) -> list[list[str]]:
     context = report.context
     rows: list[list[str]] = []
     for name, words in FACTS:
-        between = Counter(said for state in context.between if (said := words(state)))
+        between = Counter(text for state in context.between if (text := words(state)))
         cells = [words(context.before), _spread(between), words(context.after)]
         if any(cells):
             rows.append([name, *(cell or "" for cell in cells)])
@@ -24,10 +24,10 @@ def state_rows(report: Report) -> list[list[str]]:
 
 def build_words(report: Report) -> str:
     """What the device is made of and runs, as far as it says."""
-    said = report.context.device.extra
-    soc = " ".join(filter(None, (said.get("ro.soc.manufacturer"), said.get("ro.soc.model"))))
-    platform = said.get("ro.board.platform", "")
-    parts = [soc or platform, said.get("ro.build.fingerprint", ""), said.get("kernel", "")]
+    extra = report.context.device.extra
+    soc = " ".join(filter(None, (extra.get("ro.soc.manufacturer"), extra.get("ro.soc.model"))))
+    platform = extra.get("ro.board.platform", "")
+    parts = [soc or platform, extra.get("ro.build.fingerprint", ""), extra.get("kernel", "")]
     return ", ".join(filter(None, parts))
 
 

@@ -63,11 +63,6 @@ def describe_device(device: DeviceProperties) -> str:
     return ", ".join([*parts, size(memory)] if memory else parts)
 
 
-def states_of(report: Report) -> list[str]:
-    """The start states that were measured."""
-    return states_in(report.metrics)
-
-
 def megabytes(metric: Metric | None) -> str:
     """The median of a metric in MB; empty where the device did not say."""
     return "" if metric is None else f"{metric.median:.1f}"
@@ -110,7 +105,7 @@ def _starts(report: Report) -> Table:
     )
     table.columns[1].justify = "left"
     arms = arm_names(report.bundle)
-    for state in states_of(report):
+    for state in states_in(report.metrics):
         for arm in arms:
             start = f"{arm}.{state}"
             process = report.metrics.get(f"process_ms.{start}")
@@ -130,7 +125,7 @@ def _starts(report: Report) -> Table:
 
 def _stages(report: Report) -> Table:
     # The page has a column for starts with weight caches, too.
-    states = [state for state in states_of(report) if state != "cold-cached"]
+    states = [state for state in states_in(report.metrics) if state != "cold-cached"]
     table = _table(
         "stages (ready: when its first answer is there; during: worst while the next one loads)",
         "stage\nroute",

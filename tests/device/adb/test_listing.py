@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.core.errors import DeviceError, UsageError
 from pipeline.device.adb.address import ServerAddress
-from pipeline.device.adb.listing import Listed, by_spec, choose, not_ready, parse_devices
+from pipeline.device.adb.listing import Listed, by_spec, choose_device, not_ready, parse_devices
 
 #: As adb 29 and adb 36 print it.
 LISTING = """\
@@ -45,23 +45,23 @@ def device(serial: str, state: str) -> Listed:
 
 def test_the_only_ready_device_is_meant_however_many_others_there_are() -> None:
     listed = [device("a", "offline"), device("b", "device"), device("c", "unauthorized")]
-    assert choose(listed, None, "there").serial == "b"
+    assert choose_device(listed, None, "there").serial == "b"
 
 
 def test_the_only_device_is_meant_whatever_its_state() -> None:
-    assert choose([device("a", "offline")], None, "there").state == "offline"
+    assert choose_device([device("a", "offline")], None, "there").state == "offline"
 
 
 def test_of_several_that_are_not_ready_none_is_meant() -> None:
     with pytest.raises(UsageError, match="none of them ready") as caught:
-        choose([device("a", "offline"), device("b", "recovery")], None, "there")
+        choose_device([device("a", "offline"), device("b", "recovery")], None, "there")
     assert "adb:a  offline" in caught.value.what
     assert "adb:b  recovery" in caught.value.what
 
 
 def test_two_devices_of_one_serial_number_cannot_be_told_apart() -> None:
     with pytest.raises(UsageError, match="2 devices have the serial number 0123"):
-        choose([device("0123", "device")] * 2, "0123", "there")
+        choose_device([device("0123", "device")] * 2, "0123", "there")
 
 
 REMEDIES = {

@@ -12,7 +12,7 @@ import pytest
 from pipeline.core.errors import DeviceError, PipelineError, UsageError
 from pipeline.device.adb import usb
 from pipeline.device.adb.direct import DirectLink
-from pipeline.device.adb.messages import HEADER
+from pipeline.device.adb.messages import MESSAGE_HEADER
 from pipeline.device.adb.shell import ShellCommand
 from pipeline.device.adb.usb import UsbDevice, UsbTransport, usb_devices
 from pipeline.device.base import DeviceGoneError
@@ -96,7 +96,7 @@ class FakeUsb:
 def from_device(command: bytes, arg0: int, arg1: int, data: bytes = b"") -> list[bytes]:
     """A message as the device sends it: a transfer of the header, and one of the data."""
     whole = message(command, arg0, arg1, data)
-    return [whole[: HEADER.size], *([data] if data else [])]
+    return [whole[: MESSAGE_HEADER.size], *([data] if data else [])]
 
 
 def transport(*devices: UsbDevice, serial: str | None = None) -> UsbTransport:
@@ -124,7 +124,7 @@ def test_a_program_runs_over_usb() -> None:
     done = command.run(link, time.monotonic() + 10)
     assert (done.stdout, done.returncode) == (b"hi\n", 4)
     assert fake.got[0][:4] == b"CNXN"
-    assert len(fake.got[0]) == HEADER.size, "a header is a transfer of its own"
+    assert len(fake.got[0]) == MESSAGE_HEADER.size, "a header is a transfer of its own"
     link.close()
     assert fake.closed
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.device.base import Completed, Device
 from pipeline.device.local import LocalDevice
 from pipeline.device.state import Battery, DeviceState, Thermal, dumpsys, kernel, read_state
-from pipeline.device.state.read import sections_of, state_of
+from pipeline.device.state.read import parsed_state, sections_of
 from tests.device import dumpsys_texts as texts
 
 
@@ -142,8 +142,8 @@ def test_the_battery_of_a_laptop_is_not_that_of_its_mouse() -> None:
     mouse = "hid type Battery\nhid scope Device\nhid capacity 5\n"
     own = "AC type Mains\nBAT0 type Battery\nBAT0 capacity 90\nBAT0 status Not charging\n"
     found = Battery(level_percent=90, charging=False)
-    assert kernel.battery(mouse + own) == found
-    assert kernel.battery(mouse) == Battery()
+    assert kernel.battery_of_supplies(mouse + own) == found
+    assert kernel.battery_of_supplies(mouse) == Battery()
 
 
 @pytest.mark.parametrize("text", ["4096 10", "0 1 2", "4096 3 2", "4096 -1 2", "a b c", ""])
@@ -159,7 +159,7 @@ def test_text_that_looks_like_a_section_is_part_of_its_own() -> None:
     mark = "pwl-0123"
     battery = f"{texts.BATTERY_7}pwl-9999 saver\n1\n"
     sections = sections_of(f"\n{mark} battery\n{battery}\n{mark} saver\nnull\n", mark)
-    state = state_of(sections)
+    state = parsed_state(sections)
     assert state.battery.level_percent == 57
     assert state.power_save is False
 
@@ -183,7 +183,7 @@ def test_noise_is_no_state() -> None:
             name: "".join(noise.choices(words, k=20))
             for name in (*names, "headroom", "power", "saver")
         }
-        state = state_of(text)
+        state = parsed_state(text)
         assert DeviceState.model_validate_json(state.model_dump_json()) == state
 
 

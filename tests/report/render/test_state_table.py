@@ -10,7 +10,7 @@ from pipeline.report.render.state_table import (
     rejected_words,
     state_rows,
 )
-from pipeline.report.report_consistency import contradictions
+from pipeline.report.report_consistency import report_contradictions
 from pipeline.report.schema import Report
 from tests.report.builder import DEVICE, STATE, metric, report, start, through
 
@@ -85,5 +85,5 @@ def test_runs_that_were_run_again_are_counted() -> None:
 
 
 def test_a_rejection_that_its_run_does_not_give_contradicts_the_report() -> None:
-    assert list(contradictions(with_rejected(3.0, 5.0))) == []
-    assert "another wall_over_cpu" in next(contradictions(with_rejected(3.0, 1.0)))
+    assert list(report_contradictions(with_rejected(3.0, 5.0))) == []
+    assert "another wall_over_cpu" in next(report_contradictions(with_rejected(3.0, 1.0)))

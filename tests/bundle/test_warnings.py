@@ -14,7 +14,7 @@ from pipeline.inspect import inspect
 from pipeline.settings import BundleSettings, Settings
 from pipeline.workflows.build_bundle import assemble
 from tests.fixtures import settings_from
-from tests.ingest.test_normalization import MODEL, PROFILE
+from tests.ingest.test_stated_normalization import MODEL, PROFILE
 
 
 class Said(Silent):

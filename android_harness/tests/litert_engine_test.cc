@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include "engines/litert/declarations.h"
+#include "engines/litert/library.h"
 #include "tests/temporary_folder.h"
 
 namespace pwl {
@@ -22,6 +24,77 @@ TEST(LiteRtEngine, SaysWhichLibraryItDoesNotFind) {
 TEST(LiteRtEngine, RefusesALibraryWithoutItsFunctions) {
   const auto engine = MakeLiteRtEngine({"libm.so.6", 1, {}});
   EXPECT_EQ(engine.status().code(), Code::kIncompatible);
+}
+
+TEST(LiteRtEngine, RefusesALibraryThatHasItsFunctionsAndMeansSomethingElse) {
+  const auto engine = MakeLiteRtEngine({PWL_FOREIGN_LITERT, 1, {}});
+  EXPECT_EQ(engine.status().code(), Code::kIncompatible);
+  EXPECT_NE(engine.status().message().find("C interface has changed"), std::string::npos);
+}
+
+// The library of the tests, of which single functions are replaced by those of a later one.
+class LiteRtDeclarations : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* const path = std::getenv("PWL_TEST_LITERT");
+    if (path == nullptr) GTEST_SKIP() << "PWL_TEST_LITERT names no library";
+    auto library = litert::Library::Open(path);
+    ASSERT_TRUE(library.ok()) << library.status().message();
+    library_ = **library;
+    original_ = **library;
+    litert::EnvironmentOption options[2] = {};
+    options[0] = {litert::kAccelerators, {litert::kIntegerOption, {litert::kCpu}}};
+    options[1] = {litert::kMinimumSeverity, {litert::kIntegerOption, {litert::kSilent}}};
+    litert::Environment environment = nullptr;
+    ASSERT_EQ(library_.CreateEnvironment(2, options, &environment), 0);
+    environment_ = {environment, library_.DestroyEnvironment};
+  }
+
+  std::string Asked() const {
+    return litert::RequireDeclarations(library_, environment_.get()).message();
+  }
+
+  static inline litert::Library original_;
+  litert::Library library_;
+  litert::Owned<litert::Environment> environment_;
+};
+
+TEST_F(LiteRtDeclarations, AgreeWithTheLibrary) { EXPECT_EQ(Asked(), ""); }
+
+TEST_F(LiteRtDeclarations, TellATensorTypeThatHasGrown) {
+  library_.GetTensorBufferTensorType = [](litert::TensorBuffer buffer,
+                                          litert::RankedTensorType* type) {
+    const litert::ApiStatus status = original_.GetTensorBufferTensorType(buffer, type);
+    *(reinterpret_cast<unsigned char*>(type) + sizeof *type) = 1;
+    return status;
+  };
+  EXPECT_NE(Asked().find("float32 [2, 3, 5]"), std::string::npos);
+}
+
+TEST_F(LiteRtDeclarations, TellAnElementTypeOfAnotherWidth) {
+  library_.GetTensorBufferPackedSize = [](litert::TensorBuffer, size_t* bytes) {
+    *bytes = 60;
+    return 0;
+  };
+  EXPECT_NE(Asked().find("float32 [2, 3, 5]"), std::string::npos);
+}
+
+TEST_F(LiteRtDeclarations, TellAnotherKindOfOption) {
+  library_.GetEnvironmentOptionsValue = [](litert::EnvironmentOptions options, int tag,
+                                           litert::OptionValue* value) {
+    const litert::ApiStatus status = original_.GetEnvironmentOptionsValue(options, tag, value);
+    ++value->type;
+    return status;
+  };
+  EXPECT_NE(Asked().find("options"), std::string::npos);
+}
+
+TEST_F(LiteRtDeclarations, TellAnotherNumberForTheProcessor) {
+  library_.GetAcceleratorHardwareSupport = [](litert::Accelerator, int* hardware) {
+    *hardware = 2;
+    return 0;
+  };
+  EXPECT_NE(Asked().find("CPU"), std::string::npos);
 }
 
 TEST(LiteRtEngine, RefusesACacheFolderThatItsOptionsCannotSpell) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "engines/litert/declarations.h"
 #include "engines/litert/library.h"
 #include "engines/mapped_file.h"
 #include "pwl/litert_engine.h"
@@ -202,11 +203,14 @@ class LiteRtEngine final : public Engine {
     wanted[0].value.integer = litert::kCpu;
     wanted[1].tag = litert::kMinimumSeverity;
     wanted[1].value.type = litert::kIntegerOption;
-    wanted[1].value.integer = litert::kError;
+    wanted[1].value.integer = litert::kSilent;
     litert::Environment environment = nullptr;
     const ApiStatus status = library_->CreateEnvironment(2, wanted, &environment);
     if (status != 0) return Failure(Code::kRuntime, "LiteRT does not start", status);
     environment_ = {environment, library_->DestroyEnvironment};
+    if (Status agreed = litert::RequireDeclarations(*library_, environment); !agreed.ok()) {
+      return agreed;
+    }
     settings_ = "num_threads = " + std::to_string(options.threads) + "\n";
     cache_ = options.cache;
     return {};

@@ -3,6 +3,8 @@
 // The declarations are our own: the few that a CPU inference needs, written after the headers of
 // google-ai-edge/LiteRT 2.3 (litert/c/). So nothing of LiteRT's SDK is needed to build, and the
 // library can be the one of an app, of the ai-edge-litert wheel, or of the official Android build.
+// Neither carries headers; RequireDeclarations (declarations.h) asks it whether it agrees with
+// these.
 #ifndef PWL_SRC_ENGINES_LITERT_LIBRARY_H_
 #define PWL_SRC_ENGINES_LITERT_LIBRARY_H_
 
@@ -24,9 +26,13 @@ using Options = struct OptionsT*;
 using OpaqueOptions = struct OpaqueOptionsT*;
 using CompiledModel = struct CompiledModelT*;
 using TensorBuffer = struct TensorBufferT*;
+using EnvironmentOptions = struct EnvironmentOptionsT*;
+using Accelerator = struct AcceleratorT*;
 
 // The library does not tell its version. What Open accepts is at least this.
 constexpr char kOldest[] = "2.1.6";
+// What these declarations were written after.
+constexpr char kNewest[] = "2.3";
 
 constexpr int kFloat32 = 1;
 constexpr int kCpu = 1;  // a bit of a set of accelerators
@@ -43,21 +49,23 @@ struct RankedTensorType {
   Layout layout;
 };
 
+struct OptionValue {
+  int type;
+  union {
+    int64_t integer;
+    const void* pointer;
+  };
+};
+
 // An option of an environment.
 struct EnvironmentOption {
   int tag;
-  struct {
-    int type;
-    union {
-      int64_t integer;
-      const void* pointer;
-    };
-  } value;
+  OptionValue value;
 };
 constexpr int kIntegerOption = 2;
 constexpr int kAccelerators = 24;     // which ones to look for; those of the GPU load libraries
 constexpr int kMinimumSeverity = 25;  // of what is logged
-constexpr int kError = 4;
+constexpr int kSilent = 4;
 
 static_assert(sizeof(Layout) == 68 && sizeof(RankedTensorType) == 72 &&
                   sizeof(EnvironmentOption) == 24,
@@ -67,6 +75,12 @@ static_assert(sizeof(Layout) == 68 && sizeof(RankedTensorType) == 72 &&
 #define PWL_LITERT_FUNCTIONS(X)                                                            \
   X(CreateEnvironment, ApiStatus, (int, const EnvironmentOption*, Environment*))           \
   X(DestroyEnvironment, void, (Environment))                                               \
+  X(GetEnvironmentOptions, ApiStatus, (Environment, EnvironmentOptions*))                  \
+  X(GetEnvironmentOptionsValue, ApiStatus, (EnvironmentOptions, int, OptionValue*))        \
+  X(GetNumAccelerators, ApiStatus, (Environment, size_t*))                                 \
+  X(GetAccelerator, ApiStatus, (Environment, size_t, Accelerator*))                        \
+  X(GetAcceleratorName, ApiStatus, (Accelerator, const char**))                            \
+  X(GetAcceleratorHardwareSupport, ApiStatus, (Accelerator, int*))                         \
   X(CreateModelFromBuffer, ApiStatus, (Environment, const void*, size_t, Model*))          \
   X(DestroyModel, void, (Model))                                                           \
   X(GetNumModelSignatures, ApiStatus, (Model, size_t*))                                    \
@@ -86,6 +100,8 @@ static_assert(sizeof(Layout) == 68 && sizeof(RankedTensorType) == 72 &&
   X(CreateTensorBufferFromHostMemory, ApiStatus,                                           \
     (const RankedTensorType*, void*, size_t, void (*)(void*), TensorBuffer*))              \
   X(DestroyTensorBuffer, void, (TensorBuffer))                                             \
+  X(GetTensorBufferPackedSize, ApiStatus, (TensorBuffer, size_t*))                         \
+  X(GetTensorBufferTensorType, ApiStatus, (TensorBuffer, RankedTensorType*))               \
   X(RunCompiledModel, ApiStatus,                                                           \
     (CompiledModel, size_t, size_t, TensorBuffer*, size_t, TensorBuffer*))
 

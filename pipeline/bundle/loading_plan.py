@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,42 +33,40 @@ def loading_plan(
         stages: in the order in which they are loaded.
     """
     programs = [
-        PlannedProgram(
-            artifact.id,
-            artifact,
-            math.prod(artifact.input.shape),
-            math.prod(artifact.output.shape),
-        )
-        for artifact in artifacts
+        artifact_line(one.id, one, math.prod(one.input.shape), math.prod(one.output.shape))
+        for one in artifacts
     ]
     return plan_text(backend, input, classes, programs, [stage.units for stage in stages])
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedProgram:
-    """A program that a plan names.
+def artifact_line(name: str, file: FileEntry, floats_in: int, floats_out: int) -> str:
+    """The line of a program.
 
-    Attributes:
-        id: what stages call it.
+    Args:
+        name: what stages call it.
         file: where it lies, below the plan's folder.
         floats_in: how many floats it reads.
         floats_out: how many it writes.
     """
-
-    id: str
-    file: FileEntry
-    floats_in: int
-    floats_out: int
+    return f"artifact {name} {file.path} {file.bytes} {file.sha256} {floats_in} {floats_out}"
 
 
 def plan_text(
     backend: BackendInfo,
     input: Input,
     classes: int,
-    programs: Sequence[PlannedProgram],
+    programs: Sequence[str],
     stages: Sequence[Sequence[str]],
 ) -> str:
-    """The text of a plan of any programs; `stages` are their ids, in the order of execution."""
+    """The text of a plan of any programs.
+
+    Args:
+        backend: what reads them.
+        input: what the first program of every stage reads.
+        classes: logits that the last one writes.
+        programs: their lines, see `artifact_line`.
+        stages: their names, in the order of execution.
+    """
     return "\n".join([*_lines(backend, input, classes, programs, stages), "end", ""])
 
 
@@ -88,7 +85,7 @@ def _lines(
     backend: BackendInfo,
     input: Input,
     classes: int,
-    programs: Sequence[PlannedProgram],
+    programs: Sequence[str],
     stages: Sequence[Sequence[str]],
 ) -> Iterator[str]:
     yield "pwl-loading-plan 1"
@@ -97,8 +94,6 @@ def _lines(
     yield f"threads {backend.threads}"
     yield f"input {math.prod(input.shape)}"
     yield f"classes {classes}"
-    for program in programs:
-        file = f"{program.file.path} {program.file.bytes} {program.file.sha256}"
-        yield f"artifact {program.id} {file} {program.floats_in} {program.floats_out}"
+    yield from programs
     for index, units in enumerate(stages):
         yield f"stage {index} {' '.join(units)}"

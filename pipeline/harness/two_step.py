@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from pipeline.bundle.control import Controls
-from pipeline.bundle.loading_plan import PlannedProgram, plan_text
+from pipeline.bundle.loading_plan import artifact_line, plan_text
 from pipeline.bundle.manifest import Manifest
 from pipeline.model.arm import STUDENT, TEACHER
 
@@ -30,8 +30,7 @@ def two_step_loading_plan(manifest: Manifest, controls: Controls) -> str | None:
     if not {STUDENT, TEACHER} <= arms.keys():
         return None
     floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)
-    programs = [
-        PlannedProgram(name, arms[name].program, floats, classes) for name in (STUDENT, TEACHER)
-    ]
-    stages = [[program.id] for program in programs]
+    names = (STUDENT, TEACHER)
+    programs = [artifact_line(name, arms[name].program, floats, classes) for name in names]
+    stages = [[name] for name in names]
     return plan_text(manifest.backend, manifest.input, classes, programs, stages)

@@ -123,7 +123,8 @@ def assemble(
         work = Work(cache, progress, jobs)
         if work.cluster is not None:
             work.cluster.require(target.exporters)
-        manifest = _pack(_composition(settings, source, work), out)
+        composition = _composition(settings, source, work)
+        manifest = _pack(composition, out)
         made = {
             "bundle": sums_digest(out),
             "controls": sums_digest(control_folder(out)),
@@ -165,14 +166,16 @@ def _composition(settings: Settings, source: ModelSource, work: Work) -> Composi
     precisions_of(settings.lowering.precision, model.model.blocks)  # refuses another number of them
     planned = plan_precision(settings, model, work)
     try:
-        return _lowered(planned, model, work)
+        return _lowered(planned, target_of(planned.settings), model, work)
     except REFUSED as error:
         if (plain := planned.without_int8(error)) is None:
             raise
-        return _lowered(plain, model, work)
+        return _lowered(plain, target_of(plain.settings), model, work)
 
 
-def _lowered(planned: PlannedPrecision, model: Trainer, work: Work) -> Composition:
+def _lowered(
+    planned: PlannedPrecision, target: LoweringTarget, model: Trainer, work: Work
+) -> Composition:
     """The model scheduled, evaluated and lowered."""
     from pipeline.bundle.compose import Composition, HostResults
     from pipeline.data.preprocessing import Preprocessing
@@ -183,7 +186,7 @@ def _lowered(planned: PlannedPrecision, model: Trainer, work: Work) -> Compositi
     from pipeline.workflows.program_scores import arm_scores, require_agreement, stage_scores
     from pipeline.workflows.schedule_model import schedule
 
-    settings, target = planned.settings, target_of(planned.settings)
+    settings = planned.settings
     backend, provenance = _backend(settings, target), _provenance(planned.profile, target)
     arms = arms_of(settings.arm, model.model.blocks)
     trainer = LoweredTrainer(model, settings, target, work)

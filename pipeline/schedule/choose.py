@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.bundle.schedule import Candidate, Schedule
 from pipeline.lowering.precision import precisions_of
-from pipeline.model.route import Route, UnitId, Variant
+from pipeline.model.route import Role, Route, UnitId, Variant
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
-from pipeline.schedule.order import Order, contiguous, greedy, prefix, routes_of, suffix
+from pipeline.schedule.order import Order, contiguous, greedy, largest, prefix, routes_of, suffix
 from pipeline.schedule.trial import Costs, Trial, try_order
 from pipeline.settings import PLAIN, OrderName, PrecisionSettings, ScheduleSettings
 
@@ -72,13 +72,14 @@ def choose_schedule(
         UsageError: the report with load times does not fit the model, or there is none.
     """
     plan = trainer.model
-    costs = Costs(plan.units, _load_times(settings, _sizes(plan, precision)))
+    sizes = _sizes(plan, precision)
+    costs = Costs(plan.units, _load_times(settings, sizes))
     everything = settings.stages == "all"
     arrivals = [Variant.TEACHER_INT8] if precision.first_teacher else []
     arrivals.append(Variant.TEACHER)
     trials: list[Trial] = []
     for name in settings.orders:
-        order = _order(name, trainer, costs)
+        order = _order(name, trainer, costs, sizes)
         routes = routes_of(order, arrivals)
         found = trainer.train_and_evaluate(routes, routes)
         trials.append(try_order(name, order, _correct(found), costs, everything=everything))
@@ -124,7 +125,7 @@ def _load_times(settings: ScheduleSettings, sizes: Mapping[UnitId, int]) -> Load
     return measured(settings.load_times, sizes)
 
 
-def _order(name: OrderName, trainer: Trainer, costs: Costs) -> Order:
+def _order(name: OrderName, trainer: Trainer, costs: Costs, sizes: Mapping[UnitId, int]) -> Order:
     blocks = trainer.model.blocks
 
     @cache
@@ -139,6 +140,8 @@ def _order(name: OrderName, trainer: Trainer, costs: Costs) -> Order:
             return prefix(blocks)
         case "suffix":
             return suffix(blocks)
+        case "largest":
+            return largest([sizes[UnitId(Role.TEACHER, block)] for block in range(blocks)])
         case "greedy":
             return greedy(blocks, values.gain_per_cost)
         case "contiguous":

@@ -20,6 +20,18 @@ def suffix(blocks: int) -> Order:
     return tuple(reversed(range(blocks)))
 
 
+def largest(sizes: Sequence[int]) -> Order:
+    """From the largest block to the smallest; of equal ones the first comes first.
+
+    While a block's weights are packed they are in memory twice, so that the highest moment of a
+    climb is lowest where the largest block comes while little else is there.
+
+    Args:
+        sizes: bytes of the teacher's blocks, as they ship.
+    """
+    return tuple(sorted(range(len(sizes)), key=lambda block: -sizes[block]))
+
+
 def routes_of(order: Order, arrivals: Sequence[Variant] = (Variant.TEACHER,)) -> tuple[Route, ...]:
     """The routes of an order, from all student to all teacher, each with one block exchanged.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from pipeline.core.toml_file import InputPath, Section
 from pipeline.settings.quantities import Count
 
-OrderName = Literal["prefix", "suffix", "contiguous", "greedy"]
+OrderName = Literal["prefix", "suffix", "largest", "contiguous", "greedy"]
 
 
 class ScheduleSettings(Section):
@@ -17,9 +17,11 @@ class ScheduleSettings(Section):
 
     Attributes:
         orders: the candidates: ``prefix`` and ``suffix`` swap the blocks from the first or from the
-            last on; ``contiguous`` is the best order whose teacher blocks always lie side by side;
-            ``greedy`` takes the swap that gains most accuracy per millisecond, one after the other.
-            The candidate with the most accuracy while it loads is chosen; the recipe trains for it.
+            last on; ``largest`` from the one with most bytes to that with fewest, which needs least
+            memory at its highest; ``contiguous`` is the best order whose teacher blocks always lie
+            side by side; ``greedy`` takes the swap that gains most accuracy per millisecond, one
+            after the other. The candidate with the most accuracy while it loads is chosen; the
+            recipe trains for it.
         stages: ``paying`` leaves out every stage that is not better than the one before by more
             than its uncertainty; ``all`` ships a stage for each block.
         held_out: so many training images are kept from training and used to choose. Without it the

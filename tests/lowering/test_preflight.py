@@ -208,6 +208,7 @@ def test_a_deviation_alone_is_one_of_parity(
         (["prefix"], {"encoder-0"}),
         (["suffix"], {"decoder-0"}),
         (["greedy"], {"encoder-0", "decoder-0"}),
+        (["largest"], {"encoder-0", "decoder-0"}),
     ],
 )
 def test_the_converters_of_every_candidate_order_are_lowered(

@@ -118,6 +118,18 @@ def test_the_model_serves_the_stages_that_are_merged_too(units: PwlModel) -> Non
     assert [str(route) for route in chosen.train_for] == ["SSS", "TSS", "TTS", "TTT"]
 
 
+def test_largest_goes_by_the_bytes_that_ship(units: PwlModel) -> None:
+    sizes = [units.sizes()[UnitId(Role.TEACHER, block)] for block in range(3)]
+    assert sizes[1] > sizes[2] > sizes[0]
+    assert sizes[2] > sizes[1] / 4
+    right = {"SSS": 1, "STS": 2, "SST": 2, "STT": 3, "TST": 3, "TTT": 4}
+    model = Model(units, {"STS": right, "SST": right})
+    settings = ScheduleSettings(orders=("largest",), stages="all")
+    assert choose_schedule(settings, model).choice.candidates[0].blocks == (1, 2, 0)
+    int8 = PrecisionSettings(teacher=("fp32", "int8", "fp32"))
+    assert choose_schedule(settings, model, int8).choice.candidates[0].blocks[0] == 2
+
+
 def test_greedy_looks_with_a_model_that_serves_any_route_and_then_trains_for_its_order(
     units: PwlModel,
 ) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import permutations
 
 from pipeline.model.route import Route, Variant
-from pipeline.schedule.order import contiguous, greedy, prefix, routes_of, suffix
+from pipeline.schedule.order import contiguous, greedy, largest, prefix, routes_of, suffix
 
 
 def words(routes: tuple[Route, ...]) -> list[str]:
@@ -13,6 +13,10 @@ def words(routes: tuple[Route, ...]) -> list[str]:
 def test_prefix_and_suffix_swap_from_either_end() -> None:
     assert words(routes_of(prefix(3))) == ["SSS", "TSS", "TTS", "TTT"]
     assert words(routes_of(suffix(3))) == ["SSS", "SST", "STT", "TTT"]
+
+
+def test_the_largest_comes_first_and_of_equal_ones_the_first() -> None:
+    assert largest([20, 30, 10, 30]) == (1, 3, 0, 2)
 
 
 def test_what_arrives_twice_does_so_in_the_same_order() -> None:

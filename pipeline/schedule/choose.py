@@ -15,7 +15,15 @@ from pipeline.lowering.precision import precisions_of
 from pipeline.model.route import Role, Route, UnitId, Variant
 from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
-from pipeline.schedule.order import Order, contiguous, greedy, largest, prefix, routes_of, suffix
+from pipeline.schedule.order import (
+    Order,
+    contiguous,
+    greedy,
+    largest_first,
+    prefix,
+    routes_of,
+    suffix,
+)
 from pipeline.schedule.trial import Costs, Trial, try_order
 from pipeline.settings import PLAIN, OrderName, PrecisionSettings, ScheduleSettings
 
@@ -141,7 +149,7 @@ def _order(name: OrderName, trainer: Trainer, costs: Costs, sizes: Mapping[UnitI
         case "suffix":
             return suffix(blocks)
         case "largest":
-            return largest([sizes[UnitId(Role.TEACHER, block)] for block in range(blocks)])
+            return largest_first([sizes[UnitId(Role.TEACHER, block)] for block in range(blocks)])
         case "greedy":
             return greedy(blocks, values.gain_per_cost)
         case "contiguous":

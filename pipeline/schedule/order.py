@@ -20,7 +20,7 @@ def suffix(blocks: int) -> Order:
     return tuple(reversed(range(blocks)))
 
 
-def largest(sizes: Sequence[int]) -> Order:
+def largest_first(sizes: Sequence[int]) -> Order:
     """From the largest block to the smallest; of equal ones the first comes first.
 
     While a block's weights are packed they are in memory twice, so that the highest moment of a

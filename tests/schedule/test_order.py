@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import permutations
 
 from pipeline.model.route import Route, Variant
-from pipeline.schedule.order import contiguous, greedy, largest, prefix, routes_of, suffix
+from pipeline.schedule.order import contiguous, greedy, largest_first, prefix, routes_of, suffix
 
 
 def words(routes: tuple[Route, ...]) -> list[str]:
@@ -16,7 +16,7 @@ def test_prefix_and_suffix_swap_from_either_end() -> None:
 
 
 def test_the_largest_comes_first_and_of_equal_ones_the_first() -> None:
-    assert largest([20, 30, 10, 30]) == (1, 3, 0, 2)
+    assert largest_first([20, 30, 10, 30]) == (1, 3, 0, 2)
 
 
 def test_what_arrives_twice_does_so_in_the_same_order() -> None:

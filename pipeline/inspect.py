@@ -76,14 +76,17 @@ def _print_networks(source: str, image_shape: str | None, blocks: list[int]) -> 
         print_cuts(title, network.cuts, network.splits)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    """Channels, height, width."""
+def _shape(text: str) -> tuple[int, ...]:
+    """Channels, height, width, or the sizes of another tensor."""
     from pipeline.core.errors import UsageError
 
     numbers = [int(part) if part.strip().isdigit() else 0 for part in text.split(",")]
-    if len(numbers) != 3 or min(numbers) < 1:
-        raise UsageError(f"--image-shape {text}", "write CHANNELS,HEIGHT,WIDTH, such as 3,224,224")
-    return numbers[0], numbers[1], numbers[2]
+    if min(numbers) < 1:
+        raise UsageError(
+            f"--image-shape {text}",
+            "write CHANNELS,HEIGHT,WIDTH, such as 3,224,224, or the sizes of another tensor",
+        )
+    return tuple(numbers)
 
 
 if __name__ == "__main__":

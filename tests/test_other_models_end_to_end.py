@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.bundle.verify import Bundle
@@ -80,6 +81,56 @@ def test_a_family_labels_on_the_device_as_on_the_host(
     assert len(report.parity) == 5
     assert all(result.passed for result in report.parity)
     assert any(result.max_rel for result in report.parity)
+
+
+SOUND = """
+import torch
+from torch import nn
+from pipeline.ingest.python import OwnModel
+
+class Net(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.embedder = nn.Conv1d(2, width, 5, 2, 2)
+        self.blocks = nn.ModuleList([
+            nn.Sequential(nn.BatchNorm1d(width), nn.ReLU(), nn.MaxPool1d(2)),
+            nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.ReLU()),
+        ])
+        self.classifier = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(width, 3))
+
+def model():
+    return OwnModel(Net(6), Net(4), image_shape=(2, 24), encoders=[nn.Conv1d(6, 4, 1)])
+"""
+
+
+def test_what_is_no_image_goes_all_the_way(
+    cache: Path, harness_package: Package, tmp_path: Path
+) -> None:
+    """Values of a sound, standardized by the profile, and features whose widths differ."""
+    random = np.random.default_rng(0)
+    values, labels = random.normal(3, 9, (40, 2, 24)), np.arange(40) % 3
+    np.savez(tmp_path / "sound.npz", x_train=values, y_train=labels, x_test=values, y_test=labels)
+    (tmp_path / "sound.py").write_text(SOUND)
+    text = (
+        'name = "sound"\n'
+        'data = { source = "npz", path = "sound.npz", mean = [3.0, 2.0], std = [9.0, 8.0] }\n'
+        'model = { source = "python:sound.py:model" }\n'
+        'schedule = { stages = "all" }\n'
+    )
+    made = assemble(settings_from(text, tmp_path), tmp_path / "bundle", cache, Silent(), jobs=1)
+    read = made.bundle.manifest.input
+    assert (read.kind, read.layout, read.shape) == ("tensor", "NTC", (1, 2, 24))
+    inputs = np.fromfile(tmp_path / "bundle/eval/inputs.f32", "<f4").reshape(40, 2, 24)
+    wanted = (values - np.array([[3.0], [2.0]])) / np.array([[9.0], [8.0]])
+    assert sorted(inputs.sum((1, 2))) == pytest.approx(sorted(wanted.sum((1, 2))), abs=1e-3)
+    report = profiled(tmp_path, harness_package)
+    assert [stage.route for stage in report.stages] == ["SS", "TS", "TT"]
+    assert all(stage.differing <= 1 for stage in report.stages)
+    assert all(result.passed for result in report.parity)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "values minus mean 3 2, / std 9 8" in page
+    shown = run("pipeline.inspect", tmp_path / "bundle")
+    assert "values: (x - mean) / std, mean 3 2, std 9 8" in shown.stdout
 
 
 def test_another_order_than_the_paper_s_runs_on_the_device(

@@ -168,7 +168,7 @@ def is_attribute(target: ast.expr) -> bool:
 
 
 #: What each of several parallel modules has, or names of the language and of others.
-REPEATED = {"RULES", "SCHEMA_VERSION", "aten", "logger", "quantized"}
+REPEATED = {"RULES", "SCHEMA_VERSION", "SIGNAL_RULES", "aten", "logger", "quantized"}
 
 
 def test_one_name_means_one_thing_and_is_defined_once() -> None:

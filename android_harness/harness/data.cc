@@ -42,6 +42,12 @@ Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
 Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats) {
   if (!plan.evaluation) return Status(Code::kUsage, "the plan has no evaluation images");
   const Evaluation& evaluation = *plan.evaluation;
+  if (evaluation.channels == 0) {
+    Result<std::vector<float>> values =
+        ReadRows<float>(evaluation.images, evaluation.count, floats);
+    if (!values.ok()) return values.status();
+    return Rows(std::move(*values), evaluation.count);
+  }
   if (floats % evaluation.channels != 0) {
     return Status(Code::kInvalidPlan, "an image does not have that many channels");
   }

@@ -32,7 +32,8 @@ class Rows {
 // has another size.
 Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats);
 
-// The evaluation images as model inputs: (pixel / 255 - mean) / std, in float32 in this order.
+// The evaluation images as model inputs: (pixel / 255 - mean) / std, in float32 in this order; what
+// is no image, as it is in the file.
 Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats);
 
 }  // namespace pwl::harness

@@ -39,6 +39,7 @@ class Parser {
     if (name == "arm") return ReadArm(words);
     if (name == "golden") return ReadGolden(words);
     if (name == "evaluation") return ReadEvaluation(words);
+    if (name == "evaluation-inputs") return ReadEvaluationInputs(words);
     if (name == "normalize") return ReadNormalize(words);
     return Wrong("unknown directive `" + std::string(name) + "`");
   }
@@ -105,6 +106,15 @@ class Parser {
     }
     plan_.evaluation = Evaluation{
         static_cast<size_t>(count), static_cast<size_t>(channels), Below(words[3]), {}, {}};
+    return {};
+  }
+
+  Status ReadEvaluationInputs(const Words& words) {
+    uint64_t count = 0;
+    if (words.size() != 3 || !ParseNumber(words[1], 1, UINT32_MAX, &count) || !IsInside(words[2])) {
+      return Wrong("evaluation-inputs COUNT INPUTS is expected");
+    }
+    plan_.evaluation = Evaluation{static_cast<size_t>(count), 0, Below(words[2]), {}, {}};
     return {};
   }
 

@@ -9,10 +9,11 @@
 //   golden COUNT INPUTS                                    a float32 file
 //   evaluation COUNT CHANNELS IMAGES                       a uint8 file
 //   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
+//   evaluation-inputs COUNT INPUTS                         a float32 file, of what is no image
 //   end
 //
 // Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`, `program`
-// and `arm` may be missing.
+// and `arm` may be missing. `evaluation-inputs` takes the place of `evaluation`.
 #ifndef PWL_HARNESS_MEASUREMENT_PLAN_H_
 #define PWL_HARNESS_MEASUREMENT_PLAN_H_
 
@@ -40,7 +41,7 @@ struct Golden {
   std::string inputs;
 };
 
-// Images [count, height, width, channels].
+// Images [count, height, width, channels]; or, of no channels, model inputs as golden ones are.
 struct Evaluation {
   size_t count = 0;
   size_t channels = 0;

@@ -124,6 +124,20 @@ TEST(Data, NormalizesEachChannelByItsOwnNumbers) {
   EXPECT_FLOAT_EQ(first.data[3], 0.0f);
 }
 
+TEST(Data, OfWhatIsNoImageIsTakenAsItIs) {
+  const TemporaryFolder folder;
+  MeasurementPlan plan;
+  plan.evaluation = Evaluation{2, 0, folder.path() + "/inputs", {}, {}};
+  const float values[] = {-2.5f, 1e9f, 0.0f, 3.0f, 4.0f, 5.0f};
+  folder.Write("inputs", std::string(reinterpret_cast<const char*>(values), sizeof(values)));
+  const Result<Rows> rows = ReadEvaluationInputs(plan, 3);
+  ASSERT_TRUE(rows.ok()) << rows.status().message();
+  ASSERT_EQ(rows->count(), 2u);
+  EXPECT_EQ(rows->row(0).data[1], 1e9f);
+  EXPECT_EQ(rows->row(1).data[2], 5.0f);
+  EXPECT_EQ(ReadEvaluationInputs(plan, 4).status().code(), Code::kDamaged);
+}
+
 TEST(Data, OfAnotherSizeIsRefused) {
   const TemporaryFolder folder;
   const MeasurementPlan plan = PlanWithImages(folder);

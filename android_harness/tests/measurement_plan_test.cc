@@ -60,6 +60,18 @@ TEST(MeasurementPlan, SaysWhatIsInItsText) {
   EXPECT_FLOAT_EQ(plan->evaluation->std[2], 0.1f);
 }
 
+TEST(MeasurementPlan, NamesInputsThatAreNoImages) {
+  const std::string text =
+      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + "end\n", "/root");
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan->evaluation->count, 9u);
+  EXPECT_EQ(plan->evaluation->channels, 0u);
+  EXPECT_EQ(plan->evaluation->images, "/root/bundle/eval/inputs.f32");
+  ExpectRefused(text + "normalize 0.5 0.25\nend\n", "one `normalize` per channel");
+  ExpectRefused(With(text + "end\n", " 9 ", " 0 "), "evaluation-inputs COUNT");
+}
+
 TEST(MeasurementPlan, ChecksSha256UnlessToldOtherwise) {
   const auto plan = ParseMeasurementPlan(Replaced("verify size\n", ""), "/root");
   ASSERT_TRUE(plan.ok());

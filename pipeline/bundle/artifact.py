@@ -32,10 +32,14 @@ class FileEntry(Section):
 
 
 class Edge(Section):
-    """A float32 tensor at a program's edge: sizes in memory order, the batch of one first."""
+    """A float32 tensor at a program's edge: sizes in memory order, the batch of one first.
+
+    `layout` is ``NHWC`` where four axes of PyTorch's, batch, channels, height and width, lie in
+    that order, and the number of axes otherwise: they stay in the order of PyTorch.
+    """
 
     shape: tuple[Annotated[int, Field(ge=1)], ...]
-    layout: Literal["NHWC", "NC", "NTC"]
+    layout: Literal["NHWC", "NC", "NTC", "ND"]
 
 
 class Deviation(SparseSection):

@@ -31,6 +31,8 @@ from pipeline.evaluation.class_scores import ClassScores
 from pipeline.settings import BACKENDS, PLAIN, chain_precision
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
+    from torch import Tensor
+
     from pipeline.bundle.schedule import Schedule
     from pipeline.data.images import Dataset
     from pipeline.data.preprocessing import Preprocessing
@@ -71,7 +73,7 @@ class Composition:
         results: accuracy and predictions; the evaluation set is the head of the test set.
         schedule: how the stages were chosen.
         dataset: where images, labels and normalization come from.
-        preprocessing: what was done to these images.
+        preprocessing: what was done to these images; None where they are other tensors.
         backend: what reads the programs.
         provenance: what all of it was made from.
     """
@@ -83,7 +85,7 @@ class Composition:
     results: HostResults
     schedule: Schedule
     dataset: Dataset
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     backend: BackendInfo
     provenance: Provenance
 
@@ -114,12 +116,7 @@ def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, FileContent]
     lowered, classes = parts.lowered, len(parts.dataset.names)
     artifacts = _artifacts(parts, files)
     stages = _stages(parts, artifacts)
-    read = Input(
-        shape=lowered.artifacts[lowered.stages[0].units[0]].input.shape,
-        layout="NHWC",
-        preprocessing=parts.preprocessing,
-        normalization=InputNormalization(**asdict(parts.dataset.normalization)),
-    )
+    read = _input(parts, _edge(lowered.artifacts[lowered.stages[0].units[0]], "input"))
     plan = loading_plan(parts.backend, read, classes, artifacts, stages)
     manifest = Manifest.seal(
         name=parts.name,
@@ -162,6 +159,18 @@ def compose_controls(
         for arm in parts.lowered.arms
     )
     return Controls(bundle=manifest.id, arms=arms), files.contents
+
+
+def _input(parts: Composition, edge: Edge) -> Input:
+    """What the first program reads, the same for every stage."""
+    rule = parts.dataset.normalization
+    return Input(
+        shape=edge.shape,
+        layout=edge.layout,
+        kind="tensor" if parts.dataset.tensors else "image",
+        preprocessing=parts.preprocessing,
+        normalization=InputNormalization(**asdict(rule)) if rule.mean else None,
+    )
 
 
 def _artifacts(parts: Composition, files: _Files) -> list[Artifact]:
@@ -212,10 +221,9 @@ def _stages(parts: Composition, artifacts: Sequence[Artifact]) -> list[Stage]:
 
 
 def _golden(golden: GoldenSet, files: _Files) -> Golden:
-    inputs = golden.inputs.permute(0, 2, 3, 1).numpy()
     return Golden(
         images=len(golden),
-        inputs=files.add_array("golden/inputs.f32", inputs, "<f4"),
+        inputs=files.add_array("golden/inputs.f32", _as_read(golden.inputs), "<f4"),
         outputs=tuple(
             files.add_array(f"golden/stage-{index}.f32", logits.numpy(), "<f4")
             for index, logits in enumerate(golden.logits.values())
@@ -229,13 +237,23 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
     predictions, test = parts.results.predictions, parts.dataset.test
     count = predictions.shape[1]
     labels = test.labels[:count]
+    if parts.dataset.tensors:
+        inputs = _as_read(parts.dataset.normalization.apply(test.images[:count]))
+        images = files.add_array("eval/inputs.f32", inputs, "<f4")
+    else:
+        images = files.add_array("eval/images.u8", test.images[:count], "u1")
     return Evaluation(
         count=count,
-        images=files.add_array("eval/images.u8", test.images[:count], "u1"),
+        images=images,
         labels=files.add_array("eval/labels.u16", labels, "<u2"),
         predictions=files.add_array("eval/predictions.u16", predictions, "<u2"),
         correct=tuple(int(row.sum()) for row in predictions == labels),
     )
+
+
+def _as_read(inputs: Tensor) -> npt.NDArray[Any]:
+    """Model inputs in the memory order of the programs' edges."""
+    return (inputs.permute(0, 2, 3, 1) if inputs.dim() == 4 else inputs).numpy()
 
 
 def _edge(program: LoweredArtifact, which: str) -> Edge:

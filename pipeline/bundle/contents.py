@@ -24,7 +24,9 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
     if (root / manifest.loading_plan.path).read_bytes() != loading_plan_of(manifest).encode():
         yield f"{manifest.loading_plan.path}: it says something else than the manifest"
     golden, evaluation = manifest.golden, manifest.evaluation
-    for entry in (golden.inputs, *golden.outputs):
+    floats = [golden.inputs, *golden.outputs]
+    floats += [evaluation.images] if manifest.input.kind == "tensor" else []
+    for entry in floats:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
         if not math.isfinite(sum(_values(root / entry.path, "f"))):
             yield f"{entry.path}: some values are not finite"

@@ -89,22 +89,36 @@ class Stage(Section):
 
 
 class InputNormalization(Section):
-    """``(pixel / 255 - mean) / std`` per channel, computed in float32 in this order."""
+    """``(pixel / 255 - mean) / std`` per channel, computed in float32 in this order.
+
+    Of other tensors ``(value - mean) / std``: one value for all, or one for each channel, the first
+    axis behind the batch in PyTorch's order.
+    """
 
     mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
     std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...]
 
 
-class Input(Edge):
+class Input(SparseSection, Edge):
     """What the first program reads, and how an image becomes it.
 
     Attributes:
-        preprocessing: the steps before the normalization.
-        normalization: the last step.
+        kind: ``image``, or any other ``tensor``, such as a sound, which an app gives as it is.
+        preprocessing: the steps before the normalization; of images alone.
+        normalization: the last step; a tensor may have none.
     """
 
-    preprocessing: Preprocessing
-    normalization: InputNormalization
+    kind: Literal["image", "tensor"] = "image"
+    preprocessing: Preprocessing | None = None
+    normalization: InputNormalization | None = None
+
+    @model_validator(mode="after")
+    def _images_are_prepared(self) -> Self:
+        if self.kind == "tensor" and self.preprocessing is not None:
+            raise ValueError("a tensor has no preprocessing")
+        if self.kind == "image" and (self.preprocessing is None or self.normalization is None):
+            raise ValueError("an image has preprocessing and normalization")
+        return self
 
 
 class Golden(SparseSection):
@@ -131,7 +145,8 @@ class Evaluation(Section):
 
     Attributes:
         count: how many.
-        images: uint8 ``[count, height, width, channels]``.
+        images: uint8 ``[count, height, width, channels]``; where the input is a tensor, float32
+            little endian ``[count, *input.shape[1:]]``, normalized.
         labels: uint16 little endian ``[count]``.
         predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of.
         correct: per stage, how many of those equal the label.

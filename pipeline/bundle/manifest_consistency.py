@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Bytes of what golden and evaluation files are arrays of.
 _FLOAT, _PIXEL, _LABEL = 4, 1, 2
-_DIMENSIONS = {"NHWC": 4, "NTC": 3, "NC": 2}
+_DIMENSIONS = {"NHWC": [4], "NTC": [3], "NC": [2], "ND": range(5, 65)}
 _LETTERS = {"student": "S", "teacher": "T", "teacher-int8": "t"}
 #: Shares are written with six decimals.
 _ROUNDING = 1e-6
@@ -78,10 +78,11 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
     golden, evaluation = manifest.golden, manifest.evaluation
     stages, classes = len(manifest.stages), len(manifest.model.labels)
     image = manifest.input.shape[1:]
+    pixel = _PIXEL if manifest.input.kind == "image" else _FLOAT
     expected: list[tuple[FileEntry, tuple[int, ...], int]] = [
         (golden.inputs, (golden.images, *image), _FLOAT),
         *((entry, (golden.images, classes), _FLOAT) for entry in golden.outputs),
-        (evaluation.images, (evaluation.count, *image), _PIXEL),
+        (evaluation.images, (evaluation.count, *image), pixel),
         (evaluation.labels, (evaluation.count,), _LABEL),
         (evaluation.predictions, (stages, evaluation.count), _LABEL),
     ]
@@ -110,11 +111,14 @@ def _edges(manifest: Manifest) -> Iterator[str]:
             (f"{artifact.id} output", artifact.output),
         ]
     for name, edge in edges:
-        if len(edge.shape) != _DIMENSIONS[edge.layout] or edge.shape[0] != 1:
+        if len(edge.shape) not in _DIMENSIONS[edge.layout] or edge.shape[0] != 1:
             yield f"{name}: {edge.layout} of one item cannot have the shape {list(edge.shape)}"
-    normalization, channels = manifest.input.normalization, manifest.input.shape[-1]
+    if (normalization := manifest.input.normalization) is None:
+        return
+    channels = manifest.input.shape[-1 if manifest.input.layout == "NHWC" else 1]
+    counts = [channels] if manifest.input.kind == "image" else [channels, 1]
     for name, values in (("mean", normalization.mean), ("std", normalization.std)):
-        if len(values) != channels:
+        if len(values) not in counts:
             yield f"input: {channels} channels, but {len(values)} values of {name}"
 
 

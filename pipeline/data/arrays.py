@@ -1,10 +1,13 @@
-"""Arrays of images as a data set: named, drawn by the seed, resized."""
+"""Arrays of images or of other values as a data set: named, drawn by the seed, resized."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from pipeline.core.errors import UsageError
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.normalization import Normalization
+from pipeline.data.tensors import Standardization
 from pipeline.settings import IdxData, NpzData
 
 
@@ -29,6 +32,10 @@ def arrays_as_dataset(
             f"data.labels names {len(names)} labels, but {settings.path} uses {classes}",
             "name every label, or leave data.labels out",
         )
-    train = train.shuffled(seed, settings.train_images).resized(settings.image_size)
-    test = test.shuffled(seed + 1, settings.test_images).resized(settings.image_size)
+    train = train.shuffled(seed, settings.train_images)
+    test = test.shuffled(seed + 1, settings.test_images)
+    if train.images.dtype != np.uint8:
+        rule = Standardization(settings.mean or (), settings.std or ())
+        return Dataset(train, test, names, rule, stated_by="profile")
+    train, test = (part.resized(settings.image_size) for part in (train, test))
     return Dataset(train, test, names, Normalization.of(train.images))

@@ -1,6 +1,7 @@
 """Labeled images in memory, and the two ways in which models see them.
 
-They stay one byte a value; what models take is made of as many as are needed at a time.
+They stay one byte a value; what models take is made of as many as are needed at a time. What is no
+image, such as a sound, lies here as float32 values in the order of PyTorch.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.data.normalization import Normalization
+from pipeline.data.normalization import Normalization, Values
+from pipeline.data.tensors import InputRule, Standardization
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """The images that a model takes.
+    """The images that a model takes, or other tensors.
 
     Attributes:
-        channels: of an image.
-        size: height and width; None where any will do.
+        channels: of an image; of another tensor, the first axis behind the batch.
+        size: height and width, or all other axes; None where any height and width will do.
         normalization: what makes inputs of plain images; None where it is not known, and only
             normalized images can be taken.
         smallest: where any size will do, the least height and width that poolings leave something
@@ -29,33 +31,34 @@ class ImageSpec:
     """
 
     channels: int
-    size: tuple[int, int] | None
+    size: tuple[int, ...] | None
     normalization: Normalization | None
     smallest: int = 1
 
     def kind_of(self, array: npt.NDArray[Any]) -> Literal["normalized", "plain"] | None:
         """What an array of images is for the model; None when it cannot be used."""
-        if array.ndim != 4:
+        if array.ndim < 2:
             return None
         if array.dtype == np.float32 and self.takes(array.shape[1], array.shape[2:]):
             return "normalized"
-        if array.dtype == np.uint8 and self.normalization is not None:
+        if array.ndim == 4 and array.dtype == np.uint8 and self.normalization is not None:
             return "plain" if self.takes(array.shape[3], array.shape[1:3]) else None
         return None
 
     def takes(self, channels: int, size: tuple[int, ...]) -> bool:
         """Whether images of some channels, height and width fit the model."""
-        return (
-            channels == self.channels and self.size in (None, size) and min(size) >= self.smallest
-        )
+        fits = len(size) == 2 if self.size is None else self.size == size
+        return channels == self.channels and fits and min(size, default=1) >= self.smallest
 
     def __str__(self) -> str:
-        height, width = self.size or ("height", "width")
-        wanted = f"this model takes float32 [n, {self.channels}, {height}, {width}] (normalized)"
+        sizes = ("height", "width") if self.size is None else self.size
+        shape = ", ".join(map(str, ("n", self.channels, *sizes)))
+        wanted = f"this model takes float32 [{shape}] (normalized)"
         if self.size is None and self.smallest > 1:
             wanted += f", height and width {self.smallest} or more"
         if self.normalization is None:
             return wanted
+        height, width = sizes
         return f"{wanted} or uint8 [n, {height}, {width}, {self.channels}] (plain)"
 
 
@@ -64,11 +67,12 @@ class ImageSet:
     """Images and their labels.
 
     Attributes:
-        images: uint8 ``[n, height, width, channels]``.
+        images: uint8 ``[n, height, width, channels]``; of other tensors their values, float32
+            ``[n, ...]``.
         labels: int64 ``[n]``, indices into `Dataset.names`.
     """
 
-    images: npt.NDArray[np.uint8]
+    images: Values
     labels: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -109,7 +113,7 @@ class Dataset:
         train: what is learnt from.
         test: what accuracy is measured on.
         names: of the labels, in the order of the logits.
-        normalization: how images become inputs.
+        normalization: how images, or the values of other tensors, become inputs.
         held_out: images kept from training, to choose by.
         stated_by: who states the normalization; None where it was computed from the training
             images, held out ones included.
@@ -119,7 +123,7 @@ class Dataset:
     train: ImageSet
     test: ImageSet
     names: tuple[str, ...]
-    normalization: Normalization
+    normalization: InputRule
     held_out: ImageSet | None = None
     stated_by: Literal["profile", "model"] | None = None
     notes: tuple[str, ...] = ()
@@ -150,12 +154,35 @@ class Dataset:
         held_out = ImageSet(mixed.images[left:], mixed.labels[left:])
         return replace(self, train=train, held_out=held_out)
 
+    @property
+    def tensors(self) -> bool:
+        """Whether these are no images but other tensors."""
+        return isinstance(self.normalization, Standardization)
+
+    def require_images(self, what: str) -> None:
+        """Refuses other tensors for what is of images alone.
+
+        Args:
+            what: is so, for errors.
+
+        Raises:
+            UsageError: the data holds tensors.
+        """
+        if self.tensors:
+            raise UsageError(
+                f"the data holds tensors {list(self.image_shape)}, which are no images: {what} "
+                "cannot be used with them",
+                "leave it out; networks for tensors come from python:FILE.py:FUNCTION, mean and "
+                "std of tensors are those of [data]",
+            )
+
     def normalized(self, stated: Normalization, by: Literal["profile", "model"]) -> Dataset:
         """The same data with a normalization that somebody states.
 
         Raises:
-            UsageError: it is of another number of channels than the images.
+            UsageError: it is of another number of channels than the images, or these are none.
         """
+        self.require_images(f"mean and std that the {by} states")
         channels = self.image_shape[0]
         if len(stated.mean) != channels:
             raise UsageError(
@@ -166,13 +193,16 @@ class Dataset:
         return replace(self, normalization=stated, stated_by=by)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+    def image_shape(self) -> tuple[int, ...]:
+        """Channels, height, width; of other tensors the shape of one, without the batch axis."""
+        if self.tensors:
+            return self.train.images.shape[1:]
         height, width, channels = self.train.images.shape[1:]
         return (channels, height, width)
 
     @property
     def spec(self) -> ImageSpec:
         """The images that a model of this data takes."""
-        channels, height, width = self.image_shape
-        return ImageSpec(channels, (height, width), self.normalization)
+        channels, *size = self.image_shape
+        plain = self.normalization if isinstance(self.normalization, Normalization) else None
+        return ImageSpec(channels, tuple(size), plain)

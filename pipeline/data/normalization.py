@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
 _ROUNDING = 1e-5
 #: Images that are worked on at once where all of them would take too much memory.
 _CHUNK = 256
+#: What a data set holds: uint8 pixels, or float32 values of tensors.
+Values = npt.NDArray[np.uint8 | np.float32]
 
 
 class Inputs(Protocol):
-    """Model inputs by their indices; a tensor ``[n, channels, height, width]`` is one."""
+    """Model inputs by their indices; a tensor ``[n, ...]`` is one."""
 
     def __len__(self) -> int: ...
 
@@ -32,7 +34,7 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def apply(self, images: npt.NDArray[np.uint8]) -> Tensor:
+    def apply(self, images: Values) -> Tensor:
         """Model inputs ``[n, channels, height, width]`` (channels last in memory).
 
         Args:
@@ -44,12 +46,12 @@ class Normalization:
         inputs = (pixels / 255.0 - torch.tensor(self.mean)) / torch.tensor(self.std)
         return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
-    def inputs(self, images: npt.NDArray[np.uint8]) -> Inputs:
+    def inputs(self, images: Values) -> Inputs:
         """The same, made when they are asked for: in float32 all would take four times as much."""
         return _Normalized(self, images)
 
     @classmethod
-    def of(cls, images: npt.NDArray[np.uint8]) -> Normalization:
+    def of(cls, images: Values) -> Normalization:
         """The mean and standard deviation of each channel, rounded to six places.
 
         A channel that is the same everywhere is moved to 0 and left as large as it is.
@@ -61,8 +63,10 @@ class Normalization:
         mean = tuple(round(mean / 255.0, 6) for mean, _ in found)
         return cls(mean, tuple(round(std / 255.0, 6) or 1.0 for _, std in found))
 
-    def agrees_with(self, other: Normalization) -> bool:
+    def agrees_with(self, other: object) -> bool:
         """Whether both say the same, but for rounding."""
+        if not isinstance(other, Normalization):
+            return False
         own, others = (*self.mean, *self.std), (*other.mean, *other.std)
         return len(self.mean) == len(other.mean) and bool(np.allclose(own, others, 0, _ROUNDING))
 
@@ -74,7 +78,7 @@ class Normalization:
 @dataclass(frozen=True, slots=True)
 class _Normalized:
     normalization: Normalization
-    images: npt.NDArray[np.uint8]
+    images: Values
 
     def __len__(self) -> int:
         return len(self.images)
@@ -84,7 +88,7 @@ class _Normalized:
         return self.normalization.apply(self.images[chosen])
 
 
-def _histogram(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _histogram(values: Values) -> npt.NDArray[np.float64]:
     """How often each of the 256 values occurs, ``[256]``."""
     counts = np.zeros(256)
     for start in range(0, len(values), _CHUNK):

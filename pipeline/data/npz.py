@@ -1,4 +1,4 @@
-"""Images and labels as NumPy's savez writes them, of which nothing is ever unpickled."""
+"""Inputs and labels as NumPy's savez writes them, of which nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
@@ -38,10 +39,17 @@ def load_npz(settings: NpzData, seed: int) -> Dataset:
         raise UsageError(f"{path}: not a whole .npz file: {error}", _AGAIN) from None
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UsageError(
-            f"{path}: images are {list(train.images.shape[1:])} in {settings.train_inputs} and "
-            f"{list(test.images.shape[1:])} in {settings.test_inputs} (height, width, channels)",
+            f"{path}: one input is {list(train.images.shape[1:])} in {settings.train_inputs} and "
+            f"{list(test.images.shape[1:])} in {settings.test_inputs}",
             "both have to be of one shape",
         )
+    if train.images.dtype != test.images.dtype:
+        raise UsageError(
+            f"{path}: {settings.train_inputs} holds {train.images.dtype} and "
+            f"{settings.test_inputs} {test.images.dtype}",
+            "give images of uint8 in both, or floats in both",
+        )
+    _require_rule(settings, train)
     return arrays_as_dataset(train, test, settings, seed)
 
 
@@ -51,34 +59,24 @@ def npz_fingerprint(settings: NpzData) -> str:
 
 
 def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str) -> ImageSet:
-    """Images and labels by the names of their arrays."""
+    """Inputs and labels by the names of their arrays."""
     path = settings.path
     images, numbers = _array(archive, path, inputs), _array(archive, path, labels)
-    if images.dtype != np.uint8:
-        raise UsageError(
-            f"{path}: {inputs} holds {images.dtype} {list(images.shape)}: only images of uint8 are "
-            "taken so far",
-            "give images as pixels from 0 to 255; mean and std in [data] bring them to the scale "
-            "that a model was trained on",
-        )
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4 or 0 in images.shape:
-        raise UsageError(
-            f"{path}: {inputs} is {list(images.shape)}",
-            "give [n, height, width] or [n, height, width, channels]",
-        )
+    if images.dtype == np.uint8:
+        images = _images(images, f"{path}: {inputs}")
+    else:
+        images = _tensors(images, f"{path}: {inputs}")
     if numbers.ndim == 2 and numbers.shape[1] == 1:  # a column, as MedMNIST and CIFAR have them
         numbers = numbers[:, 0]
     if not np.issubdtype(numbers.dtype, np.integer) or numbers.ndim != 1:
         raise UsageError(
             f"{path}: {labels} holds {numbers.dtype} {list(numbers.shape)}",
-            "give one whole number for each image, [n]",
+            "give one whole number for each input, [n]",
         )
     if len(numbers) != len(images):
         raise UsageError(
-            f"{path}: {len(images)} images in {inputs}, but {len(numbers)} labels in {labels}",
-            "give one label for each image",
+            f"{path}: {len(images)} inputs in {inputs}, but {len(numbers)} labels in {labels}",
+            "give one label for each input",
         )
     if numbers.min() < 0 or numbers.max() > _MOST_LABEL:
         raise UsageError(
@@ -86,6 +84,68 @@ def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str)
             f"number labels from 0, to at most {_MOST_LABEL}",
         )
     return ImageSet(images, numbers.astype(np.int64))
+
+
+def _images(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
+    """Images ``[n, height, width, channels]``."""
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or 0 in images.shape:
+        raise UsageError(
+            f"{where} is uint8 {list(images.shape)}",
+            "give images as [n, height, width] or [n, height, width, channels]; values that are no "
+            "pixels as float32: .astype('float32')",
+        )
+    return images
+
+
+def _tensors(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
+    """Values of any other kind, float32 ``[n, ...]``."""
+    if values.dtype.kind != "f" or values.dtype.itemsize not in (4, 8):
+        raise UsageError(
+            f"{where} holds {values.dtype} {list(values.shape)}: inputs are images of uint8, or "
+            "values of float32 or float64",
+            "convert it where it is saved, such as .astype('float32'); 16-bit sound divided by "
+            "32768",
+        )
+    if values.ndim < 2 or 0 in values.shape:
+        raise UsageError(
+            f"{where} is {list(values.shape)}",
+            "give [n, features], [n, channels, time] or any [n, ...] that the networks take",
+        )
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if bad := int((~np.isfinite(found)).reshape(len(found), -1).any(axis=1).sum()):
+        raise UsageError(
+            f"{where}: {bad} of {len(found)} inputs hold NaN, infinity or more than float32 can",
+            "leave them out, or fill them in: numpy.nan_to_num(x)",
+        )
+    return found
+
+
+def _require_rule(settings: NpzData, inputs: ImageSet) -> None:
+    """Makes sure that what ``[data]`` says of inputs can be done with them."""
+    where, mean = f"{settings.path}: {settings.train_inputs}", settings.mean or ()
+    shape = list(inputs.images.shape)
+    if inputs.images.dtype == np.uint8:
+        try:
+            _ = settings.normalization
+        except ValidationError as error:
+            message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise UsageError(
+                f"{where} holds images, and in [data]: {message}", "correct mean and std"
+            ) from None
+        return
+    if settings.image_size is not None:
+        raise UsageError(
+            f"{where} holds float32 {shape}, no images: image_size does not resize them",
+            "leave data.image_size out",
+        )
+    if len(mean) not in (0, 1, shape[1]):
+        raise UsageError(
+            f"{where} holds float32 {shape}, but mean and std have {len(mean)} values",
+            f"give one for all, or {shape[1]}: one for each entry of the first axis behind n",
+        )
 
 
 def _array(archive: zipfile.ZipFile, path: Path, name: str) -> npt.NDArray[Any]:

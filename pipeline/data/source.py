@@ -40,7 +40,7 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
         _require_there(settings)
         dataset = _load(settings, seed)
     dataset = require_variance(dataset, settings)
-    if stated := settings.normalization:
+    if not dataset.tensors and (stated := settings.normalization):
         dataset = dataset.normalized(Normalization(stated.mean, stated.std), by="profile")
     return dataset.holding_out(held_out, seed)
 

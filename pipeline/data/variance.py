@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
 from pipeline.data.images import Dataset
+from pipeline.data.normalization import Values
 from pipeline.settings import DataSettings, EncodedData
 
 #: Images that are compared at once; most data sets differ among the first ones.
@@ -28,6 +28,8 @@ def require_variance(dataset: Dataset, settings: DataSettings) -> Dataset:
                 f"{_content(part.images[0])}",
                 _remedy(settings),
             )
+    if dataset.tensors:
+        return dataset
     images, channels = dataset.train.images, dataset.image_shape[0]
     notes = tuple(
         f"channel {channel} of {channels} is {images[0, 0, 0, channel]} everywhere in the training "
@@ -38,7 +40,7 @@ def require_variance(dataset: Dataset, settings: DataSettings) -> Dataset:
     return replace(dataset, notes=dataset.notes + notes)
 
 
-def differ(images: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8] | np.uint8) -> bool:
+def differ(images: Values, other: Values | np.uint8 | np.float32) -> bool:
     """Whether some image of ``[n, ...]`` is unlike `other`, an image or a value."""
     return any(
         bool((images[start : start + _CHUNK] != other).any())
@@ -46,10 +48,10 @@ def differ(images: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8] | np.uint
     )
 
 
-def _content(image: npt.NDArray[np.uint8]) -> str:
+def _content(image: Values) -> str:
     if image.min() == image.max():
-        return f"every value of them {image[0, 0, 0]}"
-    return "pixel for pixel"
+        return f"every value of them {image.flat[0]}"
+    return "pixel for pixel" if image.dtype == np.uint8 else "value for value"
 
 
 def _remedy(settings: DataSettings) -> str:

@@ -13,7 +13,7 @@ import torch
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Progress
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.normalization import Normalization
+from pipeline.data.tensors import InputRule
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.model.checkpoint import load_tensors, save_tensors
@@ -102,7 +102,7 @@ class EvaluatedModel:
 def predicted_labels(
     model: PwlModel,
     images: ImageSet,
-    normalization: Normalization,
+    normalization: InputRule,
     routes: Sequence[Route],
     keep: Path,
     progress: Progress,

@@ -43,10 +43,12 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
         yield f"arm {arm.name} {arm.name}"
     golden, evaluation = manifest.golden, manifest.evaluation
     yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"
+    if (normalization := manifest.input.normalization) is None or manifest.input.kind == "tensor":
+        yield f"evaluation-inputs {evaluation.count} {BUNDLE_FOLDER}/{evaluation.images.path}"
+        return
     yield (
         f"evaluation {evaluation.count} {manifest.input.shape[-1]} "
         f"{BUNDLE_FOLDER}/{evaluation.images.path}"
     )
-    normalization = manifest.input.normalization
     for mean, std in zip(normalization.mean, normalization.std, strict=True):
         yield f"normalize {mean!r} {std!r}"

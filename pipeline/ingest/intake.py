@@ -178,7 +178,7 @@ class _Ingestion:
         self,
         given: OwnModel,
         teacher: BlockNet,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         split: Sequence[str],
     ) -> BlockNet:
         """The student that source or profile gives, or one that is made of the teacher."""

@@ -13,7 +13,7 @@ from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
 
 #: Gives channels, height and width of a profile's images.
-ImageShape = Callable[[], tuple[int, int, int]]
+ImageShape = Callable[[], tuple[int, ...]]
 
 
 def stated_model(source: str, given: object, images: ImageShape | None) -> OwnModel:
@@ -44,7 +44,7 @@ def stated_model(source: str, given: object, images: ImageShape | None) -> OwnMo
 
 
 def network_of(
-    source: str, name: str, network: object, split: Sequence[str], shape: tuple[int, int, int]
+    source: str, name: str, network: object, split: Sequence[str], shape: tuple[int, ...]
 ) -> BlockNet:
     """A network as embedder, blocks and classifier, in eval mode.
 
@@ -169,13 +169,16 @@ def split_of(source: str, split: object, stated: Sequence[str] | None) -> Sequen
     )
 
 
-def image_shape_of(source: str, shape: object) -> tuple[int, int, int]:
-    """Channels, height and width of one image.
+def image_shape_of(source: str, shape: object) -> tuple[int, ...]:
+    """Channels, height and width of one image, or the shape of another tensor.
 
     Raises:
         UsageError: it is something else.
     """
-    match shape:
-        case (int(channels), int(height), int(width)) if min(channels, height, width) > 0:
-            return channels, height, width
-    raise UsageError(f"{source}: image_shape is {shape!r}", "give (channels, height, width)")
+    sizes = [size for size in shape if isinstance(size, int)] if isinstance(shape, Sequence) else []
+    if isinstance(shape, Sequence) and len(sizes) == len(shape) > 0 and min(sizes) > 0:
+        return tuple(sizes)
+    raise UsageError(
+        f"{source}: image_shape is {shape!r}",
+        "give (channels, height, width), or the sizes of another tensor without the batch axis",
+    )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import PipelineError, UsageError
+from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.wrapping import load_advice
 
@@ -38,13 +39,14 @@ def user_code(source: str, what: str) -> Iterator[None]:
         ) from error
 
 
-def probe_images(shape: tuple[int, int, int]) -> Tensor:
-    """Random images, float32 ``[2, channels, height, width]``, as normalized images lie in memory.
+def probe_images(shape: tuple[int, ...]) -> Tensor:
+    """Random images, float32 ``[2, channels, height, width]``, as normalized images lie in memory,
+    or other tensors ``[2, ...]``.
 
     The same every time, and the random numbers of the caller stay as they are.
     """
     images = torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
-    return images.contiguous(memory_format=torch.channels_last)
+    return natural_order(images)
 
 
 @torch.no_grad()
@@ -252,7 +254,8 @@ def _require_tensor(source: str, name: str, outputs: object, images: int) -> Ten
     if not 2 <= outputs.dim() <= 4 or len(outputs) != images:
         raise UsageError(
             f"{source}: {name} returns {list(outputs.shape)} for {images} images",
-            "return [n, channels, height, width], [n, tokens, width] or [n, width]",
+            "return [n, channels, height, width], [n, channels, time], [n, tokens, width] or "
+            "[n, width]",
         )
     if not outputs.isfinite().all():
         raise UsageError(

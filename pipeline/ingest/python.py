@@ -53,7 +53,8 @@ class OwnModel:
     Attributes:
         teacher, student: networks with the same number of blocks, N; the student may be None where
             the profile has a table ``[model.student]``, by which it is made of the teacher.
-        image_shape: channels, height, width of one image.
+        image_shape: channels, height, width of one image; of another tensor, such as a sound
+            ``(channels, time)``, its shape without the batch axis.
         encoders: N - 1 modules from a teacher block's output to the next student block's input.
             Where one is None, shapes agree or a 1x1 convolution is made, which has to be trained.
         decoders: the same from student to teacher. Prefix routes need none.
@@ -70,7 +71,7 @@ class OwnModel:
 
     teacher: Network | nn.Module
     student: Network | nn.Module | None
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     encoders: Sequence[nn.Module | None] | None = None
     decoders: Sequence[nn.Module | None] | None = None
     normalization: Normalization | None = None

@@ -34,7 +34,7 @@ _TRIALS = 24
 
 
 def slimmed(
-    source: str, network: BlockNet, image_shape: tuple[int, int, int], width: float, depth: float
+    source: str, network: BlockNet, image_shape: tuple[int, ...], width: float, depth: float
 ) -> BlockNet:
     """A network with the same code, fewer weights, and those random.
 

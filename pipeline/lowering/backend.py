@@ -18,7 +18,9 @@ class TensorSpec:
 
     Attributes:
         shape: sizes in memory order, batch axis first.
-        layout: ``NHWC`` for images, ``NC`` for logits, ``NTC`` for token sequences.
+        layout: ``NHWC`` for images, ``NC`` for logits, ``NTC`` for sequences, whose axes stay in
+            the order of PyTorch, be it ``[n, tokens, width]`` or ``[n, channels, time]``; ``ND``
+            for more axes, which stay, too.
     """
 
     shape: tuple[int, ...]
@@ -30,7 +32,7 @@ class TensorSpec:
         sizes = tuple(tensor.shape[1:])
         if len(sizes) == 3:
             return cls((1, sizes[1], sizes[2], sizes[0]), "NHWC")
-        return cls((1, *sizes), "NC" if len(sizes) == 1 else "NTC")
+        return cls((1, *sizes), {1: "NC", 2: "NTC"}.get(len(sizes), "ND"))
 
 
 @dataclass(frozen=True, slots=True)

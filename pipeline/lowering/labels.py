@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,7 +13,8 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import EVALUATION
 from pipeline.core.work import Work
 from pipeline.data.images import ImageSet
-from pipeline.data.normalization import Normalization
+from pipeline.data.normalization import Values
+from pipeline.data.tensors import InputRule
 from pipeline.evaluation.predictions import Labels, keep_labels, kept_labels
 from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
@@ -31,7 +30,7 @@ _PIECE = 256
 def labels_of(
     chains: Mapping[str, Sequence[LoweredArtifact]],
     images: ImageSet,
-    normalization: Normalization,
+    normalization: InputRule,
     target: LoweringTarget,
     work: Work,
 ) -> dict[str, Labels]:
@@ -87,8 +86,8 @@ def label_piece(
     name: str,
     start: int,
     chain: Sequence[Path],
-    images: npt.NDArray[np.uint8],
-    normalization: Normalization,
+    images: Values,
+    normalization: InputRule,
 ) -> tuple[str, int, Tensor]:
     """Labels some images in a worker process.
 
@@ -118,7 +117,7 @@ def _file(
     cache: Path,
     chain: Sequence[LoweredArtifact],
     content: str,
-    normalization: Normalization,
+    normalization: InputRule,
     target: LoweringTarget,
 ) -> Path:
     programs = [unit.sha256 for unit in chain]

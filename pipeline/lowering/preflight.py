@@ -51,7 +51,7 @@ class PreflightScope:
 
 def preflight(
     model: PwlModel,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     wanted: PreflightScope,
     targets: Sequence[LoweringTarget],
     work: Work,
@@ -177,7 +177,7 @@ def _units(
     model: PwlModel,
     routes: Sequence[Route],
     arms: Sequence[ArmSpec],
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     precision: PrecisionSettings,
 ) -> tuple[list[Unit], list[Unit]]:
     """The units of a model, and the whole networks that they are compared with.

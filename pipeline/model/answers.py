@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter
 from pipeline.model.pwl import PwlModel
@@ -18,15 +19,16 @@ from pipeline.model.pwl import PwlModel
 _IMAGES = 8
 
 
-def answer_images(shape: tuple[int, int, int]) -> Tensor:
+def answer_images(shape: tuple[int, ...]) -> Tensor:
     """Images, float32 ``[8, channels, height, width]``, as normalized ones may be; always the same.
+    Other tensors where the shape is another one.
 
     From plain gray to noise. The random numbers of the caller stay as they are.
     """
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(_IMAGES, *shape, generator=generator)
-    strength = torch.linspace(0, 1, _IMAGES).reshape(-1, 1, 1, 1)
-    return (noise * strength).contiguous(memory_format=torch.channels_last)
+    strength = torch.linspace(0, 1, _IMAGES).reshape(-1, *(1 for _ in shape))
+    return natural_order(noise * strength)
 
 
 @torch.no_grad()

@@ -30,8 +30,9 @@ class MissingConverter(nn.Module):
 def make_converter(source: tuple[int, ...], target: tuple[int, ...], boundary: int) -> nn.Module:
     """A map from features of shape `source` to features of shape `target` (no batch axis).
 
-    Equal shapes need none: the result is `nn.Identity`. Images ``[channels, height, width]`` get a
-    1x1 convolution, token sequences ``[tokens, width]`` a linear layer (arXiv 2509.22319).
+    Equal shapes need none: the result is `nn.Identity`. Images ``[channels, height, width]`` and
+    signals ``[channels, time]`` get a convolution of one place, token sequences ``[tokens, width]``
+    and vectors ``[width]`` a linear layer (arXiv 2509.22319).
 
     Raises:
         UsageError: the shapes differ in more than the channels; names the boundary.
@@ -40,8 +41,10 @@ def make_converter(source: tuple[int, ...], target: tuple[int, ...], boundary: i
         return nn.Identity()
     if len(source) == len(target) == 3 and source[1:] == target[1:]:
         return nn.Conv2d(source[0], target[0], kernel_size=1)
-    if len(source) == len(target) == 2 and source[0] == target[0]:
-        return nn.Linear(source[1], target[1])
+    if len(source) == len(target) == 2 and source[1] == target[1]:
+        return nn.Conv1d(source[0], target[0], kernel_size=1)
+    if len(source) == len(target) in (1, 2) and source[:-1] == target[:-1]:
+        return nn.Linear(source[-1], target[-1])
     raise UsageError(
         f"block {boundary}: teacher and student outputs {list(source)} and {list(target)} "
         "differ in more than the channels",

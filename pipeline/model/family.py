@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from pipeline.core.errors import UsageError
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.resnet import resnet
@@ -13,7 +14,7 @@ from pipeline.settings import FamilyModel, ResNetSettings, VggSettings, VitSetti
 
 
 def build_model(
-    settings: FamilyModel, image_shape: tuple[int, int, int], classes: int, seed: int
+    settings: FamilyModel, image_shape: tuple[int, ...], classes: int, seed: int
 ) -> PwlModel:
     """A freshly initialized model.
 
@@ -26,11 +27,18 @@ def build_model(
     Raises:
         UsageError: teacher and student do not fit together, or not to images of that size.
     """
+    if len(image_shape) != 3:
+        raise UsageError(
+            f"family {settings.family!r} takes images, and one input of the data is "
+            f"{list(image_shape)}",
+            'write the networks yourself: [model] source = "python:FILE.py:FUNCTION"',
+        )
+    shape = (image_shape[0], image_shape[1], image_shape[2])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        teacher = _network(settings.teacher, image_shape, classes)
-        student = _network(settings.student, image_shape, classes)
-        return PwlModel.pair(teacher, student, image_shape)
+        teacher = _network(settings.teacher, shape, classes)
+        student = _network(settings.student, shape, classes)
+        return PwlModel.pair(teacher, student, shape)
 
 
 def _network(

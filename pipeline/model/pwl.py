@@ -109,4 +109,4 @@ class PwlModel(nn.Module):
 
 
 #: Told an untrained model and the shape of its images; raises what speaks against training it.
-BeforeTraining = Callable[[PwlModel, tuple[int, int, int]], None]
+BeforeTraining = Callable[[PwlModel, tuple[int, ...]], None]

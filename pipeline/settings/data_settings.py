@@ -32,6 +32,8 @@ def _color(value: object) -> object:
     raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
 
 
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BackgroundColor = Annotated[str, BeforeValidator(_color)]
 
 
@@ -241,19 +243,27 @@ class HuggingFaceData(EncodedData):
 
 
 class NpzData(ImageData):
-    """One .npz file of NumPy arrays: images of uint8 and labels, for training and for tests.
+    """One .npz file of NumPy arrays: inputs and labels, for training and for tests.
 
-    Images are ``[n, height, width]``, which is gray, or ``[n, height, width, channels]``; labels
-    are whole numbers from 0 on, ``[n]`` or ``[n, 1]``. Nothing in the file is unpickled.
+    Inputs of uint8 are images: ``[n, height, width]``, which is gray, or
+    ``[n, height, width, channels]``. Those of float32 or float64 are tensors as the networks take
+    them, of any shape behind the n: ``[n, features]``, ``[n, channels, time]``. Labels are whole
+    numbers from 0 on, ``[n]`` or ``[n, 1]``. Nothing in the file is unpickled.
 
     Attributes:
+        mean: of images as elsewhere: one value a channel, on the scale from 0 to 1. Of tensors one
+            value, or one for each entry of the first axis behind the n, in their own unit:
+            ``(value - mean) / std``; without it, values are taken as they are.
+        std: the same; both or neither.
         path: the file.
         train_inputs, train_labels, test_inputs, test_labels: what its arrays are called.
         image_size: images are resized to this many pixels square; left as they are without it.
-        train_images, test_images: use no more than so many, drawn by the profile's seed.
+        train_images, test_images: use no more than so many inputs, drawn by the profile's seed.
         labels: names of the classes, in the order of their numbers; the numbers without it.
     """
 
+    mean: Annotated[tuple[_Finite, ...], Field(min_length=1)] | None = None
+    std: Annotated[tuple[_Positive, ...], Field(min_length=1)] | None = None
     source: Literal["npz"]
     path: InputPath
     train_inputs: str = "x_train"

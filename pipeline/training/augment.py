@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.data.normalization import Normalization
+from pipeline.data.tensors import InputRule
 from pipeline.settings import AugmentationSettings
 
 
@@ -54,7 +54,7 @@ class Augmentation:
         self._black = black.view(1, -1, 1, 1)
 
     @classmethod
-    def of(cls, settings: AugmentationSettings, normalization: Normalization) -> Augmentation:
+    def of(cls, settings: AugmentationSettings, normalization: InputRule) -> Augmentation:
         """The augmentation of images that were normalized so."""
         pixel = np.zeros((1, 1, 1, len(normalization.mean)), np.uint8)
         return cls(settings, normalization.apply(pixel).flatten())

@@ -168,6 +168,7 @@ def conditions_for(
             require_batch(phase, len(dataset.train), processes)
     augmentation = None
     if not table.augmentation.changes_nothing:
+        dataset.require_images("[training.augmentation]")
         crop, (_, *size) = table.augmentation.crop, dataset.image_shape
         if crop >= min(size):
             raise UsageError(

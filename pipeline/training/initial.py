@@ -17,7 +17,7 @@ _STD = 0.02
 def initial_model(
     settings: FamilyModel,
     training: TrainingSettings | None,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     classes: int,
     seed: int,
 ) -> PwlModel:

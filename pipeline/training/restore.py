@@ -20,7 +20,7 @@ _RELATIVE = 1e-3
 def require_restorable(
     trained: BlockNet | PwlModel,
     initial: BlockNet | PwlModel,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     source: str,
 ) -> None:
     """Checks that a module's parameters and buffers make the initial one answer as it does.

@@ -39,15 +39,16 @@ class Description(Section):
     Attributes:
         version: of this table.
         model: the ``[model]`` table of the profile.
-        image_shape: channels, height, width of one image.
+        image_shape: channels, height, width of one image, or the shape of another tensor.
         labels: the names of the classes, in the order of the logits.
-        mean, std: one a channel, of pixels between 0 and 1; see `Normalization`.
+        mean, std: one a channel, of pixels between 0 and 1; see `Normalization`. None of what is
+            no image.
         routes: that it was trained for; None: for any.
     """
 
     version: Literal[1] = 1
     model: FamilyModel | SourceModel
-    image_shape: tuple[Count, Count, Count]
+    image_shape: Annotated[tuple[Count, ...], Field(min_length=1)]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     mean: tuple[Finite, ...]
     std: tuple[FinitePositive, ...]
@@ -55,6 +56,10 @@ class Description(Section):
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:
+        if not isinstance(self.model, SourceModel) and len(self.image_shape) != 3:
+            raise ValueError(f"image_shape {list(self.image_shape)} is no image's")
+        if not self.mean and not self.std:
+            return self
         if not len(self.mean) == len(self.std) == self.image_shape[0]:
             raise ValueError(
                 f"{self.image_shape[0]} channels, but {len(self.mean)} means and "
@@ -67,20 +72,22 @@ class Description(Section):
         cls, model: FamilyModel | SourceModel, dataset: Dataset, routes: Sequence[Route] | None
     ) -> Description:
         """Describes the model that a ``[model]`` table and a data set make, trained for routes."""
+        rule = dataset.normalization
+        plain = rule if isinstance(rule, Normalization) else Normalization((), ())
         return cls(
             model=model,
             image_shape=dataset.image_shape,
             labels=dataset.names,
-            mean=dataset.normalization.mean,
-            std=dataset.normalization.std,
+            mean=plain.mean,
+            std=plain.std,
             routes=None if routes is None else tuple(str(route) for route in routes),
         )
 
     @property
     def spec(self) -> ImageSpec:
         """The images that this model takes."""
-        channels, height, width = self.image_shape
-        return ImageSpec(channels, (height, width), Normalization(self.mean, self.std))
+        plain = Normalization(self.mean, self.std) if self.mean else None
+        return ImageSpec(self.image_shape[0], self.image_shape[1:], plain)
 
     def routes_of(self, blocks: int) -> tuple[Route, ...]:
         """Those that it was trained for, or the order of the paper where it was for any."""

@@ -212,7 +212,7 @@ def _lowered(
         ),
         schedule=scheduled.choice.model_copy(update={"precision": planned.choice}),
         dataset=dataset,
-        preprocessing=Preprocessing.of(settings.data, dataset),
+        preprocessing=None if dataset.tensors else Preprocessing.of(settings.data, dataset),
         backend=backend,
         provenance=provenance,
     )

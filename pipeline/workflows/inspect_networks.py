@@ -38,7 +38,7 @@ class InspectedNetwork:
 
 
 def inspect_networks(
-    text: str, shape: tuple[int, int, int] | None, blocks: Sequence[int], progress: Progress
+    text: str, shape: tuple[int, ...] | None, blocks: Sequence[int], progress: Progress
 ) -> list[InspectedNetwork]:
     """The networks that a source gives, cut nowhere yet.
 
@@ -61,7 +61,7 @@ def inspect_networks(
             "source",
         )
 
-    def image_shape() -> tuple[int, int, int]:
+    def image_shape() -> tuple[int, ...]:
         if shape is not None:
             return shape
         if settings is None:
@@ -88,7 +88,7 @@ def inspect_networks(
 
 
 def _inspected(
-    source: str, name: str, network: object, shape: tuple[int, int, int], blocks: Sequence[int]
+    source: str, name: str, network: object, shape: tuple[int, ...], blocks: Sequence[int]
 ) -> InspectedNetwork:
     where, images = f"{source}: the {name}", probe_images(shape)
     kind = type(network).__name__

@@ -47,7 +47,7 @@ def preflight_of(
     targets = [target_of(for_backend(settings, backend)) for backend in backends]
     wanted = PreflightScope(settings.schedule.orders, settings.arm)
 
-    def before_training(model: PwlModel, image_shape: tuple[int, int, int]) -> None:
+    def before_training(model: PwlModel, image_shape: tuple[int, ...]) -> None:
         preflight(model, image_shape, wanted, targets, work)
 
     return before_training

@@ -163,7 +163,10 @@ class ModelSource:
         from pipeline.data.source import load_dataset
 
         settings = self._settings
-        return load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        if isinstance(settings.model, SourceModel) and settings.model.kind != "python":
+            dataset.require_images(settings.model.source)
+        return dataset
 
     @cached_property
     def _keras(self) -> PwlModel:
@@ -179,14 +182,11 @@ class ModelSource:
 
 
 def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> None:
-    channels, height, width = dataset.image_shape
-    if not opened.spec.takes(channels, (height, width)):
-        made = [opened.spec.channels, *(opened.spec.size or ())]
-        raise UsageError(
-            f"{source.source} is made for images {made}, the data has {[channels, height, width]} "
-            "(channels, height, width)",
-            "correct image_shape there, or image_size in [data]",
-        )
+    shape, made = dataset.image_shape, (opened.spec.channels, *(opened.spec.size or ()))
+    if not opened.spec.takes(shape[0], shape[1:]):
+        what = f"{source.source} is made for inputs {[*made]}, the data has {[*shape]}"
+        axes = " (channels, height, width)" if len(shape) == 3 else ""
+        raise UsageError(what + axes, "correct image_shape there, or image_size in [data]")
     if opened.classes != len(dataset.names):
         raise UsageError(
             f"{source.source}: the classifiers give {opened.classes} logits, the data has "

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.core.errors import UsageError
 from pipeline.data.images import Dataset
+from pipeline.data.normalization import Normalization
 from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.settings import NpzData
 
 RANDOM = np.random.default_rng(0)
 COLOR = RANDOM.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
+SOUND = RANDOM.normal(size=(12, 2, 7))
 ARRAYS = {"x_train": COLOR, "y_train": LABELS, "x_test": COLOR[:6], "y_test": LABELS[:6]}
 
 
@@ -49,6 +52,72 @@ def test_gray_images_columns_of_labels_and_other_names_are_taken(tmp_path: Path)
     assert len(plain.train) == 5
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.dtype(">f4")])
+@pytest.mark.parametrize("shape", [(7,), (2, 7), (2, 7, 1), (1, 2, 7, 1)])
+def test_values_of_any_shape_are_taken_as_they_are(
+    kind: Any, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    values = np.resize(SOUND, (12, *shape)).astype(kind)
+    found = load(tmp_path, {"test_images": 4}, x_train=values, x_test=values[:6])
+    assert (found.tensors, found.image_shape) == (True, shape)
+    assert (len(found.train), len(found.test)) == (12, 4)
+    inputs = found.normalization.apply(found.train.images)
+    assert (inputs.dtype, tuple(inputs.shape)) == (torch.float32, (12, *shape))
+    given = sorted(row.tobytes() for row in values.astype(np.float32))
+    assert sorted(row.tobytes() for row in inputs.contiguous().numpy()) == given
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((1.5,), (4.0,)), ((1.5, -80.0), (4.0, 0.25))], ids=["all", "channels"]
+)
+def test_values_are_standardized_as_the_table_says(
+    mean: tuple[float, ...], std: tuple[float, ...], tmp_path: Path
+) -> None:
+    found = load(tmp_path, {"mean": mean, "std": std}, x_train=SOUND, x_test=SOUND[:6])
+    inputs = found.normalization.inputs(found.train.images)[torch.arange(3)].numpy()
+    axes = (len(mean), 1)
+    wanted = (found.train.images[:3] - np.reshape(mean, axes)) / np.reshape(std, axes)
+    np.testing.assert_allclose(inputs, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"mean": (0.5,) * 3, "std": (1.0,) * 3}, "x_train holds float32 [12, 2, 7], but mean"),
+        ({"image_size": 8}, "no images: image_size does not resize them"),
+    ],
+)
+def test_what_is_said_of_values_has_to_fit_them(
+    settings: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, settings, x_train=SOUND, x_test=SOUND[:6])
+    assert what in refused.value.what
+
+
+def test_mean_and_std_of_images_stay_on_their_scale(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a mean is from 0 to 1"):
+        load(tmp_path, {"mean": (123.0,) * 3, "std": (0.5,) * 3})
+
+
+def test_values_are_no_images(tmp_path: Path) -> None:
+    found = load(tmp_path, x_train=SOUND, x_test=SOUND[:6])
+    with pytest.raises(UsageError, match=r"tensors \[2, 7\], which are no images: augmentation"):
+        found.require_images("augmentation")
+    with pytest.raises(UsageError, match="mean and std that the model states"):
+        found.normalized(Normalization((0.5, 0.5), (1.0, 1.0)), by="model")
+    with pytest.raises(UsageError, match="all 12 training images are the same"):
+        load(tmp_path, x_train=np.ones_like(SOUND), x_test=SOUND[:6])
+
+
+def test_a_model_of_values_says_what_it_takes(tmp_path: Path) -> None:
+    spec = load(tmp_path, x_train=SOUND, x_test=SOUND[:6]).spec
+    assert spec.kind_of(SOUND.astype(np.float32)) == "normalized"
+    assert spec.kind_of(SOUND[:, :1].astype(np.float32)) is None
+    assert spec.kind_of(COLOR) is None
+    assert str(spec) == "this model takes float32 [n, 2, 7] (normalized)"
+
+
 def test_another_file_has_another_name(tmp_path: Path) -> None:
     settings = NpzData(source="npz", path=tmp_path / "data.npz")
     names = []
@@ -61,12 +130,17 @@ def test_another_file_has_another_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "what"),
     [
-        ({"x_train": COLOR / np.float32(255)}, "x_train holds float32 [12, 6, 5, 3]"),
-        ({"x_train": np.full((12, 9), np.nan)}, "x_train holds float64 [12, 9]"),
-        ({"x_train": COLOR[..., 0, 0]}, "x_train is [12, 6]"),
-        ({"x_train": COLOR[:0], "y_train": LABELS[:0]}, "x_train is [0, 6, 5, 3]"),
+        ({"x_train": COLOR / np.float32(255)}, "x_train holds float32 and x_test uint8"),
+        ({"x_train": SOUND[:, :1]}, "is [1, 7] in x_train and [6, 5, 3] in x_test"),
+        ({"x_train": np.where(SOUND > 2, np.nan, SOUND)}, "x_train: 4 of 12 inputs hold NaN"),
+        ({"x_train": SOUND * 1e300}, "x_train: 12 of 12 inputs hold NaN, infinity or more"),
+        ({"x_train": (SOUND * 9).astype(np.int16)}, "x_train holds int16 [12, 2, 7]"),
+        ({"x_train": SOUND[:, 0, 0]}, "x_train is [12]"),
+        ({"x_train": SOUND[:, :0]}, "x_train is [12, 0, 7]"),
+        ({"x_train": COLOR[..., 0, 0]}, "x_train is uint8 [12, 6]"),
+        ({"x_train": COLOR[:0], "y_train": LABELS[:0]}, "x_train is uint8 [0, 6, 5, 3]"),
         ({"x_test": COLOR[:6, :4]}, "[6, 5, 3] in x_train and [4, 5, 3] in x_test"),
-        ({"y_train": LABELS[:9]}, "12 images in x_train, but 9 labels in y_train"),
+        ({"y_train": LABELS[:9]}, "12 inputs in x_train, but 9 labels in y_train"),
         ({"y_train": LABELS - 1}, "y_train goes from -1 to 1"),
         ({"y_train": LABELS + 70_000}, "y_train goes from 70000 to 70002"),
         ({"y_train": LABELS.astype(float)}, "y_train holds float64 [12]"),

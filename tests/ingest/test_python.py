@@ -443,7 +443,7 @@ class Odd(nn.Module):
             "student block 1 cannot be traced: TraceError",
         ),
         ("return 7", "gave int"),
-        ("return OwnModel(teacher, student, (1, 8))", "image_shape is (1, 8)"),
+        ("return OwnModel(teacher, student, (1, 0))", "image_shape is (1, 0)"),
         (
             "return OwnModel(teacher, student, (3, 8, 8))",
             "the teacher's embedder, given [2, 3, 8, 8], failed",
@@ -640,7 +640,7 @@ def test_looking_at_a_model_leaves_its_statistics_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("(1, 8, 8)", "(1, 16, 16)", "is made for images [1, 16, 16], the data has [1, 8, 8]"),
+        ("(1, 8, 8)", "(1, 16, 16)", "is made for inputs [1, 16, 16], the data has [1, 8, 8]"),
         ("head=10", "head=7", "the classifiers give 7 logits, the data has 10 labels"),
     ],
 )

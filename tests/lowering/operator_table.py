@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pipeline.settings import BackendName
 
 IMAGE, EVEN = (8, 7, 9), (8, 8, 8)
-TOKENS = (6, 12)
+TOKENS, SIGNAL = (6, 12), (8, 12)
 BOTH: tuple[BackendName, ...] = ("executorch", "litert")
 
 
@@ -363,6 +363,26 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "GRU": lambda: Function(lambda x, part: part(x)[0], part=nn.GRU(12, 12, batch_first=True)),
 }
 
+#: Of sounds and sensors, ``[n, channels, time]``.
+_SIGNALS: dict[str, Callable[[], nn.Module]] = {
+    "Conv1d": lambda: nn.Conv1d(8, 6, 3, 2, 1),
+    "Conv1d(groups=channels)": lambda: nn.Conv1d(8, 8, 3, padding=1, groups=8),
+    "Conv1d(dilation=)": lambda: nn.Conv1d(8, 6, 3, dilation=2),
+    "ConvTranspose1d": lambda: nn.ConvTranspose1d(8, 6, 4, 2, 1),
+    "Conv1d, BatchNorm1d": lambda: nn.Sequential(nn.Conv1d(8, 6, 1), nn.BatchNorm1d(6), nn.ReLU()),
+    "GroupNorm of signals": lambda: nn.GroupNorm(2, 8),
+    "MaxPool1d(4)": lambda: nn.MaxPool1d(4),
+    "MaxPool1d(3, 2, 1)": lambda: nn.MaxPool1d(3, 2, 1),
+    "AvgPool1d(2)": lambda: nn.AvgPool1d(2),
+    "AvgPool1d(3, 2, 1)": lambda: nn.AvgPool1d(3, 2, 1),
+    "AdaptiveAvgPool1d(1)": lambda: nn.AdaptiveAvgPool1d(1),
+    "AdaptiveAvgPool1d(n)": lambda: nn.AdaptiveAvgPool1d(4),
+    "AdaptiveMaxPool1d(1)": lambda: nn.AdaptiveMaxPool1d(1),
+    "x.mean(-1) of signals": lambda: Function(lambda x: x.mean(-1)),
+    "ReflectionPad1d": lambda: nn.ReflectionPad1d(2),
+    "Upsample of signals": lambda: nn.Upsample(scale_factor=2),
+}
+
 CASES: tuple[Case, ...] = (
     *_modules("activations", _ACTIVATIONS),
     *_functions("arithmetic", _ARITHMETIC),
@@ -373,6 +393,7 @@ CASES: tuple[Case, ...] = (
     *_modules("resizing and padding", _RESIZING, EVEN),
     *_functions("rearranging", _ARRANGING, EVEN),
     *_modules("tokens", _TOKENS, TOKENS),
+    *_modules("signals", _SIGNALS, SIGNAL),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.settings import BackendName
 from tests.lowering.operator_batch import taken
 from tests.lowering.operator_page import PAGE, page, record
-from tests.lowering.operator_table import BOTH, CASES, EVEN, IMAGE, TOKENS, Case
+from tests.lowering.operator_table import BOTH, CASES, EVEN, IMAGE, SIGNAL, TOKENS, Case
 
 #: One of each way of rewriting, and what public reports were about.
 TRIED = {
@@ -42,6 +42,7 @@ TRIED = {
         "masked_fill by a constant mask",
         "where of a constant mask",
     ),
+    SIGNAL: ("Conv1d, BatchNorm1d", "MaxPool1d(3, 2, 1)", "AvgPool1d(2)", "AdaptiveAvgPool1d(1)"),
 }
 
 

@@ -10,12 +10,14 @@ import torch
 from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.rewrite import Rules, rewritten
+from pipeline.lowering.rules.sequence import in_images
 from tests.lowering.operator_table import BOTH, CASES, Case, inputs_of, module_of
 
 
-def rules_of(backend: str) -> Rules:
-    found: Rules = import_module(f"pipeline.lowering.{backend}.rules").RULES
-    return found
+def rules_of(backend: str) -> tuple[Rules, Rules]:
+    """Those of signals, which come first, and all others."""
+    found = import_module(f"pipeline.lowering.{backend}.rules")
+    return found.SIGNAL_RULES, found.RULES
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -26,7 +28,8 @@ def test_a_rewritten_operator_computes_the_same_at_extremes_too(case: Case) -> N
     expected = torch.cat([module(item) for item in inputs.split(1)])
     largest = expected.flatten(1).abs().amax(1)
     for backend in BOTH:
-        changed = rewritten(graph, rules_of(backend), inputs[:1])
+        first, others = rules_of(backend)
+        changed = rewritten(in_images(graph, first, inputs[:1]), others, inputs[:1])
         outputs = torch.cat([changed(item) for item in inputs.split(1)])
         assert outputs.shape == expected.shape
         # Each input by itself: small ones must not hide behind large ones.

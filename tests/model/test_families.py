@@ -14,7 +14,7 @@ from pipeline.settings import VggModel, VggSettings, VitModel, VitSettings
 VGG_IMAGE, VIT_IMAGE = (1, 8, 8), (3, 8, 12)
 
 
-def vgg_model(image: tuple[int, int, int] = VGG_IMAGE) -> PwlModel:
+def vgg_model(image: tuple[int, ...] = VGG_IMAGE) -> PwlModel:
     settings = VggModel(
         family="vgg",
         teacher=VggSettings(widths=(8, 12, 16), depths=(2, 1, 2)),
@@ -23,7 +23,7 @@ def vgg_model(image: tuple[int, int, int] = VGG_IMAGE) -> PwlModel:
     return build_model(settings, image, classes=5, seed=1).eval()
 
 
-def vit_model(image: tuple[int, int, int] = VIT_IMAGE) -> PwlModel:
+def vit_model(image: tuple[int, ...] = VIT_IMAGE) -> PwlModel:
     settings = VitModel(
         family="vit",
         teacher=VitSettings(patch=4, width=24, heads=3, depths=(2, 1)),
@@ -109,6 +109,11 @@ def test_attention_lets_every_patch_reach_the_classifier() -> None:
 def test_images_that_patches_do_not_tile_are_refused_with_the_sizes() -> None:
     with pytest.raises(UsageError, match="10x12 pixels cannot be cut into patches of 4x4"):
         vit_model((3, 10, 12))
+
+
+def test_what_is_no_image_is_refused_by_the_name_of_the_family() -> None:
+    with pytest.raises(UsageError, match=r"family 'vgg' takes images, .* is \[2, 16000\]"):
+        vgg_model((2, 16000))
 
 
 def test_the_paper_s_vit_has_its_size() -> None:

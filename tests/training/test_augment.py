@@ -10,17 +10,28 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.normalization import Normalization
+from pipeline.data.tensors import Standardization
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
-from pipeline.settings import AugmentationSettings, JointDistillation, Settings, TeacherSettings
+from pipeline.settings import (
+    AugmentationSettings,
+    JointDistillation,
+    Settings,
+    TeacherSettings,
+    TrainingSettings,
+)
 from pipeline.training import distill as distill_module
 from pipeline.training.augment import Augmentation, Changes
+from pipeline.training.cached_training import conditions_for
 from pipeline.training.conditions import Conditions, Examples, TrainingRun
 from pipeline.training.distill import distill
+from pipeline.training.processes import Processes
 from pipeline.training.recipes.joint import JointRecipe
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.teacher import train_teacher
+from pipeline.training.training_log import NoTrainingLog
 from pipeline.workflows.training_cache import training_files
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.training.test_fit import InterruptedRunError, InterruptsAfter, equal
@@ -136,6 +147,17 @@ def test_random_numbers_come_from_the_generator_of_the_step_alone() -> None:
     assert not torch.equal(first.images, other.images)
     assert torch.equal(first.labels, torch.tensor([4, 1]))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_values_that_are_no_pixels_are_not_augmented() -> None:
+    values = ImageSet(np.zeros((4, 1, 8, 8), np.float32), np.arange(4))
+    dataset = Dataset(values, values, ("a", "b"), Standardization(), stated_by="profile")
+    table = TrainingSettings(
+        augmentation=AugmentationSettings(flip=True),
+        distillation=JointDistillation(recipe="joint", epochs=1, batch_size=2),
+    )
+    with pytest.raises(UsageError, match=r"no images: \[training.augmentation\] cannot be used"):
+        conditions_for(table, dataset, NoTrainingLog(), Processes())
 
 
 def test_without_augmentation_the_generator_is_left_alone() -> None:

@@ -5,17 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.core.errors import IntegrityError, UsageError
+from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.tensors import Standardization
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.route import prefix_routes
-from pipeline.settings import Settings
+from pipeline.settings import Settings, VggModel, VggSettings
 from pipeline.training.trained import Description, load_trained, save_trained
 
 Change = Callable[[dict[str, Any]], None]
+VGG = VggSettings(widths=(4,), depths=(1,))
+FAMILY = VggModel(family="vgg", teacher=VGG, student=VGG)
 
 
 @pytest.fixture
@@ -47,6 +52,17 @@ def test_it_says_what_the_model_takes_and_answers(tiny_model: EvaluatedModel) ->
     assert opened.labels == tuple("0123456789")
     assert opened.classes == 10
     assert opened.routes == prefix_routes(3)
+
+
+def test_a_model_of_values_takes_them_standardized() -> None:
+    values = ImageSet(np.zeros((4, 1, 8, 8), np.float32), np.arange(4))
+    rule = Standardization((3.0,), (2.0,))
+    dataset = Dataset(values, values, ("a", "b"), rule, stated_by="profile")
+    description = Description.of(FAMILY, dataset, None)
+    again = Description.model_validate(description.model_dump(mode="json"))
+    assert (again.image_shape, again.mean) == ((1, 8, 8), ())
+    assert again.spec.kind_of(values.images) == "normalized"
+    assert again.spec.kind_of(np.zeros((4, 8, 8, 1), np.uint8)) is None
 
 
 def test_it_is_built_again_without_touching_the_random_numbers_of_the_caller(

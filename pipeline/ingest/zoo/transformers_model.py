@@ -25,7 +25,7 @@ _MOST = 6
 
 
 def transformers_model(
-    place: str, images: Callable[[], tuple[int, int, int]] | None, progress: Progress
+    place: str, images: Callable[[], tuple[int, ...]] | None, progress: Progress
 ) -> OwnModel:
     """The teacher that a folder or a name of the hub gives, without a student.
 
@@ -133,7 +133,7 @@ def _image_shape(folder: ModelFolder, config: Any) -> tuple[int, int, int]:
 
 
 def _require_takes(
-    folder: ModelFolder, config: Any, network: nn.Module, shape: tuple[int, int, int]
+    folder: ModelFolder, config: Any, network: nn.Module, shape: tuple[int, ...]
 ) -> None:
     """Makes sure that a model runs on the images that it is to be given."""
     channels = getattr(config, "num_channels", shape[0])

@@ -14,10 +14,11 @@ from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.executorch.patterns import patterns_that_may_match
 from pipeline.lowering.executorch.quantize import quantized
-from pipeline.lowering.executorch.rules import RULES
+from pipeline.lowering.executorch.rules import RULES, SIGNAL_RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
+from pipeline.lowering.rules.sequence import in_images
 from pipeline.settings import BACKENDS
 
 
@@ -46,7 +47,7 @@ class ExecuTorch:
 
         with (
             torch.no_grad(),
-            blaming(graph := rewritten(operators_of(module), RULES, example), name, self.spec.name),
+            blaming(graph := _rewritten(operators_of(module), example), name, self.spec.name),
         ):
             example = _natural(example)
             edges = _edges(graph, example, quantization)
@@ -85,6 +86,11 @@ class ExecuTorch:
                 item = method.execute([_natural(item)])[0].clone()
             outputs.append(item)
         return torch.cat(outputs)
+
+
+def _rewritten(graph: OperatorGraph, example: Tensor) -> OperatorGraph:
+    """A graph in terms of what the delegate takes."""
+    return rewritten(in_images(graph, SIGNAL_RULES, example), RULES, example)
 
 
 def _edges(graph: OperatorGraph, example: Tensor, quantization: Quantization | None) -> _Edges:

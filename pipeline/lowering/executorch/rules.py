@@ -12,10 +12,19 @@ from pipeline.lowering.rules import (
     normalize,
     reduce,
     resize,
+    sequence,
     spatial,
 )
 
 aten = torch.ops.aten
+
+#: Of signals, in terms of images: before all others.
+SIGNAL_RULES: Rules = {
+    aten.adaptive_avg_pool1d.default: sequence.adaptive_signal_average,
+    aten.adaptive_max_pool1d.default: sequence.adaptive_signal_max,
+    aten.avg_pool1d.default: sequence.signal_average,
+    aten.max_pool1d.default: sequence.signal_max,
+}
 
 RULES: Rules = {
     aten._adaptive_avg_pool2d.default: spatial.adaptive_average,

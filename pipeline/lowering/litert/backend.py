@@ -14,9 +14,10 @@ from pipeline.lowering.litert import flatbuffer as tflite
 from pipeline.lowering.litert.interpreter import TfliteProgram
 from pipeline.lowering.litert.keras_export import keras_to_tflite
 from pipeline.lowering.litert.quantize import quantized
-from pipeline.lowering.litert.rules import RULES
+from pipeline.lowering.litert.rules import RULES, SIGNAL_RULES
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
+from pipeline.lowering.rules.sequence import in_images
 from pipeline.model.keras_unit import keras_models
 from pipeline.settings import BACKENDS
 
@@ -49,7 +50,8 @@ class LiteRt:
     ) -> Program:
         if models := keras_models(module):
             return self._accepted(keras_to_tflite(models), None, name)
-        graph = rewritten(operators_of(module), RULES, example)
+        graph = in_images(operators_of(module), SIGNAL_RULES, example)
+        graph = rewritten(graph, RULES, example)
         with blaming(graph, name, self.spec.name):
             converted = _convert(graph, example)
             if quantization is not None:  # of the one recipe that its spec has

@@ -5,9 +5,23 @@ from __future__ import annotations
 import torch
 
 from pipeline.lowering.rewrite import Rules
-from pipeline.lowering.rules import arrange, attention, elementwise, reduce, resize, spatial
+from pipeline.lowering.rules import (
+    arrange,
+    attention,
+    elementwise,
+    reduce,
+    resize,
+    sequence,
+    spatial,
+)
 
 aten = torch.ops.aten
+
+#: Of signals, in terms of images: before all others.
+SIGNAL_RULES: Rules = {
+    aten.adaptive_max_pool1d.default: sequence.adaptive_signal_max,
+    aten.max_pool1d.default: sequence.padded_signal_max,
+}
 
 RULES: Rules = {
     aten._upsample_bicubic2d_aa.vec: resize.smooth,

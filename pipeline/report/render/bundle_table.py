@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.bundle.artifact import Deviation
-from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.manifest import Input, Manifest
 from pipeline.core.formatting import size
 from pipeline.report.render.recall_table import recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_table
@@ -45,16 +45,21 @@ def _head(manifest: Manifest) -> Text:
         f"{backend.precision} by {backend.exporter}, runs on {backend.name} "
         f">= {backend.minimum_runtime}; input {'x'.join(map(str, manifest.input.shape))} "
         f"{manifest.input.layout}\n"
-        f"images: {manifest.input.preprocessing}\n"
-        f"normalization: {_normalization(manifest)}\n"
+        f"{_inputs(manifest.input)}"
         + "".join(f"warning: {warning.text}\n" for warning in manifest.warnings)
     )
 
 
-def _normalization(manifest: Manifest) -> str:
-    stated, origin = manifest.input.normalization, manifest.input.preprocessing.origin
+def _inputs(read: Input) -> str:
+    """How an image becomes what the programs read, or another tensor."""
+    stated, preprocessing = read.normalization, read.preprocessing
+    if stated is None:
+        return "values: as they are\n"
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
-    return f"(x - mean) / std, mean {mean}, std {std}, {origin}"
+    words = f"(x - mean) / std, mean {mean}, std {std}"
+    if preprocessing is None:
+        return f"values: {words}\n"
+    return f"images: {preprocessing}\nnormalization: {words}, {preprocessing.origin}\n"
 
 
 def _recall(manifest: Manifest) -> Text:

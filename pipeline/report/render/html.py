@@ -78,8 +78,10 @@ def _recall(report: Report) -> str:
 
 def _images(report: Report) -> str:
     """What an app has to do with an image, in words."""
-    if report.input is None:
+    if report.input is None or (stated := report.input.normalization) is None:
         return ""
-    preprocessing, stated = report.input.preprocessing, report.input.normalization
+    preprocessing = report.input.preprocessing
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
+    if preprocessing is None:
+        return f"values minus mean {mean}, / std {std}"
     return f"{preprocessing}, minus mean {mean}, / std {std} ({preprocessing.origin})"

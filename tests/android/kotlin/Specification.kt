@@ -574,6 +574,19 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         refused<PwlException.InvalidPlan> { BundleManifest.parse("[".repeat(100_000)) }
     }
 
+    scenario("the manifest of a model that reads no images says so") {
+        check(BundleManifest.read(on.bundle).readsImages)
+        val text = File(on.bundle, BundleManifest.FILE).readText()
+        val sound = text.replace("\"preprocessing\": {", "\"kind\": \"tensor\", \"unread\": {")
+        val manifest = BundleManifest.parse(sound)
+        check(!manifest.readsImages && manifest.inputShape == listOf(1, 8, 8, 1))
+        val why = refused<IllegalStateException> { manifest.input }
+        check("reads a tensor [1, 8, 8, 1], no image" in why.message!!) { why }
+        refused<PwlException.InvalidPlan> {
+            BundleManifest.parse(sound.replace("\"tensor\"", "\"video\""))
+        }
+    }
+
     scenario("a manifest whose numbers are no image's or no model's is refused by their names") {
         val text = File(on.bundle, BundleManifest.FILE).readText()
         val wrong =

@@ -10,17 +10,34 @@ import java.io.File
  * @property name of the bundle.
  * @property labels what each of a model's logits stands for, in their order.
  * @property stages what each stage is worth.
- * @property input how an image becomes what a model reads.
+ * @property inputShape sizes of what a model reads, in the order of its floats, the batch of one
+ *   first.
  */
 public class BundleManifest
 private constructor(
     public val name: String,
     public val labels: List<String>,
     public val stages: List<StageInfo>,
-    public val input: Preprocessing,
+    public val inputShape: List<Int>,
+    private val images: Preprocessing?,
     internal val threads: Int,
     internal val shapes: Map<String, UnitShapes>
 ) {
+    /** Whether a model reads images: others, of sounds or sensors, are given their floats. */
+    public val readsImages: Boolean
+        get() = images != null
+
+    /**
+     * How an image becomes what a model reads.
+     *
+     * @throws IllegalStateException if it reads no images: see [readsImages].
+     */
+    public val input: Preprocessing
+        get() =
+            checkNotNull(images) {
+                "$name reads a tensor $inputShape, no image: give its floats to run(FloatArray)"
+            }
+
     /**
      * A stage as the build measured it.
      *
@@ -76,11 +93,20 @@ private constructor(
                     val accuracy = it.fields("accuracy").number("top1", 0.0..1.0)
                     StageInfo(it.text("route"), accuracy, it.bytes("load_bytes"))
                 },
-                Preprocessing.of(json.fields("input")),
+                json.fields("input").ints("shape", 1..Int.MAX_VALUE),
+                images(json.fields("input")),
                 json.fields("backend").int("threads", Options.THREADS),
                 json.objects("artifacts").associate { it.text("sha256") to UnitShapes.of(it) }
             )
         }
+
+        /** The preprocessing of images; null where a model reads another tensor. */
+        private fun images(input: JsonObject): Preprocessing? =
+            when (val kind = input.textOrNull("kind") ?: "image") {
+                "image" -> Preprocessing.of(input)
+                "tensor" -> null
+                else -> throw PwlException.InvalidPlan("input kind $kind is not known here")
+            }
 
         private const val VERSION = 2
     }

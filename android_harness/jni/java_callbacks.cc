@@ -47,11 +47,12 @@ void JavaCallbacks::StageFailed(size_t stage, const Status& reason) {
   JNIEnv* const env = Environment();
   if (env == nullptr) return;
   jbyteArray message = Bytes(env, reason.message());
-  if (Forget(env)) return;
+  Forget(env);  // null then: that it failed is told all the same
   env->CallVoidMethod(callbacks_.get(), g_stage_failed, static_cast<jint>(stage),
                       static_cast<jint>(reason.code()), message);
   Forget(env);
-  env->DeleteLocalRef(message);  // the loading thread has no frame that would
+  // The loading thread has no frame that would.
+  if (message != nullptr) env->DeleteLocalRef(message);
 }
 
 bool JavaCallbacks::MayLoad(size_t stage) const {

@@ -44,7 +44,7 @@ class LocalFrame {
 // What Kotlin answered: null, or why it failed.
 Status Failure(JNIEnv* env, Code code, jobject message) {
   if (env->ExceptionCheck() == JNI_TRUE) {
-    env->ExceptionClear();  // a lack of memory: all others arrive as messages
+    env->ExceptionClear();  // a lack of memory, also for the message of what was thrown
     return {Code::kRuntime, "no memory in Java"};
   }
   if (message == nullptr) return {};

@@ -114,24 +114,34 @@ def class_path(compiler: Kotlin) -> Iterator[str]:
     """
     with locked(PLACE / "classes.lock"):
         android, libraries = _stubs()
-        jar = android_jar()
-        platform = (str(jar or android), str(libraries))
-        real = ("-no-jdk",) if jar else ()
-        library = compiler.compile(
-            sorted(LIBRARY.rglob("*.kt")),
-            PLACE / "pwl.jar",
-            *("-Xexplicit-api=strict", *real),
-            needs=":".join(platform),
-        )
+        library, platform, real = _library(compiler, android, libraries)
         sample = compiler.compile(
             sorted((SAMPLE / "app" / "src").rglob("*.kt")),
             PLACE / "sample.jar",
             *real,
-            needs=":".join((*platform, str(library))),
+            needs=f"{platform}:{library}",
         )
         running = f"{library}:{sample}:{android}:{libraries}"
         tests = compiler.compile(sorted(TESTS.rglob("*.kt")), PLACE / "tests.jar", needs=running)
         yield f"{running}:{tests}:{compiler.runtime}"
+
+
+@contextmanager
+def library_path(compiler: Kotlin) -> Iterator[str]:
+    """The class path of the library alone, for programs that need nothing of Android."""
+    with locked(PLACE / "classes.lock"):
+        library, _, _ = _library(compiler, *_stubs())
+        yield f"{library}:{compiler.runtime}"
+
+
+def _library(compiler: Kotlin, android: Path, libraries: Path) -> tuple[Path, str, Sequence[str]]:
+    """The library, what it was compiled against, and the option for Android's own classes."""
+    jar = android_jar()
+    platform = f"{jar or android}:{libraries}"
+    real = ("-no-jdk",) if jar else ()
+    sources = sorted(LIBRARY.rglob("*.kt"))
+    options = ("-Xexplicit-api=strict", *real)
+    return compiler.compile(sources, PLACE / "pwl.jar", *options, needs=platform), platform, real
 
 
 def android_jar() -> Path | None:

@@ -557,6 +557,43 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         }
     }
 
+    scenario("a stage that Java had no memory to tell of is told with the next answer") {
+        val waiting = Thread.currentThread()
+        val asked = CountDownLatch(1)
+        val memory = AtomicReference<Any>()
+        val mayLoad = { stage: Int ->
+            when (stage) {
+                1 -> {
+                    while (waiting.state != Thread.State.WAITING) Thread.onSpinWait()
+                    memory.set(allMemory())
+                    true
+                }
+
+                else -> {
+                    memory.set(null)
+                    asked.countDown()
+                    false
+                }
+            }
+        }
+        on.open(on.options(mayLoad = mayLoad)).using { model ->
+            asked.await()
+            check(model.stage.value.index == 0)
+            check(model.run(on.inputs[0]).stage == 1)
+            check(model.stage.value == Stage(1, isFinal = false)) { model.stage.value }
+            model.retreat()
+            model.awaitIndex(0)
+        }
+    }
+
+    scenario("an error that the app throws while a stage loads ends loading with its name") {
+        val mine = StackOverflowError("mine")
+        on.open(on.options { throw mine }).using { model ->
+            check((model.awaitStop() as PwlException.Failed).cause === mine)
+            check(on.runAll(model) == setOf(0))
+        }
+    }
+
     scenario("the manifest names labels and what each stage is worth") {
         val manifest = BundleManifest.read(on.bundle)
         check(manifest.labels == (0..9).map { "$it" })
@@ -640,6 +677,19 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         val left = Thread.getAllStackTraces().keys.filter { it.name == "pwl-loader" }
         check(left.isEmpty()) { left }
     }
+}
+
+/** Takes all of Java's memory, to the last object; it is given back when the result is dropped. */
+fun allMemory(): Any? {
+    var taken: Array<Any?>? = null
+    for (size in listOf(1 shl 20, 1 shl 10, 0)) {
+        try {
+            while (true) taken = if (size > 0) arrayOf(LongArray(size), taken) else arrayOf(taken)
+        } catch (_: OutOfMemoryError) {
+            continue
+        }
+    }
+    return taken
 }
 
 /** Bytes that the process has asked files for; what is mapped is not among them. */

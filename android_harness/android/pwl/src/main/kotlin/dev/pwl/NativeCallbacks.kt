@@ -3,7 +3,11 @@ package dev.pwl
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.update
 
-/** Turns what the loading thread tells and asks into a flow. Called by name from C++. */
+/**
+ * Turns what the loading thread tells and asks into a flow. Called by name from C++.
+ *
+ * What there was no memory to publish is published by the next call from C++, or inference.
+ */
 internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
     val state = MutableStateFlow(Stage(index = 0, isFinal = false))
 
@@ -12,27 +16,36 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
 
     @Volatile private var thrown: Throwable? = null
 
+    // What C++ has told: the stage that serves, and a failure that is not published yet.
+    @Volatile private var serving = 0
+
+    @Volatile private var failure: PwlException? = null
+
+    @Volatile private var behind = false
+
     fun stageActive(stage: Int) {
-        state.update {
-            // Loading went on after a failure: then it was asked for again.
-            val over = stage > it.index && it.stopped !is PwlException.Cancelled
-            Stage(stage, stage == last, if (over) null else it.stopped)
-        }
+        serving = stage
+        publish()
     }
 
-    fun stageFailed(stage: Int, code: Int, message: ByteArray) {
+    /** [message] is null where there was no memory for it. */
+    fun stageFailed(stage: Int, code: Int, message: ByteArray?) {
         val cause = thrown.also { thrown = null }
-        val failure =
+        failure = try {
             if (cause != null) {
                 PwlException.Failed("mayLoad threw at stage $stage", cause)
             } else {
-                NativeFailures.exception(code, message)
+                NativeFailures.exception(code, message!!)
             }
-        stopped(failure)
+        } catch (_: Throwable) {
+            OUT_OF_MEMORY
+        }
+        publish()
     }
 
     /** 1: yes, 0: no, -1: it threw. */
     fun mayLoad(stage: Int): Int = try {
+        catchUp()
         if (ask == null || ask.invoke(stage)) 1 else 0
     } catch (error: Throwable) {
         thrown = error
@@ -41,5 +54,30 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
 
     fun stopped(why: PwlException?) {
         state.update { it.copy(stopped = why) }
+    }
+
+    /** Publishes what there was no memory for before. */
+    fun catchUp() {
+        if (behind) publish()
+    }
+
+    private fun publish() {
+        try {
+            val why = failure
+            state.update {
+                // Loading went on after a failure: then it was asked for again.
+                val over = serving > it.index && it.stopped !is PwlException.Cancelled
+                Stage(serving, serving == last, why ?: if (over) null else it.stopped)
+            }
+            failure = null
+            behind = false
+        } catch (_: Throwable) {
+            behind = true // nobody above the loading thread would catch it
+        }
+    }
+
+    private companion object {
+        /** Made while there is memory. */
+        val OUT_OF_MEMORY = PwlException.Failed("Java had no memory left to say why")
     }
 }

@@ -28,10 +28,10 @@ internal class NativeEngine(
                 output.floats(shape.output)
             )
         NativeProgram(engine.load(file), null)
-    } catch (error: Exception) {
-        NativeProgram(null, error)
-    } catch (error: LinkageError) {
-        NativeProgram(null, error) // its library is not in the app, or another version
+    } catch (error: OutOfMemoryError) {
+        throw error // not the program's fault
+    } catch (error: Throwable) {
+        NativeProgram(null, error) // such as a LinkageError: its library is not in the app
     }
 
     private fun ByteBuffer.floats(shape: LongArray): FloatBuffer {
@@ -51,14 +51,14 @@ internal class NativeProgram(private val program: KotlinProgram?, private val er
     fun run(): ByteArray? = try {
         program!!.run()
         null
-    } catch (error: Exception) {
+    } catch (error: Throwable) {
         error.text()
     }
 
     fun close() {
         try {
             program?.close()
-        } catch (_: Exception) {
+        } catch (_: Throwable) {
             // It is not used any more, whatever it says.
         }
     }

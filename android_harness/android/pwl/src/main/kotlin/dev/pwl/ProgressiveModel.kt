@@ -76,7 +76,7 @@ private constructor(
     public fun run(input: FloatArray): Answer {
         require(input.size == inputSize) { "given ${input.size} floats instead of $inputSize" }
         val logits = FloatArray(classes)
-        return Answer(logits, use { NativeModel.run(it, input, logits) })
+        return Answer(logits, infer { NativeModel.run(it, input, logits) })
     }
 
     /**
@@ -101,7 +101,7 @@ private constructor(
         val bytes = inputSize * Float.SIZE_BYTES
         require(given == bytes) { "given $given bytes instead of $bytes" }
         require(logits.size == classes) { "room for ${logits.size} logits instead of $classes" }
-        return use { NativeModel.runDirect(it, input, begin, inputSize, logits) }
+        return infer { NativeModel.runDirect(it, input, begin, inputSize, logits) }
     }
 
     /**
@@ -197,6 +197,8 @@ private constructor(
      * `mayLoad`, nor for a thread that is inside of [run].
      */
     public fun awaitClosed(): Unit = destroyed.await()
+
+    private inline fun infer(call: (Long) -> Int): Int = use(call).also { callbacks.catchUp() }
 
     private inline fun <T> use(call: (Long) -> T): T {
         requireOpen() // at once, also while close waits for the others

@@ -1,12 +1,15 @@
 """How fast ADB is: files pushed, commands run and bundles deployed, by us and by `adb` itself.
 
-    python benchmarks/adb.py                      a loopback device, started and stopped here
-    python benchmarks/adb.py --device adb:SERIAL  a device of the adb server
-    python benchmarks/adb.py --parts deploy --rounds 2    shortly: of commands, pushes, deploy some
+    python -m benchmarks.adb                      a loopback device, started and stopped here
+    python -m benchmarks.adb --device adb:SERIAL  a device of the adb server
+    python -m benchmarks.adb --parts deploy --rounds 2    shortly: of commands, pushes, deploy some
 
 Ways are interleaved: each round takes all of them, in an order of its own. Raw samples are printed
 before medians. On a loopback device it compares a connection of our own, our client of the adb
-server, and the program `adb`; on another device, those that lead to it.
+server, and the program `adb`; on another device, those that lead to it. Beside pushes to a loopback
+device stands the CPU time of both sides: here (with the adb server) and adbd's. The bound is a push
+for which this side does hardly anything: the kernel sends messages that were written before, and
+copies none of them (sendfile). What no client can save is adbd's work.
 
 What is deployed is --bundle with its control arms (dist/digits-resnet, which scripts/demo builds:
 55 MB with the harness): once where there is nothing, and once again. Bars on loopback: 1.5 s and
@@ -28,8 +31,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path, PurePosixPath
 
+from benchmarks.prepared_push import CpuTimes, PreparedPush, adb_server
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Silent
 from pipeline.device.base import Device
@@ -40,6 +45,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = PurePosixPath("/data/local/tmp/pwl-benchmark")
 TARGET = FOLDER / "file"
 NATIVE = "adb"
+DIRECT, SERVER = "connection of our own", "client of the adb server"
+BOUND = "bound: sent without a copy"
 PARTS = ("commands", "pushes", "deploy")
 #: Seconds of a first deployment of 55 MB, and of a second one of the same.
 FIRST_S, SECOND_S = 1.5, 0.4
@@ -50,14 +57,17 @@ Way = Callable[[], object]
 def main() -> None:
     arguments = _arguments()
     with contextlib.ExitStack() as stack:
-        spec = arguments.device or stack.enter_context(_loopback_device())
+        adbd: int | None = None
+        spec = arguments.device
+        if spec is None:
+            spec, adbd = stack.enter_context(_loopback_device())
         devices = stack.enter_context(_devices(spec, arguments.device is None))
         device = next(iter(devices.values()))
         serial = device.properties().serial
         print(f"device {spec} ({serial}); {os.cpu_count()} processors; {time.strftime('%F')}")
         try:
             if {"commands", "pushes"}.intersection(arguments.parts):
-                _commands_and_pushes(devices, serial, arguments)
+                _commands_and_pushes(devices, serial, adbd, arguments)
             if "deploy" in arguments.parts:
                 _deployments(devices, arguments.bundle, arguments.rounds)
         finally:
@@ -65,7 +75,7 @@ def main() -> None:
 
 
 def _commands_and_pushes(
-    devices: dict[str, Device], serial: str, arguments: argparse.Namespace
+    devices: dict[str, Device], serial: str, adbd: int | None, arguments: argparse.Namespace
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "file"
@@ -84,13 +94,17 @@ def _commands_and_pushes(
         for name, device in devices.items():
             pushes[f"{name}, verified"] = _push(device, file, sha256)
             pushes[f"{name}, sent only"] = _send(device, file)
+            if name == DIRECT:
+                messages = file.with_name("messages")
+                pushes[BOUND] = PreparedPush(device, file, str(TARGET), messages)
         if shutil.which("adb"):
             commands[NATIVE] = native("shell", "true")
             pushes[NATIVE] = native("push", str(file), str(TARGET))
         if "commands" in arguments.parts:
-            _compare("a command (true)", commands, arguments.rounds * 10, None)
+            _compare("a command (true)", commands, arguments.rounds * 10)
         if "pushes" in arguments.parts:
-            _compare(f"a push of {arguments.megabytes} MB", pushes, arguments.rounds, file)
+            what = f"a push of {arguments.megabytes} MB"
+            _compare(what, pushes, arguments.rounds, file, adbd)
 
 
 def _deployments(devices: dict[str, Device], bundle: Path, rounds: int) -> None:
@@ -148,15 +162,28 @@ def _send(device: Device, file: Path) -> Way:
     return send
 
 
-def _compare(what: str, ways: dict[str, Way], rounds: int, file: Path | None) -> None:
+def _compare(
+    what: str,
+    ways: dict[str, Way],
+    rounds: int,
+    file: Path | None = None,
+    adbd: int | None = None,
+) -> None:
     samples: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[CpuTimes]] = {name: [] for name in ways}
+    server = adb_server(int(os.environ.get("ANDROID_ADB_SERVER_PORT", "5037")))
     order = list(ways)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
+            if isinstance(way := ways[name], PreparedPush):
+                way.prepare()
+            before = CpuTimes.read(adbd, server) if adbd else None
             begin = time.perf_counter()
-            ways[name]()
+            way()
             samples[name].append(time.perf_counter() - begin)
+            if adbd and before:
+                cpu[name].append(CpuTimes.read(adbd, server).since(before))
     print(f"\n{what}, {rounds} rounds; milliseconds:")
     for name, taken in samples.items():
         print(f"  {name}: {' '.join(f'{1000 * each:.1f}' for each in taken)}")
@@ -165,7 +192,15 @@ def _compare(what: str, ways: dict[str, Way], rounds: int, file: Path | None) ->
         median = statistics.median(taken)
         rate = f", {file.stat().st_size / median / 1e6:.0f} MB/s" if file else ""
         speed = f"{native / median:.2f} x as fast as adb"
-        print(f"  {name:28s} median {1000 * median:8.1f} ms{rate}, {speed}")
+        print(f"  {name:33s} median {1000 * median:8.1f} ms{rate}, {speed}{_cpu(cpu[name])}")
+
+
+def _cpu(times: list[CpuTimes]) -> str:
+    """Means: of what is told in steps of 10 ms."""
+    if not times:
+        return ""
+    host, adbd = (1000 * statistics.mean(each) for each in zip(*map(astuple, times), strict=True))
+    return f"; CPU {host:.0f} ms here, {adbd:.0f} of adbd"
 
 
 def _write(file: Path, megabytes: int) -> str:
@@ -186,14 +221,14 @@ def _devices(spec: str, is_loopback: bool) -> Iterator[dict[str, Device]]:
         if is_loopback:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 os.environ["ANDROID_ADB_SERVER_PORT"] = str(probe.getsockname()[1])
-            devices["connection of our own"] = stack.enter_context(_connected(spec))
+            devices[DIRECT] = stack.enter_context(_connected(spec))
             if not shutil.which("adb"):
                 print("not here: no adb to compare with")
                 yield devices
                 return
             stack.callback(subprocess.run, ["adb", "kill-server"], check=False)
             subprocess.run(["adb", "connect", spec.removeprefix("adb:")], check=True)
-        devices["client of the adb server"] = stack.enter_context(_connected(spec))
+        devices[SERVER] = stack.enter_context(_connected(spec))
         yield devices
 
 
@@ -202,12 +237,13 @@ def _connected(spec: str) -> Device:
 
 
 @contextlib.contextmanager
-def _loopback_device() -> Iterator[str]:
+def _loopback_device() -> Iterator[tuple[str, int]]:
+    """The name of a new device, and the process of its adbd."""
     program = str(ROOT / "scripts" / "loopback-device")
     command = [program, "start", "--port", "0", "--json"]
     started = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     try:
-        yield started["spec"]
+        yield started["spec"], started["adbd_pid"]
     finally:
         subprocess.run([program, "stop", "--port", str(started["port"])], check=True)
 

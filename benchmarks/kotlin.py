@@ -219,11 +219,16 @@ def follow(words: list[str], budgets: dict[str, float], task: Task, samples: Sam
 
 def print_table(bundle: str, numbers: list[Finding]) -> None:
     """Medians with their intervals."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=bundle, title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 0, 0, 1),
+        title=bundle,
+        title_justify="left",
+    )
     table.add_column("", no_wrap=True)
-    for name in ("wall", "CPU", "at most"):
+    for name in ("wall", "CPU", "limit", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
     for number in numbers:
         limit = "" if number.limit is None else f"{number.limit:g}"
         table.add_row(number.what, shown(number.wall), shown(number.cpu), limit, number.verdict)

@@ -40,22 +40,22 @@ class Finding:
 
 def findings(rounds: dict[str, list[Row]]) -> Iterator[Finding]:
     """What the rounds come to."""
-    for part, name, more, ratio in (
-        ("first-stage", "first stage", 15.0, None),
-        ("last-stage", "last stage", None, 1.02),
+    for part, stage, unit, divisor, more, ratio in (
+        ("first-stage", "first", "us", 1e3, 15.0, None),
+        ("last-stage", "last", "ms", 1e6, None, 1.02),
     ):
         if rows := rounds.get(part, []):
-            yield times(f"{name}, us in C++", rows, lambda row: row[0] / 1e3)
+            yield times(f"{stage} stage, {unit} in C++", rows, first_of(divisor))
             for way, how in ((1, "array"), (2, "buffer")):
-                yield difference(f"{name}, us more by {how}", rows, way, 1e3, more)
-                yield ratios(f"{name}, {how} / C++", rows, way, ratio)
+                yield difference(f"{stage} stage, {unit} more by {how}", rows, way, divisor, more)
+                yield ratios(f"{stage} stage, {how} / C++", rows, way, ratio)
     for part, name, base, other, limit in (
-        ("start", "opened to answer", "in C++", "more in Kotlin", 1.0),
-        ("archive-start", "opened to answer", "mapped", "more if copied", None),
-        ("archive-climb", "opened to last stage", "mapped", "more if copied", None),
+        ("start", "first answer", "in C++", "more in Kotlin", 1.0),
+        ("archive-start", "first answer", "mapped", "more if copied", None),
+        ("archive-climb", "last stage", "mapped", "more if copied", None),
     ):
         if rows := rounds.get(part, []):
-            yield times(f"{name}, ms {base}", rows, lambda row: row[0] / 1e6)
+            yield times(f"{name}, ms {base}", rows, first_of(1e6))
             yield difference(f"{name}, ms {other}", rows, 1, 1e6, limit)
     yield from left_behind(rounds.get("cycles", []))
 
@@ -66,6 +66,11 @@ def times(
     """A number of each round, which `value` takes from the wall times, and then from CPU times."""
     wall, cpu = ([value(row[clock::2]) for row in rows] for clock in (0, 1))
     return Finding(what, Estimate.of(wall), Estimate.of(cpu), limit)
+
+
+def first_of(unit: float) -> Callable[[Row], float]:
+    """The first way, in a unit of so many nanoseconds."""
+    return lambda row: row[0] / unit
 
 
 def difference(what: str, rows: list[Row], way: int, unit: float, limit: float | None) -> Finding:
@@ -89,5 +94,5 @@ def left_behind(cycles: list[Row]) -> Iterator[Finding]:
         grown = median(after[place]) / early
         # Not an interval: each sample is what all cycles before have left.
         value = Estimate(grown, grown, grown, fifth)
-        when = f"after {cycles[-1][0]} / {cycles[fifth][0]} cycles"
-        yield Finding(f"{what} {when}", value, None, growth)
+        when = f"{cycles[-1][0]} / {cycles[fifth][0]} cycles"
+        yield Finding(f"{what}, {when}", value, None, growth)

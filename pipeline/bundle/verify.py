@@ -59,6 +59,12 @@ def open_controls(root: Path, bundle: Manifest) -> Controls:
         UsageError: there are none in that folder, or they belong to another bundle.
         IntegrityError: they are damaged.
     """
+    if not root.exists():
+        raise UsageError(
+            f"{root}: no such folder, where the bundle's control arms should be",
+            "a bundle is built, and copied, with its control arms beside it; --control names "
+            "another folder",
+        )
     controls = _read(root, CONTROL, Controls)
     if controls.bundle != bundle.id:
         raise UsageError(

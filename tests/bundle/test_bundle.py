@@ -214,6 +214,13 @@ def test_damaged_control_arms_are_refused(bundle_copy: Path) -> None:
         open_controls(control_folder(bundle_copy), open_bundle(bundle_copy).manifest)
 
 
+def test_a_bundle_that_was_copied_alone_lacks_its_control_arms(bundle_copy: Path) -> None:
+    manifest = open_bundle(bundle_copy).manifest
+    with pytest.raises(UsageError, match="control arms should be") as caught:
+        open_controls(bundle_copy.with_name("elsewhere"), manifest)
+    assert "--control" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

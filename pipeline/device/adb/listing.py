@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,12 +88,16 @@ def choose_device(listed: Sequence[Listed], serial: str | None, server: object) 
     if serial is not None:
         named = [each for each in listed if each.serial == serial]
         if not named:
-            raise DeviceError(
-                f"the adb server at {server} has no device {serial}" + _table(listed),
+            remedy = (
                 "name one of these"
                 if listed
                 else "check the cable, and that USB debugging is on; over the network: "
-                "`adb connect HOST:PORT`",
+                "`adb connect HOST:PORT`"
+            )
+            if os.environ.get("ANDROID_SERIAL") == serial:
+                remedy += "; or unset ANDROID_SERIAL, which names it"
+            raise DeviceError(
+                f"the adb server at {server} has no device {serial}" + _table(listed), remedy
             )
         if len(named) > 1:
             raise UsageError(

@@ -59,6 +59,16 @@ def test_of_several_that_are_not_ready_none_is_meant() -> None:
     assert "adb:b  recovery" in caught.value.what
 
 
+def test_a_serial_that_the_environment_names_is_said_to_come_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANDROID_SERIAL", "gone")
+    for serial, said in (("gone", True), ("other", False)):
+        with pytest.raises(DeviceError, match=f"has no device {serial}") as caught:
+            choose_device([device("a", "device")], serial, "there")
+        assert ("unset ANDROID_SERIAL" in caught.value.remedy) == said
+
+
 def test_two_devices_of_one_serial_number_cannot_be_told_apart() -> None:
     with pytest.raises(UsageError, match="2 devices have the serial number 0123"):
         choose_device([device("0123", "device")] * 2, "0123", "there")

@@ -253,4 +253,7 @@ def deployment_in(
         arms=tuple(arm.name for arm in controls.arms) if controls else (),
         engine=package.description.engines[backend],
         caching=("--weight-cache", str(root / "caches"), "--runtime", package.runtime_id(backend)),
+        stages=len(manifest.stages),
+        golden_images=manifest.golden.images,
+        evaluation_images=manifest.evaluation.count,
     )

@@ -146,6 +146,13 @@ def test_the_device_answers_as_the_programs_did_on_the_host(report: Report) -> N
     assert by_name["stage-3"].least_sqnr_db is None
     assert all(result.passed for result in report.parity)
     assert all(stage.differing == 0 for stage in report.stages)
+    assert [stage.precision for stage in report.stages] == ["int8", "mixed", "mixed", "fp32"]
+    assert "latency_final_over_teacher" in report.ratios
+    assert not {name for name in report.ratios if name.endswith(("_student", "_teacher8"))} - {
+        f"{kind}_over_{arm}"
+        for kind in ("ttfi", "process", "peak_rss")
+        for arm in ("student", "teacher8")
+    }
     assert report.metrics["parity_over_tolerance.stage-0"].median < 1
     assert "parity_sqnr_db.teacher8" in report.metrics
     assert report.bundle.precision == "student int8, teacher fp32"

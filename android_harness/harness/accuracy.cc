@@ -2,6 +2,7 @@
 // task fails in the end because some logits are no numbers.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,11 +22,13 @@ Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bu
   if (!inputs.ok()) return inputs.status();
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
+  const size_t asked = static_cast<size_t>(options.inferences);
+  const size_t count = asked == 0 ? inputs->count() : std::min(asked, inputs->count());
   std::string faults;  // stages that gave no label, and how often
   const auto predict = [&](size_t stage, ProgressiveModel& model) -> Status {
     std::vector<int64_t> predictions;
     std::vector<float> logits;
-    for (size_t i = 0; i < inputs->count(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       const Result<size_t> served = model.Infer(inputs->row(i), &logits);
       if (!served.ok()) return served.status();
       if (*served != stage) return {Code::kRuntime, "an inference ran on another stage"};

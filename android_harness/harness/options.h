@@ -21,7 +21,8 @@ struct Options {
   std::string arm = "pwl";     // ttfi, memory: pwl, or a control arm
   std::string state = "warm";  // ttfi, progress: cold or warm page cache; cold-cached: cold, with
                                // weight caches on disk
-  int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds
+  int inferences = 0;  // ttfi: after the first; progress: after the last stage; latency: rounds;
+                       // accuracy: images, the first ones, 0 for all of them
   int hold = 0;        // progress: inferences at each stage before the next one is loaded
   int fps = 0;  // progress: frames that come in a second, each to be answered before it ends;
                 // 0: as many inferences as there can be, one after the other

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
 from pipeline.harness import contention
 from pipeline.harness.contention import Repeater
+from pipeline.harness.evaluated_images import images_in_time, say_if_fewer
 from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.samples import (
     MOST_FPS,
@@ -76,9 +78,14 @@ class RoundWatch(Protocol):
 
 @dataclass(slots=True)
 class Campaign:
-    """Everything that was measured; lists of rounds, in the order in which they were run."""
+    """Everything that was measured; lists of rounds, in the order in which they were run.
+
+    Attributes:
+        evaluated: how many evaluation images every stage was asked to label; 0: all of them.
+    """
 
     info: Info
+    evaluated: int = 0
     ttfi: list[list[TtfiSample]] = field(default_factory=list)
     progress: list[list[ProgressSample]] = field(default_factory=list)
     paced: list[ProgressSample] = field(default_factory=list)
@@ -111,9 +118,12 @@ def run_campaigns(
     pairs = [(session, Campaign(session.info())) for session in sessions]
     with progress.task("parity and accuracy", total=2 * len(pairs)) as task:
         for session, campaign in pairs:
+            begin = time.monotonic()
             campaign.logits = session.parity()
             task.advance(1)
-            campaign.predictions = session.accuracy()
+            campaign.evaluated = images_in_time(session.deployment, time.monotonic() - begin)
+            say_if_fewer(campaign.evaluated, session.deployment.evaluation_images, progress)
+            campaign.predictions = session.accuracy(campaign.evaluated)
             task.advance(1)
     states = _possible_states(sessions, options.states, watch)
     for session, _ in pairs:

@@ -53,6 +53,8 @@ class Deployment:
         arms: names of the control arms.
         engine: name and version of the inference library.
         caching: flags that make it keep packed weights.
+        stages: how many the bundle has.
+        golden_images, evaluation_images: how many of these it has.
         two_step: the student alone, then the whole teacher, instead of the bundle; see
             `pipeline.harness.two_step`.
     """
@@ -63,6 +65,9 @@ class Deployment:
     arms: tuple[str, ...]
     engine: str
     caching: tuple[str, ...]
+    stages: int
+    golden_images: int
+    evaluation_images: int
     two_step: Deployment | None = None
 
 
@@ -146,13 +151,17 @@ class Placement:
 
     def deployment(self, package: Package, harness: PurePosixPath) -> Deployment:
         """What is to be measured, with the package in the folder `harness`."""
+        manifest = self.payload.bundle.manifest
         found = Deployment(
             command=tuple(package.command(harness, self.backend)),
             plan=self.home / MEASUREMENT_PLAN,
-            plans=(_digest(self.plan), self.payload.bundle.manifest.loading_plan.sha256),
+            plans=(_digest(self.plan), manifest.loading_plan.sha256),
             arms=tuple(arm.name for arm in self.payload.controls.arms),
             engine=package.description.engines[self.backend],
             caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
+            stages=len(manifest.stages),
+            golden_images=manifest.golden.images,
+            evaluation_images=manifest.evaluation.count,
         )
         if self.two_step is None:
             return found

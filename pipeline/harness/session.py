@@ -124,9 +124,14 @@ class HarnessSession:
         lines = self.run("latency", "--inferences", str(rounds))
         return [self._typed(line, LatencySample) for line in self._lines(lines, "latency")]
 
-    def accuracy(self) -> list[Predictions]:
-        """What every stage says about the evaluation images, `NO_LABEL` included."""
-        lines = self._lines(self.run("accuracy", tolerated=NOT_FINITE), "predictions")
+    def accuracy(self, images: int = 0) -> list[Predictions]:
+        """What every stage says about the evaluation images, `NO_LABEL` included.
+
+        Args:
+            images: so many of them, the first ones; 0 for all.
+        """
+        done = self.run("accuracy", "--inferences", str(images), tolerated=NOT_FINITE)
+        lines = self._lines(done, "predictions")
         return [self._typed(line, Predictions) for line in lines]
 
     def parity(self) -> list[Logits]:

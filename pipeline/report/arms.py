@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import PLAIN, PROGRESSIVE
 
 if TYPE_CHECKING:
     from pipeline.report.schema import ArmFacts, BundleFacts, Report, StageResult
@@ -26,19 +27,21 @@ def program_of(arm: str) -> str:
     return "stage-0" if arm == PROGRESSIVE else arm
 
 
-def stage_of(arm: ArmFacts, report: Report) -> StageResult | None:
-    """The stage that answers as an arm does: with its blocks, and quantized where the arm is."""
-    quantized = {result.name: result.least_sqnr_db is not None for result in report.parity}
+def stage_of(arm: ArmFacts, stages: Sequence[StageResult]) -> StageResult | None:
+    """The stage that answers as an arm does: with its blocks, all of them in its precision.
+
+    An older report does not say what a stage computes with: it counts as float32.
+    """
+    wanted = PLAIN if arm.precision == PLAIN else "int8"
 
     def alike(stage: StageResult) -> bool:
-        of_stage, of_arm = quantized.get(f"stage-{stage.index}"), quantized.get(arm.name)
         # A t is a T in int8: an arm says so by its precision, a route of one letter for each block.
-        return stage.route.upper() == arm.route and of_stage == of_arm
+        return stage.route.upper() == arm.route and (stage.precision or PLAIN) == wanted
 
-    return next((stage for stage in report.stages if alike(stage)), None)
+    return next((stage for stage in stages if alike(stage)), None)
 
 
 def accuracy_of(arm: ArmFacts, report: Report) -> float:
-    """Top-1 of an arm: as the device measured it at a stage of that route, or else the host's."""
-    stage = stage_of(arm, report)
+    """Top-1 of an arm: as the device measured it at a stage that answers alike, or the host's."""
+    stage = stage_of(arm, report.stages)
     return arm.host_top1 if stage is None else stage.top1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.bundle.control import Controls
-from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.manifest import Manifest, Stage
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import DeviceError
 from pipeline.device.guards import Finding
@@ -18,7 +18,7 @@ from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.placement import Payload
-from pipeline.harness.samples import Logits, Predictions, Runs
+from pipeline.harness.samples import Logits, Runs
 from pipeline.report.integrity import within_limit, wrong_results
 from pipeline.report.metrics import metrics_of
 from pipeline.report.ratios import ratios_of
@@ -28,6 +28,7 @@ from pipeline.report.schema import (
     Context,
     ParityResult,
     Report,
+    StagePrecision,
     StageResult,
     Validity,
     Verdict,
@@ -38,6 +39,7 @@ from pipeline.settings import PLAIN
 T = TypeVar("T")
 Logits64 = npt.NDArray[np.float64]
 
+_CONVERTERS = ("encoder", "decoder")
 _REMEDY = "build the harness package with this release; it ran, but it answered something else"
 
 
@@ -51,7 +53,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
     """
     manifest = payload.bundle.manifest
     parity = _parity(payload, campaign.logits)
-    stages = _stages(payload.bundle, campaign.predictions)
+    stages = _stages(payload.bundle, campaign)
     facts = bundle_facts(manifest, payload.controls)
     runs = _runs(campaign)
     metrics = metrics_of(runs, stages, parity, facts, manifest.warnings)
@@ -62,7 +64,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
         stages=tuple(stages),
         parity=tuple(parity),
         metrics=metrics,
-        ratios=ratios_of(metrics, facts.arms, [stage.route for stage in stages]),
+        ratios=ratios_of(metrics, facts.arms, stages),
         runs=runs,
         schedule=manifest.schedule,
         input=manifest.input,
@@ -100,15 +102,17 @@ def bundle_facts(manifest: Manifest, controls: Controls) -> BundleFacts:
     )
 
 
-def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageResult]:
+def _stages(bundle: Bundle, campaign: Campaign) -> list[StageResult]:
     evaluation, stages = bundle.manifest.evaluation, bundle.manifest.stages
     labels = np.fromfile(bundle.root / evaluation.labels.path, dtype="<u2")
     expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype="<u2")
     expected = expected.reshape(len(stages), evaluation.count)
+    predictions, images = campaign.predictions, campaign.evaluated or evaluation.count
     counts = {line.stage: len(line.predictions) for line in predictions}
-    asked = {stage.index: evaluation.count for stage in stages}
+    asked = {stage.index: images for stage in stages}
     if counts != asked or len(predictions) != len(stages):
         raise DeviceError(f"the device gave {counts} predictions by stage, not {asked}", _REMEDY)
+    labels, expected = labels[:images], expected[:, :images]
     by_stage = {line.stage: np.array(line.predictions) for line in predictions}
     results: list[StageResult] = []
     for stage in stages:
@@ -125,14 +129,22 @@ def _stages(bundle: Bundle, predictions: Sequence[Predictions]) -> list[StageRes
                 top1=accuracy.top1,
                 low=accuracy.low,
                 high=accuracy.high,
-                host_correct=evaluation.correct[stage.index],
+                host_correct=int((expected[stage.index] == labels).sum()),
                 differing=int((got != expected[stage.index]).sum()),
                 balanced=classes.balanced,
                 recall=classes.recall,
                 host_agreement=stage.accuracy.agreement,
+                precision=_precision(bundle.manifest, stage),
             )
         )
     return results
+
+
+def _precision(manifest: Manifest, stage: Stage) -> StagePrecision:
+    """What the blocks of a stage compute with; converters between them are always float32."""
+    units = [unit for unit in manifest.artifacts if unit.id in stage.units]
+    plain = {unit.precision == PLAIN for unit in units if unit.role not in _CONVERTERS}
+    return "mixed" if len(plain) > 1 else "fp32" if plain == {True} else "int8"
 
 
 def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:

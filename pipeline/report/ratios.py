@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from pipeline.harness.samples import State
+from pipeline.report.arms import stage_of
 from pipeline.report.metric_names import rates_in
-from pipeline.report.schema import ArmFacts, Metric, Ratio
+from pipeline.report.schema import ArmFacts, Metric, Ratio, StageResult
 from pipeline.report.statistics import Estimate, paired_ratios
 from pipeline.settings import PROGRESSIVE
 
@@ -25,20 +26,21 @@ _WORDS = {
 
 
 def ratios_of(
-    metrics: Mapping[str, Metric], arms: Sequence[ArmFacts], routes: Sequence[str]
+    metrics: Mapping[str, Metric], arms: Sequence[ArmFacts], stages: Sequence[StageResult]
 ) -> dict[str, Ratio]:
     """Every ratio that a report's metrics allow, by name.
 
-    The first answer is compared with every arm's. Where a stage goes the way of an arm, the two
-    answer alike: when it is reached, how fast it is and what it costs are compared with that arm.
+    The first answer is compared with every arm's. Where a stage goes the way of an arm in the same
+    precision, the two answer alike: when it is reached, how fast it is and what it costs are
+    compared with that arm.
 
     Args:
         metrics: of the report, by name.
         arms: the control arms.
-        routes: of the stages.
+        stages: of the bundle.
     """
     found: dict[str, Ratio] = {}
-    pairs = [*_pairs(arms, routes), *_at_rates(arms, routes, rates_in(metrics)), *_two_steps()]
+    pairs = [*_pairs(arms, stages), *_at_rates(arms, stages, rates_in(metrics)), *_two_steps()]
     for name, numerator, denominator in sorted(pairs):
         if (ratio := _ratio(metrics, numerator, denominator)) is not None:
             found[name] = ratio
@@ -69,11 +71,12 @@ def estimate_of_ratio(numerator: Metric, denominator: Metric) -> Estimate | None
     return Estimate.of(list(values.values())) if values else None
 
 
-def _pairs(arms: Sequence[ArmFacts], routes: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def _pairs(
+    arms: Sequence[ArmFacts], stages: Sequence[StageResult]
+) -> Iterator[tuple[str, str, str]]:
     """Name, numerator and denominator of every ratio."""
     for arm in arms:
-        index = routes.index(arm.route) if arm.route in routes else None
-        stage = "final" if index == len(routes) - 1 else f"stage{index}"
+        index, stage = _stage_of(arm, stages)
         if index is not None:
             latency = (f"latency_ms.stage-{index}", f"latency_ms.{arm.name}")
             yield f"latency_{stage}_over_{arm.name}", *latency
@@ -90,13 +93,20 @@ def _pairs(arms: Sequence[ArmFacts], routes: Sequence[str]) -> Iterator[tuple[st
                 yield name, f"{reached}.{state}", f"{alone}.{state}"
 
 
+def _stage_of(arm: ArmFacts, stages: Sequence[StageResult]) -> tuple[int | None, str]:
+    """Index of the stage that answers as an arm does, if one does, and its name in ratios."""
+    stage = stage_of(arm, stages)
+    if stage is None:
+        return None, ""
+    return stage.index, "final" if stage is stages[-1] else f"stage{stage.index}"
+
+
 def _at_rates(
-    arms: Sequence[ArmFacts], routes: Sequence[str], rates: Sequence[str]
+    arms: Sequence[ArmFacts], stages: Sequence[StageResult], rates: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     """The same where frames come: an arm by itself has its first answer when it has it."""
     for arm in arms:
-        index = routes.index(arm.route) if arm.route in routes else 0
-        stage = "final" if index == len(routes) - 1 else f"stage{index}"
+        index, stage = _stage_of(arm, stages)
         for rate in rates if index else ():
             name = f"{stage}_over_{arm.name}_ttfi.{rate}"
             yield name, f"time_to_stage_ms.{index}.{rate}", f"ttfi_ms.{arm.name}.warm"

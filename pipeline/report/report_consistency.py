@@ -121,6 +121,10 @@ def _parity(report: Report) -> Iterator[str]:
     for arm in report.bundle.arms:
         if (limits.get(arm.name) is None) != (arm.precision == PLAIN):
             yield f"parity.{arm.name}: not judged as {arm.precision} is"
+    for stage in report.stages:
+        name, said = f"stage-{stage.index}", stage.precision
+        if said is not None and (limits.get(name) is None) != (said == PLAIN):
+            yield f"parity.{name}: not judged as {said} is"
 
 
 def _metrics(report: Report) -> Iterator[str]:

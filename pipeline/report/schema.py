@@ -30,6 +30,8 @@ SCHEMA_VERSION: Literal[3] = 3
 MOST_PROBLEMS = 5
 
 Verdict = Literal["valid", "suspect", "invalid"]
+#: What the blocks of a stage compute with; ``int8`` by whatever recipe.
+StagePrecision = Literal["fp32", "int8", "mixed"]
 
 
 class Metric(Section):
@@ -102,6 +104,8 @@ class StageResult(Section):
             has none.
         host_agreement: of quantized programs: the share of the test images that get eager
             PyTorch's label from them on the host.
+        precision: what all of its blocks compute with, or ``mixed``; null in reports that older
+            releases wrote.
     """
 
     index: int
@@ -117,6 +121,7 @@ class StageResult(Section):
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
     host_agreement: Share | None = None
+    precision: StagePrecision | None = None
 
 
 class ParityResult(Section):

@@ -63,6 +63,8 @@ class BundleSettings(Section):
             and device has to give the same logits.
         evaluation_images: the first so many test images measure accuracy on the device. Of both,
             there are no more than test images.
+        evaluation_mb: of those, as many as have so many million bytes, uncompressed as a bundle
+            holds them: 8 are 53 images of 224x224 pixels in color. One there is always.
         least_top1: the build ends with exit status 4 and writes no bundle where the final stage
             (the whole teacher) gets a smaller share of the test images right, in eager PyTorch.
         least_balanced: the same for balanced accuracy, the mean of the shares of each class: who
@@ -71,8 +73,14 @@ class BundleSettings(Section):
 
     golden_images: Annotated[int, Field(ge=1, le=256)] = 8
     evaluation_images: Annotated[int, Field(ge=1)] = 1000
+    evaluation_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 8
     least_top1: Share | None = None
     least_balanced: Share | None = None
+
+    def evaluated(self, images: int, image_bytes: int) -> int:
+        """How many of so many test images of so many bytes go into a bundle to be evaluated."""
+        in_bytes = max(1, int(self.evaluation_mb * 1e6 / image_bytes))
+        return min(self.evaluation_images, images, in_bytes)
 
 
 class RuntimeSettings(Section):

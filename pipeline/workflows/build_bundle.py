@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.bundle.control import Controls
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.bundle.verify import Bundle
+    from pipeline.data.images import ImageSet
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.lowering.lowering_target import LoweringTarget
     from pipeline.schedule.choose import Trainer
@@ -207,7 +208,7 @@ def _lowered(
         results=HostResults(
             stages=stages,
             arms=controls,
-            predictions=shipped.predictions[:, : settings.bundle.evaluation_images],
+            predictions=shipped.predictions[:, : _evaluated(settings.bundle, dataset.test)],
             warnings=warnings,
         ),
         schedule=scheduled.choice.model_copy(update={"precision": planned.choice}),
@@ -229,7 +230,7 @@ def _warnings(
     warnings = scheduled.warnings(settings)
     _say_warnings((warning.text for warning in warnings), progress)
     require_floors(settings.bundle, shipped)
-    _say_if_fewer_images(settings.bundle, len(whole.dataset.test.images), progress)
+    _say_if_fewer_images(settings.bundle, whole.dataset.test, progress)
     return warnings
 
 
@@ -268,8 +269,21 @@ def _pack(parts: Composition, out: Path) -> Manifest:
     return manifest
 
 
-def _say_if_fewer_images(settings: BundleSettings, images: int, progress: Progress) -> None:
-    """Fewer test images than a profile asks for: it is told, and all of them are taken."""
+def _evaluated(settings: BundleSettings, test: ImageSet) -> int:
+    return settings.evaluated(len(test), test.images[0].nbytes)
+
+
+def _say_if_fewer_images(settings: BundleSettings, test: ImageSet, progress: Progress) -> None:
+    """Fewer images than a profile asks for: it is told, and all that there may be are taken."""
     for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
-        if (wanted := getattr(settings, key)) > images:
-            progress.say(f"bundle.{key} = {wanted}: there are {images} test images, all are taken")
+        wanted = getattr(settings, key)
+        if wanted > len(test):
+            progress.say(
+                f"bundle.{key} = {wanted}: there are {len(test)} test images, all are taken"
+            )
+    taken = _evaluated(settings, test)
+    if taken < min(settings.evaluation_images, len(test)):
+        progress.say(
+            f"{taken} of {len(test)} test images go into the bundle, to be evaluated on devices: "
+            f"bundle.evaluation_mb = {settings.evaluation_mb:g}"
+        )

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DeviceError
-from pipeline.core.progress import Silent
+from pipeline.core.progress import Progress, Silent
 from pipeline.harness import contention
 from pipeline.harness.campaign import Campaign, CampaignOptions, run_campaigns
+from pipeline.harness.evaluated_images import images_in_time
 from pipeline.harness.memory_sample import MemorySample, MemoryStep
 from pipeline.harness.samples import (
     Dropping,
@@ -37,13 +38,20 @@ class Session:
         cold: ways in which files leave the page cache here.
     """
 
-    deployment = SimpleNamespace(arms=("student", "teacher"), two_step=object())
+    deployment = SimpleNamespace(
+        arms=("student", "teacher"),
+        two_step=object(),
+        stages=3,
+        golden_images=2,
+        evaluation_images=1000,
+    )
 
     def __init__(self, waits: Sequence[int] = (), cold: Sequence[Dropping] = ("eviction",)) -> None:
         self.dropping: Dropping = "property"
         self.runs = 0
         self._waits, self._cold = list(waits), cold
         self._warmed_up = False
+        self.evaluated = 0
 
     def info(self) -> Info:
         return Info.model_validate(HARNESS)
@@ -51,7 +59,9 @@ class Session:
     def parity(self) -> list[Any]:
         return []
 
-    accuracy = parity
+    def accuracy(self, images: int) -> list[Any]:
+        self.evaluated = images
+        return []
 
     def ttfi(self, arm: str, state: str, inferences: int) -> TtfiSample:
         if state == "cold" and self.dropping not in self._cold:
@@ -98,10 +108,13 @@ class Watch:
 
 
 def campaign(
-    session: Session, watch: Watch | None = None, options: CampaignOptions = SMALL
+    session: Session,
+    watch: Watch | None = None,
+    options: CampaignOptions = SMALL,
+    progress: Progress | None = None,
 ) -> Campaign:
     typed: Any = session
-    return run_campaigns([typed], options, Silent(), watch or Watch())[0]
+    return run_campaigns([typed], options, progress or Silent(), watch or Watch())[0]
 
 
 def test_undisturbed_runs_are_run_once() -> None:
@@ -118,9 +131,35 @@ def test_undisturbed_runs_are_run_once() -> None:
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("parity_s", "images"), [(0.01, 1000), (0.4, 1000), (0.401, 512), (1, 256), (60, 4), (9000, 1)]
+)
+def test_an_evaluation_is_bounded_in_time(parity_s: float, images: int) -> None:
+    # Ten answers in parity, three stages to evaluate: 0.4 s are 0.12 s an image.
+    assert images_in_time(Session.deployment, parity_s) == images
+
+
+def test_a_device_that_is_too_slow_for_all_images_labels_some_and_that_is_said() -> None:
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    lines: list[str] = []
+    session = Session()
+    many = 10**15  # more than the parity of no program at all leaves time for
+    session.deployment = SimpleNamespace(**vars(Session.deployment) | {"evaluation_images": many})
+    campaign(session, progress=Said())
+    assert 0 < session.evaluated < many
+    assert lines == [
+        f"accuracy of the first {session.evaluated} of {many} evaluation images: all of them would "
+        "take longer than 120 s"
+    ]
+
+
 def test_what_has_no_student_and_teacher_is_not_loaded_in_two_steps() -> None:
     session = Session()
-    session.deployment = SimpleNamespace(arms=("student",), two_step=None)
+    others = vars(Session.deployment) | {"arms": ("student",), "two_step": None}
+    session.deployment = SimpleNamespace(**others)
     assert campaign(session).two_step == []
 
 

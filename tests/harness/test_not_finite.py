@@ -45,6 +45,12 @@ def test_images_without_a_label_are_told_apart_from_the_first_label(
     assert all(NO_LABEL not in by_stage[stage] for stage in range(3))
 
 
+def test_some_images_are_the_first_ones(session: HarnessSession) -> None:
+    some, whole = session.accuracy(5), session.accuracy(1000)
+    assert len(whole[0].predictions) == 40
+    assert [line.predictions for line in some] == [line.predictions[:5] for line in whole]
+
+
 @pytest.mark.parametrize("task", ["parity", "accuracy"])
 def test_the_tasks_themselves_fail(task: str, session: HarnessSession) -> None:
     with pytest.raises(IntegrityError, match="not-finite: stage-3: logits of"):

@@ -54,6 +54,9 @@ def deployment(*command: str) -> Deployment:
         arms=("student", "teacher"),
         engine="executorch 1.5.1",
         caching=caching,
+        stages=2,
+        golden_images=1,
+        evaluation_images=4,
     )
 
 

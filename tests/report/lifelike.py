@@ -72,7 +72,7 @@ def lifelike(inferences: int = 40, more_arms: Sequence[str] = ()) -> Report:
         "parity": tuple(parity),
         "runs": runs,
         "metrics": metrics,
-        "ratios": ratios_of(metrics, bundle.arms, ROUTES),
+        "ratios": ratios_of(metrics, bundle.arms, stages),
         "warnings": warnings,
     }
     return Report.model_validate(plain.model_copy(update=update).model_dump())

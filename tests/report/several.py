@@ -15,8 +15,8 @@ GONE = DeviceError("nothing listens at <phone>", "plug it in & try again")
 def well(name: str) -> DeviceResult:
     """A device that was measured; its report would lie in the folder ``NAME``."""
     found = measured(900, 900)
-    routes = [stage.route for stage in found.stages]
-    found = found.model_copy(update={"ratios": ratios_of(found.metrics, found.bundle.arms, routes)})
+    ratios = ratios_of(found.metrics, found.bundle.arms, found.stages)
+    found = found.model_copy(update={"ratios": ratios})
     return DeviceResult(name=name, outcome="measured", measured=Measured.of(found, name, "0" * 64))
 
 

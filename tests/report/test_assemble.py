@@ -113,6 +113,33 @@ def test_logits_that_are_none_or_far_off_make_it_invalid(
     assert line.name in report.validity.reasons[0].text
 
 
+def test_of_fewer_images_host_and_device_are_compared_on_these(
+    campaign: Campaign, compose: Callable[[], Report], built_bundle: Bundle
+) -> None:
+    labels = np.fromfile(built_bundle.root / "eval/labels.u16", "<u2")[:8]
+    campaign.evaluated = 8
+    campaign.predictions = [
+        line.model_copy(update={"predictions": line.predictions[:8]})
+        for line in campaign.predictions
+    ]
+    report = compose()
+    assert report.validity.verdict == "valid"
+    for stage, line in zip(report.stages, campaign.predictions, strict=True):
+        right = int((np.array(line.predictions) == labels).sum())
+        assert (stage.images, stage.correct, stage.host_correct) == (8, right, right)
+
+
+def test_fewer_images_than_were_asked_for_are_no_evaluation(
+    campaign: Campaign, compose: Callable[[], Report]
+) -> None:
+    campaign.predictions = [
+        line.model_copy(update={"predictions": line.predictions[:8]})
+        for line in campaign.predictions
+    ]
+    with pytest.raises(DeviceError, match="predictions by stage, not"):
+        compose()
+
+
 def test_an_image_without_a_label_is_wrong_and_makes_it_invalid(
     campaign: Campaign, compose: Callable[[], Report], built_bundle: Bundle
 ) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from pipeline.report.ratios import ratio_words, ratios_of
-from pipeline.report.schema import ArmFacts, Metric
+from pipeline.report.schema import ArmFacts, Metric, StagePrecision, StageResult
+from tests.report.builder import stage
 
 
 def metric(samples: dict[int, float]) -> Metric:
@@ -17,8 +19,17 @@ def metric(samples: dict[int, float]) -> Metric:
     )
 
 
-def arm(name: str, route: str) -> ArmFacts:
-    return ArmFacts(name=name, route=route, precision="fp32", bytes=1, host_top1=0.5)
+def arm(name: str, route: str, precision: str = "fp32") -> ArmFacts:
+    return ArmFacts(name=name, route=route, precision=precision, bytes=1, host_top1=0.5)
+
+
+def stages(*routes: str, precisions: Sequence[StagePrecision | None] = ()) -> list[StageResult]:
+    """Those of some routes, in float32 unless another precision is named for each."""
+    each = precisions or ["fp32"] * len(routes)
+    return [
+        stage(index, route).model_copy(update={"precision": precision})
+        for index, (route, precision) in enumerate(zip(routes, each, strict=True))
+    ]
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_rounds() -> None:
@@ -26,7 +37,7 @@ def test_a_ratio_is_the_median_of_the_ratios_of_rounds() -> None:
         "ttfi_ms.pwl.warm": metric({0: 1, 1: 2, 2: 30}),
         "ttfi_ms.student.warm": metric({0: 2, 1: 4, 2: 10, 3: 1}),
     }
-    (ratio,) = ratios_of(metrics, [arm("student", "SS")], ["SS", "TT"]).values()
+    (ratio,) = ratios_of(metrics, [arm("student", "SS")], stages("SS", "TT")).values()
     assert (ratio.median, ratio.rounds) == (0.5, 3)
 
 
@@ -36,7 +47,7 @@ def test_no_ratio_is_made_up() -> None:
         "ttfi_ms.student.warm": metric({1: 2}),
         "process_ms.pwl.warm": metric({0: 1}),
     }
-    assert ratios_of(metrics, [arm("student", "TT")], ["SS", "TT"]) == {}
+    assert ratios_of(metrics, [arm("student", "TT")], stages("SS", "TT")) == {}
 
 
 def test_an_arm_is_compared_with_the_stage_that_answers_as_it_does() -> None:
@@ -47,7 +58,7 @@ def test_an_arm_is_compared_with_the_stage_that_answers_as_it_does() -> None:
     metrics |= {f"time_to_stage_ms.{stage}.warm": one for stage in range(3)}
     names = (*(f"stage-{stage}" for stage in range(3)), *(x.name for x in arms))
     metrics |= {f"latency_ms.{name}": one for name in names}
-    found = ratios_of(metrics, arms, ["SS", "TS", "TT"])
+    found = ratios_of(metrics, arms, stages("SS", "TS", "TT"))
     assert {name for name in found if "student" in name} == {
         "ttfi_over_student.warm",
         "latency_stage0_over_student",
@@ -74,10 +85,40 @@ def test_where_frames_come_a_stage_is_compared_with_the_warm_first_answer_of_its
         "ttfi_ms.teacher.cold": metric({0: 1, 1: 1}),
     }
     arms = [arm("student", "SS"), arm("teacher", "TT"), arm("odd", "ST")]
-    (found,) = ratios_of(metrics, arms, ["SS", "TT"]).items()
+    (found,) = ratios_of(metrics, arms, stages("SS", "TT")).items()
     assert found[0] == "final_over_teacher_ttfi.30fps"
     assert found[1].median == 2
     assert ratio_words(found[0]) == ("final stage reached / teacher's first answer", "30fps")
+
+
+def test_an_arm_is_compared_with_the_stage_of_its_own_precision() -> None:
+    arms = [
+        *(arm("student", "SS"), arm("teacher", "TT"), arm("half", "TS")),
+        *(arm("student8", "SS", "static_wi8_ai8"), arm("teacher8", "TT", "dynamic_wi8_afp32")),
+    ]
+    one = metric({0: 1.0})
+    metrics = {f"ttfi_ms.{each.name}.warm": one for each in arms}
+    metrics |= {f"latency_ms.{each.name}": one for each in arms}
+    for index in range(4):
+        metrics |= {f"time_to_stage_ms.{index}.{how}": one for how in ("warm", "30fps")}
+        metrics |= {f"latency_ms.stage-{index}": one, "missed_deadlines.30fps": one}
+    ladder = stages("SS", "TS", "tt", "TT", precisions=["int8", "mixed", "int8", "fp32"])
+    assert set(ratios_of(metrics, arms, ladder)) == {
+        "latency_stage0_over_student8",
+        *(f"stage2_over_teacher8_ttfi.{how}" for how in ("warm", "30fps")),
+        "latency_stage2_over_teacher8",
+        *(f"final_over_teacher_ttfi.{how}" for how in ("warm", "30fps")),
+        "latency_final_over_teacher",
+    }
+
+
+def test_a_stage_of_an_older_report_counts_as_float32() -> None:
+    arms = [arm("teacher", "TT"), arm("teacher8", "TT", "dynamic_wi8_afp32")]
+    metrics = {
+        f"latency_ms.{name}": metric({0: 1.0}) for name in ("stage-1", "teacher", "teacher8")
+    }
+    old = stages("SS", "TT", precisions=[None, None])
+    assert set(ratios_of(metrics, arms, old)) == {"latency_final_over_teacher"}
 
 
 def test_ratios_have_words() -> None:

@@ -84,6 +84,7 @@ DAMAGES = {
     "not one entry for each of stage-0, stage-1, student, teacher": drop("parity", 1),
     "parity: Tuple should have at least 1 item": put("parity", value=[]),
     "passed is true, but max_rel is 0.5": put("parity", 0, "max_rel", value=0.5),
+    "parity.stage-0: not judged as int8 is": put("stages", 0, "precision", value="int8"),
     "one of max_abs and max_rel is missing": put("parity", 0, "max_rel", value=None),
     "parity.0.tolerance": put("parity", 0, "tolerance", value=0),
     # Runs.

@@ -13,6 +13,7 @@ from pipeline.data.source import data_fingerprint, load_dataset
 from pipeline.model.family import build_model
 from pipeline.report.gate_file import GateFile
 from pipeline.settings import (
+    BundleSettings,
     DigitsData,
     JointDistillation,
     Settings,
@@ -34,6 +35,16 @@ def test_a_profile_says_what_its_tables_say(tiny_settings: Settings) -> None:
     assert isinstance(tiny_settings.data, DigitsData)
     assert isinstance(tiny_settings.training.distillation, JointDistillation)
     assert tiny_settings.model.teacher.block_strides == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "image_bytes", "evaluated"),
+    [(10_000, 64, 1000), (597, 64, 597), (10_000, 224 * 224 * 3, 53), (5, 9_000_000, 1)],
+)
+def test_evaluation_images_are_bounded_by_number_and_by_bytes(
+    images: int, image_bytes: int, evaluated: int
+) -> None:
+    assert BundleSettings().evaluated(images, image_bytes) == evaluated
 
 
 def refusal(text: str, folder: Path) -> str:

@@ -115,10 +115,20 @@ def test_a_bundle_of_another_distillation_has_the_same_teacher(
 def test_more_golden_than_evaluation_images_make_a_bundle_that_a_device_takes(
     tiny_cache: Path, harness_package: Package, tmp_path: Path
 ) -> None:
-    text = TINY_PROFILE.replace("evaluation_images = 40", "evaluation_images = 2")
-    made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, Silent())
-    golden = open_bundle(made.bundle.root).manifest.golden
-    assert (golden.images, golden.inputs.bytes) == (3, 3 * 8 * 8 * 4)
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    lines: list[str] = []
+    text = TINY_PROFILE.replace("evaluation_images = 40", "evaluation_mb = 0.00015")  # 2.3 images
+    made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, Said())
+    manifest = open_bundle(made.bundle.root).manifest
+    assert (manifest.golden.images, manifest.golden.inputs.bytes) == (3, 3 * 8 * 8 * 4)
+    assert (manifest.evaluation.count, manifest.evaluation.images.bytes) == (2, 2 * 8 * 8)
+    assert [line for line in lines if line.startswith("2 of ")] == [
+        "2 of 1500 test images go into the bundle, to be evaluated on devices: "
+        "bundle.evaluation_mb = 0.00015"
+    ]
     (tmp_path / "bundle").symlink_to(made.bundle.root)
     session = HarnessSession(
         LocalDevice(tmp_path), deployment_in(tmp_path, harness_package, made.bundle.manifest)

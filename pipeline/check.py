@@ -33,7 +33,7 @@ def check(
     `integrity = true` failed; 5 inconclusive. Of several reports, the gravest: 4, 1, 2, 3, 5.
     """
     from pipeline.core.atomic_files import real_path, write_text
-    from pipeline.core.errors import UsageError, gravest
+    from pipeline.core.errors import UsageError, worst_code
     from pipeline.core.outputs import require_file
     from pipeline.core.toml_file import load_toml
     from pipeline.report.gate_file import GateFile
@@ -68,7 +68,7 @@ def check(
         write_text(junit, junit_of(judgments))
     if markdown:
         write_text(markdown, markdown_of(judgments))
-    raise Exit(int(gravest(judgment.code for judgment in judgments)))
+    raise Exit(int(worst_code(judgment.code for judgment in judgments)))
 
 
 if __name__ == "__main__":

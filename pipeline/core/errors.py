@@ -24,7 +24,7 @@ _BY_WEIGHT = (
 )
 
 
-def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+def worst_code(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit status of a command that did several things, each of which ended with its own."""
     return min(codes, key=_BY_WEIGHT.index, default=ExitCode.OK)
 

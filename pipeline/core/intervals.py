@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: The standard normal distribution's 97.5 % quantile.
-_Z = 1.959963984540054
+Z_95 = 1.959963984540054
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % Wilson interval of a proportion, as shares (E. B. Wilson, JASA 22, 1927)."""
-    share, weight = successes / trials, _Z * _Z / trials
+    share, weight = successes / trials, Z_95 * Z_95 / trials
     center = share + weight / 2
-    spread = _Z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    spread = Z_95 * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
     low, high = (center - spread) / (1 + weight), (center + spread) / (1 + weight)
     return (low if successes else 0.0), (high if successes < trials else 1.0)
 

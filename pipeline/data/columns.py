@@ -10,12 +10,10 @@ import numpy.typing as npt
 from pipeline.core.errors import UsageError
 from pipeline.data.decode import Encoded
 from pipeline.data.encoded import EncodedSet
+from pipeline.data.images import MOST_LABEL
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: Predictions are kept in 16 bits.
-_MOST_LABEL = 2**16 - 1
 
 
 class Columns(Protocol):
@@ -103,10 +101,10 @@ def _labels(column: pa.ChunkedArray, origin: str) -> npt.NDArray[np.int64]:
     if column.null_count:
         raise UsageError(f"{origin}: {column.null_count} labels are null", "remove those rows")
     labels = column.to_numpy()
-    if len(labels) and (labels.min() < 0 or labels.max() > _MOST_LABEL):
+    if len(labels) and (labels.min() < 0 or labels.max() > MOST_LABEL):
         raise UsageError(
             f"{origin}: labels go from {labels.min()} to {labels.max()}",
-            f"number them from 0, to at most {_MOST_LABEL}",
+            f"number them from 0, to at most {MOST_LABEL}",
         )
     found: npt.NDArray[np.int64] = labels.astype(np.int64)
     return found

@@ -16,6 +16,9 @@ from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization, Values
 from pipeline.data.tensors import InputRule, Standardization
 
+#: The largest number of a label.
+MOST_LABEL = 2**16 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:

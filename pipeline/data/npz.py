@@ -15,11 +15,9 @@ from pydantic import ValidationError
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
 from pipeline.data.arrays import arrays_as_dataset
-from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.images import MOST_LABEL, Dataset, ImageSet
 from pipeline.settings import NpzData
 
-#: Predictions are kept in 16 bits.
-_MOST_LABEL = 2**16 - 1
 _AGAIN = "write it again: numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
 
 
@@ -78,10 +76,10 @@ def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str)
             f"{path}: {len(images)} inputs in {inputs}, but {len(numbers)} labels in {labels}",
             "give one label for each input",
         )
-    if numbers.min() < 0 or numbers.max() > _MOST_LABEL:
+    if numbers.min() < 0 or numbers.max() > MOST_LABEL:
         raise UsageError(
             f"{path}: {labels} goes from {numbers.min()} to {numbers.max()}",
-            f"number labels from 0, to at most {_MOST_LABEL}",
+            f"number labels from 0, to at most {MOST_LABEL}",
         )
     return ImageSet(images, numbers.astype(np.int64))
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: Of the normal distribution, for 95 % intervals.
-_Z = 1.959964
+from pipeline.core.intervals import Z_95
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class ClassScores:
         # Two successes and two failures more (Agresti and Coull, 1998): a recall of 0 or 1 is not
         # certain either.
         share = (right[there] + 2) / (count[there] + 4)
-        error = _Z * sqrt(float((share * (1 - share) / (count[there] + 4)).sum())) / len(recall)
+        error = Z_95 * sqrt(float((share * (1 - share) / (count[there] + 4)).sum())) / len(recall)
         found = [float(r) / int(n) if n else None for r, n in zip(right, count, strict=True)]
         return cls(tuple(found), balanced, max(balanced - error, 0.0), min(balanced + error, 1.0))
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.core.errors import ExitCode, PipelineError, gravest
+from pipeline.core.errors import ExitCode, PipelineError, worst_code
 from pipeline.core.toml_file import Section, TextPattern
 from pipeline.device.base import DeviceProperties
 from pipeline.evaluation.model_warnings import ModelWarning
@@ -221,7 +221,7 @@ class DevicesReport(Section):
 
 def status_of(devices: Iterable[DeviceResult]) -> ExitCode:
     """The exit status of a run: the gravest of all its devices."""
-    return gravest(device.status for device in devices)
+    return worst_code(device.status for device in devices)
 
 
 def load_devices(path: Path) -> DevicesReport:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.core.errors import ExitCode, gravest
+from pipeline.core.errors import ExitCode, worst_code
 from pipeline.report.baseline import metric_mismatch, mismatches
 from pipeline.report.gate_file import BASELINE, Gate, GateFile
 from pipeline.report.integrity import parity_of, wrong_results
@@ -95,7 +95,7 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Gate
 
 def exit_code(results: Sequence[GateResult]) -> ExitCode:
     """What all verdicts together say; wrong results weigh more than slow ones."""
-    return gravest(result.code for result in results)
+    return worst_code(result.code for result in results)
 
 
 def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[GateResult]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.core.errors import ExitCode, IntegrityError, UsageError, gravest
+from pipeline.core.errors import ExitCode, IntegrityError, UsageError, worst_code
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.report.devices import DeviceResult, DevicesReport, load_devices
 from pipeline.report.render.devices_page import devices_page
@@ -73,7 +73,7 @@ def test_a_report_is_looked_for_beside_the_file_only(folder: str, tmp_path: Path
     ],
 )
 def test_the_exit_status_is_the_gravest(codes: list[int], code: int) -> None:
-    assert gravest(map(ExitCode, codes)) == code
+    assert worst_code(map(ExitCode, codes)) == code
 
 
 @pytest.mark.parametrize(

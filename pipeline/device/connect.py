@@ -59,7 +59,7 @@ def _address(text: str) -> re.Match[str] | None:
     return found if found is not None and 0 < int(found["port"]) < 65536 else None
 
 
-def every_device(*, timeout_s: float = TIMEOUT_S) -> dict[str, PipelineError | None]:
+def every_device() -> dict[str, PipelineError | None]:
     """The specs of all devices of the adb server, which is started as `connect` does.
 
     Returns:
@@ -71,7 +71,7 @@ def every_device(*, timeout_s: float = TIMEOUT_S) -> dict[str, PipelineError | N
     """
     from pipeline.device.adb.dial import Dialer
 
-    return Dialer(timeout_s, 0.0, ()).every_device()
+    return Dialer(TIMEOUT_S, 0.0, ()).every_device()
 
 
 def connect(

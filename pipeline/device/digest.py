@@ -13,17 +13,16 @@ from pipeline.device.base import Device
 HASH_EACH = 'for f do { [ -f "$f" ] && sha256sum < "$f"; } 2>/dev/null || echo absent; done'
 #: Bytes of quoted paths in one command: an adb server takes 64 kB, with the shell's part in it.
 COMMAND_BYTES = 48 * 1024
+#: Seconds for each of the commands.
+_DEADLINE_S = 600.0
 
 
-def device_sha256(
-    device: Device, paths: Iterable[PurePosixPath], *, deadline_s: float = 600.0
-) -> dict[PurePosixPath, str]:
+def device_sha256(device: Device, paths: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
     """Hashes files where they are.
 
     Args:
         device: where the files are.
         paths: absolute paths on the device.
-        deadline_s: for each of the commands that are needed.
 
     Returns:
         The sha256 (64 hexadecimal digits) of each file that exists and can be read; the others are
@@ -36,7 +35,7 @@ def device_sha256(
     digests: dict[PurePosixPath, str] = {}
     for batch in batches(paths):
         words = [str(path) for path in batch]
-        done = device.run(["sh", "-c", HASH_EACH, "sh", *words], deadline_s=deadline_s)
+        done = device.run(["sh", "-c", HASH_EACH, "sh", *words], deadline_s=_DEADLINE_S)
         lines = done.stdout.decode("ascii", "replace").splitlines()
         if done.returncode != 0 or len(lines) != len(batch):
             raise DeviceError(

@@ -24,10 +24,10 @@ def partial_name() -> str:
     return f".pwl-{uuid.uuid4().hex}.part"
 
 
-def read_blocks(path: Path, size: int = _PIECE) -> Iterator[bytes]:
-    """Yields a file's bytes, ``size`` at a time."""
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yields a file's bytes, a piece at a time."""
     with _transfer_errors(path, "read"), path.open("rb", buffering=0) as file:
-        while block := file.read(size):
+        while block := file.read(_PIECE):
             yield block
 
 

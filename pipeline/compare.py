@@ -36,7 +36,7 @@ def compare(
     from pipeline.report.comparison import compare_reports
     from pipeline.report.devices import DEVICES_FILE
     from pipeline.report.render.comparison_table import print_comparison
-    from pipeline.report.report_file import load_report_to_judge
+    from pipeline.report.report_file import load_consistent_report
 
     if real_path(a) == real_path(b):
         raise UsageError(f"{a} is given twice", "name the reports of two runs")
@@ -47,7 +47,7 @@ def compare(
             )
     if json:
         require_file(json, "--json", reads=(a, b))
-    reports = [load_report_to_judge(path) for path in (a, b)]
+    reports = [load_consistent_report(path) for path in (a, b)]
     hashes = (sha256_of(a), sha256_of(b))
     comparison = compare_reports(reports[0], reports[1], hashes, metric or ("*",))
     print_comparison(comparison, (str(a), str(b)))

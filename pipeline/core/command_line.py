@@ -56,7 +56,7 @@ def command(function: Callable[P, None]) -> typer.Typer:
         except typer.Exit:
             raise
         except BrokenPipeError:
-            _leave_quietly()
+            _drop_output()
         except KeyboardInterrupt as stop:
             print(f"{word_for(stop)}; what is finished is kept", file=sys.stderr)
             raise typer.Exit(exit_status(stop)) from None
@@ -100,7 +100,7 @@ class _Program(TyperCommand):
                     raise SystemExit(int(ExitCode.DEVICE)) from None
                 raise
             except BrokenPipeError:
-                _leave_quietly()
+                _drop_output()
                 return None
             except Exception as error:
                 raise SystemExit(_print_error(error)) from None
@@ -147,7 +147,7 @@ _Version = Annotated[
 ]
 
 
-def _leave_quietly() -> None:
+def _drop_output() -> None:
     """The reader of our output left (`| head`): not an error, and nothing more to print."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -216,7 +216,7 @@ def _system_in_words(error: OSError) -> PipelineError | None:
     name = error.filename2 or error.filename
     path = f"{os.fsdecode(name) if isinstance(name, bytes) else name}: " if name else ""
     what = f"{path}{_PLAINER.get(error.errno or 0, error.strerror)}"
-    if _was_start_of_a_program(error):
+    if _is_program_start(error):
         return UsageError(
             f"the program {error.filename} cannot be started: {error.strerror}",
             "install it, or have PATH name the folder that it is in",
@@ -234,7 +234,7 @@ def _system_in_words(error: OSError) -> PipelineError | None:
     return None
 
 
-def _was_start_of_a_program(error: OSError) -> bool:
+def _is_program_start(error: OSError) -> bool:
     import subprocess
 
     trace = error.__traceback__

@@ -12,7 +12,7 @@ from pipeline.report.baseline import mismatches
 from pipeline.report.devices import DEVICES_FILE, DeviceResult, load_devices
 from pipeline.report.gate_file import GateFile
 from pipeline.report.gates import GateResult, exit_code, judge
-from pipeline.report.report_file import load_report_to_judge
+from pipeline.report.report_file import load_consistent_report
 from pipeline.report.schema import Report
 
 
@@ -58,7 +58,7 @@ def judge_all(gates: GateFile, paths: Sequence[Path], baselines: Sequence[Path])
     Raises:
         UsageError, IntegrityError: a baseline cannot be read, or no report is named.
     """
-    earlier = [load_report_to_judge(path) for path in _files(baselines)]
+    earlier = [load_consistent_report(path) for path in _files(baselines)]
     judgments = [_judged(gates, each, earlier) for each in _named(paths)]
     if not judgments:
         raise UsageError("no report is named", "name a report.json, or measure a device first")
@@ -69,7 +69,7 @@ def _judged(gates: GateFile, named: Judgment | Path, earlier: Sequence[Report]) 
     if isinstance(named, Judgment):
         return named
     try:
-        report = load_report_to_judge(named)
+        report = load_consistent_report(named)
     except PipelineError as error:
         return Judgment(str(named), error=error)
     results = judge(gates, report, _best(report, earlier))

@@ -62,7 +62,7 @@ def read_document(path: Path, kind: type[Document], version: int) -> Document:
         ) from None
 
 
-def load_report_to_judge(path: Path) -> Report:
+def load_consistent_report(path: Path) -> Report:
     """Reads a report whose metrics decide something: they have to be those of its runs.
 
     Raises:

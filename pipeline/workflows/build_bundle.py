@@ -114,7 +114,7 @@ def assemble(
     )
     record = cache / "builds" / f"{key[:32]}.json"
     if (warnings := _unchanged(record, out)) is not None:
-        _say_warnings(warnings, progress)
+        _report_warnings(warnings, progress)
         return Build(out, rebuilt=False)
     with (
         replacing_place(out, "name another with --out"),
@@ -150,7 +150,7 @@ def _unchanged(record: Path, out: Path) -> Sequence[str] | None:
         return None
 
 
-def _say_warnings(warnings: Iterable[str], progress: Progress) -> None:
+def _report_warnings(warnings: Iterable[str], progress: Progress) -> None:
     for text in warnings:
         progress.say(f"warning: {text}")
 
@@ -228,9 +228,9 @@ def _warnings(
     whole = scheduled.evaluated
     shipped = whole.along(scheduled.shipped)
     warnings = scheduled.warnings(settings)
-    _say_warnings((warning.text for warning in warnings), progress)
+    _report_warnings((warning.text for warning in warnings), progress)
     require_floors(settings.bundle, shipped)
-    _say_if_fewer_images(settings.bundle, whole.dataset.test, progress)
+    _report_fewer_images(settings.bundle, whole.dataset.test, progress)
     return warnings
 
 
@@ -273,7 +273,7 @@ def _evaluated(settings: BundleSettings, test: ImageSet) -> int:
     return settings.evaluated(len(test), test.images[0].nbytes)
 
 
-def _say_if_fewer_images(settings: BundleSettings, test: ImageSet, progress: Progress) -> None:
+def _report_fewer_images(settings: BundleSettings, test: ImageSet, progress: Progress) -> None:
     """Fewer images than a profile asks for: it is told, and all that there may be are taken."""
     for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
         wanted = getattr(settings, key)

@@ -79,7 +79,7 @@ class DeviceProcess:
         self._row = row
         self._tasks: list[tuple[AbstractContextManager[Task], Task]] = []
         self._process = context.Process(target=_serve, args=(other_end, work), daemon=True)
-        with _no_signal_of_the_terminal():
+        with _terminal_signals_ignored():
             self._process.start()
         other_end.close()
 
@@ -140,7 +140,7 @@ def _died(status: int | None) -> DeviceError:
 
 
 @contextmanager
-def _no_signal_of_the_terminal() -> Iterator[None]:
+def _terminal_signals_ignored() -> Iterator[None]:
     """What is started in the block is not reached by Ctrl-C until it has handlers of its own."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:

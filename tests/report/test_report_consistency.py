@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.errors import IntegrityError
 from pipeline.harness.memory_sample import MemoryStep
-from pipeline.report.report_file import load_report, load_report_to_judge
+from pipeline.report.report_file import load_consistent_report, load_report
 from tests.report.builder import around, measured, metric, report
 
 Document = dict[str, Any]
@@ -169,28 +169,28 @@ def test_a_damaged_report_is_refused(said: str, path: Path) -> None:
 def test_a_metric_that_was_edited_is_not_judged(name: str, path: Path) -> None:
     data = json.loads(measured(900, 900).to_json())
     path.write_text(json.dumps(data))
-    load_report_to_judge(path)
+    load_consistent_report(path)
     edited = data["metrics"][name]
     value = edited["median"] * 0.9 - 0.01
     edited |= {"samples": [value] * len(edited["samples"])}
     edited |= dict.fromkeys(("median", "low", "high"), value)
     path.write_text(json.dumps(data))
     with pytest.raises(IntegrityError, match=f"metrics.{name}: its samples are not those"):
-        load_report_to_judge(path)
+        load_consistent_report(path)
 
 
 def test_a_metric_of_another_release_is_left_to_the_gates_that_ask_for_it(path: Path) -> None:
     data = json.loads(measured(900, 900).to_json())
     data["metrics"]["of_another_release"] = data["metrics"].pop("bundle_over_controls")
     path.write_text(json.dumps(data))
-    load_report_to_judge(path)
+    load_consistent_report(path)
 
 
 def test_a_program_that_gave_nan_has_no_parity_to_be_judged(path: Path) -> None:
     parity = {"parity_over_tolerance.stage-1": metric([0.1], "ratio")}
     path.write_text(report(parity, max_rel={"stage-1": None}).to_json())
     with pytest.raises(IntegrityError, match="stage-1, which gave NaN"):
-        load_report_to_judge(path)
+        load_consistent_report(path)
 
 
 def test_labels_that_the_model_does_not_have_are_refused(path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.device.adb import sync
 from pipeline.device.adb.link import Link
 from pipeline.device.adb.lock import AdbLock
 from pipeline.device.adb.properties import PROPERTIES, parsed_properties
-from pipeline.device.adb.shell import ShellCommand, kill_group_there
+from pipeline.device.adb.shell import ShellCommand, kill_remote_group
 from pipeline.device.base import (
     Completed,
     DeviceGoneError,
@@ -236,7 +236,7 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         with contextlib.suppress(DeviceError):
             link = self._link()
             if command.group is not None:
-                kill_group_there(link, command.group, time.monotonic() + link.timeout_s)
+                kill_remote_group(link, command.group, time.monotonic() + link.timeout_s)
                 return "it was killed"
         self._current.close()
         return "the device no longer answers, so that it may still run"

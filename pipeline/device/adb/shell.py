@@ -94,7 +94,7 @@ class ShellCommand:
         self._exit = bytearray()
 
     def run(self, link: Link, deadline: float) -> Completed:
-        """Runs the program to its end; on an error it may be left running, see `kill_group_there`.
+        """Runs the program to its end; on an error it may be left running, see `kill_remote_group`.
 
         Raises:
             DeviceTimeoutError: it did not end by ``deadline`` (`time.monotonic`).
@@ -162,7 +162,7 @@ class ShellCommand:
         del stdout[: len(line) + 1]
 
 
-def kill_group_there(link: Link, group: int, deadline: float) -> None:
+def kill_remote_group(link: Link, group: int, deadline: float) -> None:
     """Kills a process group on the device.
 
     Raises:

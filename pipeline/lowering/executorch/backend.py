@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, unit_refused
-from pipeline.lowering.executorch.patterns import patterns_that_may_match
+from pipeline.lowering.executorch.patterns import matching_patterns
 from pipeline.lowering.executorch.quantize import quantized
 from pipeline.lowering.executorch.rules import RULES, SIGNAL_RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
@@ -52,7 +52,7 @@ class ExecuTorch:
             example = _natural(example)
             edges = _edges(graph, example, quantization)
             exported = torch.export.export(edges, (example,))
-            with patterns_that_may_match(graph.body):
+            with matching_patterns(graph.body):
                 edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)

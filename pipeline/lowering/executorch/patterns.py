@@ -12,7 +12,7 @@ from pipeline.lowering.graph import is_call
 
 
 @contextmanager
-def patterns_that_may_match(body: fx.GraphModule) -> Iterator[None]:
+def matching_patterns(body: fx.GraphModule) -> Iterator[None]:
     """Makes XNNPACK's passes skip the patterns of operators that a graph does not have.
 
     They export examples of them and look for the same graphs, which costs every process four

@@ -8,7 +8,7 @@ from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import devices_plots
 from pipeline.report.render.arms_table import Cell
-from pipeline.report.render.devices_table import start_states_of_any
+from pipeline.report.render.devices_table import measured_states
 from pipeline.report.render.page_tables import Table
 from pipeline.report.render.page_template import render_page
 from pipeline.report.render.panel import Plot
@@ -18,7 +18,7 @@ from pipeline.settings import PROGRESSIVE
 
 def devices_page(report: DevicesReport) -> str:
     """The text of devices.html; its links lead to the devices' own pages beside it."""
-    states = start_states_of_any(report)
+    states = measured_states(report)
     plots: dict[str, Plot] = {}
     if report.measured:
         plots = {

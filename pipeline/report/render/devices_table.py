@@ -27,11 +27,11 @@ def print_devices(report: DevicesReport) -> None:
 def devices_tables(report: DevicesReport) -> RenderableType:
     """What became of each device, and a table of first answers for each start state."""
     parts: list[RenderableType] = [_head(report), _devices(report)]
-    parts += [_starts(report, state) for state in start_states_of_any(report)]
+    parts += [_starts(report, state) for state in measured_states(report)]
     return Group(*parts, Text("\n".join(f"warning: {each.text}" for each in report.warnings)))
 
 
-def start_states_of_any(report: DevicesReport) -> list[str]:
+def measured_states(report: DevicesReport) -> list[str]:
     """The start states that any device was measured in."""
     return states_in({name for _, measured in report.measured for name in measured.metrics})
 

@@ -5,7 +5,7 @@ import torch
 from executorch.backends.xnnpack.partition.graphs import bilinear_2d, sdpa
 from torch import fx
 
-from pipeline.lowering.executorch.patterns import patterns_that_may_match
+from pipeline.lowering.executorch.patterns import matching_patterns
 
 
 class MadeError(Exception):
@@ -34,7 +34,7 @@ def test_only_patterns_of_operators_that_a_graph_has_are_made(
 ) -> None:
     graph = fx.Graph()
     graph.output(graph.call_function(operator, (graph.placeholder("x"),)))
-    with patterns_that_may_match(fx.GraphModule({}, graph)):
+    with matching_patterns(fx.GraphModule({}, graph)):
         for ask, wanted in ((sdpa.get_graphs, attention), (bilinear_2d.get_graphs_dict, bilinear)):
             if wanted:
                 with pytest.raises(MadeError):

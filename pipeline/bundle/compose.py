@@ -167,7 +167,8 @@ def _input(parts: Composition, edge: Edge) -> Input:
     return Input(
         shape=edge.shape,
         layout=edge.layout,
-        kind="tensor" if parts.dataset.tensors else "image",
+        kind=parts.dataset.kind,
+        vocabulary=parts.dataset.vocabulary,
         preprocessing=parts.preprocessing,
         normalization=InputNormalization(**asdict(rule)) if rule.mean else None,
     )

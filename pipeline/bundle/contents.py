@@ -25,7 +25,7 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
         yield f"{manifest.loading_plan.path}: it says something else than the manifest"
     golden, evaluation = manifest.golden, manifest.evaluation
     floats = [golden.inputs, *golden.outputs]
-    floats += [evaluation.images] if manifest.input.kind == "tensor" else []
+    floats += [evaluation.images] if manifest.input.kind != "image" else []
     for entry in floats:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
         if not math.isfinite(sum(_values(root / entry.path, "f"))):

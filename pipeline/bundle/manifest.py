@@ -103,19 +103,24 @@ class Input(SparseSection, Edge):
     """What the first program reads, and how an image becomes it.
 
     Attributes:
-        kind: ``image``, or any other ``tensor``, such as a sound, which an app gives as it is.
+        kind: ``image``; ``tokens``, such as those of a text; or any other ``tensor``, such as a
+            sound. Tokens are floats, too.
+        vocabulary: how many different tokens there are, of which the first is 0.
         preprocessing: the steps before the normalization; of images alone.
         normalization: the last step; a tensor may have none.
     """
 
-    kind: Literal["image", "tensor"] = "image"
+    kind: Literal["image", "tensor", "tokens"] = "image"
+    vocabulary: Annotated[int, Field(ge=1)] | None = None
     preprocessing: Preprocessing | None = None
     normalization: InputNormalization | None = None
 
     @model_validator(mode="after")
     def _images_are_prepared(self) -> Self:
-        if self.kind == "tensor" and self.preprocessing is not None:
-            raise ValueError("a tensor has no preprocessing")
+        if self.kind != "image" and self.preprocessing is not None:
+            raise ValueError(f"kind {self.kind} has no preprocessing")
+        if (self.kind == "tokens") != (self.vocabulary is not None):
+            raise ValueError("tokens have a vocabulary, and nothing else has")
         if self.kind == "image" and (self.preprocessing is None or self.normalization is None):
             raise ValueError("an image has preprocessing and normalization")
         return self
@@ -145,7 +150,7 @@ class Evaluation(Section):
 
     Attributes:
         count: how many.
-        images: uint8 ``[count, height, width, channels]``; where the input is a tensor, float32
+        images: uint8 ``[count, height, width, channels]``; where the input is no image, float32
             little endian ``[count, *input.shape[1:]]``, normalized.
         labels: uint16 little endian ``[count]``.
         predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of.

@@ -31,17 +31,22 @@ class ImageSpec:
             normalized images can be taken.
         smallest: where any size will do, the least height and width that poolings leave something
             of.
+        vocabulary: of a model that reads tokens as floats: how many different ones there are.
     """
 
     channels: int
     size: tuple[int, ...] | None
     normalization: Normalization | None
     smallest: int = 1
+    vocabulary: int | None = None
 
-    def kind_of(self, array: npt.NDArray[Any]) -> Literal["normalized", "plain"] | None:
+    def kind_of(self, array: npt.NDArray[Any]) -> Literal["normalized", "plain", "tokens"] | None:
         """What an array of images is for the model; None when it cannot be used."""
         if array.ndim < 2:
             return None
+        if self.vocabulary is not None:
+            fits = array.dtype.kind in "iu" and 0 <= array.min() <= array.max() < self.vocabulary
+            return "tokens" if fits and self.takes(array.shape[1], array.shape[2:]) else None
         if array.dtype == np.float32 and self.takes(array.shape[1], array.shape[2:]):
             return "normalized"
         if array.ndim == 4 and array.dtype == np.uint8 and self.normalization is not None:
@@ -56,6 +61,8 @@ class ImageSpec:
     def __str__(self) -> str:
         sizes = ("height", "width") if self.size is None else self.size
         shape = ", ".join(map(str, ("n", self.channels, *sizes)))
+        if self.vocabulary is not None:
+            return f"this model takes whole numbers [{shape}] from 0 to {self.vocabulary - 1}"
         wanted = f"this model takes float32 [{shape}] (normalized)"
         if self.size is None and self.smallest > 1:
             wanted += f", height and width {self.smallest} or more"
@@ -121,6 +128,7 @@ class Dataset:
         stated_by: who states the normalization; None where it was computed from the training
             images, held out ones included.
         notes: what could not be taken quite as it is, a sentence each.
+        vocabulary: how many different tokens there are, where the values are tokens.
     """
 
     train: ImageSet
@@ -130,6 +138,7 @@ class Dataset:
     held_out: ImageSet | None = None
     stated_by: Literal["profile", "model"] | None = None
     notes: tuple[str, ...] = ()
+    vocabulary: int | None = None
 
     @property
     def choosing(self) -> ImageSet:
@@ -161,6 +170,13 @@ class Dataset:
     def tensors(self) -> bool:
         """Whether these are no images but other tensors."""
         return isinstance(self.normalization, Standardization)
+
+    @property
+    def kind(self) -> Literal["image", "tensor", "tokens"]:
+        """What one input is."""
+        if self.vocabulary is not None:
+            return "tokens"
+        return "tensor" if self.tensors else "image"
 
     def require_images(self, what: str) -> None:
         """Refuses other tensors for what is of images alone.
@@ -208,4 +224,4 @@ class Dataset:
         """The images that a model of this data takes."""
         channels, *size = self.image_shape
         plain = self.normalization if isinstance(self.normalization, Normalization) else None
-        return ImageSpec(channels, tuple(size), plain)
+        return ImageSpec(channels, tuple(size), plain, vocabulary=self.vocabulary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,8 @@ from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import MOST_LABEL, Dataset, ImageSet
 from pipeline.settings import NpzData
 
+#: Tokens are floats at the edge of a program, which hold so many whole numbers exactly.
+_MOST_TOKENS = 2**24
 _AGAIN = "write it again: numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
 
 
@@ -45,9 +48,18 @@ def load_npz(settings: NpzData, seed: int) -> Dataset:
         raise UsageError(
             f"{path}: {settings.train_inputs} holds {train.images.dtype} and "
             f"{settings.test_inputs} {test.images.dtype}",
-            "give images of uint8 in both, or floats in both",
+            "give both in one type",
         )
     _require_rule(settings, train)
+    if train.images.dtype == np.int64:
+        vocabulary = _vocabulary(settings, train, test)
+        train, test = (ImageSet(p.images.astype(np.float32), p.labels) for p in (train, test))
+        return replace(arrays_as_dataset(train, test, settings, seed), vocabulary=vocabulary)
+    if settings.vocabulary is not None:
+        raise UsageError(
+            f"{path}: {settings.train_inputs} holds {train.images.dtype}, no tokens",
+            "leave data.vocabulary out, or give tokens as int64",
+        )
     return arrays_as_dataset(train, test, settings, seed)
 
 
@@ -59,11 +71,8 @@ def npz_fingerprint(settings: NpzData) -> str:
 def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str) -> ImageSet:
     """Inputs and labels by the names of their arrays."""
     path = settings.path
-    images, numbers = _array(archive, path, inputs), _array(archive, path, labels)
-    if images.dtype == np.uint8:
-        images = _images(images, f"{path}: {inputs}")
-    else:
-        images = _tensors(images, f"{path}: {inputs}")
+    images = _inputs(_array(archive, path, inputs), f"{path}: {inputs}")
+    numbers = _array(archive, path, labels)
     if numbers.ndim == 2 and numbers.shape[1] == 1:  # a column, as MedMNIST and CIFAR have them
         numbers = numbers[:, 0]
     if not np.issubdtype(numbers.dtype, np.integer) or numbers.ndim != 1:
@@ -84,6 +93,15 @@ def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str)
     return ImageSet(images, numbers.astype(np.int64))
 
 
+def _inputs(values: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    """An array as what its type says that it is."""
+    if values.dtype == np.uint8:
+        return _images(values, where)
+    if values.dtype.kind in "iu" and values.dtype.itemsize >= 4:
+        return _tokens(values, where)
+    return _tensors(values, where)
+
+
 def _images(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
     """Images ``[n, height, width, channels]``."""
     if images.ndim == 3:
@@ -101,16 +119,12 @@ def _tensors(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
     """Values of any other kind, float32 ``[n, ...]``."""
     if values.dtype.kind != "f" or values.dtype.itemsize not in (4, 8):
         raise UsageError(
-            f"{where} holds {values.dtype} {list(values.shape)}: inputs are images of uint8, or "
-            "values of float32 or float64",
+            f"{where} holds {values.dtype} {list(values.shape)}: inputs are images of uint8, "
+            "values of float32 or float64, or tokens of int32 or int64",
             "convert it where it is saved, such as .astype('float32'); 16-bit sound divided by "
             "32768",
         )
-    if values.ndim < 2 or 0 in values.shape:
-        raise UsageError(
-            f"{where} is {list(values.shape)}",
-            "give [n, features], [n, channels, time] or any [n, ...] that the networks take",
-        )
+    _require_inputs(values, where)
     with np.errstate(over="ignore"):
         found = values.astype(np.float32)
     if bad := int((~np.isfinite(found)).reshape(len(found), -1).any(axis=1).sum()):
@@ -119,6 +133,37 @@ def _tensors(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.float32]:
             "leave them out, or fill them in: numpy.nan_to_num(x)",
         )
     return found
+
+
+def _tokens(values: npt.NDArray[Any], where: str) -> npt.NDArray[np.int64]:
+    """Tokens, int64 ``[n, ...]``, which float32 holds exactly."""
+    _require_inputs(values, where)
+    if values.min() < 0 or values.max() >= _MOST_TOKENS:
+        raise UsageError(
+            f"{where}: tokens go from {values.min()} to {values.max()}",
+            f"number them from 0, to less than {_MOST_TOKENS}; give padding a number of its own",
+        )
+    return values.astype(np.int64)
+
+
+def _vocabulary(settings: NpzData, *parts: ImageSet) -> int:
+    """How many different tokens there are."""
+    used = max(int(part.images.max()) for part in parts) + 1
+    if settings.vocabulary is not None and settings.vocabulary < used:
+        raise UsageError(
+            f"data.vocabulary = {settings.vocabulary}, but {settings.path} has tokens up to "
+            f"{used - 1}",
+            f"make it {used} or more, or leave it out",
+        )
+    return settings.vocabulary or used
+
+
+def _require_inputs(values: npt.NDArray[Any], where: str) -> None:
+    if values.ndim < 2 or 0 in values.shape:
+        raise UsageError(
+            f"{where} is {list(values.shape)}",
+            "give [n, features], [n, channels, time] or any [n, ...] that the networks take",
+        )
 
 
 def _require_rule(settings: NpzData, inputs: ImageSet) -> None:
@@ -134,14 +179,19 @@ def _require_rule(settings: NpzData, inputs: ImageSet) -> None:
                 f"{where} holds images, and in [data]: {message}", "correct mean and std"
             ) from None
         return
+    kind = f"{inputs.images.dtype} {shape}"
     if settings.image_size is not None:
         raise UsageError(
-            f"{where} holds float32 {shape}, no images: image_size does not resize them",
+            f"{where} holds {kind}, no images: image_size does not resize them",
             "leave data.image_size out",
+        )
+    if mean and inputs.images.dtype == np.int64:
+        raise UsageError(
+            f"{where} holds {kind}: mean and std are none of tokens", "leave them out of [data]"
         )
     if len(mean) not in (0, 1, shape[1]):
         raise UsageError(
-            f"{where} holds float32 {shape}, but mean and std have {len(mean)} values",
+            f"{where} holds {kind}, but mean and std have {len(mean)} values",
             f"give one for all, or {shape[1]}: one for each entry of the first axis behind n",
         )
 

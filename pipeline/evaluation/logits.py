@@ -130,6 +130,9 @@ def read_inputs(path: Path, spec: ImageSpec) -> ReadInputs:
     if kind == "plain" and spec.normalization is not None:
         tensor = spec.normalization.apply(np.array(array))
         done = "uint8 images, normalized with the model's mean and deviation"
+    elif kind == "tokens":
+        tensor = torch.from_numpy(array.astype(np.float32))
+        done = "inputs of tokens"
     else:
         tensor = torch.from_numpy(np.array(array, order="C"))
         done = "float32 images, taken as normalized already"

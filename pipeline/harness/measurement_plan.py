@@ -43,7 +43,7 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
         yield f"arm {arm.name} {arm.name}"
     golden, evaluation = manifest.golden, manifest.evaluation
     yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"
-    if (normalization := manifest.input.normalization) is None or manifest.input.kind == "tensor":
+    if (normalization := manifest.input.normalization) is None or manifest.input.kind != "image":
         yield f"evaluation-inputs {evaluation.count} {BUNDLE_FOLDER}/{evaluation.images.path}"
         return
     yield (

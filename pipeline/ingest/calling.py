@@ -14,6 +14,7 @@ from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.own_parts import ImageShape, stated_model
 from pipeline.ingest.probe import user_code
 from pipeline.ingest.python import OwnModel
+from pipeline.ingest.tokens import model_of_tokens, reading_tokens
 from pipeline.settings import OwnStudent, SourceModel
 
 
@@ -32,16 +33,21 @@ def called(source: SourceModel, images: ImageShape | None, progress: Progress) -
         from pipeline.ingest.zoo.transformers_model import transformers_model
 
         return transformers_model(source.place, images, progress)
-    return stated_model(source.source, _called(source.source, source.place), images)
+    given = stated_model(source.source, _called(source.source, source.place), images)
+    return model_of_tokens(source.source, given)
 
 
-def called_student(student: OwnStudent) -> object:
+def called_student(student: OwnStudent, vocabulary: int | None = None) -> object:
     """The network that the function of ``[model.student]`` gives.
+
+    Args:
+        student: that table.
+        vocabulary: of the tokens that the teacher reads, if it reads any.
 
     Raises:
         UsageError: there is no such function, or it fails.
     """
-    return _called(student.origin, student.place)
+    return reading_tokens(_called(student.origin, student.place), vocabulary)
 
 
 def functions_of(source: SourceModel) -> Sequence[FunctionSource]:

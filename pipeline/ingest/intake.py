@@ -169,7 +169,7 @@ class _Ingestion:
             answers = answers_of(model, answer_images(shape))
         content = content_of(dict(model.named_children())).with_tensors(answers)
         stated = normalization_of(self._source, given.normalization, len(images[0]))
-        spec = ImageSpec(shape[0], shape[1:], stated)
+        spec = ImageSpec(shape[0], shape[1:], stated, vocabulary=given.vocabulary)
         classes = len(teacher_outputs[-1][0])
         routes, labels = prefix_routes(model.blocks), tuple(given.labels or ())
         return OpenedModel(model, spec, classes, routes, labels), content
@@ -195,7 +195,7 @@ class _Ingestion:
             what = f"{self._source} gives a student, and the profile has [model.student]"
             raise UsageError(what, "give OwnModel student=None, or leave the table out")
         if isinstance(stated, OwnStudent):
-            own = called_student(stated)
+            own = called_student(stated, given.vocabulary)
             return network_of(stated.origin, "student", own, stated.split or (), shape)
         if self._training is None:
             raise UsageError(

@@ -35,7 +35,7 @@ def user_code(source: str, what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
-            load_advice(str(error)) or "correct the code named above",
+            load_advice(str(error)) or _advice(str(error)),
         ) from error
 
 
@@ -277,6 +277,15 @@ def _frames(error: BaseException) -> str:
         f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
         for frame in frames[-_FRAMES:]
     )
+
+
+def _advice(message: str) -> str:
+    if "scalar type" in message and "Long" in message:
+        return (
+            "a network that reads tokens is given floats unless OwnModel(..., vocabulary=N) says "
+            "how many there are; elsewhere correct the code named above"
+        )
+    return "correct the code named above"
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -67,6 +67,9 @@ class OwnModel:
             into four blocks of about as many parameters each.
         labels: names of the classes in the order of the logits: data with the same names in another
             order is refused.
+        vocabulary: of networks that read tokens, such as those of a text: how many different ones
+            there are. `image_shape` is the shape of one text then, such as ``(128,)``, and the
+            networks are given int64 ``[n, 128]``.
     """
 
     teacher: Network | nn.Module
@@ -77,3 +80,4 @@ class OwnModel:
     normalization: Normalization | None = None
     split: Sequence[str] | str | None = None
     labels: Sequence[str] | None = None
+    vocabulary: int | None = None

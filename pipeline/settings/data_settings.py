@@ -247,8 +247,9 @@ class NpzData(ImageData):
 
     Inputs of uint8 are images: ``[n, height, width]``, which is gray, or
     ``[n, height, width, channels]``. Those of float32 or float64 are tensors as the networks take
-    them, of any shape behind the n: ``[n, features]``, ``[n, channels, time]``. Labels are whole
-    numbers from 0 on, ``[n]`` or ``[n, 1]``. Nothing in the file is unpickled.
+    them, of any shape behind the n: ``[n, features]``, ``[n, channels, time]``. Those of int32 or
+    int64 are tokens, such as a text's ``[n, length]``. Labels are whole numbers from 0 on, ``[n]``
+    or ``[n, 1]``. Nothing in the file is unpickled.
 
     Attributes:
         mean: of images as elsewhere: one value a channel, on the scale from 0 to 1. Of tensors one
@@ -257,6 +258,7 @@ class NpzData(ImageData):
         std: the same; both or neither.
         path: the file.
         train_inputs, train_labels, test_inputs, test_labels: what its arrays are called.
+        vocabulary: how many different tokens there are; one more than the largest without it.
         image_size: images are resized to this many pixels square; left as they are without it.
         train_images, test_images: use no more than so many inputs, drawn by the profile's seed.
         labels: names of the classes, in the order of their numbers; the numbers without it.
@@ -270,6 +272,7 @@ class NpzData(ImageData):
     train_labels: str = "y_train"
     test_inputs: str = "x_test"
     test_labels: str = "y_test"
+    vocabulary: Annotated[int, Field(ge=1, le=2**24)] | None = None
     image_size: Side | None = None
     train_images: Count | None = None
     test_images: Count | None = None

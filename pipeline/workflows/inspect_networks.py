@@ -79,7 +79,7 @@ def inspect_networks(
         found = image_shape_of(source.source, given.image_shape)
         networks: dict[str, object] = {"teacher": given.teacher, "student": given.student}
         if isinstance(source.student, OwnStudent):
-            networks["student"] = called_student(source.student)
+            networks["student"] = called_student(source.student, given.vocabulary)
         return [
             _inspected(source.source, name, network, found, blocks)
             for name, network in networks.items()

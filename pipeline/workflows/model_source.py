@@ -182,11 +182,14 @@ class ModelSource:
 
 
 def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> None:
+    from pipeline.ingest.tokens import require_vocabulary
+
     shape, made = dataset.image_shape, (opened.spec.channels, *(opened.spec.size or ()))
     if not opened.spec.takes(shape[0], shape[1:]):
         what = f"{source.source} is made for inputs {[*made]}, the data has {[*shape]}"
         axes = " (channels, height, width)" if len(shape) == 3 else ""
         raise UsageError(what + axes, "correct image_shape there, or image_size in [data]")
+    require_vocabulary(source.source, opened.spec.vocabulary, dataset.vocabulary)
     if opened.classes != len(dataset.names):
         raise UsageError(
             f"{source.source}: the classifiers give {opened.classes} logits, the data has "

@@ -29,10 +29,11 @@ IMAGE: dict[str, Any] = {
     "normalization": {"mean": [0.5], "std": [0.25]},
 }
 TENSOR: dict[str, Any] = {"shape": [1, 2, 24], "layout": "NTC", "kind": "tensor"}
+TOKENS: dict[str, Any] = {"shape": [1, 24], "layout": "NC", "kind": "tokens", "vocabulary": 90}
 
 
 @pytest.mark.parametrize(
-    "stated", [IMAGE, TENSOR, TENSOR | {"normalization": {"mean": [-40.0], "std": [9.0]}}]
+    "stated", [IMAGE, TENSOR, TOKENS, TENSOR | {"normalization": {"mean": [-40.0], "std": [9.0]}}]
 )
 def test_either_is_read_and_written_as_it_is(stated: dict[str, Any]) -> None:
     assert Input.model_validate(stated).model_dump(mode="json") == stated
@@ -43,6 +44,8 @@ def test_either_is_read_and_written_as_it_is(stated: dict[str, Any]) -> None:
     [
         {"kind": "tensor"},
         {"kind": "sound"},
+        {"kind": "tokens", "vocabulary": 9},
+        {"vocabulary": 9},
         {"preprocessing": None},
         {"normalization": None},
     ],
@@ -52,3 +55,9 @@ def test_an_image_without_its_steps_and_a_tensor_with_them_are_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         Input.model_validate(IMAGE | change)
+
+
+def test_tokens_have_a_vocabulary() -> None:
+    for wrong in (TOKENS | {"vocabulary": None}, TENSOR | {"vocabulary": 9}):
+        with pytest.raises(ValidationError, match="tokens have a vocabulary"):
+            Input.model_validate(wrong)

@@ -21,6 +21,7 @@ RANDOM = np.random.default_rng(0)
 COLOR = RANDOM.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
 SOUND = RANDOM.normal(size=(12, 2, 7))
+TEXT = np.arange(60).reshape(12, 5)
 ARRAYS = {"x_train": COLOR, "y_train": LABELS, "x_test": COLOR[:6], "y_test": LABELS[:6]}
 
 
@@ -92,6 +93,41 @@ def test_what_is_said_of_values_has_to_fit_them(
 ) -> None:
     with pytest.raises(UsageError) as refused:
         load(tmp_path, settings, x_train=SOUND, x_test=SOUND[:6])
+    assert what in refused.value.what
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint32])
+def test_whole_numbers_are_tokens(kind: Any, tmp_path: Path) -> None:
+    found = load(tmp_path, x_train=TEXT.astype(kind), x_test=TEXT[:6].astype(kind))
+    assert (found.tensors, found.image_shape, found.vocabulary) == (True, (5,), 60)
+    inputs = found.normalization.apply(found.train.images)
+    assert inputs.dtype == torch.float32
+    assert sorted(map(tuple, inputs.tolist())) == sorted(map(tuple, TEXT.tolist()))
+    spec = found.spec
+    assert spec.kind_of(TEXT) == "tokens"
+    assert spec.kind_of(TEXT.astype(np.float32)) is None
+    assert spec.kind_of(TEXT + 1) is None
+    assert str(spec) == "this model takes whole numbers [n, 5] from 0 to 59"
+    assert load(tmp_path, {"vocabulary": 90}, x_train=TEXT, x_test=TEXT[:6]).vocabulary == 90
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "what"),
+    [
+        ({}, TEXT - 1, "x_train: tokens go from -1 to 58"),
+        ({}, TEXT + 2**24, "x_train: tokens go from 16777216 to 16777275"),
+        ({}, TEXT[:, 0], "x_train is [12]"),
+        ({"vocabulary": 59}, TEXT, "data.vocabulary = 59, but"),
+        ({"vocabulary": 59}, SOUND, "holds float32, no tokens"),
+        ({"mean": (1.0,), "std": (1.0,)}, TEXT, "mean and std are none of tokens"),
+        ({"image_size": 8}, TEXT, "no images: image_size"),
+    ],
+)
+def test_tokens_that_cannot_be_looked_up_are_named(
+    settings: dict[str, Any], values: Any, what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, settings, x_train=values, x_test=values[:6])
     assert what in refused.value.what
 
 

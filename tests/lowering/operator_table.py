@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.ingest.tokens import Tokens
 from pipeline.settings import BackendName
 
 IMAGE, EVEN = (8, 7, 9), (8, 8, 8)
-TOKENS, SIGNAL = (6, 12), (8, 12)
+TOKENS, SIGNAL, TEXT = (6, 12), (8, 12), (9,)
 BOTH: tuple[BackendName, ...] = ("executorch", "litert")
 
 
@@ -383,6 +384,22 @@ _SIGNALS: dict[str, Callable[[], nn.Module]] = {
     "Upsample of signals": lambda: nn.Upsample(scale_factor=2),
 }
 
+
+class Lookup(nn.Module):
+    """Tokens as programs are given them: floats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.table = Tokens(40), nn.Embedding(40, 12)
+
+    def forward(self, values: Tensor) -> Tensor:
+        found: Tensor = self.table(self.tokens(values))
+        return found
+
+
+#: Of texts, ``[n, length]``.
+_TEXTS: dict[str, Callable[[], nn.Module]] = {"Embedding": Lookup}
+
 CASES: tuple[Case, ...] = (
     *_modules("activations", _ACTIVATIONS),
     *_functions("arithmetic", _ARITHMETIC),
@@ -394,6 +411,7 @@ CASES: tuple[Case, ...] = (
     *_functions("rearranging", _ARRANGING, EVEN),
     *_modules("tokens", _TOKENS, TOKENS),
     *_modules("signals", _SIGNALS, SIGNAL),
+    *_modules("texts", _TEXTS, TEXT),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.settings import BackendName
 from tests.lowering.operator_batch import taken
 from tests.lowering.operator_page import PAGE, page, record
-from tests.lowering.operator_table import BOTH, CASES, EVEN, IMAGE, SIGNAL, TOKENS, Case
+from tests.lowering.operator_table import BOTH, CASES, EVEN, IMAGE, SIGNAL, TEXT, TOKENS, Case
 
 #: One of each way of rewriting, and what public reports were about.
 TRIED = {
@@ -43,6 +43,7 @@ TRIED = {
         "where of a constant mask",
     ),
     SIGNAL: ("Conv1d, BatchNorm1d", "MaxPool1d(3, 2, 1)", "AvgPool1d(2)", "AdaptiveAvgPool1d(1)"),
+    TEXT: ("Embedding",),
 }
 
 

@@ -54,7 +54,8 @@ def _inputs(read: Input) -> str:
     """How an image becomes what the programs read, or another tensor."""
     stated, preprocessing = read.normalization, read.preprocessing
     if stated is None:
-        return "values: as they are\n"
+        tokens = f"tokens: 0 to {(read.vocabulary or 1) - 1}\n"
+        return tokens if read.vocabulary else "values: as they are\n"
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (stated.mean, stated.std))
     words = f"(x - mean) / std, mean {mean}, std {std}"
     if preprocessing is None:

@@ -104,7 +104,7 @@ private constructor(
         private fun images(input: JsonObject): Preprocessing? =
             when (val kind = input.textOrNull("kind") ?: "image") {
                 "image" -> Preprocessing.of(input)
-                "tensor" -> null
+                "tensor", "tokens" -> null
                 else -> throw PwlException.InvalidPlan("input kind $kind is not known here")
             }
 

@@ -1,9 +1,11 @@
 """The bars that progressive loading has to clear, measured in one interleaved run.
 
-    python benchmarks/bars.py [BUNDLE] [--device local] [--rounds 31]
+    python -m benchmarks.bars [BUNDLE] [--device local] [--rounds 31]
+    python -m benchmarks.bars --sizes [reports/sizes]
 
 Ratios are medians of ratios within rounds, with 95 % intervals. Nothing is asserted: a shared
-machine decides too much. Run it on an idle one.
+machine decides too much. Run it on an idle one. With --sizes nothing is measured: the bars of the
+sizes that people ship, of what benchmarks/sizes.py kept, each missed one with the reason.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from benchmarks.size_bars import print_size_bars
+from benchmarks.size_tables import kept
 from pipeline.core.progress import progress_for_terminal
 from pipeline.report.integrity import require_right_results
 from pipeline.report.render.tables import print_report
@@ -55,7 +59,11 @@ def main() -> None:
     parser.add_argument("--device", default="local")
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--out", type=Path, default=Path("reports/bars"))
+    parser.add_argument("--sizes", nargs="?", type=Path, const=Path("reports/sizes"))
     options = parser.parse_args()
+    if options.sizes is not None:
+        print_size_bars(kept(options.sizes))
+        return
     how = ProfileOptions(device=options.device, rounds=options.rounds)
     report = measure(options.bundle, how, progress_for_terminal())
     write_report(report, options.out)

@@ -1,0 +1,77 @@
+"""What benchmarks/ makes of reports that are there: tables, bars, a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.models import networks
+from benchmarks.size_bars import BARS, print_size_bars
+from benchmarks.size_bundles import SIZES, BuildCost
+from benchmarks.size_tables import Measured, kept, markdown, put_into_page
+from pipeline.core.errors import UsageError
+from pipeline.report.schema import Ratio
+from tests.report.lifelike import lifelike
+
+COST = BuildCost(seconds=1075.7, cpu_seconds=387.3, peak_mb=5825.9)
+
+
+def measured(name: str, ratio: float = 0.5) -> Measured:
+    """A report with every ratio that has a bar."""
+    report = lifelike(more_arms=["teacher8"])
+    names = [name for bar in BARS for name in bar.names]
+    one = Ratio(numerator="a", denominator="b", median=ratio, low=ratio, high=ratio, rounds=3)
+    return Measured(name, report.model_copy(update={"ratios": dict.fromkeys(names, one)}), COST)
+
+
+def test_the_tables_have_a_row_for_each_size_and_fit_into_a_page() -> None:
+    found = [measured(name) for name in SIZES]
+    text = markdown(found)
+    assert max(map(len, text.splitlines())) <= 100
+    for size in SIZES.values():
+        assert text.count(f"\n| {size.title}, ET |") == 4  # of one start state
+
+
+def test_tables_take_their_place_in_a_page_and_no_other(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- sizes -->\nold\n<!-- /sizes -->\nafter\n")
+    put_into_page("sizes", page, "new\n")
+    put_into_page("sizes", page, "newer\n")
+    assert page.read_text() == "before\n<!-- sizes -->\nnewer\n<!-- /sizes -->\nafter\n"
+    with pytest.raises(UsageError, match="no place for tables"):
+        put_into_page("peers", page, "new\n")
+
+
+def test_a_missed_bar_is_told_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    print_size_bars([measured("demo", 0.01), measured("paper-vgg", 9)])
+    assert "MISSED" not in (cleared := capsys.readouterr().out)
+    assert cleared.count("cleared") == len(BARS)
+    print_size_bars([measured("vit-b16", 9)])
+    missed = capsys.readouterr().out
+    assert missed.count("MISSED") == missed.count("\n- ViT-B/16, ET, ") == len(BARS)
+
+
+def test_where_nothing_was_kept_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no reports"):
+        kept(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "teacher_mb", "student_mb"),
+    [
+        (networks.demo, 21.4, 1.4),
+        (networks.mobilenet_v2, 14.0, 6.7),
+        (networks.paper_vgg, 58.9, 15.7),
+        (networks.resnet50, 102.2, 4.1),
+        (networks.vit_b16, 346.3, 22.9),
+    ],
+)
+def test_the_networks_are_as_large_as_they_are_said_to_be(
+    make: object, teacher_mb: float, student_mb: float
+) -> None:
+    with torch.device("meta"):
+        given = make()
+    sizes = [networks.parameters(each) * 4 / 1e6 for each in (given.teacher, given.student)]
+    assert [round(size, 1) for size in sizes] == [teacher_mb, student_mb]

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, plain_attention, traced
 from pipeline.model.blocknet import BlockNet
+from pipeline.model.wrapping import token_advice
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 #: They belong to the layer before them.
@@ -214,7 +215,7 @@ def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -
         raise UsageError(
             f"{where}, given {list(images.shape)}, failed: {type(error).__name__}: "
             f"{first_lines(error)}",
-            "correct it, or the shape of its images",
+            token_advice(str(error)) or "correct it, or the shape of its images",
         ) from error
 
 

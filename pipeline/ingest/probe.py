@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
-from pipeline.model.wrapping import load_advice
+from pipeline.model.wrapping import load_advice, token_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3
@@ -35,7 +35,7 @@ def user_code(source: str, what: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
-            load_advice(str(error)) or _advice(str(error)),
+            load_advice(str(error)) or token_advice(str(error)) or "correct the code named above",
         ) from error
 
 
@@ -277,15 +277,6 @@ def _frames(error: BaseException) -> str:
         f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
         for frame in frames[-_FRAMES:]
     )
-
-
-def _advice(message: str) -> str:
-    if "scalar type" in message and "Long" in message:
-        return (
-            "a network that reads tokens is given floats unless OwnModel(..., vocabulary=N) says "
-            "how many there are; elsewhere correct the code named above"
-        )
-    return "correct the code named above"
 
 
 def _dtype(tensor: Tensor) -> str:

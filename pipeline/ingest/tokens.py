@@ -69,6 +69,8 @@ class TokenNetwork(nn.Module):
         # In a list it is no submodule, so that its parts are found under their own names alone.
         self._network = [network]
         self._tokens = [Tokens(vocabulary)]
+        #: What errors and tables call it.
+        self.user_class = type(network).__name__
         self.training = network.training
 
     def forward(self, values: Tensor) -> Tensor:

@@ -125,6 +125,20 @@ def is_pickle(path: Path) -> bool:
     return head.startswith(_MAGIC) or path.suffix.lower() in _PICKLED
 
 
+def token_advice(message: str) -> str | None:
+    """What to do about an error of PyTorch's where a network may want tokens, if it is one.
+
+    Args:
+        message: of the error.
+    """
+    if "scalar type" not in message or "Long" not in message:
+        return None
+    return (
+        "a network that reads tokens is given floats unless OwnModel(network, None, (LENGTH,), "
+        "vocabulary=N) says how many there are; elsewhere correct what the error names"
+    )
+
+
 def load_advice(message: str) -> str | None:
     """What to do about an error of PyTorch's while code of a user's loads weights, if it is one.
 

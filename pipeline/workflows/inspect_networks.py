@@ -91,7 +91,7 @@ def _inspected(
     source: str, name: str, network: object, shape: tuple[int, ...], blocks: Sequence[int]
 ) -> InspectedNetwork:
     where, images = f"{source}: the {name}", probe_images(shape)
-    kind = type(network).__name__
+    kind = getattr(network, "user_class", type(network).__name__)
     if has_parts(network) or not isinstance(network, nn.Module):
         parts = network_of(source, name, network, (), shape)
         return InspectedNetwork(name, kind, True, given_cuts(where, parts, images), {})

@@ -61,6 +61,9 @@ def blocks():
 def nothing_said():
     return OwnModel(Blocks(8), Blocks(4), (6,))
 
+def nothing_said_and_cut():
+    return OwnModel(whole(), Text(4), (6,), split="auto:2")
+
 def wrong():
     return OwnModel(Blocks(8), Blocks(4), (6,), vocabulary="20")
 
@@ -121,7 +124,8 @@ def test_a_network_that_reads_none_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("function", "what", "remedy"),
     [
-        ("nothing_said", "embedder, given [2, 6], failed", "OwnModel(..., vocabulary=N)"),
+        ("nothing_said", "embedder, given [2, 6], failed", "vocabulary=N) says how many there are"),
+        ("nothing_said_and_cut", "the teacher, given [2, 6], failed", "vocabulary=N) says"),
         ("wrong", "vocabulary is '20'", "number of different tokens"),
         ("too_many", "vocabulary is 16777217", "2**24 at most"),
     ],

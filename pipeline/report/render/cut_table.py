@@ -47,7 +47,7 @@ def print_cuts(name: str, cuts: Cuts, splits: Mapping[int, Sequence[str]]) -> No
 
 
 def _row(part: NetworkPart) -> tuple[str, str, str]:
-    return part.path or "the images", "x".join(map(str, part.features)), f"{part.parameters:,}"
+    return part.path or "the inputs", "x".join(map(str, part.features)), f"{part.parameters:,}"
 
 
 def _share(count: int, total: int) -> str:

@@ -78,13 +78,29 @@ class _LineTask:
         self._done = 0.0
         self._note = ""
         self._started = self._last = time.monotonic()
+        #: What was done, and when, as the first of it was reported: of work that goes on, all
+        #: that was done before is reported at once.
+        self._first: tuple[float, float] | None = None
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
-        if time.monotonic() - self._last >= self._interval_s and self._done < self._total:
-            self._last = time.monotonic()
-            self._say(f"{100 * self._done / self._total:3.0f} %")
+        now = time.monotonic()
+        self._first = self._first or (self._done, now)
+        if now - self._last >= self._interval_s and self._done < self._total:
+            self._last = now
+            self._say(f"{100 * self._done / self._total:3.0f} %{self._left(now)}")
+
+    def _left(self, now: float) -> str:
+        """How long the rest takes if it goes on as fast as it went."""
+        before, since = self._first or (self._done, now)
+        if self._done <= before:
+            return ""
+        seconds = (now - since) * (self._total - self._done) / (self._done - before)
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        return f", {clock} left"
 
     def finish(self) -> None:
         self._say(f"done in {time.monotonic() - self._started:.1f} s")
@@ -124,15 +140,16 @@ _TITLE, _NAME = 20, 26
 
 
 def _rich_progress(console: Console, width: int) -> RichProgress:
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
     from rich.table import Column
 
     return RichProgress(
         TextColumn(f"{{task.description:<{width}}}", markup=False),
-        BarColumn(bar_width=48 - width),
+        BarColumn(bar_width=40 - width),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(Column(no_wrap=True, min_width=len("0:00:00"))),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
         console=console,
     )

@@ -20,11 +20,11 @@ from pipeline.core.atomic_files import replacing
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.outputs import require_file
 from pipeline.core.progress import Progress
+from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import ImageSpec
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 
-_BATCH = 256
 #: What NumPy raises for headers that are no literals, or absurd ones.
 _BAD_HEADER = (ValueError, OSError, EOFError, OverflowError, SyntaxError, TokenError, MemoryError)
 
@@ -101,8 +101,8 @@ def route_logits(
     found: dict[str, npt.NDArray[np.float32]] = {}
     with progress.task("logits", total=len(routes)) as task, torch.no_grad():
         for route in routes:
-            batches = [model(batch, route) for batch in torch.split(inputs, _BATCH)]
-            logits = torch.cat(batches)
+            parts = batches_of_inputs(len(inputs), inputs.shape[1:])
+            logits = torch.cat([model(inputs[part], route) for part in parts])
             if lost := int((~logits.isfinite()).any(dim=1).sum()):
                 raise IntegrityError(
                     f"route {route} gives NaN or infinity for {lost} of {len(logits)} images",

@@ -12,6 +12,7 @@ import torch
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Progress
+from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.tensors import InputRule
 from pipeline.evaluation.accuracy import Accuracy
@@ -22,8 +23,6 @@ from pipeline.model.route import Route
 
 #: Of some images, ``[n]``.
 Labels = npt.NDArray[np.uint16]
-
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +128,11 @@ def predicted_labels(
     missing = [route for route in routes if route not in found]
     if missing:
         inputs = normalization.inputs(images.images)
-        starts = range(0, len(images), _BATCH)
+        shape = images.images.shape[1:]
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:
-                parts = (inputs[start : start + _BATCH] for start in starts)
-                logits = torch.cat([model(part, route) for part in parts])
+                parts = batches_of_inputs(len(images), shape)
+                logits = torch.cat([model(inputs[part], route) for part in parts])
                 _require_finite(logits, route)
                 found[route] = keep_labels(files[route], logits.argmax(dim=1))
                 correct = int((found[route] == images.labels).sum())

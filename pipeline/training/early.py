@@ -6,11 +6,12 @@ augmented), and the networks run in eval mode, as they would when they ship.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from pipeline.data.batches import batches_of_inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -40,7 +41,7 @@ class EarlyImages:
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:
         """The share of right answers of a network in eval mode."""
-        return {"accuracy": self._right(network(self._images))}
+        return {"accuracy": self._right([network(self._images[part]) for part in self._parts()])}
 
     @torch.no_grad()
     def of_routes(
@@ -53,9 +54,16 @@ class EarlyImages:
             features: of its teacher and all training images.
             routes: in which the student has a part.
         """
-        batch = Batch(self._images, self._labels, features.batch(self._indices))
-        found = path_outputs(model, routes, batch)
-        return {f"accuracy/{route}": self._right(logits) for route, logits in found.items()}
+        found = []
+        for part in self._parts():
+            teacher_outputs = features.batch(self._indices[part])
+            batch = Batch(self._images[part], self._labels[part], teacher_outputs)
+            found.append(path_outputs(model, routes, batch))
+        return {f"accuracy/{r}": self._right([logits[r] for logits in found]) for r in routes}
 
-    def _right(self, logits: Tensor) -> float:
-        return float((logits.argmax(dim=1) == self._labels).float().mean())
+    def _parts(self) -> Iterator[slice]:
+        return batches_of_inputs(len(self._labels), self._images.shape[1:])
+
+    def _right(self, logits: Sequence[Tensor]) -> float:
+        """The share of images of which the logits, batch by batch, are right."""
+        return float((torch.cat([*logits]).argmax(dim=1) == self._labels).float().mean())

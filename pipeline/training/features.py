@@ -7,10 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from pipeline.data.batches import batches_of_inputs
 from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
-
-_BATCH = 256
 
 
 class TeacherFeatures:
@@ -27,7 +26,8 @@ class TeacherFeatures:
         self._teacher = teacher.eval()
         self._inputs = inputs
         self._device = next(teacher.parameters()).device
-        shapes = teacher.boundaries(tuple(inputs[:1].shape[1:]))
+        self._shape = tuple(inputs[:1].shape[1:])
+        shapes = teacher.boundaries(self._shape)
         size_mb = 4 * len(inputs) * sum(math.prod(shape) for shape in shapes) / 1e6
         self._cache: list[Tensor] | None = self._everything() if size_mb <= cache_mb else None
 
@@ -38,8 +38,8 @@ class TeacherFeatures:
         return self.of(self._inputs[indices])
 
     def _everything(self) -> list[Tensor]:
-        starts = range(0, len(self._inputs), _BATCH)
-        batches = [self.of(self._inputs[start : start + _BATCH]) for start in starts]
+        parts = batches_of_inputs(len(self._inputs), self._shape)
+        batches = [self.of(self._inputs[part]) for part in parts]
         return [torch.cat(outputs) for outputs in zip(*batches, strict=True)]
 
     @torch.no_grad()

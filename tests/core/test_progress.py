@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from pipeline.core.progress import Bars, LineRows, rows_for_terminal
+from pipeline.core import progress
+from pipeline.core.progress import Bars, LineRows, Lines, rows_for_terminal
 from tests.fixtures import ROOT
 
 
@@ -22,6 +23,23 @@ def test_a_long_note_leaves_the_time_whole_on_100_columns(
     shown = capsys.readouterr().err
     assert "0:00:00" in shown
     assert note in shown
+
+
+def test_a_line_says_how_long_the_rest_takes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with Lines().task("train teacher", total=40) as task:
+        task.advance(20, "going on after epoch 2")  # in no time: says nothing of the pace
+        now += 60
+        task.advance(1)
+        now += 4000
+        task.advance(7)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "train teacher:  52 %, 19:00 left  going on after epoch 2",
+        "train teacher:  70 %, 1:41:30 left  going on after epoch 2",
+    ]
 
 
 def test_lines_of_several_works_begin_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,10 +21,11 @@ class ModelWarning(Section):
     """Something that a person should look at before the model ships.
 
     Attributes:
-        kind: ``teacher``: it is no better than always answering the largest class; ``worse-stage``:
-            less accurate than one before it by more than the uncertainty; ``one-class``: a stage
-            that always answers the same; ``chance``: balanced accuracy no better than that;
-            ``normalization``: of a model that came trained, not stated; ``data``: some images.
+        kind: ``teacher``: it is no better than always answering the largest class, or its head was
+            replaced and not trained; ``worse-stage``: less accurate than one before it by more than
+            the uncertainty; ``one-class``: a stage that always answers the same; ``chance``:
+            balanced accuracy no better than that; ``normalization``: of a model that came trained,
+            not stated; ``data``: some images.
         text: a sentence or two.
     """
 

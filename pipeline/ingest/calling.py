@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
+from pipeline.ingest.new_head import with_new_head
 from pipeline.ingest.own_parts import ImageShape, stated_model
 from pipeline.ingest.probe import user_code
 from pipeline.ingest.python import OwnModel
@@ -18,13 +19,19 @@ from pipeline.ingest.tokens import model_of_tokens, reading_tokens
 from pipeline.settings import OwnStudent, SourceModel
 
 
-def called(source: SourceModel, images: ImageShape | None, progress: Progress) -> OwnModel:
-    """What a source of networks gives.
+def called(
+    source: SourceModel,
+    images: ImageShape | None,
+    progress: Progress,
+    classes: Callable[[], int] | None = None,
+) -> OwnModel:
+    """What a source of networks gives, its teacher with the head that ``[model.teacher]`` wants.
 
     Args:
         source: the ``[model]`` table.
         images: asked for channels, height and width where the source gives a network alone.
         progress: told what is to be known about weights that are read.
+        classes: asked for the number of labels where the head is replaced.
 
     Raises:
         UsageError: there is no such source, it fails, or it gives something else.
@@ -32,9 +39,13 @@ def called(source: SourceModel, images: ImageShape | None, progress: Progress) -
     if source.kind == "transformers":
         from pipeline.ingest.zoo.transformers_model import transformers_model
 
-        return transformers_model(source.place, images, progress)
-    given = stated_model(source.source, _called(source.source, source.place), images)
-    return model_of_tokens(source.source, given)
+        given = transformers_model(source.place, images, progress)
+    else:
+        stated = stated_model(source.source, _called(source.source, source.place), images)
+        given = model_of_tokens(source.source, stated)
+    if source.teacher.head == "replace" and classes is not None:
+        return with_new_head(source.source, given, classes())
+    return given
 
 
 def called_student(student: OwnStudent, vocabulary: int | None = None) -> object:

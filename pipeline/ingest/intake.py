@@ -6,8 +6,7 @@ See `pipeline.ingest.python` for what it may give.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +32,6 @@ from pipeline.ingest.own_parts import (
 from pipeline.ingest.probe import (
     probe_images,
     require_plain_state,
-    require_traceable,
     run_module,
     run_network,
     user_code,
@@ -41,6 +39,7 @@ from pipeline.ingest.probe import (
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.stated_normalization import normalization_of
+from pipeline.ingest.trainable import require_trainable
 from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.content import Content, changed, content_of
@@ -62,6 +61,7 @@ def own_model(
     training: TrainingSettings | None,
     progress: Progress,
     images: ImageShape | None = None,
+    classes: Callable[[], int] | None = None,
 ) -> tuple[OpenedModel, Content]:
     """The model that a profile's function or library gives.
 
@@ -71,6 +71,7 @@ def own_model(
         training: the table, if the model is to be trained here.
         progress: told what is no part of the content, and what was not looked at.
         images: asked for channels, height and width where the source gives a network alone.
+        classes: asked for the number of labels where the teacher's head is replaced.
 
     Returns:
         The model, which shares its parameters with what the source gave, and what its
@@ -81,7 +82,7 @@ def own_model(
             again, or its networks do not fit together; names the block and the shapes.
     """
     begin = time.monotonic()
-    ingestion = _Ingestion(source, training, images)
+    ingestion = _Ingestion(source, training, images, classes)
     opened, content = ingestion.read(seed, progress)
     if not functions_of(source):
         return opened, content  # files give the same every time
@@ -113,16 +114,21 @@ class _Ingestion:
     """One model on its way in."""
 
     def __init__(
-        self, source: SourceModel, training: TrainingSettings | None, images: ImageShape | None
+        self,
+        source: SourceModel,
+        training: TrainingSettings | None,
+        images: ImageShape | None,
+        classes: Callable[[], int] | None,
     ) -> None:
         self._table, self._source = source, source.source
-        self._images = images
+        self._images, self._classes = images, classes
         self._training = training
 
     def read(self, seed: int, progress: Progress) -> tuple[OpenedModel, Content]:
         """What the source gives, with random numbers of that seed, taken in."""
         with seeded(seed):
-            return self._taken_in(called(self._table, self._images, progress))
+            given = called(self._table, self._images, progress, self._classes)
+            return self._taken_in(given)
 
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
         split = split_of(self._source, given.split, self._table.split)
@@ -164,7 +170,7 @@ class _Ingestion:
             [self._converter("decoder", i, decoders[i], s, t) for i, (t, s) in pairs],
         ).eval()
         if self._training is not None:
-            self._require_trainable(model, self._training, images)
+            require_trainable(self._source, model, self._training, images)
         with user_code(self._source, "running its blocks"):
             answers = answers_of(model, answer_images(shape))
         content = content_of(dict(model.named_children())).with_tensors(answers)
@@ -268,33 +274,3 @@ class _Ingestion:
                 "give OwnModel the encoders that were trained with them, or a [training] table",
             )
         return MissingConverter(self._source, index)
-
-    def _require_trainable(
-        self, model: PwlModel, training: TrainingSettings, images: Tensor
-    ) -> None:
-        with user_code(self._source, "copying its modules (copy.deepcopy)"):
-            model = deepcopy(model)  # what looking at it in training mode changes is thrown away
-        learners = {"student": model.student}
-        if training.teacher is not None:
-            learners["teacher"] = model.teacher
-        for name, network in learners.items():
-            if not any(parameter.requires_grad for parameter in network.parameters()):
-                raise UsageError(
-                    f"{self._source}: the {name} is to be trained, but all of it is frozen",
-                    "call requires_grad_(True) on it"
-                    + (", or leave [training.teacher] out" if name == "teacher" else ""),
-                )
-            shapes = [found.shape for found in run_network(self._source, name, network, images)]
-            network.train()
-            trained = run_network(self._source, f"training {name}", network, images)
-            network.eval()
-            if [found.shape for found in trained] != shapes:
-                raise UsageError(
-                    f"{self._source}: the {name} gives other shapes in training mode",
-                    "let it return the same in both modes",
-                )
-        for name, network in (("teacher", model.teacher), ("student", model.student)):
-            parts = [network.part(index) for index in range(len(network))]
-            outputs = run_network(self._source, name, network, images)
-            inputs = [images, *outputs[: len(parts) - 1]]
-            require_traceable(self._source, f"{name} block", parts, inputs)

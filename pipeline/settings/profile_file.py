@@ -156,6 +156,11 @@ class Settings(Section):
                 raise ValueError("training: field required")
             case _ if self.training.teacher is None:
                 raise ValueError("training.teacher: field required")
+            case _ if self.training.teacher.head_epochs:
+                raise ValueError(
+                    "training.teacher: head_epochs is for a teacher that comes from elsewhere; a "
+                    "family's is trained from its first weights on: leave it out"
+                )
         return self
 
 

@@ -64,6 +64,17 @@ def _portable_source(source: str) -> str:
     return f"{kind}:{place.rpartition('/')[2]}"
 
 
+class GivenTeacher(Section):
+    """What becomes of the teacher that a source gives, before ``[training.teacher]``.
+
+    Attributes:
+        head: "replace" draws its last linear layer anew, with a logit for each label of the data;
+            ``[training.teacher]`` then trains it, by `head_epochs` alone at first.
+    """
+
+    head: Literal["keep", "replace"] = "keep"
+
+
 class SlimStudent(Section):
     """A student made of the teacher, ``from = "teacher"``: its code with fewer channels.
 
@@ -137,6 +148,7 @@ class SourceModel(Section):
             which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]", "features[3:6]"]``
             or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of about as many
             parameters each.
+        teacher: for ``transformers:`` and ``python:``.
         student: for ``transformers:``, and for ``python:`` where the function gives none, or a
             teacher alone.
     """
@@ -154,12 +166,13 @@ class SourceModel(Section):
 
     normalization: NormalizationSettings | None = None
     split: _Submodules | None = None
+    teacher: GivenTeacher = GivenTeacher()
     student: Student | None = None
 
     @model_validator(mode="after")
     def _of_modules(self) -> Self:
-        for key in ("split", "student"):
-            if getattr(self, key) is not None and self.kind not in NETWORK_KINDS:
+        for key in ("split", "teacher", "student"):
+            if key in self.model_fields_set and self.kind not in NETWORK_KINDS:
                 raise ValueError(f"{key}: only for networks of {' and '.join(NETWORK_KINDS)}")
         return self
 

@@ -74,9 +74,30 @@ class TeacherSettings(OptimizerSettings):
 
     Attributes:
         label_smoothing: share of the certainty that is given to all classes alike.
+        head_epochs: of a teacher that comes from elsewhere: so many of the epochs, the first ones,
+            train its last linear layer alone, and all else stays as it came; with as many as
+            `epochs`, to the end. Either part has a schedule of its own.
     """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    head_epochs: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _head_epochs_are_among_them(self) -> Self:
+        if self.head_epochs > self.epochs:
+            raise ValueError(
+                f"head_epochs {self.head_epochs} is more than epochs {self.epochs}, which counts "
+                "them, too"
+            )
+        return self
+
+    def phases(self) -> tuple[Self | None, Self | None]:
+        """The same for the epochs of the head alone, and for those of all; None where none is."""
+        rest = self.epochs - self.head_epochs
+        return (
+            self.model_copy(update={"epochs": self.head_epochs}) if self.head_epochs else None,
+            self.model_copy(update={"epochs": rest}) if rest else None,
+        )
 
 
 class JointDistillation(OptimizerSettings):

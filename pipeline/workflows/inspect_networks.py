@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -16,6 +18,9 @@ from pipeline.ingest.own_parts import has_parts, image_shape_of, network_of
 from pipeline.ingest.probe import probe_images
 from pipeline.settings import NETWORK_KINDS, OwnStudent, SourceModel
 from pipeline.workflows.profile_settings import profile_settings
+
+if TYPE_CHECKING:
+    from pipeline.data.images import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,19 @@ def inspect_networks(
                 f"{text} gave a network alone: nobody says the shape of its images",
                 "give --image-shape 3,224,224 (channels, height, width), or name the profile",
             )
+        return dataset().image_shape
+
+    @cache
+    def dataset() -> Dataset:
         from pipeline.data.source import load_dataset
 
-        return load_dataset(settings.data, settings.seed).image_shape
+        assert settings is not None
+        return load_dataset(settings.data, settings.seed)
 
     with seeded(settings.seed if settings else 0):
         known = settings is not None or shape is not None or source.kind == "python"
-        given = called(source, image_shape if known else None, progress)
+        images = image_shape if known else None
+        given = called(source, images, progress, lambda: len(dataset().names))
         found = image_shape_of(source.source, given.image_shape)
         networks: dict[str, object] = {"teacher": given.teacher, "student": given.student}
         if isinstance(source.student, OwnStudent):

@@ -156,6 +156,7 @@ class ModelSource:
             settings.training,
             self.progress,
             lambda: self._dataset.image_shape,
+            lambda: len(self._dataset.names),
         )
 
     @cached_property
@@ -194,7 +195,8 @@ def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> 
         raise UsageError(
             f"{source.source}: the classifiers give {opened.classes} logits, the data has "
             f"{len(dataset.names)} labels",
-            "name data of the labels that it was trained for, or train it for these",
+            "name data of the labels that it was trained for, or give it a head for these: "
+            'teacher = { head = "replace" } in [model], and [training.teacher]',
         )
     if opened.labels:
         require_label_order(dataset.names, opened.labels, source.source, "the data")

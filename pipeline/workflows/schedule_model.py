@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +35,34 @@ class ScheduledModel:
 
     def warnings(self, settings: Settings) -> tuple[ModelWarning, ...]:
         """What speaks against shipping it, a model of that profile."""
-        return model_warnings(self.evaluated, self.shipped, _pretrained(settings))
+        found = model_warnings(self.evaluated, self.shipped, _pretrained(settings))
+        return (*_head_warnings(settings), *found)
 
 
 def _pretrained(settings: Settings) -> str | None:
-    """The source of a teacher that is not trained here, of which a normalization can be stated."""
-    model, training = settings.model, settings.training
+    """The source of a teacher that comes trained, of which a normalization can be stated.
+
+    Nobody knows whether one of a function that is trained here was trained before.
+    """
+    model = settings.model
     if not isinstance(model, SourceModel) or model.kind == "keras":
         return None
-    return None if training is not None and training.teacher is not None else model.source
+    return None if _trains_teacher(settings) and model.kind == "python" else model.source
+
+
+def _trains_teacher(settings: Settings) -> bool:
+    return settings.training is not None and settings.training.teacher is not None
+
+
+def _head_warnings(settings: Settings) -> Iterator[ModelWarning]:
+    model = settings.model
+    replaced = isinstance(model, SourceModel) and model.teacher.head == "replace"
+    if replaced and not _trains_teacher(settings):
+        yield ModelWarning(
+            kind="teacher",
+            text="the head of the teacher was replaced and not trained: what it answers is chance; "
+            "give the profile [training.teacher]",
+        )
 
 
 def scheduled_model(

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from pipeline.core import progress
 from pipeline.core.progress import Bars, LineRows, Lines, rows_for_terminal
 from tests.fixtures import ROOT
 
@@ -29,7 +28,7 @@ def test_a_line_says_how_long_the_rest_takes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("pipeline.core.progress.time.monotonic", lambda: now)
     with Lines().task("train teacher", total=40) as task:
         task.advance(20, "going on after epoch 2")  # in no time: says nothing of the pace
         now += 60

@@ -20,8 +20,8 @@ COLUMNS = {
 _HEAD = """# Models
 
 Networks as libraries write them: plain modules with names, no `embedder`, `blocks`, `classifier`.
-Each was written anew for this table, small and with random weights; what counts is what its code
-runs, not its size.
+Each was written anew for this table, or is of Hugging Face's transformers library; all are small
+and have random weights: what counts is what their code runs, not their size.
 
 """
 
@@ -29,8 +29,9 @@ _TAIL = """
 **Split**: cut into two blocks that compute what the whole computes, to the last bit. **Student**:
 half of the channels and half of the layers alike make a network that runs and learns; where it says
 no, `OwnModel` takes one of your own. **ExecuTorch**, **LiteRT**: both blocks were lowered, all of
-each in one delegate, run and compared (1e-5 of the largest output). What each backend takes,
-operator by operator: [operators](operators.md); how a model comes in: [own model](own-model.md).
+each in one delegate, run and compared (1e-5 of the largest output); where it says no, an operator
+is refused by name before anything is trained. What each backend takes: [operators](operators.md);
+how a model comes in: [own model](own-model.md).
 
 The page is written by `python scripts/write-models`, which tries what is in `tests/models/table.py`
 and not yet here; after another version of an exporter, `--again` tries everything (ten minutes).

@@ -14,6 +14,7 @@ from pipeline.ingest.slim import slimmed
 from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
 from tests.models import convolutional, transformers
+from tests.models.hugging_face import LIBRARY
 
 SHAPE = (3, 32, 32)
 
@@ -52,6 +53,7 @@ CASES = (
     ),
     Case("Swin", "shifted windows, maps `[n, h, w, c]` between blocks", transformers.Swin),
     Case("MLP-Mixer", "linear layers across tokens", transformers.Mixer),
+    *(Case(f"{name} (transformers)", "the library's own code", make) for name, make in LIBRARY),
 )
 
 

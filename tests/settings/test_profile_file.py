@@ -86,7 +86,7 @@ def refusal(text: str, folder: Path) -> str:
         ),
         ('family = "resnet"\n', "", "model: give a family (resnet, vgg or vit)"),
         ('family = "resnet"', 'source = "kears:a:b"', "model.source: should be keras:MODULE"),
-        ('family = "resnet"', 'source = "keras:a:b"', "model.teacher: unknown key"),
+        ('family = "resnet"', 'source = "keras:a:b"', "model.teacher.stem: unknown key"),
         ('name = "tiny"', 'name = "../tiny"', "name: should be lower-case letters, digits, '.'"),
         ('name = "tiny"', 'name = "My App"', "64 at most (got 'My App')"),
         ('name = "tiny"', 'name = "tiny\\n"', "name: should be lower-case letters"),

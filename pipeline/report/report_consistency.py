@@ -122,9 +122,9 @@ def _parity(report: Report) -> Iterator[str]:
         if (limits.get(arm.name) is None) != (arm.precision == PLAIN):
             yield f"parity.{arm.name}: not judged as {arm.precision} is"
     for stage in report.stages:
-        name, said = f"stage-{stage.index}", stage.precision
-        if said is not None and (limits.get(name) is None) != (said == PLAIN):
-            yield f"parity.{name}: not judged as {said} is"
+        name, precision = f"stage-{stage.index}", stage.precision
+        if precision is not None and (limits.get(name) is None) != (precision == PLAIN):
+            yield f"parity.{name}: not judged as {precision} is"
 
 
 def _metrics(report: Report) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -76,6 +77,7 @@ def located(path: Path, info: ValidationInfo) -> Path:
 #: describes what was made of it, it is null, and what lies there is named by its content instead.
 InputPath = Annotated[
     Path,
+    BeforeValidator(lambda value: Path(value) if isinstance(value, str) else value),
     AfterValidator(located),
     PlainSerializer(lambda path: None, return_type=None, when_used="json"),
 ]
@@ -123,10 +125,15 @@ def load_toml(path: Path, kind: type[S]) -> S:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "name a TOML file") from None
     try:
         table = tomllib.loads(text_of(data, path))
+        given = _with_tuples(table)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not a TOML file: {error}", "correct the line named") from None
+    except RecursionError:
+        raise UsageError(f"{path}: lists in lists without end", "write it anew") from None
     try:
-        return kind.model_validate(table, context={"folder": path.parent.absolute()})
+        # Strictly: `true` is no 1, "3" no number, and nobody meant 3.0 epochs.
+        folder = path.parent.absolute()
+        return kind.model_validate(given, strict=True, context={"folder": folder})
     except ValidationError as error:
         found = error.errors()
         # An entry that is wrong does not count; that a list lacks it then says nothing more.
@@ -141,6 +148,13 @@ def load_toml(path: Path, kind: type[S]) -> S:
             f"{path}: {count}\n  " + "\n  ".join(problems),
             "correct what is named above; the files in profiles/ are working examples",
         ) from None
+
+
+def _with_tuples(value: Any) -> Any:
+    """A value of TOML with its lists as what they become: strictly, no list is a tuple."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def text_of(data: bytes, path: Path) -> str:
@@ -223,6 +237,8 @@ def _walk(
     sections: list[type[BaseModel]] = [kind]
     tags: dict[str, type[BaseModel]] = {}
     for part in location:
+        if str(part).startswith("literal["):  # of a union of literals
+            continue
         if part in tags:
             sections, tags = [tags[str(part)]], {}
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -25,6 +26,7 @@ _FORMATS = ("PNG", "JPEG")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 #: No training image is larger, but a few hundred bytes of PNG can promise gigabytes.
 _MOST_PIXELS = 64_000_000
+_SHRINK = f"shrink it to at most {_MOST_PIXELS:,} pixels"
 #: What Pillow raises for damaged images, by format and by where the damage is.
 _DAMAGE = (
     OSError,
@@ -110,7 +112,9 @@ def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
         raise UsageError(
             f"{encoded.origin}: neither a PNG nor a JPEG image", "convert or remove it"
         ) from None
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:  # before it could be asked how large it is
+        raise UsageError(f"{encoded.origin}: its pixels are too many", _SHRINK) from None
+    except _DAMAGE as error:
         raise UsageError(
             f"{encoded.origin}: a damaged image: {error}", "fetch or make it again"
         ) from None
@@ -118,13 +122,19 @@ def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
         ground = Image.new("RGB", (1, 1), settings.background).convert(colors.mode)
         colors = Image.composite(colors, ground.resize(colors.size), opacity)
     if (resizing := settings.resizing) is not None:
-        colors = _resized(colors, resizing)
+        colors = _resized(colors, resizing, encoded.origin)
     pixels = np.asarray(colors, dtype=np.uint8)
     return Decoded(pixels.reshape(colors.height, colors.width, settings.channels), tuple(notes))
 
 
-def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
+def _resized(image: Image.Image, resizing: Resizing, origin: str) -> Image.Image:
     size = resizing.size_for(*image.size)
+    if math.prod(size) > _MOST_PIXELS:  # the shorter side of a line has few pixels
+        raise UsageError(
+            f"{origin}: of {image.width}x{image.height} pixels, it would be {size[0]}x{size[1]} "
+            "before its middle is cut out",
+            'remove it, cut it to another shape, or set data.resize = "stretch"',
+        )
     if image.size != size:
         image = image.resize(size, _FILTERS[resizing.filter])
     side = resizing.image_size
@@ -146,7 +156,7 @@ def _require_readable(image: Image.Image, origin: str) -> None:
     if image.width * image.height > _MOST_PIXELS:
         raise UsageError(
             f"{origin}: {image.width}x{image.height} pixels are too many",
-            f"shrink it to at most {_MOST_PIXELS:,} pixels",
+            _SHRINK,
         )
     if image.mode not in _MODES:
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.probe import make_writable, probe_images
@@ -59,11 +60,22 @@ def network_of(
         UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
     if split and isinstance(network, nn.Module) and not has_parts(network):
+        _require_made(source, name, network)
         taken = split_network(source, name, network.eval(), split, probe_images(shape))
     else:
         taken = _given_parts(source, name, network)
+    _require_made(source, name, taken)
     make_writable(taken.eval())
     return taken
+
+
+def _require_made(source: str, name: str, network: nn.Module) -> None:
+    tensors = (*network.named_parameters(), *network.named_buffers())
+    if lazy := [path for path, tensor in tensors if is_lazy(tensor)]:
+        raise UsageError(
+            f"{source}: the {name}'s {lazy[0]} has no shape before it is run for the first time",
+            "run the network once before it is given, on zeros of an image's shape",
+        )
 
 
 def has_parts(network: object) -> bool:

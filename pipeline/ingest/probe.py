@@ -118,7 +118,8 @@ def run_module(
             raise UsageError(
                 f"{source}: {name} gives an image alone another answer than in a batch, in eval "
                 "mode",
-                "let it use neither random numbers nor the batch's statistics then",
+                "let it use neither random numbers nor the batch's statistics then, nor what "
+                "earlier calls left in it, nor conditions on values or on the number of images",
             )
     return found
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import operator
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +19,11 @@ from pipeline.lowering.graph import OperatorGraph, Origin, add_constant, is_call
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 from pipeline.model.keras_unit import keras_models
 
+#: What export makes of a context manager in a forward.
+_WRAPPED = {
+    "wrap_with_autocast": "leave torch.autocast out of its forward: programs compute in float32",
+    "wrap_with_set_grad_enabled": "leave torch.enable_grad and torch.no_grad out of its forward",
+}
 #: Beside each conversion of a type, export puts a call that holds the type against the traced one.
 _CHECK = torch.ops.aten._assert_tensor_metadata.default
 
@@ -181,13 +188,16 @@ def _with_defaults(node: fx.Node) -> fx.Node:
 
 def _origin(node: fx.Node, places: _Places) -> Origin:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return Origin(places[stack[-1][0] if stack else ""], operator_name(node))
+    # What an operator of several outputs gives is read from them by a call of its own.
+    named = node.args[0] if node.target is operator.getitem else node
+    return Origin(places[stack[-1][0] if stack else ""], operator_name(cast(fx.Node, named)))
 
 
 def _control_flow(node: fx.Node, places: _Places) -> Refusal:
     user = next(iter(node.users))
     origin = _origin(user, places)
-    return Refusal(origin.path, origin.operator, "write it without branches and loops of torch's")
+    remedy = _WRAPPED.get(origin.operator, "write it without branches and loops of torch's")
+    return Refusal(origin.path, origin.operator, remedy)
 
 
 def operator_name(node: fx.Node) -> str:

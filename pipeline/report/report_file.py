@@ -53,7 +53,7 @@ def read_document(path: Path, kind: type[Document], version: int) -> Document:
         raise IntegrityError(f"{path} is not JSON: {error}", "measure again") from None
     require_schema_version(data, version, path, "measure again with this release")
     try:
-        return kind.model_validate(data)
+        return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

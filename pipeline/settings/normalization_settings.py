@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline.core.toml_file import Section
 
 _SCALE = "in units of the scale from 0 to 1 (pixel / 255)"
+#: A quarter of what makes a step of one pixel value as large as 1; inputs divided by less overflow.
+_LEAST_DEVIATION = 0.001
 
 
 def _mean(value: float) -> float:
@@ -18,9 +20,10 @@ def _mean(value: float) -> float:
 
 
 def _deviation(value: float) -> float:
-    if not 0 < value <= 1:
+    if not _LEAST_DEVIATION <= value <= 1:
         raise ValueError(
-            f"a deviation is above 0 and at most 1, {_SCALE}: divide one of 0 to 255 by 255"
+            f"a deviation is above 0, {_LEAST_DEVIATION} at least, and at most 1, {_SCALE}: divide "
+            "one of 0 to 255 by 255"
         )
     return value
 

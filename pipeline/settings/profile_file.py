@@ -16,7 +16,7 @@ from pipeline.settings.backends import BACKENDS, BackendName
 from pipeline.settings.data_settings import DataSettings
 from pipeline.settings.model_settings import ModelSettings
 from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
-from pipeline.settings.quantities import Rate, Share
+from pipeline.settings.quantities import Share
 from pipeline.settings.schedule_settings import ScheduleSettings
 from pipeline.settings.source_model import SourceModel
 from pipeline.settings.training_settings import TrainingSettings
@@ -52,7 +52,7 @@ class LoweringSettings(Section):
         AfterValidator(_each_once),
     ] = ("executorch",)
     precision: LoweringPrecision = PrecisionSettings()
-    tolerance: Rate = 1e-4
+    tolerance: Annotated[float, Field(gt=0, le=0.1)] = 1e-4
 
 
 class BundleSettings(Section):

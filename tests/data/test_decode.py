@@ -222,6 +222,17 @@ def test_a_truncated_jpeg_is_refused(progressive: bool, lost: int) -> None:
     assert "x: a damaged image" in refusal(data[:-lost])
 
 
+def test_what_no_memory_holds_is_refused_with_a_remedy_that_helps() -> None:
+    line = encode(Image.new("L", (1, 50_000)))
+    with pytest.raises(UsageError, match=r"it would be 1024x51200000 before") as refused:
+        pixels(line, image_size=1024, resize="shortest-edge")
+    assert 'data.resize = "stretch"' in refused.value.remedy
+    assert pixels(line, image_size=16, resize="stretch").shape == (16, 16, 3)
+    with pytest.raises(UsageError, match="its pixels are too many") as refused:
+        pixels(encode(Image.new("1", (20_000, 20_000))))
+    assert "shrink it" in refused.value.remedy
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
 def test_print_and_video_colors_are_converted(mode: str) -> None:
     data = encode(Image.new("RGB", (8, 8), (200, 40, 90)).convert(mode), "JPEG", quality=100)

@@ -431,6 +431,10 @@ class Odd(nn.Module):
             "student.blocks[1].append(Odd(lambda f: torch.dropout(f, 0.5, True)))",
             "student block 1 gives an image alone another answer",
         ),
+        (
+            "student.blocks[1] = nn.LazyConv2d(4, 1)",
+            "the student's blocks.1.weight has no shape before it is run for the first time",
+        ),
         ("teacher.forward = 3; teacher.blocks[1] = Odd(lambda f: 1 // 0)", "ZeroDivisionError"),
         (
             "student.blocks[1] = nn.Conv2d(5, 5, 1)",

@@ -138,6 +138,8 @@ def test_what_cannot_be_meant_is_refused(
         (MEAN, "mean and std belong together"),
         ("mean = [123.7]\nstd = [58.4]", "data.mean.0: a mean is from 0 to 1.*divide"),
         ("mean = [0.5]\nstd = [0.5, 0.5]", "mean has 1 values and std 2"),
+        ("mean = [0.5]\nstd = [1e-300]", "data.std.0: a deviation is above 0, 0.001 at least"),
+        ("mean = [true]\nstd = [0.5]", "data.mean.0: input should be a valid number"),
         ("mean = [0.5]\nstd = [0]", "data.std.0: a deviation is above 0"),
         ("mean = []\nstd = []", "at least 1 entry is needed"),
     ],

@@ -248,6 +248,13 @@ def test_scripted_blocks_are_refused_by_name_with_a_remedy_that_helps() -> None:
     assert "before torch.jit.script" in refusal.remedy
 
 
+def test_a_context_of_torch_s_in_a_forward_is_refused_with_its_name() -> None:
+    module = Function(lambda x: torch.autocast("cpu", torch.bfloat16)(torch.mm)(x[0, 0], x[0, 0]))
+    with pytest.raises(NotLoweredError, match="wrap_with_autocast in unit") as refused:
+        capture(module.eval(), IMAGE, "unit")
+    assert "leave torch.autocast out" in refused.value.remedy
+
+
 def test_random_numbers_in_eval_mode_are_refused_by_name() -> None:
     module = nn.Sequential(nn.ReLU(), Function(lambda x: F.dropout(x, training=True)))
     with pytest.raises(NotLoweredError, match=r"dropout in unit\.1"):

@@ -136,6 +136,17 @@ def test_a_module_with_an_operator_outside_the_delegate_is_refused_by_operator(
     assert "docs/operators.md" in refused.value.remedy
 
 
+def test_an_operator_that_litert_s_interpreter_lacks_is_named_with_its_place() -> None:
+    class Largest(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.topk(2, dim=1).values
+
+    image = torch.randn(1, 3, 8, 8)
+    graph = capture(Largest().eval(), image, "unit", {"": "teacher.blocks.1"})
+    with pytest.raises(NotLoweredError, match=r"topk \(STABLEHLO_SORT\) in teacher\.blocks\.1"):
+        LiteRt().lower(graph, image, "unit")
+
+
 def test_a_litert_program_names_no_python_class() -> None:
     program = LiteRt().lower(captured(conv()), torch.randn(1, 3, 8, 8), "unit")
     for word in (b"torch", b"Conv2d", b"__main__", b"pipeline"):

@@ -57,6 +57,9 @@ MEMORY: Document = dict.fromkeys(MemoryStep.model_fields, 1) | {"step": "begin",
 
 LOADS = document()["runs"]["two_step"][0][0]["loads"]
 DAMAGES = {
+    # Values of another type.
+    "stages.0.index: Input should be a valid integer": put("stages", 0, "index", value=False),
+    "parity.0.max_abs: Input should be a valid number": put("parity", 0, "max_abs", value="0.1"),
     # Numbers that are none.
     "NaN is no number": put("metrics", "time", "median", value=float("nan")),
     "Infinity is no number": put("metrics", "time", "high", value=float("inf")),

@@ -72,6 +72,13 @@ def refusal(text: str, folder: Path) -> str:
         ("epochs = 3", "epochs = 0", "training.teacher.epochs"),
         ("epochs = 3", 'epochs = "many"', "(got 'many')"),
         ("depths = [1, 2, 1]", "depths = [1, 2]", "depths has 2 entries but widths has 3"),
+        ("epochs = 3", "epochs = true", "training.teacher.epochs: input should be a valid integer"),
+        ("epochs = 3", 'epochs = "3"', "training.teacher.epochs: input should be a valid integer"),
+        ("epochs = 3", "epochs = 3.0", "training.teacher.epochs: input should be a valid integer"),
+        ("image_size = 8", "image_size = true", "data.image_size: input should be a valid integer"),
+        ('name = "tiny"', "name = 2026-01-01", "name: input should be a valid string"),
+        ("[bundle]", "[lowering]\ntolerance = true\n[bundle]", "lowering.tolerance"),
+        ("[bundle]", "[lowering]\ntolerance = 0.5\n[bundle]", "than or equal to 0.1 (got 0.5)"),
         ("[bundle]", '[lowering]\nbackend = "onnx"\n[bundle]', "lowering.backend"),
         (
             "[bundle]",
@@ -123,6 +130,10 @@ def test_different_numbers_of_blocks_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_toml_file_is_refused_by_line(tmp_path: Path) -> None:
     assert "line 1" in refusal("name = = 3", tmp_path)
+
+
+def test_lists_in_lists_without_end_are_refused(tmp_path: Path) -> None:
+    assert "without end" in refusal(f"x = {'[' * 5000}{']' * 5000}", tmp_path)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.errors import first_lines
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.graph import OperatorGraph, Origin, operators_of
@@ -67,7 +68,13 @@ class LiteRt:
         turned = tflite.transposed_edges(converted)
         if turned:
             raise unit_refused(name, self.spec.name, [found(node) for node in turned], _TRANSPOSED)
-        program = TfliteProgram(converted)
+        try:
+            program = TfliteProgram(converted)
+        except (ValueError, RuntimeError) as error:  # the interpreter lacks an operator
+            lacking = [found(node) for node in tflite.named_in(converted, str(error))]
+            raise unit_refused(
+                name, self.spec.name, lacking or [(None, first_lines(error))]
+            ) from error
         left = [found(node) for node in program.outside_delegates()]
         if not left and (program.delegates() != 1 or not _whole(converted)):
             left = [(None, f"{program.delegates()} delegates")]

@@ -46,6 +46,17 @@ def count_operators(data: bytes) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def named_in(data: bytes, text: str) -> list[Node]:
+    """The operators that a text names, such as what the interpreter says of those it lacks."""
+    model = _read(data)
+    graph = model.subgraphs[0]
+    return [
+        Node(name, _text(graph.tensors[node.outputs[0]].name))
+        for node in graph.operators
+        if (name := _name(model, node)) in text
+    ]
+
+
 def transposed_edges(data: bytes) -> list[Node]:
     """The TRANSPOSEs of images that read the input or write the output.
 

@@ -1,6 +1,6 @@
 """The same networks in other libraries and here: load, first inference, steady, memory.
 
-    python -m benchmarks.peers [--only NAME ...] [--rounds 7] [--work build/sizes]
+    python -m benchmarks.peers [--only NAME ...] [--rounds 5] [--work build/sizes]
     python -m benchmarks.peers --markdown [docs/performance.md]
 
 The networks of benchmarks/sizes.py, whose bundles are built first where they are not there, in ONNX
@@ -35,7 +35,7 @@ from pipeline.harness.session import HarnessSession
 from pipeline.workflows.measure_device import ProfileOptions, open_payload, package_for
 
 _PINNED = Path(__file__).with_name("peers.txt")
-_INFERENCES = 10
+_INFERENCES = 5
 #: Libraries, and how files of their models end.
 _PEERS = {"onnxruntime": ".ort", "mnn": ".mnn"}
 #: What an app would ship of ours, then what it would ship instead.
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=SIZES, default=["mobilenet-v2", "resnet-50", "vit-b16"]
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", type=Path, default=Path("build/sizes"), help="bundles, models")
     parser.add_argument("--out", type=Path, default=Path("reports/peers.json"))
     parser.add_argument("--build", action="store_true", help="build, and measure nothing")

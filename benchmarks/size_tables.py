@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +95,18 @@ def machine_of(found: Sequence[Measured]) -> str:
     suspect = [each.title for each in found if each.report.validity.verdict != "valid"]
     engines = sorted({context.engine for context in contexts})
     doubt = f"suspect by their own reports: {'; '.join(suspect)}" if suspect else "all valid"
-    return (
+    text = (
         f"{device.model}, {device.cores} cores, {device.memory_bytes / 1e9:.0f} GB; "
-        f"{device.system}; {', '.join(engines)}; one thread;\n{days[0]} to {days[-1]} UTC, "
-        f"{'/'.join(map(str, rounds))} rounds; {doubt}."
+        f"{device.system}; {', '.join(engines)}; one thread; {days[0]} to {days[-1]} UTC, "
+        f"{'/'.join(map(str, rounds))} rounds; load before each {_loads(found)}; {doubt}."
     )
+    return textwrap.fill(text, 100)
+
+
+def _loads(found: Sequence[Measured]) -> str:
+    loads = [each.report.context.before.load_1min for each in found]
+    known = [load for load in loads if load is not None]
+    return f"{min(known):.1f} to {max(known):.1f}" if known else "unknown"
 
 
 def _builds(found: Sequence[Measured]) -> str:

@@ -39,12 +39,12 @@ class SmallCampaign(ProfileOptions):
             rounds=self.rounds,
             states=self.states,
             fps=self.fps,
-            steady=4,
+            steady=3,
             hold=8,
             frames=8,
             paced=min(3, self.rounds),
-            latency_runs=min(3, self.rounds),
-            latency_rounds=4,
+            latency_runs=min(2, self.rounds),
+            latency_rounds=3,
             memory_runs=1,
         )
 

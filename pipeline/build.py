@@ -49,6 +49,7 @@ def build(
     from pipeline.bundle.layout import control_folder, require_build_output
     from pipeline.core.outputs import require_folder
     from pipeline.core.progress import progress_for_terminal
+    from pipeline.core.work import Work
     from pipeline.settings import backend_named, for_backends
     from pipeline.workflows.build_bundle import assemble
     from pipeline.workflows.model_source import ModelSource
@@ -68,7 +69,8 @@ def build(
 
         require_android_output(tree, keeps=(cache, profile, *targets.values()))
     progress = progress_for_terminal()
-    source = ModelSource(for_backends(settings, names), progress)
+    work = Work(cache, progress, workers)
+    source = ModelSource(for_backends(settings, names), progress, work)
     for name, target in targets.items():
         one = for_backends(settings, (name,))
         made = assemble(one, target, cache, progress, jobs=workers, source=source)

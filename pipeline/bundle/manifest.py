@@ -26,6 +26,7 @@ from pipeline.bundle.artifact import (
 )
 from pipeline.bundle.manifest_consistency import manifest_contradictions
 from pipeline.bundle.schedule import Schedule
+from pipeline.bundle.student_choice import StudentChoice
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
@@ -188,7 +189,7 @@ class ModelInfo(Section):
     student_parameters: int
 
 
-class Provenance(Section):
+class Provenance(SparseSection):
     """What the bundle was made from. Nothing here changes between two equal builds.
 
     Attributes:
@@ -196,12 +197,14 @@ class Provenance(Section):
         data: names the images by their content.
         versions: of the packages that took part.
         machine: abilities of the processor, on which float results depend.
+        student: which one was taken where that was left to the build.
     """
 
     profile: dict[str, Any]
     data: str
     versions: dict[str, str]
     machine: str
+    student: StudentChoice | None = None
 
 
 class Manifest(Section):

@@ -6,7 +6,7 @@ See `pipeline.ingest.python` for what it may give.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ from pipeline.ingest.probe import (
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.stated_normalization import normalization_of
+from pipeline.ingest.student_candidates import ProfileAnswers, StudentCandidates
 from pipeline.ingest.trainable import require_trainable
 from pipeline.model.answers import answer_images, answers_of
 from pipeline.model.blocknet import BlockNet
@@ -61,7 +62,7 @@ def own_model(
     training: TrainingSettings | None,
     progress: Progress,
     images: ImageShape | None = None,
-    classes: Callable[[], int] | None = None,
+    profile: ProfileAnswers | None = None,
 ) -> tuple[OpenedModel, Content]:
     """The model that a profile's function or library gives.
 
@@ -71,7 +72,7 @@ def own_model(
         training: the table, if the model is to be trained here.
         progress: told what is no part of the content, and what was not looked at.
         images: asked for channels, height and width where the source gives a network alone.
-        classes: asked for the number of labels where the teacher's head is replaced.
+        profile: asked about what depends on the rest of it, where there is one.
 
     Returns:
         The model, which shares its parameters with what the source gave, and what its
@@ -82,7 +83,7 @@ def own_model(
             again, or its networks do not fit together; names the block and the shapes.
     """
     begin = time.monotonic()
-    ingestion = _Ingestion(source, training, images, classes)
+    ingestion = _Ingestion(source, training, images, profile)
     opened, content = ingestion.read(seed, progress)
     if not functions_of(source):
         return opened, content  # files give the same every time
@@ -118,16 +119,17 @@ class _Ingestion:
         source: SourceModel,
         training: TrainingSettings | None,
         images: ImageShape | None,
-        classes: Callable[[], int] | None,
+        profile: ProfileAnswers | None,
     ) -> None:
         self._table, self._source = source, source.source
-        self._images, self._classes = images, classes
+        self._images, self._profile = images, profile
         self._training = training
 
     def read(self, seed: int, progress: Progress) -> tuple[OpenedModel, Content]:
         """What the source gives, with random numbers of that seed, taken in."""
         with seeded(seed):
-            given = called(self._table, self._images, progress, self._classes)
+            classes = self._profile.classes if self._profile else None
+            given = called(self._table, self._images, progress, classes)
             return self._taken_in(given)
 
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
@@ -208,7 +210,15 @@ class _Ingestion:
                 f"{self._source}: a student that is made of the teacher has to be trained",
                 "give the profile [training.distillation]",
             )
-        return slimmed(self._source, teacher, shape, stated.width, stated.depth)
+        width = stated.width
+        if width == "auto":
+            if self._profile is None:
+                what = f'{self._source}: width = "auto" is chosen for the backends of a profile'
+                raise UsageError(what, "name the profile, or give width as a share")
+            with torch.random.fork_rng(devices=[]):  # whether it is measured or kept
+                table = StudentCandidates(self._source, teacher, shape, stated)
+                width = self._profile.width(table)
+        return slimmed(self._source, teacher, shape, width, stated.depth)
 
     def _run(self, name: str, network: BlockNet, own: object, images: Tensor) -> list[Tensor]:
         """What a network makes of images; its own forward, if it has one, has to say the same."""

@@ -64,12 +64,30 @@ def try_unit(
     Returns:
         The index, as it was given, and what is wrong with the unit, if anything is.
     """
-    precision = settings.precision.model_copy(update={"least_sqnr_db": _UNTRAINED_DB})
     try:
-        lowered(settings.model_copy(update={"precision": precision}), unit)
+        lowered(_untrained(settings), unit)
     except PipelineError as error:
         return index, error
     return index, None
+
+
+def lower_untrained(settings: LoweringSettings, index: int, unit: Unit) -> tuple[int, bytes]:
+    """The program of a unit whose weights were never trained, compared as `try_unit` does.
+
+    Returns:
+        The index, as it was given, and the bytes of the program.
+
+    Raises:
+        NotLoweredError: it cannot be lowered whole.
+        IntegrityError: it deviates.
+    """
+    program, _ = lowered(_untrained(settings), unit)
+    return index, program.data
+
+
+def _untrained(settings: LoweringSettings) -> LoweringSettings:
+    precision = settings.precision.model_copy(update={"least_sqnr_db": _UNTRAINED_DB})
+    return settings.model_copy(update={"precision": precision})
 
 
 def lower_apart(

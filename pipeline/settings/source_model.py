@@ -20,6 +20,7 @@ from pydantic import (
 
 from pipeline.core.toml_file import Section, TextPattern, located
 from pipeline.settings.normalization_settings import NormalizationSettings
+from pipeline.settings.quantities import Count, Rate
 
 SOURCE_KINDS = ("keras", "python", "reference", "transformers")
 #: Kinds that give networks as they are, which are cut here, and of which students are made.
@@ -80,15 +81,37 @@ class SlimStudent(Section):
 
     Attributes:
         origin: what it is made of; ``from`` in a profile.
-        width: share of the channels that is kept, in every layer but the one that gives logits.
+        width: share of the channels that is kept, in every layer but the one that gives logits;
+            "auto": the most, in parts of 32, with which the first answer stays within a budget, of
+            students with random weights that are lowered before anything is trained.
         depth: share of each run of layers alike, within a block, that is kept.
+        budget_bytes: of "auto": of the programs of the student; on each backend of the profile.
+        budget_ms: of "auto": from the programs in memory to the first answer, on the machine that
+            builds, by the backend's Python runtime. What was chosen is kept in the cache, and told
+            in the manifest with its measurements: another machine or cache may choose otherwise.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     origin: Annotated[Literal["teacher"], Field(alias="from")]
-    width: _Kept
+    width: _Kept | Literal["auto"]
     depth: _Kept = 1.0
+    budget_bytes: Count | None = None
+    budget_ms: Rate | None = None
+
+    @model_validator(mode="after")
+    def _one_budget_for_auto(self) -> Self:
+        given = [key for key in ("budget_bytes", "budget_ms") if getattr(self, key) is not None]
+        if self.width == "auto" and len(given) != 1:
+            raise ValueError(
+                'width = "auto" needs one of budget_bytes and budget_ms'
+                + (": both are given" if given else "")
+            )
+        if self.width != "auto" and given:
+            raise ValueError(
+                f'{given[0]} is for width = "auto", and width is {self.width}: leave one out'
+            )
+        return self
 
 
 class OwnStudent(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +101,7 @@ def assemble(
         DeviceError: the cluster cannot be used, which is told before anything is trained.
     """
     require_build_output(out, keeps=(cache,))
-    source = source or ModelSource(settings, progress)
+    source = source or ModelSource(settings, progress, Work(cache, progress, jobs))
     target = target_of(settings)
     key = fingerprint(
         settings,
@@ -167,11 +167,13 @@ def _composition(settings: Settings, source: ModelSource, work: Work) -> Composi
     precisions_of(settings.lowering.precision, model.model.blocks)  # refuses another number of them
     planned = plan_precision(settings, model, work)
     try:
-        return _lowered(planned, target_of(planned.settings), model, work)
+        made = _lowered(planned, target_of(planned.settings), model, work)
     except REFUSED as error:
         if (plain := planned.without_int8(error)) is None:
             raise
-        return _lowered(plain, target_of(plain.settings), model, work)
+        made = _lowered(plain, target_of(plain.settings), model, work)
+    student = source.student_choice()
+    return replace(made, provenance=made.provenance.model_copy(update={"student": student}))
 
 
 def _lowered(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
+from pipeline.core.work import Work
 from pipeline.settings import SOURCE_KINDS, Settings, SourceModel
 from pipeline.workflows.model_source import ModelSource
 
@@ -37,7 +38,7 @@ def model_of(
     Raises:
         UsageError: settings, data and source do not fit together.
     """
-    source = source or ModelSource(settings, progress)
+    source = source or ModelSource(settings, progress, Work(cache, progress))
     if settings.training is not None:
         return _trainer(settings, source, cache, before_training)
     from pipeline.workflows.cached_trainer import CachedTrainer
@@ -68,7 +69,7 @@ def trained_model(
     Raises:
         UsageError: settings, data and source do not fit together, or the model comes trained.
     """
-    source = ModelSource(settings, progress)
+    source = ModelSource(settings, progress, Work(cache, progress))
     return _trainer(settings, source, cache, before_training, training_log, processes)
 
 

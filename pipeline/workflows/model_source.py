@@ -15,7 +15,10 @@ from pipeline.settings import Settings, SourceModel
 from pipeline.workflows.profile_settings import noting_resizing
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.bundle.student_choice import StudentChoice
+    from pipeline.core.work import Work
     from pipeline.data.images import Dataset
+    from pipeline.ingest.student_candidates import StudentCandidates
     from pipeline.model.content import Content
     from pipeline.model.opened import OpenedModel
     from pipeline.model.pwl import PwlModel
@@ -29,12 +32,15 @@ class ModelSource:
     Args:
         settings: the profile, with all backends that bundles of the model are built for.
         progress: told everything that takes time.
+        work: how students are lowered where a budget decides between them.
     """
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    def __init__(self, settings: Settings, progress: Progress, work: Work | None = None) -> None:
         self.backends = settings.lowering.backend
         self._settings = settings
         self.progress = progress
+        self._work = work
+        self._student: StudentChoice | None = None
 
     def content(self) -> str:
         """Changes with what the source gives; empty for a model that is made and trained here.
@@ -147,6 +153,7 @@ class ModelSource:
     @cached_property
     def _own(self) -> tuple[OpenedModel, Content]:
         from pipeline.ingest.intake import own_model
+        from pipeline.ingest.student_candidates import ProfileAnswers
 
         settings = self._settings
         assert isinstance(settings.model, SourceModel)
@@ -156,8 +163,28 @@ class ModelSource:
             settings.training,
             self.progress,
             lambda: self._dataset.image_shape,
-            lambda: len(self._dataset.names),
+            ProfileAnswers(lambda: len(self._dataset.names), self._width),
         )
+
+    def _width(self, candidates: StudentCandidates) -> float:
+        """The width of a student within the budget of the profile."""
+        from pipeline.workflows.student_width import StudentWidths
+
+        if self._work is None:
+            raise ValueError("a student's width is chosen by lowering, and nobody said how")
+        widths = StudentWidths(self._settings, self._work)
+        width = widths.choose(candidates)
+        self._student = widths.choice
+        return width
+
+    def student_choice(self) -> StudentChoice | None:
+        """Which student was taken where that was left to the build.
+
+        Raises:
+            UsageError: as for `content`.
+        """
+        self.content()
+        return self._student
 
     @cached_property
     def _dataset(self) -> Dataset:

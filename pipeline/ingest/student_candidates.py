@@ -1,0 +1,58 @@
+"""Students of one teacher, each slimmer than the next, of which one is to be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.ingest.channels_last import boundaries_channels_last, turned
+from pipeline.ingest.probe import probe_images, run_network
+from pipeline.ingest.slim import slimmed
+from pipeline.model.blocknet import BlockNet
+from pipeline.settings import SlimStudent
+
+
+@dataclass(frozen=True, slots=True)
+class StudentCandidates:
+    """Every student that a ``[model.student]`` table may mean with ``width = "auto"``.
+
+    Attributes:
+        source: how errors call the teacher's source.
+        teacher: in eval mode.
+        shape: of one input.
+        table: the table.
+    """
+
+    source: str
+    teacher: BlockNet
+    shape: tuple[int, ...]
+    table: SlimStudent
+
+    def student(self, width: float) -> BlockNet:
+        """One of them as it would ship, its weights random. The caller's random numbers stay.
+
+        Raises:
+            UsageError: the teacher cannot be made that slim.
+        """
+        images = probe_images(self.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            student = slimmed(self.source, self.teacher, self.shape, width, self.table.depth)
+            teachers = run_network(self.source, "teacher", self.teacher, images)
+            outputs = run_network(self.source, "student", student, images)
+            return turned(student, boundaries_channels_last(teachers, outputs, images)).eval()
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAnswers:
+    """What a profile is asked about its model on the way in.
+
+    Attributes:
+        classes: the number of labels, where the teacher's head is replaced.
+        width: the share of the channels that a student keeps, where a budget decides.
+    """
+
+    classes: Callable[[], int]
+    width: Callable[[StudentCandidates], float]

@@ -1,0 +1,84 @@
+"""What the first answer of an untrained network takes: its programs, and their time here."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.core.work import Work
+from pipeline.lowering.calibration import Calibration, model_units, resolved
+from pipeline.lowering.capture import capture
+from pipeline.lowering.lowering_target import LoweringTarget
+from pipeline.lowering.pool import in_processes, processors
+from pipeline.lowering.registry import backend_for
+from pipeline.lowering.units import Unit
+from pipeline.lowering.untrained import randomized
+from pipeline.lowering.worker import lower_untrained, quiet
+from pipeline.model.blocknet import BlockNet
+from pipeline.model.pwl import PwlModel
+from pipeline.model.route import Route
+from pipeline.settings import BACKENDS
+
+#: Random images that units are compared on, and how often the first answer is timed.
+_IMAGES, _RUNS = 2, 9
+
+
+def lowered_chain(
+    student: BlockNet, shape: Sequence[int], target: LoweringTarget, work: Work
+) -> list[bytes]:
+    """The programs of an untrained student, block by block, as they would ship.
+
+    Args:
+        student: in eval mode, as it comes in; it stays as it is.
+        shape: of one input.
+        target: what it is lowered for.
+        work: how.
+
+    Raises:
+        UsageError: a block cannot be lowered whole.
+        IntegrityError: a program deviates from eager PyTorch.
+    """
+    none = [nn.Identity() for _ in range(len(student) - 1)]
+    model = randomized(PwlModel(student, student, none, none))
+    images = first_images(shape)
+    route = Route.prefix(model.blocks, 0)
+    calibration = Calibration(images, [route])
+    precision = target.settings.precision
+    units = [*model_units(model, [route], images, precision, calibration).values()]
+    calls = [(target.settings, index, _captured(unit, target)) for index, unit in enumerate(units)]
+    found: dict[int, bytes] = {}
+
+    def received(result: tuple[int, bytes]) -> None:
+        found[result[0]] = result[1]
+
+    if work.cluster is None:
+        in_processes(lower_untrained, calls, work.processes or processors(), received)
+    else:
+        work.cluster.run(lower_untrained, calls, target.exporters, received)
+    return [found[index] for index in range(len(units))]
+
+
+def first_answer_ms(chain: list[bytes], shape: Sequence[int], target: LoweringTarget) -> float:
+    """From programs in memory to the first answer by the backend's Python runtime; the median."""
+    backend, image = backend_for(target.settings), first_images(shape)[:1]
+    times = []
+    with quiet("the student"):
+        for _ in range(_RUNS + 1):  # what is loaded once in a process is loaded by the first
+            begin = time.perf_counter()
+            backend.run(chain, image)
+            times.append(1000 * (time.perf_counter() - begin))
+    return statistics.median(times[1:])
+
+
+def first_images(shape: Sequence[int]) -> Tensor:
+    """Random inputs, the same every time."""
+    return torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def _captured(unit: Unit, target: LoweringTarget) -> Unit:
+    captured = capture(unit.module, unit.inputs[:1], unit.name, unit.places)
+    return resolved(unit, captured, BACKENDS[target.backend])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
-from pipeline.ingest.tokens import Tokens, reading_tokens, require_vocabulary
+from pipeline.ingest.new_head import with_new_head
+from pipeline.ingest.tokens import Tokens, model_of_tokens, reading_tokens, require_vocabulary
 from pipeline.model.opened import OpenedModel
 from pipeline.model.route import Route
 from pipeline.settings import SourceModel
@@ -100,13 +102,23 @@ def test_a_network_reads_its_tokens_as_floats(function: str, tmp_path: Path) -> 
 @torch.no_grad()
 def test_a_teacher_answers_as_the_user_s_own_network(tmp_path: Path) -> None:
     found = opened("model", tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(TEXT, names)
     network = names["whole"]()
     tokens = torch.randint(0, 20, (4, 6), generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(
         found.model(tokens.float(), Route.parse("TT")), network.eval()(tokens)
     )
+
+
+@torch.no_grad()
+def test_the_head_of_a_network_of_tokens_is_replaced() -> None:
+    names: dict[str, Any] = {}
+    exec(TEXT, names)
+    given = model_of_tokens("mine", names["slim"]())
+    made = with_new_head("mine", given, 5)
+    assert isinstance(made.teacher, nn.Module)
+    assert made.teacher.eval()(torch.arange(12.0).reshape(2, 6)).shape == (2, 5)
 
 
 def test_what_is_no_token_is_the_nearest_one() -> None:

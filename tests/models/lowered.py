@@ -13,17 +13,19 @@ from pipeline.lowering.untrained import randomized
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import BackendName, LoweringSettings
-from tests.models.table import images_of
 
 #: Relative to the largest output.
 EXACT = 1e-5
 
 
-def is_lowered(network: BlockNet, backend: BackendName, blocks: int | None = None) -> bool:
+def is_lowered(
+    network: BlockNet, images: Tensor, backend: BackendName, blocks: int | None = None
+) -> bool:
     """Whether a backend lowers blocks whole; False where it refuses one by name.
 
     Args:
         network: as `tests.models.table.cut` gives it.
+        images: two, or other inputs.
         backend: to lower with.
         blocks: how many of the first; all by default.
 
@@ -31,7 +33,6 @@ def is_lowered(network: BlockNet, backend: BackendName, blocks: int | None = Non
         AssertionError: what was lowered computes something else.
     """
     target = backend_for(LoweringSettings(backend=(backend,)))
-    images = images_of()
     network = as_ingested(network, images)
     features = images
     for index in range(len(network) if blocks is None else blocks):

@@ -13,8 +13,9 @@ from pipeline.core.errors import UsageError
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
-from tests.models import convolutional, transformers
+from tests.models import convolutional, sequences, transformers
 from tests.models.hugging_face import LIBRARY
+from tests.models.sequences import SOUND, TEXT
 
 SHAPE = (3, 32, 32)
 
@@ -27,11 +28,13 @@ class Case:
         name: as the page writes it.
         what: what is particular about it.
         make: gives it, small, with random weights.
+        shape: of what it reads, without the batch axis.
     """
 
     name: str
     what: str
     make: Callable[[], nn.Module]
+    shape: tuple[int, ...] = SHAPE
 
 
 CASES = (
@@ -53,27 +56,34 @@ CASES = (
     ),
     Case("Swin", "shifted windows, maps `[n, h, w, c]` between blocks", transformers.Swin),
     Case("MLP-Mixer", "linear layers across tokens", transformers.Mixer),
+    Case("M5", "sounds: `nn.Conv1d`, poolings", sequences.sound_network, SOUND),
+    Case(
+        "Encoder of texts",
+        "`nn.Embedding`, `nn.TransformerEncoderLayer`",
+        sequences.text_network,
+        TEXT,
+    ),
     *(Case(f"{name} (transformers)", "the library's own code", make) for name, make in LIBRARY),
 )
 
 
-def images_of(count: int = 2) -> Tensor:
-    """Random ones, the same every time."""
-    return torch.randn(count, *SHAPE, generator=torch.Generator().manual_seed(3))
+def images_of(case: Case, count: int = 2) -> Tensor:
+    """Random ones, or other inputs, the same every time."""
+    return torch.randn(count, *case.shape, generator=torch.Generator().manual_seed(3))
 
 
 def cut(case: Case) -> BlockNet:
     """A case as two blocks, in eval mode; its weights are the same every time."""
     torch.manual_seed(0)
     network = case.make().eval()
-    blocks = split_network("docs", case.name, network, ["auto:2"], images_of())
+    blocks = split_network("docs", case.name, network, ["auto:2"], images_of(case))
     return blocks.eval()
 
 
-def student_of(teacher: BlockNet) -> BlockNet | None:
+def student_of(case: Case, teacher: BlockNet) -> BlockNet | None:
     """Half as wide and half as deep; None where it has to be written by hand."""
     try:
-        return slimmed("docs", teacher, SHAPE, 0.5, 0.5)
+        return slimmed("docs", teacher, case.shape, 0.5, 0.5)
     except UsageError:
         return None
 

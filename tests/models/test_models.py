@@ -15,12 +15,12 @@ def test_the_page_says_what_was_found() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_networks_are_cut_and_slimmed_as_the_page_says(case: Case) -> None:
-    blocks, found = cut(case), record()
+    blocks, found, images = cut(case), record(), images_of(case)
     torch.manual_seed(0)
     whole = case.make().eval()
     with torch.no_grad():
-        assert torch.equal(blocks(images_of()), whole(images_of())) == found["split"][case.name]
-    slim = student_of(blocks)
+        assert torch.equal(blocks(images), whole(images)) == found["split"][case.name]
+    slim = student_of(case, blocks)
     assert (slim is not None) == found["student"][case.name]
     if slim is not None:
-        assert slim(images_of()).shape == (2, 6)
+        assert slim(images).shape == (2, 6)

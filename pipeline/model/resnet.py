@@ -44,7 +44,5 @@ def resnet(settings: ResNetSettings, channels: int, classes: int) -> BlockNet:
         channels, settings.stem, kernel=settings.stem_kernel, stride=settings.stem_stride
     )
     if settings.stem_pool:
-        # What ReLU gives is never below the zeros around it, so they change no maximum; LiteRT's
-        # delegate takes them, but not the minus infinity that a padded pooling puts there.
-        stem = nn.Sequential(stem, nn.ZeroPad2d(1), nn.MaxPool2d(3, stride=2))
+        stem = nn.Sequential(stem, nn.MaxPool2d(3, stride=2, padding=1))
     return BlockNet(stem, blocks, PooledLinear(source, classes))

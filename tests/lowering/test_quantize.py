@@ -22,7 +22,8 @@ from pipeline.lowering.preflight import PreflightScope, preflight
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore
 from pipeline.lowering.units import Unit
-from pipeline.settings import LoweringSettings, PrecisionSettings
+from pipeline.model.resnet import resnet
+from pipeline.settings import LoweringSettings, PrecisionSettings, ResNetSettings
 from tests.lowering.test_precision import Tokens
 from tests.lowering.test_preflight import IMAGE, plain
 from tests.toy_backend import Toy
@@ -55,6 +56,14 @@ def test_a_unit_that_ends_with_a_convolution_runs() -> None:
     program, parity = lowered(layers, torch.randn(4, 2, 6, 6))
     assert parity.sqnr_db > 25
     assert program.operators["dequantize_per_channel"] == 2
+
+
+def test_a_stem_that_pools_runs() -> None:
+    torch.manual_seed(0)
+    settings = ResNetSettings(stem=4, stem_pool=True, widths=(4,), depths=(1,))
+    program, parity = lowered(resnet(settings, 1, 3).part(0), torch.randn(4, 1, 16, 16))
+    assert parity.sqnr_db > 20
+    assert program.operators["max_pool2d"] == 1
 
 
 def test_a_program_that_lowers_and_does_not_run_is_refused_and_not_kept(

@@ -37,10 +37,12 @@ class Started:
     Attributes:
         spec: as ``--cluster`` takes it.
         scheduler: its process.
+        workers: those that start a worker each, again if it dies.
     """
 
     spec: str
     scheduler: subprocess.Popen[bytes]
+    workers: tuple[subprocess.Popen[bytes], ...] = ()
 
     @property
     def cluster(self) -> Cluster:
@@ -59,13 +61,12 @@ def dask_cluster(folder: Path, *, workers: int = 2, threads: int = 1) -> Iterato
         with no_hang(60):
             while not file.exists():
                 time.sleep(0.05)
-        for _ in range(workers):
-            # The nanny of a worker starts it again when it dies.
-            mine = ("--nthreads", str(threads), "--no-dashboard", "--scheduler-file", str(file))
-            stack.enter_context(_running(folder, "worker", *mine))
+        # The nanny of a worker starts it again when it dies.
+        mine = ("--nthreads", str(threads), "--no-dashboard", "--scheduler-file", str(file))
+        nannies = [stack.enter_context(_running(folder, "worker", *mine)) for _ in range(workers)]
         address = _address(file)
         _wait_for(address, workers)
-        yield Started(f"dask://{address}", scheduler)
+        yield Started(f"dask://{address}", scheduler, tuple(nannies))
 
 
 @contextmanager

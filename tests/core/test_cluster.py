@@ -104,6 +104,27 @@ def test_a_scheduler_that_is_lost_ends_the_work(tmp_path: Path) -> None:
             started.cluster.run(sleeps, [(600.0, begun)], (), lambda _: None)
 
 
+def test_the_last_worker_that_is_lost_ends_the_work_and_what_came_back_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_NO_WORKER_S", 1.0)
+    begun, found = tmp_path / "begun", list[object]()
+
+    def end(started: Started) -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        started.workers[0].terminate()
+
+    with dask_cluster(tmp_path, workers=1) as started, no_hang(90):
+        ender = threading.Thread(target=end, args=(started,), daemon=True)
+        ender.start()
+        with pytest.raises(DeviceError, match=r"the last worker at .* is lost; what came back"):
+            started.cluster.run(
+                sleeps, [(0.0, tmp_path / "first"), (600.0, begun)], (), found.append
+            )
+    assert found == [None]
+
+
 def test_a_scheduler_without_workers_says_how_to_start_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

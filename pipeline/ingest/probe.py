@@ -33,10 +33,21 @@ def user_code(source: str, what: str) -> Iterator[None]:
     except PipelineError:
         raise
     except (Exception, SystemExit) as error:
+        message = str(error)
+        advice = load_advice(message) or token_advice(message) or _file_advice(error)
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
-            load_advice(str(error)) or token_advice(str(error)) or "correct the code named above",
+            advice or "correct the code named above",
         ) from error
+
+
+def _file_advice(error: BaseException) -> str | None:
+    """What to do where `torch.load` failed: of what is no checkpoint it says the oddest things."""
+    frames = traceback.extract_tb(error.__traceback__)
+    loading = any(frame.filename == torch.serialization.__file__ for frame in frames)
+    if not loading or isinstance(error, OSError):
+        return None
+    return "see whether the file that it reads is what torch.save wrote, and was fetched whole"
 
 
 def probe_images(shape: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,7 @@
-"""Checkpoints: safetensors files, written whole or not at all. Nothing is ever unpickled."""
+"""Checkpoints: safetensors files, written whole or not at all. Nothing is ever unpickled.
+
+The format has no checksum: the header carries one of all tensors and facts.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from torch import Tensor, nn
 
 from pipeline.core.atomic_files import replacing
 from pipeline.core.errors import DeviceError, IntegrityError
+from pipeline.core.fingerprint import fingerprint
+from pipeline.model.content import tensor_digest
 from pipeline.model.wrapping import strip_remedy, wrapping
 
 
@@ -25,7 +30,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
-            save_file(contiguous, temporary, metadata={"facts": json.dumps(facts, sort_keys=True)})
+            text = json.dumps(facts, sort_keys=True)
+            metadata = {"facts": text, _CHECKSUM: _checksum(contiguous, text)}
+            save_file(contiguous, temporary, metadata=metadata)
         except SafetensorError as error:
             raise DeviceError(
                 f"{path}: cannot be written: {error}",
@@ -42,7 +49,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts = json.loads((file.metadata() or {})["facts"])
+            metadata = file.metadata() or {}
+        facts = json.loads(metadata["facts"])
+        found = _checksum(tensors, metadata["facts"])
+        if metadata.get(_CHECKSUM, found) != found:  # earlier releases wrote none
+            raise ValueError("its values are not those that were written")
         if not isinstance(facts, dict):
             raise ValueError("its facts are no table")
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
@@ -52,6 +63,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    return fingerprint({name: tensor_digest(each) for name, each in tensors.items()}, facts)
+
+
+#: The key of the checksum among the file's metadata.
+_CHECKSUM = "checksum"
 _REMEDY = "use the profile that the file came from"
 #: Before the names of buffers that a state dict leaves out.
 _APART = "not persistent "

@@ -490,6 +490,18 @@ def model():
     assert f"k.removeprefix({prefix!r})" in caught.value.remedy
 
 
+@pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04 cut short"])
+def test_what_is_no_checkpoint_is_told_as_that(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(data)
+    loads = f"""
+def model():
+    return torch.load({str(tmp_path / "weights.pt")!r})
+"""
+    with pytest.raises(UsageError) as caught:
+        taken(tmp_path, loads, TRAINING)
+    assert "what torch.save wrote, and was fetched whole" in caught.value.remedy
+
+
 def test_a_file_that_is_no_python_is_named(tmp_path: Path) -> None:
     assert "SyntaxError" in refusal(tmp_path, "\ndef model(:")
 

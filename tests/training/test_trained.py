@@ -12,7 +12,7 @@ import torch
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.tensors import Standardization
-from pipeline.evaluation.predictions import EvaluatedModel
+from pipeline.evaluation.predictions import EvaluatedModel, keep_labels, kept_labels
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.route import prefix_routes
 from pipeline.settings import Settings, VggModel, VggSettings
@@ -169,6 +169,22 @@ def test_a_description_that_promises_a_giant_allocates_nothing(
 
     with pytest.raises(IntegrityError, match="does not fit the model"):
         load_trained(rewritten(grow))
+
+
+@pytest.mark.parametrize("place", [0.5, 0.75, 0.999])
+def test_a_value_that_changed_on_disk_is_noticed(place: float, tmp_path: Path) -> None:
+    path = tmp_path / "kept.safetensors"
+    save_tensors(path, {"weights": torch.randn(500), "labels": torch.arange(500)}, {"epochs": 3})
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match="its values are not those that were written"):
+        load_tensors(path)
+    keep_labels(path, torch.arange(500))
+    data = path.read_bytes()
+    assert kept_labels(path, 500) is not None
+    path.write_bytes(data[:-1] + b"x")
+    assert kept_labels(path, 500) is None
 
 
 def test_weights_of_another_dtype_are_refused(tiny_model: EvaluatedModel, tmp_path: Path) -> None:

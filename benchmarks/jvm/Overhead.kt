@@ -186,9 +186,11 @@ private class Bench(private val bundle: File, private val library: String) {
      * resident, descriptors, threads.
      */
     fun cycles(most: Int, seconds: Double) {
+        val input = anInput()
         val end = System.nanoTime() + (seconds * 1e9).toLong()
         for (cycle in 1..most) {
             val model = ProgressiveModel.open(bundle, Options(liteRtLibrary = library))
+            model.run(input) // which loading would wait for
             runBlocking { model.awaitStage(model.stages - 1) }
             model.end()
             if (cycle % EACH != 0) continue

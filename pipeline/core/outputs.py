@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from pipeline.core.errors import DeviceError, UsageError
 #: What says that a folder is a bundle, or holds the control arms of one.
 _HEADS = ("manifest.json", "control.json")
 _SUMS = "SHA256SUMS"
+#: Bytes that have to be free: a report takes some, and comes after minutes of work.
+LEAST_FREE_BYTES = 8 << 20
 
 
 def require_folder(path: Path, flag: str) -> None:
@@ -127,7 +130,7 @@ def _require_outside_bundles(path: Path, folder: Path, remedy: str) -> None:
 
 
 def _require_writable(path: Path, folder: Path, remedy: str) -> None:
-    """Writes a nameless file into the nearest folder that is there already."""
+    """Writes a nameless file into the nearest folder that is there already, and looks for room."""
     place = folder
     while not os.path.lexists(place):
         place = place.parent
@@ -135,6 +138,9 @@ def _require_writable(path: Path, folder: Path, remedy: str) -> None:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"\0")
             file.flush()
+        storage = shutil.disk_usage(place)
+        if storage.total and storage.free < LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, f"{storage.free / 1e6:.1f} MB are left on the disk")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise DeviceError(

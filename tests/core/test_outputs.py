@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
@@ -80,6 +82,18 @@ def test_a_full_disk_is_no_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(DeviceError, match="new: cannot be written: No space left"):
         require_folder(Path("new"), "--out")
+
+
+def test_a_disk_that_has_no_room_for_a_report_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = SimpleNamespace(total=1 << 40, free=5_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: left)
+    with pytest.raises(DeviceError, match=r"new: cannot be written: 5.0 MB are left") as caught:
+        require_folder(Path("new"), "--out")
+    assert "make room" in caught.value.remedy
+    left.total = left.free = 0  # as some network storage says
+    require_folder(Path("new"), "--out")
 
 
 @pytest.mark.parametrize("path", [".", "..", "/", "../here", "../foreign", "../file", "../loop"])

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.core.errors import DeviceError
 from pipeline.core.locks import LOCK_NAME, holder_text
 from pipeline.device.adb import sync
-from pipeline.device.adb.link import Link
+from pipeline.device.adb.link import RESTART, Link
 from pipeline.device.adb.lock import AdbLock
 from pipeline.device.adb.properties import PROPERTIES, parsed_properties
 from pipeline.device.adb.shell import ShellCommand, kill_remote_group
@@ -139,10 +139,15 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         except DeviceGoneError:
             raise
         except DeviceTimeoutError:
-            state = self._kill(command)
+            was_killed = self._kill(command)
+            what = f"{command.label} did not end on {self._spec} within {deadline_s:g} s; "
+            if was_killed:
+                raise DeviceTimeoutError(
+                    what + "it was killed",
+                    "find out what it waits for, or end what else keeps the device busy",
+                ) from None
             raise DeviceTimeoutError(
-                f"{command.label} did not end on {self._spec} within {deadline_s:g} s; {state}",
-                "find out what it waits for, or end what else keeps the device busy",
+                what + "the device no longer answers, so that it may still run", RESTART
             ) from None
         except BaseException:
             if command.group is not None:
@@ -231,15 +236,15 @@ class AdbDevice(AbstractContextManager["AdbDevice"]):
         with contextlib.suppress(DeviceError):
             self._shell('rm -f "$1"', str(partial))
 
-    def _kill(self, command: ShellCommand) -> str:
-        """Kills what a command left running; says how that went."""
+    def _kill(self, command: ShellCommand) -> bool:
+        """Kills what a command left running; whether that went well."""
         with contextlib.suppress(DeviceError):
             link = self._link()
             if command.group is not None:
                 kill_remote_group(link, command.group, time.monotonic() + link.timeout_s)
-                return "it was killed"
+                return True
         self._current.close()
-        return "the device no longer answers, so that it may still run"
+        return False
 
 
 def _reason(done: Completed) -> str:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 RECONNECT = "check the cable or the network, and that the device is awake; then start again"
+RESTART = "unplug it and plug it in again, or restart it; then start again"
 
 
 class Stream(AbstractContextManager["Stream"]):

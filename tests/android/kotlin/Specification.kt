@@ -24,6 +24,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 
@@ -558,31 +559,28 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
     }
 
     scenario("a stage that Java had no memory to tell of is told with the next answer") {
-        val waiting = Thread.currentThread()
-        val asked = CountDownLatch(1)
-        val memory = AtomicReference<Any>()
-        val mayLoad = { stage: Int ->
-            when (stage) {
-                1 -> {
-                    while (waiting.state != Thread.State.WAITING) Thread.onSpinWait()
-                    memory.set(allMemory())
-                    true
-                }
+        on.open(on.options(advance = false)).using { model ->
+            val buffer = ByteBuffer.allocateDirect(Fixture.INPUT * 4)
+            buffer.order(ByteOrder.nativeOrder())
+            val logits = FloatArray(model.classes)
+            val infer = listOf({ model.run(on.inputs[0]).stage }, { model.run(buffer, logits) })
+            model.advance(1)
+            model.awaitIndex(1)
+            val callbacks = model.member("callbacks").get(model)
 
-                else -> {
-                    memory.set(null)
-                    asked.countDown()
-                    false
-                }
+            @Suppress("UNCHECKED_CAST")
+            val state = callbacks.member("state").get(callbacks) as MutableStateFlow<Any>
+            for (run in infer) {
+                // As it is when memory ran out while C++ was telling.
+                state.value = Stage(0, isFinal = false)
+                callbacks.member("behind").setBoolean(callbacks, true)
+                check(run() == 1)
+                check(model.stage.value == Stage(1, isFinal = false)) { model.stage.value }
             }
-        }
-        on.open(on.options(mayLoad = mayLoad)).using { model ->
-            asked.await()
-            check(model.stage.value.index == 0)
-            check(model.run(on.inputs[0]).stage == 1)
-            check(model.stage.value == Stage(1, isFinal = false)) { model.stage.value }
-            model.retreat()
-            model.awaitIndex(0)
+            val failed = callbacks.javaClass.methods.single { it.name == "stageFailed" }
+            failed.invoke(callbacks, 2, 6, null) // nor was there any for the message
+            val why = model.stage.value.stopped
+            check(why is PwlException.Failed && "no memory" in why.message!!) { "$why" }
         }
     }
 
@@ -668,33 +666,40 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         refused<PwlException.Missing> { on.open(folder = missing) }
     }
 
-    scenario("models that were closed leave no file and no thread open") {
-        val cycle = { on.open().using { model -> runBlocking { model.awaitStage(on.last) } } }
-        repeat(5) { cycle() }
+    scenario("two thousand models that were closed leave no memory, file or thread") {
+        val cycle = {
+            on.open().using { model ->
+                model.run(on.inputs[0]) // which loading would wait for
+                runBlocking { model.awaitStage(on.last) }
+            }
+        }
+        repeat(400) { cycle() } // the JVM compiles, and its heap grows
+        System.gc()
         val before = descriptors()
-        repeat(100) { cycle() }
+        val memory = residentKb()
+        repeat(2000) { cycle() }
+        System.gc()
         check(descriptors() <= before) { "${descriptors()} descriptors, $before before" }
         val left = Thread.getAllStackTraces().keys.filter { it.name == "pwl-loader" }
         check(left.isEmpty()) { left }
+        // A model holds a hundred times that.
+        val grown = residentKb() - memory
+        check(grown < 2000 * 4) { "$grown KB more in 2,000 cycles" }
     }
-}
-
-/** Takes all of Java's memory, to the last object; it is given back when the result is dropped. */
-fun allMemory(): Any? {
-    var taken: Array<Any?>? = null
-    for (size in listOf(1 shl 20, 1 shl 10, 0)) {
-        try {
-            while (true) taken = if (size > 0) arrayOf(LongArray(size), taken) else arrayOf(taken)
-        } catch (_: OutOfMemoryError) {
-            continue
-        }
-    }
-    return taken
 }
 
 /** Bytes that the process has asked files for; what is mapped is not among them. */
 fun bytesRead(): Long =
     File("/proc/self/io").readLines().first { it.startsWith("rchar") }.substringAfter(": ").toLong()
+
+/** What is private to the library. */
+private fun Any.member(name: String) =
+    javaClass.getDeclaredField(name).apply { isAccessible = true }
+
+/** Memory of the process that is in RAM. */
+fun residentKb(): Long =
+    File("/proc/self/status").readLines().single { it.startsWith("VmRSS") }.filter { it.isDigit() }
+        .toLong()
 
 /** Descriptors that stay open: the JVM opens files of its own for moments, as for memory limits. */
 fun descriptors(): Int = (1..10).minOf { File("/proc/self/fd").list()!!.size }

@@ -177,8 +177,10 @@ def test_a_device_that_was_restarted_meanwhile_is_gone_until_it_is_connected_to_
 
 
 def test_adbd_frozen_during_a_command(device: Device) -> None:
-    with no_hang(NOTICED), pytest.raises(DeviceTimeoutError, match="no longer answers"):
+    hung = pytest.raises(DeviceTimeoutError, match="no longer answers")
+    with no_hang(NOTICED), hung as caught:
         device.run(["sh", "-c", FREEZE_ADBD], deadline_s=0.5)
+    assert "restart it" in caught.value.remedy
     with no_hang(NOTICED), pytest.raises(DeviceGoneError):
         device.run(["true"], deadline_s=300)
 

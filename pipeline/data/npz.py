@@ -21,6 +21,8 @@ from pipeline.settings import NpzData
 
 #: Tokens are floats at the edge of a program, which hold so many whole numbers exactly.
 _MOST_TOKENS = 2**24
+#: How many channels images have as people know them: gray, with opacity, color, and both.
+_COLORS = (1, 2, 3, 4)
 _AGAIN = "write it again: numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
 
 
@@ -111,6 +113,13 @@ def _images(images: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
             f"{where} is uint8 {list(images.shape)}",
             "give images as [n, height, width] or [n, height, width, channels]; values that are no "
             "pixels as float32: .astype('float32')",
+        )
+    _, height, _, channels = images.shape
+    if height in _COLORS and channels not in _COLORS:
+        raise UsageError(
+            f"{where} is uint8 {list(images.shape)}: images of {channels} channels, {height} "
+            "pixels high, or their channels come first",
+            f"put channels last: x.transpose(0, 2, 3, 1) gives [n, height, width, {height}]",
         )
     return images
 

@@ -174,6 +174,7 @@ def test_another_file_has_another_name(tmp_path: Path) -> None:
         ({"x_train": SOUND[:, 0, 0]}, "x_train is [12]"),
         ({"x_train": SOUND[:, :0]}, "x_train is [12, 0, 7]"),
         ({"x_train": COLOR[..., 0, 0]}, "x_train is uint8 [12, 6]"),
+        ({"x_train": COLOR.transpose(0, 3, 1, 2)}, "[12, 3, 6, 5]: images of 5 channels, 3 pixels"),
         ({"x_train": COLOR[:0], "y_train": LABELS[:0]}, "x_train is uint8 [0, 6, 5, 3]"),
         ({"x_test": COLOR[:6, :4]}, "[6, 5, 3] in x_train and [4, 5, 3] in x_test"),
         ({"y_train": LABELS[:9]}, "12 inputs in x_train, but 9 labels in y_train"),

@@ -1,6 +1,6 @@
 """Bundles of the sizes that people ship: what building and running them takes.
 
-    python -m benchmarks.sizes [--only NAME ...] [--backend executorch|litert] [--rounds 5]
+    python -m benchmarks.sizes [--only NAME ...] [--backend executorch|litert] [--rounds N]
     python -m benchmarks.sizes --markdown [docs/performance.md]
 
 Builds what is not there yet into --work (an hour of processor time for all, once), measures every
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--backend", choices=BACKENDS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="5; of ViT-B/16, 3")
     parser.add_argument("--device", default="local")
     parser.add_argument("--work", type=Path, default=Path("build/sizes"), help="bundles")
     parser.add_argument("--out", type=Path, default=Path("reports/sizes"), help="reports")
@@ -88,7 +88,8 @@ def backends_of(options: argparse.Namespace) -> Sequence[str]:
 
 def measure_one(bundle: SizeBundle, options: argparse.Namespace, progress: Progress) -> None:
     """Measures a bundle and keeps the report, with what its build took beside it."""
-    how = SmallCampaign(device=options.device, rounds=options.rounds, fps=(30,))
+    rounds = options.rounds or SIZES[bundle.name].rounds
+    how = SmallCampaign(device=options.device, rounds=rounds, fps=(30,))
     folder = options.out / f"{bundle.name}-{bundle.backend}"
     begin = time.monotonic()
     report = measure(bundle.folder, how, progress)

@@ -227,8 +227,8 @@ def print_table(bundle: str, numbers: list[Finding]) -> None:
         title_justify="left",
     )
     table.add_column("", no_wrap=True)
-    for name in ("wall", "CPU", "limit", ""):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name, width in (("wall", 0), ("CPU", 0), ("limit", 5), ("", 8)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for number in numbers:
         limit = "" if number.limit is None else f"{number.limit:g}"
         table.add_row(number.what, shown(number.wall), shown(number.cpu), limit, number.verdict)

@@ -7,9 +7,9 @@
 Ways are interleaved: each round takes all of them, in an order of its own. Raw samples are printed
 before medians. On a loopback device it compares a connection of our own, our client of the adb
 server, and the program `adb`; on another device, those that lead to it. Beside pushes to a loopback
-device stands the CPU time of both sides: here (with the adb server) and adbd's. The bound is a push
-for which this side does hardly anything: the kernel sends messages that were written before, and
-copies none of them (sendfile). What no client can save is adbd's work.
+device stands the CPU time of both sides: here (with the adb server) and adbd's. For one this
+side does hardly anything: the kernel sends messages that were written before, and copies none of
+them (sendfile).
 
 What is deployed is --bundle with its control arms (dist/digits-resnet, which scripts/demo builds:
 55 MB with the harness): once where there is nothing, and once again. Bars on loopback: 1.5 s and
@@ -46,7 +46,7 @@ FOLDER = PurePosixPath("/data/local/tmp/pwl-benchmark")
 TARGET = FOLDER / "file"
 NATIVE = "adb"
 DIRECT, SERVER = "connection of our own", "client of the adb server"
-BOUND = "bound: sent without a copy"
+UNCOPIED = "prepared, sent without a copy"
 PARTS = ("commands", "pushes", "deploy")
 #: Seconds of a first deployment of 55 MB, and of a second one of the same.
 FIRST_S, SECOND_S = 1.5, 0.4
@@ -96,7 +96,7 @@ def _commands_and_pushes(
             pushes[f"{name}, sent only"] = _send(device, file)
             if name == DIRECT:
                 messages = file.with_name("messages")
-                pushes[BOUND] = PreparedPush(device, file, str(TARGET), messages)
+                pushes[UNCOPIED] = PreparedPush(device, file, str(TARGET), messages)
         if shutil.which("adb"):
             commands[NATIVE] = native("shell", "true")
             pushes[NATIVE] = native("push", str(file), str(TARGET))

@@ -1,6 +1,6 @@
 """A push for which the sender does hardly anything, and the CPU time of both sides of any push.
 
-For benchmarks/adb.py: how fast can a client be at best, and whose work is a push?
+For benchmarks/adb.py: what would it help to copy less, and whose work is a push?
 """
 
 from __future__ import annotations

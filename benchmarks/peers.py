@@ -21,8 +21,10 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.size_bundles import ROOT, SIZES, SizeBundle, backends_named, built
 from benchmarks.size_tables import digits, put_into_page, table
@@ -112,6 +114,7 @@ def measure(options: argparse.Namespace, progress: Progress) -> None:
     models = {name: exported(name, python, work / "peers" / name) for name in options.only}
     if options.build:
         return
+    created, load = datetime.now(UTC), os.getloadavg()[0]
     with our_sessions(bundles, progress) as ours:
         contenders = [*ours, *peers(models, python)]
         found: dict[str, list[Sample]] = {each.key: [] for each in contenders}
@@ -122,7 +125,8 @@ def measure(options: argparse.Namespace, progress: Progress) -> None:
                     if number >= 0:
                         found[each.key].append(sample)
                 task.advance(1)
-    write_text(options.out, json.dumps({"samples": found}, indent=1) + "\n")
+    kept = {"created": created.isoformat(timespec="minutes"), "load": load, "samples": found}
+    write_text(options.out, json.dumps(kept, indent=1) + "\n")
 
 
 def environment(folder: Path) -> Path:
@@ -208,8 +212,12 @@ def _ours(session: HarnessSession, arm: str) -> Start:
     return start
 
 
-def markdown(kept: dict[str, dict[str, list[Sample]]]) -> str:
+def markdown(kept: dict[str, Any]) -> str:
     """A table of medians; a row for each network, library and program."""
+    rounds = sorted({len(samples) for samples in kept["samples"].values()})
+    when = (
+        f"{kept['created']}, {'/'.join(map(str, rounds))} rounds, load before {kept['load']:.1f}."
+    )
 
     def rows() -> Iterator[list[str]]:
         for key, samples in sorted(kept["samples"].items(), key=_order):
@@ -225,7 +233,7 @@ def markdown(kept: dict[str, dict[str, list[Sample]]]) -> str:
             yield [who, _TITLES.get(program, program), *map(digits, numbers)]
 
     heads = ["", "", "first answer, ms", "least", "most", "load", "run", "steady", "MB"]
-    return table(heads, rows()) + "\n"
+    return f"{when}\n\n{table(heads, rows())}\n"
 
 
 _COLUMNS = ("load_ms", "first_ms", "steady_ms", "memory_mb")

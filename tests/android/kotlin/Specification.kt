@@ -679,7 +679,7 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         val memory = residentKb()
         repeat(2000) { cycle() }
         System.gc()
-        check(descriptors() <= before) { "${descriptors()} descriptors, $before before" }
+        check(settles { descriptors() <= before }) { "${descriptors()} descriptors, $before before" }
         val left = Thread.getAllStackTraces().keys.filter { it.name == "pwl-loader" }
         check(left.isEmpty()) { left }
         // A model holds a hundred times that.
@@ -703,6 +703,15 @@ fun residentKb(): Long =
 
 /** Descriptors that stay open: the JVM opens files of its own for moments, as for memory limits. */
 fun descriptors(): Int = (1..10).minOf { File("/proc/self/fd").list()!!.size }
+
+/** Whether something becomes so within seconds: what a closed model held may go a moment later. */
+fun settles(so: () -> Boolean): Boolean {
+    repeat(100) {
+        if (so()) return true
+        Thread.sleep(50)
+    }
+    return so()
+}
 
 /** The nice value of a process or thread. Behind the name, which may have spaces, it is the 17th. */
 fun niceOf(task: String): String =

@@ -30,9 +30,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         try:
-            text = json.dumps(facts, sort_keys=True)
-            metadata = {"facts": text, _CHECKSUM: _checksum(contiguous, text)}
-            save_file(contiguous, temporary, metadata=metadata)
+            sealed = {**facts, _CHECKSUM: _checksum(contiguous, _as_read(facts))}
+            # One entry: the format writes several in any order.
+            save_file(contiguous, temporary, {"facts": json.dumps(sealed, sort_keys=True)})
         except SafetensorError as error:
             raise DeviceError(
                 f"{path}: cannot be written: {error}",
@@ -51,11 +51,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
         facts = json.loads(metadata["facts"])
-        found = _checksum(tensors, metadata["facts"])
-        if metadata.get(_CHECKSUM, found) != found:  # earlier releases wrote none
-            raise ValueError("its values are not those that were written")
         if not isinstance(facts, dict):
             raise ValueError("its facts are no table")
+        stated = facts.pop(_CHECKSUM, None)  # earlier releases wrote none
+        if stated is not None and stated != _checksum(tensors, facts):
+            raise ValueError("its values are not those that were written")
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise IntegrityError(
             f"{path}: not a whole checkpoint: {error}", "delete the file; it is made again"
@@ -63,11 +63,17 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
-    return fingerprint({name: tensor_digest(each) for name, each in tensors.items()}, facts)
+def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    text = json.dumps(facts, sort_keys=True)
+    return fingerprint({name: tensor_digest(each) for name, each in tensors.items()}, text)
 
 
-#: The key of the checksum among the file's metadata.
+def _as_read(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    read: Mapping[str, Any] = json.loads(json.dumps(facts))
+    return read
+
+
+#: The key of the checksum among the file's facts.
 _CHECKSUM = "checksum"
 _REMEDY = "use the profile that the file came from"
 #: Before the names of buffers that a state dict leaves out.

@@ -152,7 +152,9 @@ def test_a_file_that_changes_on_its_way_is_refused(
     device: Device, second: Device, folder: PurePosixPath, source: Path
 ) -> None:
     device.run(["sh", "-c", f"echo old >{folder}/target"], deadline_s=10)
-    spoil = f"printf X | dd of=$(ls -d {folder}/.pwl-*) conv=notrunc"
+    # adbd may open its file late.
+    found = f"until f=$(ls -d {folder}/.pwl-* 2>/dev/null); do sleep 0.05; done"
+    spoil = f"{found}; printf X | dd of=$f conv=notrunc"
 
     def spoiling(done: int, total: int) -> None:
         if done == total:

@@ -679,7 +679,9 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         val memory = residentKb()
         repeat(2000) { cycle() }
         System.gc()
-        check(settles { descriptors() <= before }) { "${descriptors()} descriptors, $before before" }
+        check(settles { descriptors() <= before }) {
+            "${descriptors()} descriptors, $before before"
+        }
         val left = Thread.getAllStackTraces().keys.filter { it.name == "pwl-loader" }
         check(left.isEmpty()) { left }
         // A model holds a hundred times that.

@@ -50,7 +50,9 @@ object OnAndroid {
             runBlocking { model.awaitStage(on.last) }
             check(on.runAll(model) == setOf(on.last))
         }
-        check(settles { descriptors() <= before }) { "${descriptors()} descriptors, $before before" }
+        check(settles { descriptors() <= before }) {
+            "${descriptors()} descriptors, $before before"
+        }
         check(on.file("assets/pwl-verified").length() > 0)
     }
 

@@ -17,6 +17,13 @@ def size(count: float) -> str:
     return f"{count:.3g} GB"
 
 
+def clock_time(seconds: float) -> str:
+    """Seconds as minutes and hours: ``0:42``, ``12:05``, ``1:00:07``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def milliseconds(value: float) -> str:
     """Milliseconds with digits that fit their size: ``0.042``, ``3.21``, ``43.8``, ``1204``."""
     if abs(value) < 1:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from pipeline.core.formatting import clock_time
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
@@ -97,10 +99,7 @@ class _LineTask:
         if self._done <= before:
             return ""
         seconds = (now - since) * (self._total - self._done) / (self._done - before)
-        minutes, seconds = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-        return f", {clock} left"
+        return f", {clock_time(seconds)} left"
 
     def finish(self) -> None:
         self._say(f"done in {time.monotonic() - self._started:.1f} s")

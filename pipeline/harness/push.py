@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import DeviceError, IntegrityError
-from pipeline.core.formatting import size
+from pipeline.core.formatting import clock_time, size
 from pipeline.core.progress import Progress, Task
 from pipeline.device.base import Device, TransferError
 from pipeline.device.digest import device_sha256
@@ -96,8 +96,7 @@ class TransferMeter:
         if end - begin < 1.0 or after == before:
             return ""
         rate = (after - before) / (end - begin)
-        left = (self._total - self._done) / rate
-        return f", {size(rate)}/s, {left // 60:.0f}:{left % 60:02.0f} left"
+        return f", {size(rate)}/s, {clock_time((self._total - self._done) / rate)} left"
 
 
 def _push(device: Device, path: PurePosixPath, file: PackageFile, meter: TransferMeter) -> None:

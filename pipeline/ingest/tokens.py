@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
+from pipeline.ingest.inner_network import InnerNetwork
 from pipeline.ingest.own_parts import has_parts
 from pipeline.ingest.python import OwnModel
 
@@ -48,8 +49,8 @@ class TokenEmbedder(nn.Module):
         return features
 
 
-class TokenNetwork(nn.Module):
-    """A network of tokens that reads floats, with the submodules that it has, under their names.
+class TokenNetwork(InnerNetwork):
+    """A network of tokens that reads floats.
 
     Args:
         network: the user's.
@@ -57,27 +58,16 @@ class TokenNetwork(nn.Module):
     """
 
     def __init__(self, network: nn.Module, vocabulary: int) -> None:
-        super().__init__()
-        for name, child in network.named_children():
-            self.add_module(name, child)
-        for name, parameter in network.named_parameters(recurse=False):
-            self.register_parameter(name, parameter)
-        for name, buffer in network.named_buffers(recurse=False):
-            self.register_buffer(name, buffer)
+        super().__init__(network)
         if has_parts(network):
             self.embedder = TokenEmbedder(network.get_submodule("embedder"), vocabulary)
-        # In a list it is no submodule, so that its parts are found under their own names alone.
-        self._network = [network]
         self._tokens = [Tokens(vocabulary)]
         #: What errors and tables call it.
         self.user_class = type(network).__name__
-        self.training = network.training
 
     def forward(self, values: Tensor) -> Tensor:
         """Logits ``[n, classes]`` of tokens ``[n, ...]`` as floats."""
-        network = self._network[0]
-        run: Any = type(network).forward  # not its __call__: torch.fx knows no module of that name
-        logits: Tensor = run(network, self._tokens[0].forward(values))
+        logits: Tensor = self.run_inner(self._tokens[0].forward(values))
         return logits
 
 

@@ -6,8 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.core.work import Work
 from pipeline.lowering.calibration import Calibration, model_units, resolved
@@ -16,15 +15,15 @@ from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.units import Unit
-from pipeline.lowering.untrained import randomized
+from pipeline.lowering.untrained import randomized, untrained_images
 from pipeline.lowering.worker import lower_untrained, quiet
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import BACKENDS
 
-#: Random images that units are compared on, and how often the first answer is timed.
-_IMAGES, _RUNS = 2, 9
+#: How often the first answer is timed.
+_RUNS = 9
 
 
 def lowered_chain(
@@ -44,7 +43,7 @@ def lowered_chain(
     """
     none = [nn.Identity() for _ in range(len(student) - 1)]
     model = randomized(PwlModel(student, student, none, none))
-    images = first_images(shape)
+    images = untrained_images(shape)
     route = Route.prefix(model.blocks, 0)
     calibration = Calibration(images, [route])
     precision = target.settings.precision
@@ -64,7 +63,7 @@ def lowered_chain(
 
 def first_answer_ms(chain: list[bytes], shape: Sequence[int], target: LoweringTarget) -> float:
     """From programs in memory to the first answer by the backend's Python runtime; the median."""
-    backend, image = backend_for(target.settings), first_images(shape)[:1]
+    backend, image = backend_for(target.settings), untrained_images(shape)[:1]
     times = []
     with quiet("the student"):
         for _ in range(_RUNS + 1):  # what is loaded once in a process is loaded by the first
@@ -72,11 +71,6 @@ def first_answer_ms(chain: list[bytes], shape: Sequence[int], target: LoweringTa
             backend.run(chain, image)
             times.append(1000 * (time.perf_counter() - begin))
     return statistics.median(times[1:])
-
-
-def first_images(shape: Sequence[int]) -> Tensor:
-    """Random inputs, the same every time."""
-    return torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def _captured(unit: Unit, target: LoweringTarget) -> Unit:

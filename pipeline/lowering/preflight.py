@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
 from pipeline.core.fingerprint import fingerprint
@@ -24,15 +22,12 @@ from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.units import Unit
-from pipeline.lowering.untrained import randomized
+from pipeline.lowering.untrained import randomized, untrained_images
 from pipeline.lowering.worker import try_unit
 from pipeline.model.arm import ArmSpec, arms_of
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, Variant, prefix_routes, suffix_routes
 from pipeline.settings import BACKENDS, ArmSettings, OrderName, PrecisionSettings
-
-#: Random images that units are compared on.
-_IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +179,7 @@ def _units(
 
     Those that are to be quantized are calibrated on the images that they are compared on.
     """
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(_IMAGES, *image_shape, generator=generator)
+    images = untrained_images(image_shape)
     calibration = Calibration(images, routes)
     units = model_units(model, routes, images, precision, calibration)
     wholes = [arm_unit(model, arm, images, calibration) for arm in arms]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,19 @@ from pipeline.model.pwl import PwlModel
 
 #: Of the random numbers; the same every time.
 _SEED = 17
+
+
+#: Random inputs that its units are compared on.
+_IMAGES = 2
+
+
+def untrained_images(shape: Sequence[int]) -> Tensor:
+    """Random inputs ``[2, ...]`` for a model that was never trained, the same every time.
+
+    Args:
+        shape: of one.
+    """
+    return torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
 
 
 @torch.no_grad()

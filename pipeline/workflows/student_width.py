@@ -50,9 +50,12 @@ class StudentWidths:
             UsageError: none fits, or none can be made; says what the smallest takes.
         """
         place = self._work.cache / "students" / f"{self._key(candidates)[:32]}.json"
-        self.choice = _kept(place) or self._measured(candidates)
-        write_text(place, json.dumps(self.choice.model_dump(mode="json"), sort_keys=True))
-        return self.choice.width
+        choice = _kept(place)
+        if choice is None:
+            choice = self._measured(candidates)
+            write_text(place, json.dumps(choice.model_dump(mode="json"), sort_keys=True))
+        self.choice = choice
+        return choice.width
 
     def _key(self, candidates: StudentCandidates) -> str:
         from pipeline.model.answers import answer_images, network_answers

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -64,7 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.markdown is None:
         progress = progress_for_terminal()
-        pairs = [(name, backend) for name in options.only for backend in backends_of(options)]
+        backends = backends_named(options.backend)
+        pairs = [(name, backend) for name in options.only for backend in backends]
         work, again = options.work.resolve(), not options.as_built
         bundles = [built(name, backend, work, again) for name, backend in pairs]
         if options.build:
@@ -79,11 +79,6 @@ def main() -> None:
     print(text)
     if options.markdown is None:
         print_size_bars(found)
-
-
-def backends_of(options: argparse.Namespace) -> Sequence[str]:
-    """Those that are asked for."""
-    return backends_named(options.backend)
 
 
 def measure_one(bundle: SizeBundle, options: argparse.Namespace, progress: Progress) -> None:

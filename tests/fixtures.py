@@ -160,11 +160,19 @@ def litert_bundle(
 def _assembled(settings: Settings, shared: Path, cache: Path, out: Path) -> Bundle:
     """A bundle in `out` and what it was made from in `cache`, made by the first that needs it."""
     (backend,) = settings.lowering.backend
-    made = shared / f"dist-{backend}-{settings.training.distillation.recipe}" / out.name
+    recipe = settings.training.distillation.recipe
+    made = shared / f"dist-{backend}-{recipe}" / out.name
     with locked(shared / "cache.lock"):
+        filled = shared / "cache"
+        if recipe != "joint":
+            # Another distillation begins with the teacher that is there. Whether it has run yet in
+            # another process is nothing that `tiny_cache` shows.
+            filled = shared / f"cache-{recipe}"
+            if not filled.exists():
+                shutil.copytree(shared / "cache", filled)
         # In this process: two workers would import for longer than they lower.
-        assemble(settings, made, shared / "cache", Silent(), jobs=1)
-        shutil.copytree(shared / "cache", cache, dirs_exist_ok=True)
+        assemble(settings, made, filled, Silent(), jobs=1)
+        shutil.copytree(filled, cache, dirs_exist_ok=True)
     shutil.copytree(made, out)
     shutil.copytree(control_folder(made), control_folder(out))
     return open_bundle(out)

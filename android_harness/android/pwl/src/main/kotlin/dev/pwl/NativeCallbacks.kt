@@ -1,5 +1,6 @@
 package dev.pwl
 
+import java.util.concurrent.atomic.AtomicReference
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.update
 
@@ -19,7 +20,7 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
     // What C++ has told: the stage that serves, and a failure that is not published yet.
     @Volatile private var serving = 0
 
-    @Volatile private var failure: PwlException? = null
+    private val failure = AtomicReference<PwlException?>()
 
     @Volatile private var behind = false
 
@@ -31,7 +32,7 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
     /** [message] is null where there was no memory for it. */
     fun stageFailed(stage: Int, code: Int, message: ByteArray?) {
         val cause = thrown.also { thrown = null }
-        failure = try {
+        val why = try {
             if (cause != null) {
                 PwlException.Failed("mayLoad threw at stage $stage", cause)
             } else {
@@ -40,6 +41,7 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
         } catch (_: Throwable) {
             OUT_OF_MEMORY
         }
+        failure.set(why)
         publish()
     }
 
@@ -61,16 +63,17 @@ internal class NativeCallbacks(private val ask: ((Int) -> Boolean)?) {
         if (behind) publish()
     }
 
+    /** By the loading thread, and by one that infers: neither undoes what the other notes. */
     private fun publish() {
+        behind = false // what is told from here on is read below, or publishes itself
         try {
-            val why = failure
+            val why = failure.get()
             state.update {
                 // Loading went on after a failure: then it was asked for again.
                 val over = serving > it.index && it.stopped !is PwlException.Cancelled
                 Stage(serving, serving == last, why ?: if (over) null else it.stopped)
             }
-            failure = null
-            behind = false
+            failure.compareAndSet(why, null)
         } catch (_: Throwable) {
             behind = true // nobody above the loading thread would catch it
         }

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import DeviceError, IntegrityError
-from pipeline.core.formatting import clock_time, size
+from pipeline.core.formatting import size
 from pipeline.core.progress import Progress, Task
 from pipeline.device.base import Device, TransferError
 from pipeline.device.digest import device_sha256
@@ -61,7 +61,7 @@ def push_missing(device: Device, wanted: WantedFiles, progress: Progress) -> tup
 
 
 class TransferMeter:
-    """Tells a task how much of several files has arrived, how fast, and how long it will take.
+    """Tells a task how much of several files has arrived, and how fast.
 
     Args:
         task: counts bytes.
@@ -95,8 +95,7 @@ class TransferMeter:
         (begin, before), (end, after) = self._marks[0], self._marks[-1]
         if end - begin < 1.0 or after == before:
             return ""
-        rate = (after - before) / (end - begin)
-        return f", {size(rate)}/s, {clock_time((self._total - self._done) / rate)} left"
+        return f", {size((after - before) / (end - begin))}/s"
 
 
 def _push(device: Device, path: PurePosixPath, file: PackageFile, meter: TransferMeter) -> None:

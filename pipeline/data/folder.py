@@ -13,6 +13,7 @@ from pipeline.core.errors import UsageError
 from pipeline.data.decode import Encoded
 from pipeline.data.encoded import EncodedSet, decode_dataset, decoder
 from pipeline.data.images import Dataset
+from pipeline.data.repeated import require_apart
 from pipeline.settings import FolderData
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -23,8 +24,8 @@ def load_folder(settings: FolderData, seed: int) -> Dataset:
     """The data set in a folder; labels are the sorted names of the folders below ``train``.
 
     Raises:
-        UsageError: the layout is another, train and test have other labels, a label has no image,
-            or an image is damaged or of another size; the file is named.
+        UsageError: the layout is another, train and test have other labels or are one folder, a
+            label has no image, or an image is damaged or of another size; the file is named.
     """
     train, test = (_images(settings.path / part) for part in ("train", "test"))
     if unpaired := sorted(train.keys() ^ test.keys()):
@@ -34,6 +35,7 @@ def load_folder(settings: FolderData, seed: int) -> Dataset:
             "give train and test the same labels",
         )
     names = tuple(sorted(train))
+    require_apart(*([settings.path / part / name for name in names] for part in ("train", "test")))
     return decode_dataset(_encoded(train, names), _encoded(test, names), names, settings, seed)
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pipeline.core.errors import UsageError
 from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.repeated import require_apart
 from pipeline.settings import IdxData
 
 _UNSIGNED_BYTE = 0x08
@@ -31,9 +32,10 @@ def load_idx(settings: IdxData, seed: int) -> Dataset:
     Raises:
         UsageError: a file is missing, damaged, of another type, or does not fit its partner.
     """
+    files = [_find(settings.path, name) for name in _FILES]
+    require_apart(files[:1], files[2:3])
     images, labels, test_images, test_labels = (
-        read_idx(_find(settings.path, name), dimensions=3 if "images" in name else 1)
-        for name in _FILES
+        read_idx(file, dimensions=3 if "images" in file.name else 1) for file in files
     )
     train = _pair(settings.path, images, labels, "train")
     test = _pair(settings.path, test_images, test_labels, "t10k")

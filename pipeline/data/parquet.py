@@ -14,6 +14,7 @@ from pipeline.core.errors import UsageError
 from pipeline.data.columns import encoded_set, label_names
 from pipeline.data.encoded import EncodedSet, decode_dataset, decoder
 from pipeline.data.images import Dataset
+from pipeline.data.repeated import require_apart
 from pipeline.settings import ParquetData
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def load_parquet(settings: ParquetData, seed: int) -> Dataset:
     """
     parts: list[EncodedSet] = []
     published: tuple[str, ...] | None = None
+    require_apart(*(_files(settings.path, part) for part in ("train", "test")))
     for part in ("train", "test"):
         files: list[EncodedSet] = []
         for path in _files(settings.path, part):

@@ -34,12 +34,13 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
         UsageError: the data is missing, damaged, out of reach, too little, or all the same.
     """
     from pipeline.data.normalization import Normalization
+    from pipeline.data.repeated import noting_repeated
     from pipeline.data.variance import require_variance
 
     with _readable():
         _require_there(settings)
         dataset = _load(settings, seed)
-    dataset = require_variance(dataset, settings)
+    dataset = noting_repeated(require_variance(dataset, settings))
     if not dataset.tensors and (stated := settings.normalization):
         dataset = dataset.normalized(Normalization(stated.mean, stated.std), by="profile")
     return dataset.holding_out(held_out, seed)

@@ -13,7 +13,6 @@ from pipeline.settings.data_settings import (
     ImageData,
     NpzData,
     ParquetData,
-    Resizing,
 )
 from pipeline.settings.model_settings import (
     FamilyModel,
@@ -51,6 +50,7 @@ from pipeline.settings.profile_file import (
 from pipeline.settings.quantities import (
     Count,
 )
+from pipeline.settings.resizing import Resizing
 from pipeline.settings.schedule_settings import OrderName, ScheduleSettings
 from pipeline.settings.source_model import (
     NETWORK_KINDS,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from pipeline.core.toml_file import InputPath, Section
 from pipeline.settings.normalization_settings import (
@@ -16,6 +15,7 @@ from pipeline.settings.normalization_settings import (
     require_pair,
 )
 from pipeline.settings.quantities import Count, Side
+from pipeline.settings.resizing import Resizing
 
 _COLORS = {"white": "#ffffff", "black": "#000000"}
 
@@ -32,6 +32,17 @@ def _color(value: object) -> object:
     raise ValueError('a color is "white", "black", "#rrggbb" or [red, green, blue] from 0 to 255')
 
 
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for number, name in enumerate(names):
+        if (first := names.index(name)) < number:
+            raise ValueError(
+                f"labels {first} and {number} are both called {name!r}: give every label a name of "
+                "its own"
+            )
+    return names
+
+
+LabelNames = Annotated[tuple[str, ...], AfterValidator(_each_once)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BackgroundColor = Annotated[str, BeforeValidator(_color)]
@@ -100,41 +111,7 @@ class IdxData(ImageData):
     image_size: Side | None = None
     train_images: Count | None = None
     test_images: Count | None = None
-    labels: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resizing:
-    """How an image of any size becomes one of the size that a model takes.
-
-    Attributes:
-        image_size: height and width of what is cut out of the middle at last, in pixels.
-        resize: ``stretch``: to a square; ``shortest-edge``: in its own shape.
-        to: the side of the square, or the shorter side, in pixels; at least `image_size`.
-        filter: Pillow's, antialiased where an image shrinks.
-    """
-
-    image_size: int
-    resize: Literal["stretch", "shortest-edge"]
-    to: int
-    filter: Literal["bilinear", "bicubic"]
-
-    def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height to which an image is resized, before anything is cut off."""
-        if self.resize == "stretch":
-            return self.to, self.to
-        short = min(width, height)
-        return self.to * width // short, self.to * height // short
-
-    def __str__(self) -> str:
-        how = "its shorter side to" if self.resize == "shortest-edge" else "to"
-        cut = f", {self.image_size} cut out" if (self.crops) else ""
-        return f"{how} {self.to} pixels, {self.filter}{cut}"
-
-    @property
-    def crops(self) -> bool:
-        """Whether anything is cut off."""
-        return self.resize == "shortest-edge" or self.to != self.image_size
+    labels: LabelNames | None = None
 
 
 class EncodedData(ImageData):
@@ -214,7 +191,7 @@ class ParquetData(EncodedData):
     path: InputPath
     image_column: str = "image"
     label_column: str = "label"
-    labels: tuple[str, ...] | None = None
+    labels: LabelNames | None = None
 
 
 class HuggingFaceData(EncodedData):
@@ -239,7 +216,16 @@ class HuggingFaceData(EncodedData):
     test_split: str = "test"
     image_column: str = "image"
     label_column: str = "label"
-    labels: tuple[str, ...] | None = None
+    labels: LabelNames | None = None
+
+    @model_validator(mode="after")
+    def _splits_are_two(self) -> Self:
+        if self.train_split == self.test_split:
+            raise ValueError(
+                f"train_split and test_split are both {self.train_split!r}: name another one, or "
+                f"parts of one, {self.train_split}[:80%] and {self.train_split}[80%:]"
+            )
+        return self
 
 
 class NpzData(ImageData):
@@ -276,7 +262,16 @@ class NpzData(ImageData):
     image_size: Side | None = None
     train_images: Count | None = None
     test_images: Count | None = None
-    labels: tuple[str, ...] | None = None
+    labels: LabelNames | None = None
+
+    @model_validator(mode="after")
+    def _inputs_are_two(self) -> Self:
+        if self.train_inputs == self.test_inputs:
+            raise ValueError(
+                f"train_inputs and test_inputs are both {self.train_inputs!r}: save some inputs "
+                "apart, x_train=x[:n] and x_test=x[n:], and their labels alike"
+            )
+        return self
 
 
 DataSettings = Annotated[

@@ -288,7 +288,7 @@ def test_notes_are_told_of_the_data_set_with_the_first_image(tmp_path: Path) -> 
             (folder / "still.png").write_bytes(encode(other if label == "a" else image))
     path = tmp_path / "train" / "a" / "animated.png"
     path.write_bytes(encode(image, save_all=True, append_images=[other]))
-    (note,) = load_dataset(FolderData(source="images", path=tmp_path), seed=0).notes
+    note, _trained_on = load_dataset(FolderData(source="images", path=tmp_path), seed=0).notes
     assert note == f"1 image(s) are animated: the first frame of each is used; the first is {path}"
 
 

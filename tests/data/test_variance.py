@@ -31,7 +31,7 @@ def folder_data(root: Path, images: npt.NDArray[np.uint8], **values: object) -> 
         for index, image in enumerate(images):
             path = root / part / "ab"[index % 2] / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+            Image.fromarray(image if part == "train" else np.flipud(image)).save(path)
     return FolderData.model_validate({"source": "images", "path": root, **values})
 
 

@@ -273,6 +273,18 @@ DIGITS_TABLE = 'source = "digits"\nimage_size = 8\ntest_images = 1500'
         ('source = "parquet"\npath = "x"\nlabel = "y"', "data.label: unknown key"),
         ('source = "parquet"\npath = "x"\ntrain_images = 0', "data.train_images"),
         ('source = "huggingface"', "data.name: field required"),
+        (
+            'source = "huggingface"\nname = "beans"\ntest_split = "train"',
+            "train_split and test_split are both 'train': name another one",
+        ),
+        (
+            'source = "npz"\npath = "x.npz"\ntest_inputs = "x_train"',
+            "train_inputs and test_inputs are both 'x_train': save some inputs apart",
+        ),
+        (
+            'source = "idx"\npath = "."\nlabels = ["cat", "dog", "cat"]',
+            "labels 0 and 2 are both called 'cat': give every label a name of its own",
+        ),
     ],
 )
 def test_a_wrong_data_table_is_named(table: str, said: str, tmp_path: Path) -> None:

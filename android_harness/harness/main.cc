@@ -57,6 +57,7 @@ Status RunTask(const Options& options, int64_t main_ns) {
   if (!bundle.ok()) return bundle.status();
   if (measured) return Launch(options, *plan, bundle->plan);
   if (options.task == "info") return RunInfo(options, *bundle);
+  if (options.task == "install") return RunInstall(options, *plan, *bundle);
   // Nothing here is about the time that loading takes, so everything is checked.
   plan->verify = Verify::kSha256;
   if (options.task == "latency") return RunLatency(options, *plan, *bundle);

@@ -15,7 +15,8 @@
 namespace pwl::harness {
 
 struct Options {
-  std::string task;            // info, ttfi, progress, latency, memory, accuracy, parity
+  std::string task;            // info, install, ttfi, progress, latency, memory, accuracy,
+                               // parity
   std::string plan;            // path of the measurement plan
   std::string nonce;           // repeated in the last line, which proves that nothing was cut off
   std::string arm = "pwl";     // ttfi, memory: pwl, or a control arm
@@ -38,7 +39,7 @@ constexpr char kUsage[] =
     "                   [--hold N] [--fps N]\n"
     "                   [--library PATH] [--weight-cache FOLDER --runtime SHA256]\n"
     "                   [--cores LIST] [--drop-caches eviction|property]\n"
-    "tasks: info, ttfi, progress, latency, memory, accuracy, parity\n";
+    "tasks: info, install, ttfi, progress, latency, memory, accuracy, parity\n";
 
 Result<Options> ParseOptions(int argc, char** argv);
 

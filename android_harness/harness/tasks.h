@@ -13,6 +13,10 @@ namespace pwl::harness {
 // What this build is, and what the device lets it see.
 Status RunInfo(const Options& options, const Bundle& bundle);
 
+// Installs the bundle and the control arms as an app does after they have arrived: files checked,
+// weight caches built.
+Status RunInstall(const Options& options, const MeasurementPlan& plan, const Bundle& bundle);
+
 // Time to first inference of one arm, in this process, whose start state has been entered.
 Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns);
 

@@ -9,6 +9,7 @@ namespace {
 jmethodID g_stage_active = nullptr;
 jmethodID g_stage_failed = nullptr;
 jmethodID g_may_load = nullptr;
+jmethodID g_may_go_on = nullptr;
 
 // What mayLoad answers.
 constexpr jint kMayNot = 0;
@@ -33,7 +34,12 @@ bool InitializeCallbacks(JNIEnv* env) {
   if (g_stage_failed == nullptr) return false;
   g_may_load = env->GetMethodID(callbacks, "mayLoad", "(I)I");
   env->DeleteLocalRef(callbacks);
-  return g_may_load != nullptr;
+  if (g_may_load == nullptr) return false;
+  jclass steps = env->FindClass("dev/pwl/NativeSteps");
+  if (steps == nullptr) return false;
+  g_may_go_on = env->GetMethodID(steps, "mayGoOn", "(II[BZ)Z");
+  env->DeleteLocalRef(steps);
+  return g_may_go_on != nullptr;
 }
 
 void JavaCallbacks::StageActive(const StageLoad& load) {
@@ -63,6 +69,20 @@ bool JavaCallbacks::MayLoad(size_t stage) const {
     throw std::runtime_error("mayLoad threw an exception");
   }
   return answer == kMay;
+}
+
+bool JavaSteps::MayGoOn(const InstallStep& next) const {
+  JNIEnv* const env = Environment("pwl-install");
+  if (env == nullptr) throw std::runtime_error("the JVM takes no more threads");
+  jbyteArray path = Bytes(env, next.path);
+  if (Forget(env) || path == nullptr) throw std::runtime_error("Java has no memory left");
+  const jboolean answer = env->CallBooleanMethod(
+      steps_.get(), g_may_go_on, static_cast<jint>(next.number), static_cast<jint>(next.steps),
+      path, static_cast<jboolean>(next.packs ? JNI_TRUE : JNI_FALSE));
+  const bool failed = Forget(env);
+  env->DeleteLocalRef(path);
+  if (failed) throw std::runtime_error("telling what is installed failed");
+  return answer != JNI_FALSE;
 }
 
 }  // namespace pwl::jni

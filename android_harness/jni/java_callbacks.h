@@ -1,4 +1,4 @@
-// What the Kotlin half is told and asked by the loading thread.
+// What the Kotlin half is told and asked by the threads that load and install.
 #ifndef PWL_JNI_JAVA_CALLBACKS_H_
 #define PWL_JNI_JAVA_CALLBACKS_H_
 
@@ -7,11 +7,12 @@
 #include <cstddef>
 
 #include "java_environment.h"
+#include "pwl/install.h"
 #include "pwl/observer.h"
 
 namespace pwl::jni {
 
-// Finds the methods of dev.pwl.NativeCallbacks; see InitializeJava.
+// Finds the methods of dev.pwl.NativeCallbacks and NativeSteps; see InitializeJava.
 bool InitializeCallbacks(JNIEnv* env);
 
 // An object of dev.pwl.NativeCallbacks, which never throws but for a lack of memory.
@@ -28,6 +29,19 @@ class JavaCallbacks final : public Observer {
 
  private:
   const GlobalReference callbacks_;
+};
+
+// An object of dev.pwl.NativeSteps, which never throws but for a lack of memory.
+class JavaSteps {
+ public:
+  JavaSteps(JNIEnv* env, jobject steps) : steps_(env, steps) {}
+
+  // Tells what installing does next, and whether it is still wanted; may block. Throws
+  // std::runtime_error where the JVM fails.
+  bool MayGoOn(const InstallStep& next) const;
+
+ private:
+  const GlobalReference steps_;
 };
 
 }  // namespace pwl::jni

@@ -28,14 +28,14 @@ bool InitializeJava(JavaVM* vm, JNIEnv* env) {
   return g_failures != nullptr && g_exception != nullptr;
 }
 
-JNIEnv* Environment() {
+JNIEnv* Environment(const char* name) {
   void* env = nullptr;
   if (g_vm->GetEnv(&env, JNI_VERSION_1_6) == JNI_OK) return static_cast<JNIEnv*>(env);
   struct Attachment {
     ~Attachment() { g_vm->DetachCurrentThread(); }
   };
-  char name[] = "pwl-loader";
-  JavaVMAttachArgs arguments{JNI_VERSION_1_6, name, nullptr};
+  // jni.h declares it without const.
+  JavaVMAttachArgs arguments{JNI_VERSION_1_6, const_cast<char*>(name), nullptr};
 #ifdef __ANDROID__
   JNIEnv* attached = nullptr;
   if (g_vm->AttachCurrentThreadAsDaemon(&attached, &arguments) != JNI_OK) return nullptr;

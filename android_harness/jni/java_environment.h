@@ -17,7 +17,7 @@ bool InitializeJava(JavaVM* vm, JNIEnv* env);
 
 // The environment of the calling thread. A thread of ours is attached, as a daemon and under its
 // name in the runtime, until it ends. Null when the JVM refuses.
-JNIEnv* Environment();
+JNIEnv* Environment(const char* name = "pwl-loader");
 
 // Paths and messages cross as UTF-8 bytes: JNI's own strings know no characters beyond U+FFFF.
 std::string Text(JNIEnv* env, jbyteArray utf8);

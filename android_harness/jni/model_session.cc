@@ -1,20 +1,10 @@
 #include "model_session.h"
 
-#include <sys/resource.h>
-
 #include <utility>
 
+#include "runtime/background.h"
+
 namespace pwl::jni {
-namespace {
-
-// What Android calls THREAD_PRIORITY_BACKGROUND.
-constexpr int kBackground = 10;
-
-// Linux has a priority for each thread: 0 is the calling one. The inferring threads, which are the
-// app's own, keep theirs.
-void YieldToTheApp() { (void)setpriority(PRIO_PROCESS, 0, kBackground); }
-
-}  // namespace
 
 void ModelSession::UseCaches(std::string folder, std::string runtime, uint64_t quota) {
   engine_options_.cache = {std::move(folder), std::move(runtime), /*build=*/false};
@@ -37,7 +27,7 @@ Status ModelSession::Start(const SessionOptions& options,
   // Shared, because a function of the app that blocks is not waited for: it returns to a thread
   // whose session may be gone.
   progressive.may_load = [asked = callbacks_](size_t stage) {
-    YieldToTheApp();
+    TakeBackgroundPriority();
     return asked->MayLoad(stage);
   };
   Result<std::unique_ptr<ProgressiveModel>> model = ProgressiveModel::Start(
@@ -45,6 +35,22 @@ Status ModelSession::Start(const SessionOptions& options,
   if (!model.ok()) return model.status();
   model_ = std::move(*model);
   return {};
+}
+
+Result<Installed> ModelSession::Install(const SessionOptions& options,
+                                        std::function<bool(const InstallStep&)> may_go_on) {
+  Result<Bundle> bundle = Bundle::Open(files_);
+  if (!bundle.ok()) return bundle.status();
+  engine_options_.cache.build = true;
+  if (engine_options_.cache.enabled()) {
+    if (Status status = MakeEngineFor(bundle->plan, options); !status.ok()) return status;
+  }
+  InstallOptions install;
+  if (!options.stamps.empty()) install.verified = &verified_.emplace(options.stamps);
+  install.cache = engine_options_.cache;
+  install.quota = cache_quota_;
+  install.may_go_on = std::move(may_go_on);
+  return pwl::Install(*bundle, engine_.get(), install);
 }
 
 Status ModelSession::MakeEngineFor(const LoadingPlan& plan, const SessionOptions& options) {
@@ -75,7 +81,7 @@ Result<size_t> ModelSession::BeginCaches() {
 }
 
 Result<WeightCacheBuilder::Outcome> ModelSession::BuildCache(size_t program) {
-  YieldToTheApp();
+  TakeBackgroundPriority();
   const std::lock_guard<std::mutex> lock(caches_mutex_);
   if (builder_ == nullptr) return Status(Code::kUsage, "no caches are being built");
   return builder_->Build(program);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "java_callbacks.h"
 #include "layered_files.h"
+#include "pwl/install.h"
 #include "pwl/make_engine.h"
 #include "pwl/progressive_model.h"
 #include "pwl/weight_cache_builder.h"
@@ -45,6 +47,11 @@ class ModelSession {
 
   // Reads the plan, makes the engine unless there is one, and loads stage 0.
   Status Start(const SessionOptions& options, std::shared_ptr<JavaCallbacks> callbacks);
+
+  // In place of Start: checks all files and builds the weight caches that are missing. See
+  // pwl::Install; `options.verify` counts for nothing.
+  Result<Installed> Install(const SessionOptions& options,
+                            std::function<bool(const InstallStep&)> may_go_on);
 
   ProgressiveModel& model() { return *model_; }
   const LoadingPlan& plan() const { return bundle_->plan; }

@@ -106,6 +106,26 @@ void UseEngine(JNIEnv* env, jclass, jlong handle, jobject engine, jbyteArray ver
   });
 }
 
+// Writes what was done into `counts`: hashed, known, built, there, without.
+void Install(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jbyteArray stamps,
+             jobject steps, jintArray counts) {
+  Run(env, [&]() -> Status {
+    SessionOptions options;
+    options.threads = threads;
+    options.library = Text(env, library);
+    options.stamps = Text(env, stamps);
+    const JavaSteps asked(env, steps);
+    const Result<Installed> done = Of(handle).Install(
+        options, [&asked](const InstallStep& next) { return asked.MayGoOn(next); });
+    if (!done.ok()) return done.status();
+    const jint found[] = {static_cast<jint>(done->hashed), static_cast<jint>(done->known),
+                          static_cast<jint>(done->built), static_cast<jint>(done->there),
+                          static_cast<jint>(done->without)};
+    env->SetIntArrayRegion(counts, 0, static_cast<jsize>(std::size(found)), found);
+    return {};
+  });
+}
+
 // Writes floats of an input, classes and stages into `sizes`.
 void Start(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jboolean verify,
            jbyteArray stamps, jobject callbacks, jintArray sizes) {
@@ -200,6 +220,7 @@ bool RegisterMethods(JNIEnv* env) {
       Method("addSlice", "(J[BIJJ)V", AddSlice),
       Method("useCaches", "(J[B[BJ)V", UseCaches),
       Method("useEngine", "(JLdev/pwl/NativeEngine;[B[B)V", UseEngine),
+      Method("install", "(JI[B[BLdev/pwl/NativeSteps;[I)V", Install),
       Method("start", "(JI[BZ[BLdev/pwl/NativeCallbacks;[I)V", Start),
       Method("run", "(J[F[F)I", RunArray),
       Method("runDirect", "(JLjava/nio/ByteBuffer;II[F)I", RunDirect),

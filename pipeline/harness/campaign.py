@@ -128,7 +128,7 @@ def run_campaigns(
     states = _possible_states(sessions, options.states, watch)
     for session, _ in pairs:
         if "cold-cached" in states:
-            session.fill_caches(_arms(session))
+            session.install()
     order = random.Random(options.seed)
     turns = [_Turns(session, campaign, states, options, order) for session, campaign in pairs]
     with progress.task("starts", total=sum(one.starts for one in turns)) as task:

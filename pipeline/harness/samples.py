@@ -43,6 +43,15 @@ class Info(Section):
     cores: tuple[int, ...]
 
 
+class Installed(Section):
+    """What installing did, in programs: files hashed, weight caches built, there, and without."""
+
+    hashed: NonNegativeInt
+    built: NonNegativeInt
+    there: NonNegativeInt
+    without: NonNegativeInt
+
+
 class TtfiSample(Section):
     """One process from its start to its first answer, and some inferences after.
 

@@ -34,6 +34,7 @@ from pipeline.harness.placement import Deployment
 from pipeline.harness.samples import (
     Dropping,
     Info,
+    Installed,
     LatencySample,
     Logits,
     Predictions,
@@ -112,12 +113,22 @@ class HarnessSession:
         steps = tuple(self._lines(self.run("memory", "--arm", arm), "memory"))
         return self._typed({"arm": arm, "steps": steps}, MemorySample)
 
-    def fill_caches(self, arms: Sequence[str]) -> None:
-        """Starts every arm once so that the engine leaves the packed weights of every program."""
-        caching = self.deployment.caching
-        self.run("progress", *caching, "--state", "warm")
-        for arm in arms:
-            self.run("ttfi", *caching, "--state", "warm", "--arm", arm)
+    def install(self) -> None:
+        """Installs the bundle and its control arms as an app does: weight caches are built.
+
+        Raises:
+            DeviceError: a program is left without one; and as for `run`.
+        """
+        lines = self._lines(self.run("install", *self.deployment.caching), "installed")
+        found = [self._typed(line, Installed) for line in lines]
+        without = sum(one.without for one in found)
+        if without:
+            programs = without + sum(one.built + one.there for one in found)
+            raise DeviceError(
+                f"{without} of {programs} programs have no weight cache on {self._device.spec}: "
+                "its storage is short of room, or they have no weights that could be packed",
+                "make room there, or measure without the start state cold-cached",
+            )
 
     def latency(self, rounds: int) -> list[LatencySample]:
         """Steady latencies of all stages and control arms, taken in turns."""

@@ -110,14 +110,21 @@ def test_bundles_of_both_backends_run_in_either_order(
         engines = [session.info().engine.partition(" ")[0] for session in sessions]
         assert engines == [payload.bundle.manifest.backend.name for payload in order]
         for session in sessions:
-            session.fill_caches(["pwl", "teacher"])
+            session.install()
     again = deploy(device, harness_package, payloads, Silent())
     assert again.pushed == 0
     caches = device.run(
         ["find", str(device.workdir / "caches"), "-name", "*.xnnpack"], deadline_s=30
     )
-    programs = sum(len(payload.bundle.manifest.artifacts) + 1 for payload in payloads)
-    assert len(caches.stdout.splitlines()) == programs
+    programs = {
+        program.sha256
+        for payload in payloads
+        for program in (
+            *payload.bundle.manifest.artifacts,
+            *(arm.program for arm in payload.controls.arms),
+        )
+    }
+    assert len(caches.stdout.splitlines()) == len(programs)
 
 
 @pytest.mark.parametrize("mode", ["644", "000"])

@@ -99,6 +99,18 @@ def test_a_refused_file_is_an_integrity_error_with_the_harness_s_words(code: str
         session(error(code, "teacher-2: sha256 is 12, should be 34")).parity()
 
 
+def installed(without: int) -> Script:
+    counts = {"hashed": 2, "built": 1, "there": 1}
+    lines = line("installed", **counts, without=0) + line("installed", **counts, without=without)
+    return lambda nonce: (lines + end(nonce), "", 0)
+
+
+def test_programs_that_are_left_without_a_weight_cache_are_told() -> None:
+    session(installed(without=0)).install()
+    with pytest.raises(DeviceError, match="1 of 5 programs have no weight cache on scripted"):
+        session(installed(without=1)).install()
+
+
 def test_a_start_that_cannot_be_cold_is_told_apart() -> None:
     with pytest.raises(NotColdError, match="tmpfs"):
         session(error("not-cold", "is the folder on a tmpfs?")).ttfi("pwl", "cold", 0)

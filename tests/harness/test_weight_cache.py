@@ -14,7 +14,7 @@ from pipeline.toolchain.package import Package
 from tests.fixtures import deployment_in
 
 
-def install(bundle: Bundle, root: Path, package: Package) -> HarnessSession:
+def placed(bundle: Bundle, root: Path, package: Package) -> HarnessSession:
     """Puts a bundle where an earlier one lay; its weight caches stay."""
     shutil.rmtree(root / "bundle", ignore_errors=True)
     shutil.copytree(bundle.root, root / "bundle")
@@ -42,8 +42,8 @@ def deviation(session: HarnessSession, bundle: Bundle, root: Path) -> float:
 def test_a_cache_is_named_after_the_program_and_the_runtime(
     either_bundle: Bundle, harness_package: Package, tmp_path: Path
 ) -> None:
-    session = install(either_bundle, tmp_path, harness_package)
-    session.fill_caches(["pwl"])
+    session = placed(either_bundle, tmp_path, harness_package)
+    session.install()
     runtime = harness_package.runtime_id(either_bundle.manifest.backend.name)
     expected = {f"{unit.sha256}-{runtime}.xnnpack" for unit in either_bundle.manifest.artifacts}
     assert {path.name for path in (tmp_path / "caches").glob("*.xnnpack")} == expected
@@ -52,15 +52,15 @@ def test_a_cache_is_named_after_the_program_and_the_runtime(
 def test_starts_without_the_option_leave_no_cache(
     either_bundle: Bundle, harness_package: Package, tmp_path: Path
 ) -> None:
-    install(either_bundle, tmp_path, harness_package).progress("warm", 1)
+    placed(either_bundle, tmp_path, harness_package).progress("warm", 1)
     assert list((tmp_path / "caches").iterdir()) == []
 
 
 def test_cached_weights_give_the_same_logits(
     either_bundle: Bundle, harness_package: Package, tmp_path: Path
 ) -> None:
-    session = install(either_bundle, tmp_path, harness_package)
-    session.fill_caches(["pwl"])
+    session = placed(either_bundle, tmp_path, harness_package)
+    session.install()
     assert deviation(session, either_bundle, tmp_path) < 1e-4
 
 
@@ -70,9 +70,9 @@ def test_an_updated_model_does_not_get_the_old_weights(
     harness_package: Package,
     tmp_path: Path,
 ) -> None:
-    install(either_bundle, tmp_path, harness_package).fill_caches(["pwl"])
+    placed(either_bundle, tmp_path, harness_package).install()
     updated = distilled_again[either_bundle.manifest.backend.name]
-    session = install(updated, tmp_path, harness_package)
+    session = placed(updated, tmp_path, harness_package)
     assert deviation(session, updated, tmp_path) < 1e-4
 
 
@@ -83,7 +83,7 @@ def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
     tmp_path: Path,
 ) -> None:
     """Why the names carry a sha256, and that the test above can fail."""
-    install(litert_bundle, tmp_path, harness_package).fill_caches(["pwl"])
+    placed(litert_bundle, tmp_path, harness_package).install()
     updated = distilled_again["litert"]
     runtime = harness_package.runtime_id("litert")
     for old in litert_bundle.manifest.artifacts:
@@ -91,7 +91,7 @@ def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
         for end in ("xnnpack", "xnnpack.sha256"):
             cache = tmp_path / "caches" / f"{old.sha256}-{runtime}.{end}"
             cache.rename(cache.with_name(f"{new.sha256}-{runtime}.{end}"))
-    session = install(updated, tmp_path, harness_package)
+    session = placed(updated, tmp_path, harness_package)
     assert deviation(session, updated, tmp_path) > 1e-2
 
 
@@ -99,8 +99,8 @@ def test_a_cache_found_by_its_path_alone_would_serve_the_old_weights(
 def test_a_damaged_cache_costs_time_and_nothing_else(
     damage: str, either_bundle: Bundle, harness_package: Package, tmp_path: Path
 ) -> None:
-    session = install(either_bundle, tmp_path, harness_package)
-    session.fill_caches(["pwl"])
+    session = placed(either_bundle, tmp_path, harness_package)
+    session.install()
     for path in (tmp_path / "caches").glob("*.xnnpack"):
         data = path.read_bytes()
         middle = len(data) // 2

@@ -31,12 +31,13 @@ class VerifiedFiles {
   // Remembers that the open file has just been found to have this sha256.
   void Remember(const ProgramSource& source, const std::string& sha256) noexcept;
 
-  // Writes what is remembered to the file, by a rename, if there is anything new. kIo when that
-  // fails; then files are hashed again after the next start.
+  // Writes what is remembered to the file, by a rename, if there is anything new, with what another
+  // object has saved there meanwhile. kIo when that fails; then files are hashed again after the
+  // next start.
   Status Save() noexcept;
 
  private:
-  void Read();
+  std::map<std::string, std::string> Read() const;
   Status Write();
 
   const std::string path_;

@@ -57,14 +57,24 @@ void RemoveAbandoned(const std::string& path) {
   }
 }
 
-}  // namespace
-
-std::string FileStamp(const ProgramSource& source) {
-  const struct stat& file = source.identity();
+// How long it takes until a later write would leave another time.
+int64_t UnsettledNs(const struct stat& file) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   const int64_t settled = file.st_ctim.tv_nsec == 0 ? kCoarseSettledNs : kSettledNs;
-  if (Nanoseconds(file.st_ctim) + settled > Nanoseconds(now) || source.Changed()) return "";
+  return Nanoseconds(file.st_ctim) + settled - Nanoseconds(now);
+}
+
+}  // namespace
+
+std::chrono::nanoseconds UntilSettled(const ProgramSource& source) {
+  const int64_t left = UnsettledNs(source.identity());
+  return std::chrono::nanoseconds(left > 0 && left <= kCoarseSettledNs ? left : 0);
+}
+
+std::string FileStamp(const ProgramSource& source) {
+  const struct stat& file = source.identity();
+  if (UnsettledNs(file) > 0 || source.Changed()) return "";
   char text[200];
   std::snprintf(text, sizeof text, "%llu %llu %lld %lld %lld %llu %llu",
                 static_cast<unsigned long long>(file.st_dev),

@@ -2,6 +2,7 @@
 #ifndef PWL_SRC_RUNTIME_FILE_STAMP_H_
 #define PWL_SRC_RUNTIME_FILE_STAMP_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -15,6 +16,11 @@ namespace pwl {
 // recently that a later write could leave the same times, or has changed since it was opened: then
 // nothing can be told.
 std::string FileStamp(const ProgramSource& source);
+
+// How long it takes until FileStamp tells something of a file that changed just now, if it does not
+// change again: two seconds at most, and nothing for one that changes in the future, after the
+// clock was set back.
+std::chrono::nanoseconds UntilSettled(const ProgramSource& source);
 
 // Writes all bytes to an open file. False, with errno set, when that fails.
 bool WriteWhole(int file, const void* data, size_t size);

@@ -18,22 +18,23 @@ constexpr size_t kMost = 4096;
 
 VerifiedFiles::VerifiedFiles(std::string path) noexcept : path_(std::move(path)) {
   (void)Guarded("reading what is verified failed", [&] {
-    Read();
+    seen_ = Read();
     return Status();
   });
 }
 
-void VerifiedFiles::Read() {
+std::map<std::string, std::string> VerifiedFiles::Read() const {
   std::ifstream file(path_);
   std::string line;
-  if (!std::getline(file, line) || line != kStampFormat) return;
+  if (!std::getline(file, line) || line != kStampFormat) return {};
   std::map<std::string, std::string> seen;
   while (std::getline(file, line) && line != kLastLine && seen.size() < kMost) {
     const size_t space = line.find(' ');
-    if (space != 64) return;
+    if (space != 64) return {};
     seen.emplace(line.substr(space + 1), line.substr(0, space));
   }
-  if (line == kLastLine) seen_ = std::move(seen);
+  if (line != kLastLine) seen.clear();
+  return seen;
 }
 
 bool VerifiedFiles::Knows(const ProgramSource& source, const std::string& sha256) const noexcept {
@@ -74,6 +75,9 @@ Status VerifiedFiles::Write() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!changed_) return {};
+    // What another object has saved meanwhile, as when a bundle is installed beside its model.
+    std::map<std::string, std::string> saved = Read();
+    if (seen_.size() + saved.size() <= kMost) seen_.merge(saved);
     for (const auto& [stamp, sha256] : seen_) text += "\n" + sha256 + " " + stamp;
     changed_ = false;
   }

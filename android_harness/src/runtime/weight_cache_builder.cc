@@ -1,11 +1,11 @@
 #include "pwl/weight_cache_builder.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "runtime/guard.h"
 #include "runtime/loading.h"
+#include "runtime/program_order.h"
 #include "runtime/stage.h"
 
 namespace pwl {
@@ -36,12 +36,8 @@ WeightCacheBuilder::WeightCacheBuilder(Bundle bundle, Engine* engine, WeightCach
       engine_(engine),
       cache_(std::move(cache)),
       quota_(quota),
-      verified_(verified) {
-  for (const std::vector<size_t>& stage : bundle_.plan.stages) {
-    for (const size_t unit : stage) {
-      if (std::find(order_.begin(), order_.end(), unit) == order_.end()) order_.push_back(unit);
-    }
-  }
+      verified_(verified),
+      order_(ProgramOrder(bundle_.plan)) {
   for (const size_t unit : order_) keep_.push_back(bundle_.plan.artifacts[unit].sha256);
 }
 

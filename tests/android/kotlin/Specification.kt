@@ -3,17 +3,20 @@ package dev.pwl.test
 import dev.pwl.BundleManifest
 import dev.pwl.FileSlice
 import dev.pwl.ImageInput
+import dev.pwl.InstallStep
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
 import dev.pwl.PwlException
 import dev.pwl.Stage
 import dev.pwl.WeightCaches
+import dev.pwl.install
 import java.io.File
 import java.io.FileDescriptor
 import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.file.Files
+import java.nio.file.attribute.BasicFileAttributes
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicReference
@@ -507,6 +510,92 @@ fun specification(on: Fixture): Map<String, () -> Unit> = buildMap {
         on.open(on.options(advance = false)).using {
             refused<PwlException.Usage> { runBlocking { it.buildWeightCaches() } }
         }
+    }
+
+    scenario("what was installed leaves the next start nothing to hash or to pack") {
+        val copy = on.copy("installed")
+        val stamps = on.file("installed stamps")
+        val caches = WeightCaches(on.file("installed caches"), Long.MAX_VALUE, madeBy = "test 1")
+        val options =
+            Options(liteRtLibrary = on.library, verifiedFiles = stamps, weightCaches = caches)
+        val told = mutableListOf<InstallStep>()
+        val threads = mutableSetOf<String>()
+        val done = runBlocking {
+            ProgressiveModel.install(copy, options) {
+                told += it
+                threads += Thread.currentThread().name
+            }
+        }
+        val units = on.units.size
+        check(done.hashed == units && done.known == 0) { done }
+        check(done.weightCaches.built > 0 && done.weightCaches.there == 0) { done }
+        check(told.map { it.number } == (0 until 2 * units).toList()) { told }
+        check(told.all { it.steps == 2 * units && it.packs == (it.number >= units) }) { told }
+        check(told.take(units).map { File(copy, it.file).length() }.all { it > 0 }) { told }
+        check(threads == setOf("pwl-install")) { threads }
+        val saved = { Files.readAttributes(stamps.toPath(), BasicFileAttributes::class.java) }
+        val before = saved().fileKey()
+        on.open(options, copy).using { model ->
+            runBlocking { model.awaitStage(on.last) }
+            check(on.runAll(model) == setOf(on.last))
+            val again = runBlocking { model.buildWeightCaches() }
+            check(again.built == 0 && again.there == done.weightCaches.built) { again }
+        }
+        check(saved().fileKey() == before) { "a file was hashed again" }
+        val again = runBlocking { ProgressiveModel.install(copy, options) }
+        check(again.hashed == 0 && again.known == units) { again }
+        check(again.weightCaches == WeightCaches.Built(0, done.weightCaches.built, 0)) { again }
+    }
+
+    scenario("files that cannot be installed are named, and none of the bundle is packed") {
+        val copy = on.copy("not whole")
+        on.unit(copy, "teacher-1").writeBytes(ByteArray(7))
+        on.unit(copy, "teacher-2").delete()
+        val caches = WeightCaches(on.file("caches of half"), Long.MAX_VALUE, madeBy = "test 1")
+        val options = Options(liteRtLibrary = on.library, weightCaches = caches)
+        val install = { runBlocking { ProgressiveModel.install(copy, options) } }
+        val why = refused<PwlException.Damaged> { install() }.message!!
+        check("teacher-1: 7 bytes" in why && "teacher-2" in why && "student" !in why) { why }
+        check(caches.folder.listFiles()!!.none { it.extension == "xnnpack" })
+        refused<IllegalArgumentException> {
+            runBlocking { ProgressiveModel.install(copy, on.options()) }
+        }
+    }
+
+    scenario("installing ends when it is cancelled or the app throws, and goes on the next time") {
+        val copy = on.copy("installed in pieces")
+        val options =
+            Options(liteRtLibrary = on.library, verifiedFiles = on.file("stamps of pieces"))
+        val mine = ArithmeticException("mine")
+        val thrown =
+            refused<ArithmeticException> {
+                runBlocking {
+                    ProgressiveModel.install(copy, options) { if (it.number == 1) throw mine }
+                }
+            }
+        check(thrown.message == "mine") { thrown }
+        val reached = CountDownLatch(1)
+        val held = CountDownLatch(1)
+        val told = AtomicInteger()
+        runBlocking {
+            val installing =
+                launch(Dispatchers.Default, CoroutineStart.UNDISPATCHED) {
+                    ProgressiveModel.install(copy, options) {
+                        told.set(it.number)
+                        reached.countDown()
+                        held.await()
+                    }
+                }
+            reached.await()
+            installing.cancel()
+            installing.join()
+            check(installing.isCancelled)
+            held.countDown()
+        }
+        val done = runBlocking { ProgressiveModel.install(copy, options) }
+        check(done.known >= 1 && done.hashed + done.known == on.units.size) { done }
+        check(done.weightCaches == WeightCaches.Built(0, 0, 0)) { done }
+        check(told.get() == 0) { "it went on to step $told" }
     }
 
     scenario("a collector that throws harms nobody but itself") {

@@ -8,6 +8,7 @@ import android.graphics.Bitmap
 import dev.pwl.PwlException
 import dev.pwl.android.AppLifecycle
 import dev.pwl.android.BitmapInput
+import dev.pwl.android.installFromAssets
 import dev.pwl.android.openFromAssets
 import dev.pwl.android.readManifest
 import java.io.File
@@ -29,6 +30,7 @@ object OnAndroid {
         val (bundle, library, work, samples) = arguments
         val on = Fixture(File(bundle), library, File(work))
         theStudentComesFromTheAssets(on)
+        whatIsInTheAssetsAndInPacksIsInstalled(on)
         aBitmapBecomesAnInput(on)
         aMissingAssetNamesNoCompress(on)
         loadingFollowsTheActivities(on)
@@ -54,6 +56,20 @@ object OnAndroid {
             "${descriptors()} descriptors, $before before"
         }
         check(on.file("assets/pwl-verified").length() > 0)
+    }
+
+    private fun whatIsInTheAssetsAndInPacksIsInstalled(on: Fixture) {
+        val context = AppContext(on.file("assets"))
+        val pack = on.copy("installed pack") { on.isTeachers(it) }
+        val before = descriptors()
+        val done = runBlocking { installFromAssets(context, folders = listOf(pack)) }
+        check(done.hashed + done.known == on.units.size && done.hashed > 0) { done }
+        check(settles { descriptors() <= before })
+        val remembered = on.file("assets/pwl-verified").lastModified()
+        openFromAssets(context, folders = listOf(pack), options = on.options()).using { model ->
+            runBlocking { model.awaitStage(on.last) }
+        }
+        check(on.file("assets/pwl-verified").lastModified() == remembered)
     }
 
     private fun aBitmapBecomesAnInput(on: Fixture) {

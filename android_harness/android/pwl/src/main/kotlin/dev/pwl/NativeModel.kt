@@ -37,6 +37,20 @@ internal object NativeModel {
         copies: ByteArray
     )
 
+    /**
+     * Checks all files and builds weight caches, in place of [start]. [counts] receives: hashed, known,
+     * built, there, without.
+     */
+    @JvmStatic
+    external fun install(
+        handle: Long,
+        threads: Int,
+        library: ByteArray,
+        stamps: ByteArray,
+        steps: NativeSteps,
+        counts: IntArray
+    )
+
     /** Loads stage 0. [sizes] receives: floats of an input, classes, stages. */
     @JvmStatic
     external fun start(

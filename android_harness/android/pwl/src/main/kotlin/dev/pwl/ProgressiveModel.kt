@@ -234,11 +234,7 @@ private constructor(
     }
 
     private fun start(options: Options, files: BundleFiles) {
-        options.weightCaches?.let { caches ->
-            caches.folder.mkdirs()
-            val runtime = caches.runtime.toByteArray()
-            NativeModel.useCaches(handle, caches.folder.utf8(), runtime, caches.quota)
-        }
+        options.weightCaches?.addTo(handle)
         options.engine?.let { engine ->
             val manifest = BundleManifest.parse(files.manifest())
             val threads = if (options.threads > 0) options.threads else manifest.threads

@@ -7,7 +7,7 @@ import java.security.MessageDigest
  * Where packed weights are kept between two starts of the app: the next start maps them.
  *
  * A program that has a cache loads in a fraction of the time; the cache takes as much storage as the
- * program. [ProgressiveModel.buildWeightCaches] builds them; opening a model and loading its stages
+ * program. [ProgressiveModel.buildWeightCaches] builds them, or [install]; opening a model and loading its stages
  * only uses those that are there, and never takes longer because of one that is not.
  *
  * @property folder it belongs to these caches alone, and never travels to another device:
@@ -34,8 +34,14 @@ public class WeightCaches(
             return digest.take(8).joinToString("") { "%02x".format(it) }
         }
 
+    /** Tells a model that is not open yet. */
+    internal fun addTo(handle: Long) {
+        folder.mkdirs()
+        NativeModel.useCaches(handle, folder.utf8(), runtime.toByteArray(), quota)
+    }
+
     /**
-     * What [ProgressiveModel.buildWeightCaches] did.
+     * What [ProgressiveModel.buildWeightCaches] did, or [install].
      *
      * @property built programs whose cache was built.
      * @property there programs whose cache was there already.

@@ -6,9 +6,12 @@ import android.content.res.AssetManager
 import dev.pwl.BundleFiles
 import dev.pwl.BundleManifest
 import dev.pwl.FileSlice
+import dev.pwl.InstallStep
+import dev.pwl.Installed
 import dev.pwl.Options
 import dev.pwl.ProgressiveModel
 import dev.pwl.PwlException
+import dev.pwl.installFiles
 import java.io.File
 import java.io.IOException
 
@@ -31,7 +34,33 @@ public fun openFromAssets(
     name: String = "pwl",
     folders: List<File> = emptyList(),
     options: Options = Options()
-): ProgressiveModel {
+): ProgressiveModel = withAssets(context, name, folders) { ProgressiveModel.open(it, options) }
+
+/**
+ * Prepares such a bundle for its next start: as [dev.pwl.install], which says what that is. Opens the
+ * assets on the calling thread, which takes milliseconds, and then suspends.
+ *
+ * @param folders packs that have arrived: all of them.
+ * @param options those that the model is opened with. Unless they say where, it is remembered in
+ *   `noBackupFilesDir` which files were verified, as [openFromAssets] reads it.
+ * @throws PwlException as [dev.pwl.install] does.
+ * @throws IOException if an asset was compressed: `noCompress` is missing in build.gradle.kts.
+ */
+public suspend fun installFromAssets(
+    context: Context,
+    name: String = "pwl",
+    folders: List<File> = emptyList(),
+    options: Options = Options(),
+    onStep: ((InstallStep) -> Unit)? = null
+): Installed = withAssets(context, name, folders) { installFiles(it, options, onStep) }
+
+/** Gives what is among the assets and in folders to a block; open until it ends. */
+private inline fun <T> withAssets(
+    context: Context,
+    name: String,
+    folders: List<File>,
+    block: (BundleFiles) -> T
+): T {
     val assets = context.assets
     val open = mutableListOf<AssetFileDescriptor>()
     try {
@@ -41,8 +70,7 @@ public fun openFromAssets(
                 FileSlice(path, file.parcelFileDescriptor.fd, file.startOffset, file.length)
             }
         val verified = File(context.noBackupFilesDir, "$name-verified")
-        val files = BundleFiles(slices, folders, verified) { manifestText(assets, name) }
-        return ProgressiveModel.open(files, options)
+        return block(BundleFiles(slices, folders, verified) { manifestText(assets, name) })
     } finally {
         open.forEach { it.close() }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -133,8 +134,8 @@ def test_a_device_that_was_never_started_is_not_restarted() -> None:
 def test_stop_leaves_no_process_behind(record: dict[str, Any]) -> None:
     script("stop", "--port", str(record["port"]))
     for name in ("adbd_pid", "init_pid", "monitor_pid"):
-        status = Path("/proc", str(record[name]), "status")
-        assert not status.exists() or "State:\tZ" in status.read_text()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # nobody waited for it yet
+            assert "State:\tZ" in Path("/proc", str(record[name]), "status").read_text()
 
 
 def test_stop_touches_nothing_that_a_program_on_the_device_linked_to(
@@ -224,7 +225,7 @@ def test_it_listens_on_loopback_only(loopback_device: str) -> None:
 def test_adbd_has_no_other_way_in(record: dict[str, Any]) -> None:
     """All of adbd's sockets are the one listener, or are of a family that stays on this machine."""
     wanted = [f"0100007F:{record['port']:04X}"]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     # Connections of tests before may still be on their way to being closed.
     while (found := _outward_sockets(record["adbd_pid"])) != wanted:
         assert time.monotonic() < deadline, found
@@ -233,7 +234,10 @@ def test_adbd_has_no_other_way_in(record: dict[str, Any]) -> None:
 
 def _outward_sockets(pid: int) -> list[str]:
     """Where a process listens, and what else it has that could lead out of this machine."""
-    descriptors = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    descriptors: list[str] = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            descriptors.append(str(entry.readlink()))
     inodes = {match[1] for text in descriptors if (match := re.match(r"socket:\[(\d+)\]", text))}
     local: set[str] = set()
     for table, column in (("unix", 6), ("netlink", 9)):

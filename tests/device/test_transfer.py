@@ -141,7 +141,7 @@ def test_a_cancelled_push_leaves_nothing(
 
     with pytest.raises(error):
         device.push(source, folder / "target", progress=cancel)
-    with no_hang(10):
+    with no_hang(60):
         # adbd may have opened the file after it was removed here; it removes it as it finds out.
         while names(second, folder) != ["target"]:
             pass
@@ -152,13 +152,13 @@ def test_a_file_that_changes_on_its_way_is_refused(
     device: Device, second: Device, folder: PurePosixPath, source: Path
 ) -> None:
     device.run(["sh", "-c", f"echo old >{folder}/target"], deadline_s=10)
-    # adbd may open its file late.
-    found = f"until f=$(ls -d {folder}/.pwl-* 2>/dev/null); do sleep 0.05; done"
+    # adbd may open its file late, and write the first of it later.
+    found = f"until f=$(ls -d {folder}/.pwl-* 2>/dev/null) && [ -s $f ]; do sleep 0.05; done"
     spoil = f"{found}; printf X | dd of=$f conv=notrunc"
 
     def spoiling(done: int, total: int) -> None:
         if done == total:
-            assert second.run(["sh", "-c", spoil], deadline_s=10).returncode == 0
+            assert second.run(["sh", "-c", spoil], deadline_s=60).returncode == 0
 
     with pytest.raises(TransferError, match="arrived as"):
         device.push(source, folder / "target", progress=spoiling)

@@ -103,7 +103,9 @@ class ShellCommand:
         """
         started = time.monotonic()
         line = command_line(self._argv, link.command_limit, reads=self._reads)
-        with link.open(SERVICE + line, deadline) as stream:
+        # What was asked for may start late, and run on: it is waited for, so that it can be killed.
+        patience = max(deadline, started + link.timeout_s)
+        with link.open(SERVICE + line, patience) as stream:
             try:
                 while not self._exit:
                     self._converse(link, stream, deadline)

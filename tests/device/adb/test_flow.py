@@ -17,7 +17,7 @@ from pipeline.device.connect import connect
 from pipeline.device.files import Source
 from tests.device.conftest import dial
 from tests.device.peers import BANNER, Behavior, FakeAdbd, peer, until_closed
-from tests.device.test_hostile_peers import frame
+from tests.device.test_hostile_peers import device_that, frame
 from tests.no_hang import no_hang
 
 DELAYED_BANNER = BANNER.replace(b"features=", b"features=delayed_ack,")
@@ -109,7 +109,7 @@ def test_a_device_that_never_takes_anything_is_late(said: bytes) -> None:
         until_closed(connection)
 
     late = pytest.raises(DeviceError, match="no longer answers")
-    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.3) as device, late:
+    with device_that(behavior, answer_s=0.3) as device, late:
         device.run(["cat"], deadline_s=0.3, stdin=b"x")
 
 
@@ -130,7 +130,7 @@ def test_a_device_that_takes_more_than_it_was_sent_is_sent_no_more_than_it_said(
         until_closed(connection)
 
     late = pytest.raises(DeviceError)
-    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.3) as device, late:
+    with device_that(behavior, answer_s=0.3) as device, late:
         device.run(["cat"], deadline_s=0.5, stdin=bytes(100_000))
     assert max(sizes) <= 10_000
 
@@ -153,13 +153,16 @@ def takes(credit: int, *output: bytes) -> Behavior:
 def test_a_device_that_takes_less_than_a_request_is_late(tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"x")
     with peer(takes(4)) as spec, no_hang(20), Source(tmp_path / "source", hashed=False) as source:
-        link = dial(spec, timeout_s=0.3)
+        link = dial(spec, timeout_s=5)
+        link.timeout_s = 0.3
         with pytest.raises(DeviceTimeoutError):
             send_file(link, source, "/data/target", size=1, mode=0o644)
 
 
 def test_a_lock_on_a_device_that_takes_less_than_a_question_is_lost() -> None:
     with peer(takes(4, frame(1, b"77\nheld\n"))) as spec, no_hang(20):
-        lock = AdbLock(spec, dial(spec, timeout_s=0.3), PurePosixPath("/data/lock"), "me")
+        link = dial(spec, timeout_s=5)
+        link.timeout_s = 0.3
+        lock = AdbLock(spec, link, PurePosixPath("/data/lock"), "me")
         with lock, pytest.raises(DeviceError, match="was lost while it was in use"):
             lock.require()

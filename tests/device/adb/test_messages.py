@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.core.errors import DeviceError
 from pipeline.device.base import DeviceGoneError
-from pipeline.device.connect import connect
 from tests.device.conftest import dial
 from tests.device.peers import FakeAdbd, message, peer, until_closed
+from tests.device.test_hostile_peers import device_that
 from tests.no_hang import no_hang
 
 OPEN_SYNC = b"sync:\0"
@@ -77,7 +77,7 @@ def test_a_device_that_refuses_what_there_is_not_is_there() -> None:
         adbd.send(b"WRTE", 1, number, b"\1\3\0\0\x0077\n\3\1\0\0\0\0")
         until_closed(connection)
 
-    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.5) as device:
+    with device_that(behavior, answer_s=1.0) as device:
         assert device.run(["true"], deadline_s=300).returncode == 0
     assert asked.is_set()
 
@@ -90,5 +90,5 @@ def test_a_device_that_does_not_even_refuse_is_gone() -> None:
         until_closed(connection)
 
     expected = pytest.raises(DeviceError, match="no longer answers")
-    with peer(behavior) as spec, no_hang(20), connect(spec, timeout_s=0.5) as device, expected:
+    with device_that(behavior, answer_s=0.5) as device, expected:
         device.run(["true"], deadline_s=300)

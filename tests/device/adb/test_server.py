@@ -261,7 +261,7 @@ def test_what_is_no_adb_server_is_named(
     behavior: Behavior, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server_that(behavior, monkeypatch):
-        error = refusal("adb", timeout_s=0.5)
+        error = refusal("adb", timeout_s=0.5 if behavior is until_closed else 20)
     assert message in error.what
     assert error.code is ExitCode.DEVICE
 
@@ -284,7 +284,7 @@ def test_a_device_that_cannot_be_used_is_named_with_its_state_and_what_to_do(
 ) -> None:
     answer = f"R5CN30                 {state} usb:1-1 transport_id:4\n".encode()
     with server_that(says(b"OKAY%04x%s" % (len(answer), answer)), monkeypatch):
-        error = refusal(spec, timeout_s=0.3, consent_timeout_s=0.0)
+        error = refusal(spec, timeout_s=20, consent_timeout_s=0.0)
     assert "adb:R5CN30 cannot be used" in error.what
     assert remedy in error.remedy
     assert error.code is ExitCode.DEVICE

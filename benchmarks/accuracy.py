@@ -220,7 +220,7 @@ def _distilled(
     with reproducible(1), TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.perf_counter()
         run = TrainingRun(2 * seed + 1, Path(folder) / "distillation", progress)
-        distill(model, examples, arm.routes, settings, run, feature_cache_mb=4096)
+        distill(model, examples, arm.routes, settings, run)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         found = EvaluatedModel.of(model, dataset, ROUTES, Path(folder) / "found", progress)
     right = found.predictions == dataset.test.labels

@@ -85,7 +85,7 @@ def distilled_once(way: str, images: int, threads: int) -> EpochCost:
         examples = Examples(rule.inputs(pixels), labels)
         routes = prefix_routes(model.blocks)
         begin = resource.getrusage(resource.RUSAGE_SELF)
-        distill(model, examples, routes, settings, run, feature_cache_mb=2048)
+        distill(model, examples, routes, settings, run)
         end = resource.getrusage(resource.RUSAGE_SELF)
     digest = hashlib.sha256()
     for _, tensor in sorted(model.state_dict().items()):

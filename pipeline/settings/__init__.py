@@ -62,6 +62,7 @@ from pipeline.settings.source_model import (
 from pipeline.settings.training_settings import (
     AugmentationSettings,
     Distillation,
+    FeatureStorage,
     JointDistillation,
     OptimizerSettings,
     ReferenceDistillation,
@@ -89,6 +90,7 @@ __all__ = [
     "Distillation",
     "EncodedData",
     "FamilyModel",
+    "FeatureStorage",
     "FolderData",
     "HuggingFaceData",
     "IdxData",

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from pipeline.core.toml_file import Section
 from pipeline.settings.quantities import Count, Rate, Share, Weight
 
+#: Where features of a teacher are kept.
+FeatureStorage = Literal["auto", "memory", "disk", "recompute"]
+
 
 class OptimizerSettings(Section):
     """SGD with momentum.
@@ -208,8 +211,12 @@ class TrainingSettings(Section):
             bfloat16 numbers (GPUs, AMX, AVX512-BF16). Weights, losses and the teacher's features
             are float32 all the same.
         teacher: None only where the model's source gives a teacher that is trained already.
-        feature_cache_mb: the teacher's features are kept if they take no more memory than this;
-            augmented images have features of their own in every epoch, of which none are kept.
+        teacher_features: where the teacher's outputs for all training images are kept while the
+            student learns: in "memory", in files of the cache's "disk" that end with the process,
+            or nowhere, "recompute", which takes the teacher's time in every epoch. "auto" is memory
+            if they take no more than half of what is available, else disk; which of them it is
+            changes no bit of the result. Augmented images have features of their own in every
+            epoch, of which none are kept.
     """
 
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
@@ -218,14 +225,13 @@ class TrainingSettings(Section):
     augmentation: AugmentationSettings = AugmentationSettings()
     teacher: TeacherSettings | None = None
     distillation: Distillation
-    feature_cache_mb: Annotated[int, Field(ge=0)] = 2048
+    teacher_features: FeatureStorage = "auto"
 
     @model_validator(mode="after")
-    def _cache_is_used(self) -> Self:
-        given = self.feature_cache_mb if "feature_cache_mb" in self.model_fields_set else 0
-        if given and not self.augmentation.changes_nothing:
+    def _features_are_kept(self) -> Self:
+        if self.teacher_features in ("memory", "disk") and not self.augmentation.changes_nothing:
             raise ValueError(
-                f"feature_cache_mb = {given} keeps nothing, for augmented images have features of "
-                "their own in every epoch: leave it out"
+                f'teacher_features = "{self.teacher_features}" keeps nothing, for augmented images '
+                "have features of their own in every epoch: leave it out"
             )
         return self

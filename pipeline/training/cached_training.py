@@ -111,7 +111,7 @@ class Training:
             self._cached(files.teacher, model.teacher, self._checked(model.teacher, teach), keep)
         distill(
             *(model, examples, train_for, self.table.distillation, distilling),
-            feature_cache_mb=self.table.feature_cache_mb,
+            storage=self.table.teacher_features,
         )
 
     def _warn_of_slow_bf16(self) -> None:

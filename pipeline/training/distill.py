@@ -9,11 +9,12 @@ from torch import Tensor
 
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
-from pipeline.settings import JointDistillation, ReferenceDistillation
+from pipeline.settings import FeatureStorage, JointDistillation, ReferenceDistillation
 from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
+from pipeline.training.kept_features import FeatureKeeping
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.recipe_registry import recipe_for
 
@@ -25,7 +26,7 @@ def distill(
     settings: JointDistillation | ReferenceDistillation,
     run: TrainingRun,
     *,
-    feature_cache_mb: int,
+    storage: FeatureStorage = "auto",
 ) -> None:
     """Trains the student and the converters of a model in place; the teacher stays as it is.
 
@@ -35,7 +36,11 @@ def distill(
         routes: that the model will serve; None: any.
         settings: the ``[training.distillation]`` table.
         run: how.
-        feature_cache_mb: memory that the teacher's features may take.
+        storage: where the teacher's features are kept, if on disk beside `run.checkpoint`. Those of
+            augmented images are kept nowhere.
+
+    Raises:
+        DeviceError: there is no room for the teacher's features.
     """
     conditions = run.conditions
     augmented = conditions.augmentation is not None
@@ -43,7 +48,10 @@ def distill(
     model.teacher.eval().requires_grad_(False)
     recipe = recipe_for(settings, routes)
     trainable = recipe.trainable(model)
-    features = TeacherFeatures(model.teacher, examples.inputs, 0 if augmented else feature_cache_mb)
+    keeping = FeatureKeeping(
+        storage, run.checkpoint.parent, run.progress, conditions.processes.count
+    )
+    features = TeacherFeatures(model.teacher, examples.inputs, None if augmented else keeping)
 
     def step(indices: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         drawn = conditions.draw(examples, indices, generator)

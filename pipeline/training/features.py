@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.normalization import Inputs
 from pipeline.model.blocknet import BlockNet
+from pipeline.training.kept_features import FeatureKeeping
 
 
 class TeacherFeatures:
-    """The outputs of every teacher part for any batch of images, kept where memory allows.
+    """The outputs of every teacher part for any batch of images, computed once where they are kept.
+
+    Kept in memory or on disk, they have the same bits. Those that are computed for each batch may
+    differ in the last ones, for sums depend on how many images are computed together.
 
     Args:
         teacher: used in eval mode and never trained.
         inputs: normalized images.
-        cache_mb: keep all features if they take no more than this, else compute batch by batch;
-            0 keeps none.
+        keeping: where they are kept; None: nowhere, or as it says.
+
+    Raises:
+        DeviceError: there is no room for them.
     """
 
-    def __init__(self, teacher: BlockNet, inputs: Inputs, cache_mb: int) -> None:
+    def __init__(
+        self, teacher: BlockNet, inputs: Inputs, keeping: FeatureKeeping | None = None
+    ) -> None:
         self._teacher = teacher.eval()
         self._inputs = inputs
         self._device = next(teacher.parameters()).device
-        self._shape = tuple(inputs[:1].shape[1:])
-        shapes = teacher.boundaries(self._shape)
-        size_mb = 4 * len(inputs) * sum(math.prod(shape) for shape in shapes) / 1e6
-        self._cache: list[Tensor] | None = self._everything() if size_mb <= cache_mb else None
+        self._kept: list[Tensor] | None = None
+        if keeping is not None and keeping.storage != "recompute":
+            self._kept = self._everything(keeping)
 
     def batch(self, indices: Tensor) -> list[Tensor]:
         """Per part the output for images `indices`; the last one is the logits ``[n, classes]``."""
-        if self._cache is not None:
-            return [outputs[indices] for outputs in self._cache]
+        if self._kept is not None:
+            return [outputs[indices].to(self._device) for outputs in self._kept]
         return self.of(self._inputs[indices])
 
-    def _everything(self) -> list[Tensor]:
-        parts = batches_of_inputs(len(self._inputs), self._shape)
-        batches = [self.of(self._inputs[part]) for part in parts]
-        return [torch.cat(outputs) for outputs in zip(*batches, strict=True)]
+    def _everything(self, keeping: FeatureKeeping) -> list[Tensor]:
+        count, place = len(self._inputs), None
+        with keeping.progress.task("teacher's features", total=count) as task:
+            for part in batches_of_inputs(count, self._inputs[:1].shape[1:]):
+                outputs = self.of(self._inputs[part])
+                place = place or keeping.place_for(count, outputs)
+                place.add(outputs)
+                task.advance(len(outputs[0]))
+        assert place is not None  # there are images
+        return place.features()
 
     @torch.no_grad()
     def of(self, images: Tensor) -> list[Tensor]:

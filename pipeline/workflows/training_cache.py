@@ -50,12 +50,14 @@ def training_files(settings: Settings, cache: Path, content: str = "") -> Traini
         teacher,
         content,
         # All that training depends on, also what is added one day, but for the student's part.
-        training.model_dump(mode="json", exclude={"distillation", "feature_cache_mb"}),
+        training.model_dump(mode="json", exclude={"distillation", "teacher_features"}),
         (DATA, TRAINING, EVALUATION),
         versions("torch", "numpy"),
         machine_kind(),
     )
-    key = fingerprint(teacher_key, student, training.distillation, training.feature_cache_mb)
+    # Kept in memory or on disk, features have the same bits.
+    recomputed = training.teacher_features == "recompute"
+    key = fingerprint(teacher_key, student, training.distillation, recomputed)
     return TrainingFiles(
         folder / f"teacher-{teacher_key[:16]}.safetensors",
         folder / f"model-{key[:16]}.safetensors",

@@ -302,8 +302,8 @@ def test_a_wrong_data_table_is_named(table: str, said: str, tmp_path: Path) -> N
         ),
         (
             "threads = 1",
-            "threads = 1\nfeature_cache_mb = 9\naugmentation = { flip = true }",
-            "feature_cache_mb = 9 keeps nothing",
+            'threads = 1\nteacher_features = "disk"\naugmentation = { flip = true }',
+            'teacher_features = "disk" keeps nothing',
         ),
         (
             "threads = 1",

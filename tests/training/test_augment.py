@@ -186,7 +186,7 @@ def test_the_students_teacher_sees_the_augmented_images(
     settings = JointDistillation(recipe="joint", epochs=1, batch_size=3, learning_rate=1e-3)
     conditions = Conditions(augmentation(crop=2))
     run = TrainingRun(0, tmp_path / "checkpoint", Silent(), conditions)
-    distill(model, EXAMPLES, prefix_routes(model.blocks), settings, run, feature_cache_mb=1000)
+    distill(model, EXAMPLES, prefix_routes(model.blocks), settings, run)
     known = {tuple(image.flatten().tolist()) for image in IMAGES}
     assert sum(tuple(image.flatten().tolist()) in known for image in seen) < len(seen) == 6
 

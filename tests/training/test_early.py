@@ -105,7 +105,7 @@ def run(data: Dataset, model: PwlModel, folder: Path) -> tuple[list[str], list[s
     joint = JointDistillation(recipe="joint", epochs=2, batch_size=32)
     routes = prefix_routes(model.blocks)
     run = TrainingRun(0, checkpoint, of_student)
-    distill(model, examples, routes, joint, run, feature_cache_mb=9)
+    distill(model, examples, routes, joint, run)
     return of_teacher.notes, of_student.notes
 
 

@@ -61,7 +61,7 @@ def test_every_recipe_trains_every_family_along_every_prefix_route(
         teacher_settings = TeacherSettings(epochs=10, batch_size=16, gradient_norm=1.0)
         train_teacher(model.teacher, examples, teacher_settings, teaching)
         routes = prefix_routes(model.blocks)
-        distill(model, examples, routes, settings, distilling, feature_cache_mb=10)
+        distill(model, examples, routes, settings, distilling)
     for route in prefix_routes(2):
         with torch.no_grad():
             right = model(inputs, route).argmax(dim=1) == labels

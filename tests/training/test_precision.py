@@ -84,7 +84,7 @@ def distilled(
     model = build_model(tiny_settings.model, data.image_shape, 10, seed=0)
     model.teacher.load_state_dict(teacher)
     with reproducible(1):
-        distill(model, examples_of(data), prefix_routes(3), recipe, run, feature_cache_mb=99)
+        distill(model, examples_of(data), prefix_routes(3), recipe, run)
     return model
 
 
@@ -152,7 +152,7 @@ def test_networks_compute_in_bfloat16_while_teacher_features_and_losses_are_floa
         prefix_routes(3),
         recipe.model_copy(update={"epochs": 1, "batch_size": 256}),
         run_in("bf16", 0, tmp_path),
-        feature_cache_mb=0,
+        storage="recompute",
     )
     assert seen == (2 if recipe.drop_last else 3)  # of 597 images, 512 fill two batches
 

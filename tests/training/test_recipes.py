@@ -19,6 +19,7 @@ from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, prefix_routes
 from pipeline.settings import (
     DigitsData,
+    FeatureStorage,
     JointDistillation,
     ReferenceDistillation,
     ResNetModel,
@@ -28,6 +29,7 @@ from pipeline.settings import (
 from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
 from pipeline.training.features import TeacherFeatures
+from pipeline.training.kept_features import FeatureKeeping
 from pipeline.training.losses import distillation, feature_distance, softened_divergence
 from pipeline.training.pointwise import subsampled
 from pipeline.training.recipes.paths import path_outputs
@@ -90,7 +92,6 @@ def test_a_recipe_lifts_every_prefix_stage_far_above_chance_and_leaves_the_teach
         prefix_routes(model.blocks),
         settings,
         TrainingRun(0, tmp_path / "checkpoint", Silent()),
-        feature_cache_mb=1000,
     )
     after = accuracies(model, dataset, tmp_path / "after")
     assert max(before[:-1]) < 0.4
@@ -111,7 +112,7 @@ def test_every_trained_parameter_gets_a_gradient_and_the_teacher_none(
     trainable.module.train()
     inputs = dataset.normalization.apply(dataset.train.images[:64])
     labels = torch.from_numpy(dataset.train.labels[:64])
-    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
+    features = TeacherFeatures(distilled.teacher, inputs)
     batch = Batch(inputs, labels, features.batch(torch.arange(64)))
     with subsampled(distilled):  # as `fit` does: else this processor may write past its memory
         terms = recipe.loss(distilled, batch, torch.Generator().manual_seed(0))
@@ -130,7 +131,7 @@ def test_the_reference_recipe_has_the_five_terms_of_the_paper(
     settings = ReferenceDistillation(recipe="reference", epochs=1)
     inputs = dataset.normalization.apply(dataset.train.images[:8])
     labels = torch.from_numpy(dataset.train.labels[:8])
-    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
+    features = TeacherFeatures(distilled.teacher, inputs)
     batch = Batch(inputs, labels, features.batch(torch.arange(8)))
     terms = recipe_for(settings, prefix_routes(3)).loss(
         distilled, batch, torch.Generator().manual_seed(0)
@@ -147,7 +148,7 @@ def test_the_reference_recipe_has_the_five_terms_of_the_paper(
 
 def test_paths_run_together_answer_as_each_alone(distilled: PwlModel, dataset: Dataset) -> None:
     inputs = dataset.normalization.apply(dataset.train.images[:8])
-    features = TeacherFeatures(distilled.teacher, inputs, cache_mb=100)
+    features = TeacherFeatures(distilled.teacher, inputs)
     batch = Batch(inputs, torch.zeros(8).long(), features.batch(torch.arange(8)))
     routes = [Route.parse("".join(word)) for word in itertools.product("ST", repeat=3)][:-1]
     with torch.no_grad():
@@ -168,7 +169,6 @@ def test_the_joint_recipe_serves_the_order_that_it_is_trained_for(
         suffix,
         JointDistillation(recipe="joint", epochs=6),
         TrainingRun(0, tmp_path / "checkpoint", Silent()),
-        feature_cache_mb=1000,
     )
     found = EvaluatedModel.of(model, dataset, suffix, tmp_path / "found", Silent())
     assert min(accuracy.top1 for accuracy in found.accuracy) > 0.8
@@ -182,12 +182,13 @@ def test_mixed_routes_are_drawn_from_all_but_the_pure_ones() -> None:
     assert drawn == {"TSS", "STS", "SST", "TTS", "TST", "STT"}
 
 
-@pytest.mark.parametrize("cache_mb", [0, 1000])
+@pytest.mark.parametrize("storage", ["memory", "disk", "recompute"])
 def test_teacher_features_are_the_same_kept_or_computed(
-    cache_mb: int, distilled: PwlModel, dataset: Dataset
+    storage: FeatureStorage, distilled: PwlModel, dataset: Dataset, tmp_path: Path
 ) -> None:
     inputs = dataset.normalization.apply(dataset.train.images[:32])
-    features = TeacherFeatures(distilled.teacher, inputs, cache_mb).batch(torch.tensor([3, 17]))
+    keeping = FeatureKeeping(storage, tmp_path, Silent())
+    features = TeacherFeatures(distilled.teacher, inputs, keeping).batch(torch.tensor([3, 17]))
     with torch.no_grad():
         expected = distilled.teacher(inputs[[3, 17]])
     assert len(features) == 3

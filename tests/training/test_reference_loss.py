@@ -287,7 +287,6 @@ def test_three_steps_with_the_defaults_are_those_of_the_official_optimizer(
     distill(
         *(model, Examples(images, labels), prefix_routes(BLOCKS), settings),
         TrainingRun(0, tmp_path / "c", Silent()),
-        feature_cache_mb=1,
     )
     converters = [*twin.encoders.parameters(), *twin.decoders.parameters()]
     trained = [*twin.student.parameters(), *converters]

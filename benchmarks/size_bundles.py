@@ -40,7 +40,7 @@ class Size:
 
 
 SIZES = {
-    "demo": Size("demo", "demo", (8, 8, 1), 10),
+    "demo": Size("demo", "demo", (32, 32, 1), 10),
     "mobilenet-v2": Size("mobilenet_v2", "MobileNetV2"),
     "paper-vgg": Size("paper_vgg", "paper's VGG", (32, 32, 3), 10),
     "paper-vit": Size("paper_vit", "paper's ViT", classes=10),
@@ -131,7 +131,7 @@ def built(name: str, backend: BackendName, work: Path, again: bool = True) -> Si
         UsageError: the build failed; it has said why.
     """
     work.mkdir(parents=True, exist_ok=True)
-    profile = _profile(name, work)
+    profile = profile_with_images(name, work)
     folder, record = work / f"{name}-{backend}", work / f"{name}-{backend}.build.json"
     if not again and folder.exists() and record.exists():
         return SizeBundle(name, backend, folder, _cost(record))
@@ -154,7 +154,7 @@ def backends_named(text: str | None) -> tuple[BackendName, ...]:
     return tuple(name for name in BACKENDS if text in (None, name))
 
 
-def _profile(name: str, work: Path) -> Path:
+def profile_with_images(name: str, work: Path) -> Path:
     """Profile and images of a size; written anew only where they differ."""
     size, path = SIZES[name], work / f"{name}.toml"
     channels = size.shape[-1]
@@ -164,7 +164,7 @@ def _profile(name: str, work: Path) -> Path:
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
     images = work / f"{name}.npz"
-    if not images.exists():
+    if not images.exists() or _shape_in(images) != size.shape:
         random = np.random.default_rng(0)
         pixels = random.integers(0, 256, (2 * _IMAGES, *size.shape), dtype=np.uint8)
         labels = random.integers(0, size.classes, 2 * _IMAGES)
@@ -176,6 +176,12 @@ def _profile(name: str, work: Path) -> Path:
             **{"x_test": pixels[test], "y_test": labels[test]},
         )
     return path
+
+
+def _shape_in(images: Path) -> tuple[int, ...]:
+    """Of the images that were kept: a size may have had others once."""
+    with np.load(images) as arrays:
+        return tuple(arrays["x_train"].shape[1:])
 
 
 def _measured(command: list[str]) -> BuildCost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from benchmarks.size_bundles import SIZES, BuildCost
 from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import UsageError
 from pipeline.report.report_file import load_report
-from pipeline.report.schema import Report
+from pipeline.report.schema import Context, Report
 from pipeline.settings import BACKENDS
 
 _ENGINES = {"executorch": "ET", "litert": "LiteRT"}
@@ -82,29 +82,30 @@ def markdown(found: Sequence[Measured]) -> str:
             _afterwards,
         ),
     ]
-    texts = [machine_of(found), *(f"{words}\n\n{make(found)}" for words, make in parts)]
+    machine = machine_of({each.title: each.report for each in found})
+    texts = [machine, *(f"{words}\n\n{make(found)}" for words, make in parts)]
     return "\n\n".join(texts) + "\n"
 
 
-def machine_of(found: Sequence[Measured]) -> str:
+def machine_of(reports: Mapping[str, Report]) -> str:
     """Where, when and with how many rounds it was measured, and whether anything disturbed it."""
-    contexts = [each.report.context for each in found]
+    contexts = [report.context for report in reports.values()]
     device = contexts[0].device
     rounds = sorted({context.options.rounds for context in contexts})
     days = sorted({context.created[:16].replace("T", " ") for context in contexts})
-    suspect = [each.title for each in found if each.report.validity.verdict != "valid"]
+    suspect = [title for title, each in reports.items() if each.validity.verdict != "valid"]
     engines = sorted({context.engine for context in contexts})
     doubt = f"suspect by their own reports: {'; '.join(suspect)}" if suspect else "all valid"
     text = (
         f"{device.model}, {device.cores} cores, {device.memory_bytes / 1e9:.0f} GB; "
         f"{device.system}; {', '.join(engines)}; one thread; {days[0]} to {days[-1]} UTC, "
-        f"{'/'.join(map(str, rounds))} rounds; load before each {_loads(found)}; {doubt}."
+        f"{'/'.join(map(str, rounds))} rounds; load before each {_loads(contexts)}; {doubt}."
     )
     return textwrap.fill(text, 100)
 
 
-def _loads(found: Sequence[Measured]) -> str:
-    loads = [each.report.context.before.load_1min for each in found]
+def _loads(contexts: Sequence[Context]) -> str:
+    loads = [context.before.load_1min for context in contexts]
     known = [load for load in loads if load is not None]
     return f"{min(known):.1f} to {max(known):.1f}" if known else "unknown"
 

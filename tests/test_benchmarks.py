@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.backends import side_by_side
 from benchmarks.models import networks
 from benchmarks.size_bars import BARS, print_size_bars
-from benchmarks.size_bundles import SIZES, BuildCost
+from benchmarks.size_bundles import SIZES, BuildCost, profile_with_images
 from benchmarks.size_tables import Measured, kept, markdown, put_into_page
 from pipeline.core.errors import UsageError
 from pipeline.report.schema import Ratio
@@ -44,6 +46,23 @@ def test_tables_take_their_place_in_a_page_and_no_other(tmp_path: Path) -> None:
         put_into_page("peers", page, "new\n")
 
 
+def test_both_backends_stand_side_by_side_in_a_page() -> None:
+    ours = lifelike()
+    executorch, litert = (
+        ours.model_copy(update={"context": ours.context.model_copy(update={"engine": engine})})
+        for engine in ("executorch 1.5.1", "litert 2.3.0")
+    )
+    text = side_by_side(executorch, litert)
+    assert "| milliseconds, MB | ExecuTorch 1.5.1 | LiteRT 2.3.0 | ratio |" in text
+    assert "| first answer, PWL * | 10.0 / - / 5.00 | 10.0 / - / 5.00 | 1.00 / - / 1.00 |" in text
+    assert "| steady latency, last stage | 2.00 | 2.00 | 1.00 [1.00-1.00] |" in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= 100
+    assert "images: SSS 85.00%, TSS 90.00%, TTS 94.00%, TTT 95.00%." in text
+    better = executorch.stages[0].model_copy(update={"top1": 0.86})
+    other = executorch.model_copy(update={"stages": (better, *executorch.stages[1:])})
+    assert "ExecuTorch 1.5.1 SSS 86.00%, TSS 90.00%" in side_by_side(other, litert)
+
+
 def test_a_missed_bar_is_told_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     print_size_bars([measured("demo", 0.01), measured("paper-vgg", 9)])
     assert "MISSED" not in (cleared := capsys.readouterr().out)
@@ -51,6 +70,17 @@ def test_a_missed_bar_is_told_with_the_reason(capsys: pytest.CaptureFixture[str]
     print_size_bars([measured("vit-b16", 9)])
     missed = capsys.readouterr().out
     assert missed.count("MISSED") == missed.count("\n- ViT-B/16, ET, ") == len(BARS)
+
+
+def test_images_that_were_kept_are_made_anew_where_a_size_has_others_now(tmp_path: Path) -> None:
+    images = tmp_path / "demo.npz"
+    np.savez(images, x_train=np.zeros((2, 8, 8, 1), np.uint8))
+    profile_with_images("demo", tmp_path)
+    with np.load(images) as arrays:
+        assert arrays["x_train"].shape[1:] == arrays["x_test"].shape[1:] == SIZES["demo"].shape
+    made = images.stat().st_mtime_ns
+    profile_with_images("demo", tmp_path)
+    assert images.stat().st_mtime_ns == made
 
 
 def test_where_nothing_was_kept_it_is_said(tmp_path: Path) -> None:

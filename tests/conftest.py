@@ -40,6 +40,7 @@ _BUILDERS = (
         "workflows/test_build_bundle.py",
         "workflows/test_run_devices.py",
         "test_other_models_end_to_end.py",
+        "test_tasks_page.py",
         "test_train_and_evaluate.py",
     ),
     *("training/test_augment.py", "training/test_early.py", "training/test_families.py"),

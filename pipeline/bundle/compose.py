@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,9 @@ from pipeline.bundle.manifest import (
     Score,
     Stage,
 )
+from pipeline.bundle.output import Output
 from pipeline.bundle.pack import FileContent, entry_for
 from pipeline.bundle.swaps import swaps
-from pipeline.evaluation.accuracy import Accuracy
-from pipeline.evaluation.class_scores import ClassScores
 from pipeline.settings import BACKENDS, PLAIN, chain_precision
 
 if TYPE_CHECKING:  # the bundle's other modules are read by commands that never import torch
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
 
     from pipeline.bundle.schedule import Schedule
     from pipeline.data.images import Dataset
+    from pipeline.data.label_maps import Labels
     from pipeline.data.preprocessing import Preprocessing
     from pipeline.evaluation.model_warnings import ModelWarning
     from pipeline.evaluation.parity import Parity
@@ -51,13 +52,14 @@ class HostResults:
     Attributes:
         stages: accuracy on the whole test set, by route.
         arms: the same by name.
-        predictions: per stage the label of every image of the evaluation set, ``[stages, count]``.
+        predictions: per stage the label of every image of the evaluation set, ``[stages, count]``,
+            or of every pixel, ``[stages, count, height, width]``.
         warnings: what speaks against the model.
     """
 
     stages: Mapping[Route, Score]
     arms: Mapping[str, Score]
-    predictions: npt.NDArray[np.uint16]
+    predictions: Labels
     warnings: tuple[ModelWarning, ...]
 
 
@@ -113,20 +115,15 @@ class _Files:
 def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, FileContent]]:
     """The manifest of a bundle and its files by path."""
     files = _Files()
-    lowered, classes = parts.lowered, len(parts.dataset.names)
+    lowered, model = parts.lowered, _model(parts)
     artifacts = _artifacts(parts, files)
     stages = _stages(parts, artifacts)
     read = _input(parts, _edge(lowered.artifacts[lowered.stages[0].units[0]], "input"))
-    plan = loading_plan(parts.backend, read, classes, artifacts, stages)
+    floats = math.prod(model.answer.shape)
+    plan = loading_plan(parts.backend, read, floats, artifacts, stages)
     manifest = Manifest.seal(
         name=parts.name,
-        model=ModelInfo(
-            family=parts.family,
-            blocks=len(lowered.stages[0].route),
-            labels=parts.dataset.names,
-            teacher_parameters=_parameters(lowered, "teacher"),
-            student_parameters=_parameters(lowered, "student"),
-        ),
+        model=model,
         backend=parts.backend,
         input=read,
         loading_plan=files.add(LOADING_PLAN, plan.encode()),
@@ -141,6 +138,20 @@ def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, FileContent]
     return manifest, files.contents
 
 
+def _model(parts: Composition) -> ModelInfo:
+    lowered = parts.lowered
+    stage = lowered.stages[0]
+    answer = _edge(lowered.artifacts[stage.units[-1]], "output")
+    return ModelInfo(
+        family=parts.family,
+        blocks=len(stage.route),
+        labels=parts.dataset.names,
+        teacher_parameters=_parameters(lowered, "teacher"),
+        student_parameters=_parameters(lowered, "student"),
+        output=Output(edge=answer) if parts.dataset.map_size else None,
+    )
+
+
 def compose_controls(
     manifest: Manifest, parts: Composition
 ) -> tuple[Controls, dict[str, FileContent]]:
@@ -152,7 +163,7 @@ def compose_controls(
             route=str(arm.spec.route),
             precision=arm.artifact.precision,
             program=files.add(f"{arm.spec.name}{parts.suffix}", arm.artifact.path),
-            golden=files.add_array(f"golden/{arm.spec.name}.f32", arm.logits.numpy(), "<f4"),
+            golden=files.add_array(f"golden/{arm.spec.name}.f32", _as_read(arm.logits), "<f4"),
             parity=_deviation(arm.artifact.parity, arm.artifact.precision),
             accuracy=parts.results.arms[arm.spec.name],
         )
@@ -226,7 +237,7 @@ def _golden(golden: GoldenSet, files: _Files) -> Golden:
         images=len(golden),
         inputs=files.add_array("golden/inputs.f32", _as_read(golden.inputs), "<f4"),
         outputs=tuple(
-            files.add_array(f"golden/stage-{index}.f32", logits.numpy(), "<f4")
+            files.add_array(f"golden/stage-{index}.f32", _as_read(logits), "<f4")
             for index, logits in enumerate(golden.logits.values())
         ),
         tolerance=golden.tolerance,
@@ -238,6 +249,7 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
     predictions, test = parts.results.predictions, parts.dataset.test
     count = predictions.shape[1]
     labels = test.labels[:count]
+    kind, width = ("u1", "u8") if labels.ndim > 1 else ("<u2", "u16")
     if parts.dataset.tensors:
         inputs = _as_read(parts.dataset.normalization.apply(test.images[:count]))
         images = files.add_array("eval/inputs.f32", inputs, "<f4")
@@ -246,14 +258,14 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
     return Evaluation(
         count=count,
         images=images,
-        labels=files.add_array("eval/labels.u16", labels, "<u2"),
-        predictions=files.add_array("eval/predictions.u16", predictions, "<u2"),
+        labels=files.add_array(f"eval/labels.{width}", labels, kind),
+        predictions=files.add_array(f"eval/predictions.{width}", predictions, kind),
         correct=tuple(int(row.sum()) for row in predictions == labels),
     )
 
 
 def _as_read(inputs: Tensor) -> npt.NDArray[Any]:
-    """Model inputs in the memory order of the programs' edges."""
+    """Model inputs, or answers, in the memory order of the programs' edges."""
     return (inputs.permute(0, 2, 3, 1) if inputs.dim() == 4 else inputs).numpy()
 
 
@@ -266,34 +278,6 @@ def _deviation(parity: Parity, precision: str) -> Deviation:
     """Of programs that compute in float32 the largest difference says all."""
     found = asdict(parity)
     return Deviation(**found | ({"sqnr_db": None} if precision == PLAIN else {}))
-
-
-def score_of(
-    predictions: npt.NDArray[np.uint16],
-    labels: npt.NDArray[np.int64],
-    classes: int,
-    eager: npt.NDArray[np.uint16] | None = None,
-) -> Score:
-    """An accuracy as a manifest states it.
-
-    Args:
-        predictions: the label that each test image was given ``[n]``.
-        labels: its own.
-        classes: how many labels there are.
-        eager: the predictions of eager PyTorch, where the others are those of quantized programs.
-    """
-    accuracy = Accuracy.of(predictions, labels)
-    scores = ClassScores.of(predictions, labels, classes)
-    return Score(
-        correct=accuracy.correct,
-        images=accuracy.images,
-        top1=round(accuracy.top1, 6),
-        low=round(accuracy.low, 6),
-        high=round(accuracy.high, 6),
-        balanced=round(scores.balanced, 6),
-        recall=tuple(None if share is None else round(share, 6) for share in scores.recall),
-        agreement=None if eager is None else round(float((predictions == eager).mean()), 6),
-    )
 
 
 def _parameters(lowered: LoweredModel, role: str) -> int:

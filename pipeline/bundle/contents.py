@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipeline.bundle.loading_plan import loading_plan_of
 from pipeline.bundle.manifest import Manifest
+from pipeline.settings import IGNORED
 
 
 def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
@@ -30,30 +31,41 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
         if not math.isfinite(sum(_values(root / entry.path, "f"))):
             yield f"{entry.path}: some values are not finite"
-    labels = _values(root / evaluation.labels.path, "H")
-    predictions = _values(root / evaluation.predictions.path, "H")
-    classes, stages = len(manifest.model.labels), len(manifest.stages)
-    yield from _unknown(evaluation.labels.path, "label", labels, 1, classes)
-    yield from _unknown(evaluation.predictions.path, "prediction", predictions, stages, classes)
+    output, classes = manifest.model.output, len(manifest.model.labels)
+    code: Literal["H", "B"] = "H" if output is None else "B"
+    labels = _values(root / evaluation.labels.path, code)
+    predictions = _values(root / evaluation.predictions.path, code)
+    pixels = output.pixels if output else 1
+    if (found := _unknown(labels, classes, IGNORED if output else None)) is not None:
+        yield f"{evaluation.labels.path}: {_where(found, pixels, 'label', labels)}, {_few(classes)}"
+    if (found := _unknown(predictions, classes)) is not None:
+        stage, place = divmod(found, len(labels))
+        where = _where(place, pixels, "prediction", predictions[stage * len(labels) :])
+        yield f"{evaluation.predictions.path}: stage {stage}, {where}, {_few(classes)}"
     for stage, stated in enumerate(evaluation.correct):
-        row = predictions[stage * evaluation.count : (stage + 1) * evaluation.count]
+        row = predictions[stage * len(labels) : (stage + 1) * len(labels)]
         if (found := sum(map(eq, row, labels))) != stated:
             yield f"{evaluation.predictions.path}: stage {stage}: {found} correct, not {stated}"
 
 
-def _values(path: Path, code: Literal["f", "H"]) -> array[Any]:
-    """The float32 or uint16 values of a file, little endian, without importing numpy for them."""
+def _values(path: Path, code: Literal["f", "H", "B"]) -> array[Any]:
+    """The float32, uint16 or uint8 values of a file, little endian, without numpy."""
     values = array(code, path.read_bytes())
     if sys.byteorder == "big":
         values.byteswap()
     return values
 
 
-def _unknown(path: str, kind: str, values: array[int], rows: int, classes: int) -> Iterator[str]:
-    """The first of ``[rows, images]`` values that is the index of no label."""
-    for place, value in enumerate(values):
-        if value >= classes:
-            row, image = divmod(place, len(values) // rows)
-            where = f"stage {row}, image {image}" if rows > 1 else f"image {image}"
-            yield f"{path}: {where}: {kind} {value}, but there are {classes} labels"
-            return
+def _unknown(values: array[int], classes: int, ignored: int | None = None) -> int | None:
+    """The place of the first value that is the index of no label; None where all are."""
+    places = (i for i, value in enumerate(values) if value >= classes and value != ignored)
+    return next(places, None)
+
+
+def _where(place: int, pixels: int, kind: str, values: array[int]) -> str:
+    """An image, and what it has at a place of ``[images, pixels]``."""
+    return f"image {place // pixels}: {kind} {values[place]}"
+
+
+def _few(classes: int) -> str:
+    return f"but there are {classes} labels"

@@ -22,7 +22,11 @@ def require_floors(settings: BundleSettings, evaluated: EvaluatedModel) -> None:
         IntegrityError: the final stage is less accurate.
     """
     found = {
-        "least_top1": (settings.least_top1, "top-1", evaluated.accuracy[-1].top1),
+        "least_top1": (
+            settings.least_top1,
+            "per-pixel" if evaluated.dataset.map_size else "top-1",
+            evaluated.accuracy[-1].top1,
+        ),
         "least_balanced": (
             settings.least_balanced,
             "balanced",

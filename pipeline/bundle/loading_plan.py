@@ -28,7 +28,7 @@ def loading_plan(
     Args:
         backend: what reads the programs.
         input: what the first program of every stage reads.
-        classes: logits that the last one writes.
+        classes: floats that the last one writes.
         artifacts: the programs, with paths below the bundle.
         stages: in the order in which they are loaded.
     """
@@ -63,7 +63,7 @@ def plan_text(
     Args:
         backend: what reads them.
         input: what the first program of every stage reads.
-        classes: logits that the last one writes.
+        classes: floats that the last one writes.
         programs: their lines, see `artifact_line`.
         stages: their names, in the order of execution.
     """
@@ -75,7 +75,7 @@ def loading_plan_of(manifest: Manifest) -> str:
     return loading_plan(
         manifest.backend,
         manifest.input,
-        len(manifest.model.labels),
+        math.prod(manifest.model.answer.shape),
         manifest.artifacts,
         manifest.stages,
     )

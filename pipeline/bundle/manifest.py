@@ -25,6 +25,7 @@ from pipeline.bundle.artifact import (
     Sha256,
 )
 from pipeline.bundle.manifest_consistency import manifest_contradictions
+from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
 from pipeline.bundle.student_choice import StudentChoice
 from pipeline.core.toml_file import Section, SparseSection
@@ -39,18 +40,25 @@ SCHEMA_VERSION: Literal[2] = 2
 
 
 class Score(SparseSection):
-    """Top-1 accuracy with its 95 % Wilson interval, and the same class by class.
+    """Top-1 accuracy with its 95 % interval, Wilson's, and the same class by class.
+
+    Where pixels are labeled they are what is counted, and the interval is by images: neighbors err
+    together.
 
     Attributes:
-        correct: images labeled rightly.
+        correct: images labeled rightly, or pixels.
         images: images evaluated.
-        top1: their share.
+        top1: the share that is right, of images or of labeled pixels.
         low: lower end of its interval.
         high: upper end.
         balanced: the mean of all recalls, which large classes do not outweigh.
-        recall: per label the share of its images that are labeled rightly; null where it has none.
+        recall: per label the share of its images, or pixels, that are labeled rightly; null where
+            it has none.
         agreement: of quantized programs: the share of the images to which they give the label that
             eager PyTorch gives.
+        pixels: labeled pixels of all images, where pixels are labeled.
+        iou: then per label intersection over union; null where it is nowhere, nor given.
+        mean_iou: their mean.
     """
 
     correct: Annotated[int, Field(ge=0)]
@@ -61,6 +69,9 @@ class Score(SparseSection):
     balanced: Share
     recall: tuple[Share | None, ...]
     agreement: Share | None = None
+    pixels: Annotated[int, Field(ge=1)] | None = None
+    iou: tuple[Share | None, ...] = ()
+    mean_iou: Share | None = None
 
 
 class Stage(Section):
@@ -133,7 +144,7 @@ class Golden(SparseSection):
     Attributes:
         images: how many.
         inputs: float32 little endian ``[images, *input.shape[1:]]``.
-        outputs: per stage float32 little endian ``[images, classes]``.
+        outputs: per stage float32 little endian ``[images, classes]``, or as `Output.edge`.
         tolerance: largest deviation, relative as in `Deviation.max_rel`, that a device may show.
         least_sqnr_db: what it may show instead where programs are quantized; as
             `Deviation.sqnr_db`.
@@ -153,8 +164,10 @@ class Evaluation(Section):
         count: how many.
         images: uint8 ``[count, height, width, channels]``; where the input is no image, float32
             little endian ``[count, *input.shape[1:]]``, normalized.
-        labels: uint16 little endian ``[count]``.
-        predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of.
+        labels: uint16 little endian ``[count]``; of pixels uint8 ``[count, height, width]``, 255
+            where one has none.
+        predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of; of
+            pixels uint8 ``[stages, count, height, width]``.
         correct: per stage, how many of those equal the label.
     """
 
@@ -179,14 +192,26 @@ class BackendInfo(Section):
     threads: Annotated[int, Field(ge=1)]
 
 
-class ModelInfo(Section):
-    """The model as a whole."""
+class ModelInfo(SparseSection):
+    """The model as a whole.
+
+    Attributes:
+        output: what it answers with, where that is not a logit for each label.
+    """
 
     family: str
     blocks: Annotated[int, Field(ge=1)]
     labels: tuple[str, ...]
     teacher_parameters: int
     student_parameters: int
+    output: Output | None = None
+
+    @property
+    def answer(self) -> Edge:
+        """What the last program of every stage writes."""
+        if self.output is not None:
+            return self.output.edge
+        return Edge(shape=(1, len(self.labels)), layout="NC")
 
 
 class Provenance(SparseSection):

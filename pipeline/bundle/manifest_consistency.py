@@ -54,7 +54,7 @@ def control_contradictions(controls: Controls, bundle: Manifest) -> Iterator[str
     """Everything in control.json that does not agree with its bundle, a line each."""
     yield from _twice("path", (entry.path for entry in controls.files()))
     yield from _twice("arm", (arm.name for arm in controls.arms))
-    logits = bundle.golden.images * len(bundle.model.labels) * _FLOAT
+    logits = bundle.golden.images * math.prod(bundle.model.answer.shape) * _FLOAT
     for arm in controls.arms:
         title = f"arm {arm.name}"
         if len(arm.route) != bundle.model.blocks:
@@ -76,15 +76,16 @@ def _twice(kind: str, values: Iterable[str]) -> Iterator[str]:
 def _sizes(manifest: Manifest) -> Iterator[str]:
     """The sizes of golden and evaluation files, by what they are arrays of."""
     golden, evaluation = manifest.golden, manifest.evaluation
-    stages, classes = len(manifest.stages), len(manifest.model.labels)
-    image = manifest.input.shape[1:]
+    stages, answer = len(manifest.stages), manifest.model.answer.shape[1:]
+    image, labels = manifest.input.shape[1:], (evaluation.count, *_map_size(manifest))
+    label = _LABEL if manifest.model.output is None else _PIXEL
     pixel = _PIXEL if manifest.input.kind == "image" else _FLOAT
     expected: list[tuple[FileEntry, tuple[int, ...], int]] = [
         (golden.inputs, (golden.images, *image), _FLOAT),
-        *((entry, (golden.images, classes), _FLOAT) for entry in golden.outputs),
+        *((entry, (golden.images, *answer), _FLOAT) for entry in golden.outputs),
         (evaluation.images, (evaluation.count, *image), pixel),
-        (evaluation.labels, (evaluation.count,), _LABEL),
-        (evaluation.predictions, (stages, evaluation.count), _LABEL),
+        (evaluation.labels, labels, label),
+        (evaluation.predictions, (stages, *labels), label),
     ]
     for entry, shape, width in expected:
         if entry.bytes != math.prod(shape) * width:
@@ -98,8 +99,13 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
     if len(evaluation.correct) != stages:
         yield f"{stages} stages, but {len(evaluation.correct)} counts of correct predictions"
     for position, correct in enumerate(evaluation.correct):
-        if correct > evaluation.count:
-            yield f"stage {position}: {correct} of {evaluation.count} evaluation images correct"
+        if correct > math.prod(labels):
+            yield f"stage {position}: {correct} of {math.prod(labels)} evaluation images correct"
+
+
+def _map_size(manifest: Manifest) -> tuple[int, ...]:
+    """Height and width of label maps; empty where a label is of a whole image."""
+    return () if manifest.model.output is None else manifest.model.answer.shape[1:-1]
 
 
 def _edges(manifest: Manifest) -> Iterator[str]:
@@ -217,8 +223,9 @@ def _flow(title: str, chain: list[Artifact], manifest: Manifest) -> Iterator[str
                 f"{flow.layout} {flow.shape}"
             )
         flow = artifact.output
-    if (flow.shape, flow.layout) != ((1, len(manifest.model.labels)), "NC"):
-        yield f"{title} ends with {flow.layout} {flow.shape}, not with a logit per label"
+    if flow != manifest.model.answer:
+        each = "a logit per label" if manifest.model.output is None else "the model's output"
+        yield f"{title} ends with {flow.layout} {flow.shape}, not with {each}"
 
 
 def _route_of(chain: list[Artifact]) -> str | None:
@@ -246,19 +253,37 @@ def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
         yield f"{title}: {len(score.recall)} recalls for {len(manifest.model.labels)} labels"
     elif abs(sum(known) / len(known) - score.balanced) > 2 * _ROUNDING:
         yield f"{title}: a balanced accuracy of {score.balanced}, which is not its recalls' mean"
-    if score.correct > score.images:
-        yield f"{title}: {score.correct} of {score.images} images correct"
+    counted = score.pixels or score.images
+    if (score.pixels is None) != (manifest.model.output is None):
+        yield f"{title}: not judged as what the model answers with is"
+    if score.correct > counted:
+        yield f"{title}: {score.correct} of {counted} images correct"
         return
     if score.images != manifest.stages[0].accuracy.images:
         yield f"{title}: accuracy on another number of images than that of stage 0"
     if manifest.evaluation.count > score.images:
         yield f"{title}: fewer test images than evaluation images"
-    low, high = wilson_interval(score.correct, score.images)
-    top1 = ("top1", score.top1, score.correct / score.images)
-    for name, value, computed in (top1, ("low", score.low, low), ("high", score.high, high)):
+    expected = [("top1", score.top1, score.correct / counted)]
+    if score.pixels is None:
+        low, high = wilson_interval(score.correct, score.images)
+        expected += [("low", score.low, low), ("high", score.high, high)]
+    else:
+        yield from _overlap(title, score, manifest)
+    for name, value, computed in expected:
         if abs(value - computed) > _ROUNDING:
-            given = f"{score.correct} of {score.images} give {computed:g}"
+            given = f"{score.correct} of {counted} give {computed:g}"
             yield f"{title}: {name} is {value:g}, but {given}"
+
+
+def _overlap(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
+    """Of label maps: the interval around the accuracy, and intersection over union."""
+    if not score.low - _ROUNDING <= score.top1 <= score.high + _ROUNDING:
+        yield f"{title}: top1 is {score.top1:g}, outside of {score.low:g} to {score.high:g}"
+    known = [share for share in score.iou if share is not None]
+    if len(score.iou) != len(manifest.model.labels) or not known or score.mean_iou is None:
+        yield f"{title}: {len(score.iou)} overlaps for {len(manifest.model.labels)} labels"
+    elif abs(sum(known) / len(known) - score.mean_iou) > 2 * _ROUNDING:
+        yield f"{title}: a mean IoU of {score.mean_iou}, which is not its overlaps' mean"
 
 
 def _loading(manifest: Manifest, known: dict[str, Artifact]) -> Iterator[str]:

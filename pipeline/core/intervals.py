@@ -22,6 +22,19 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return (low if successes else 0.0), (high if successes < trials else 1.0)
 
 
+def mean_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of a mean, by the normal distribution: any that there is of one value.
+
+    Args:
+        values: one of each trial, ``[n]``.
+    """
+    count, mean = len(values), float(values.mean())
+    if count < 2:
+        return -math.inf, math.inf
+    spread = Z_95 * float(values.std(ddof=1)) / math.sqrt(count)
+    return mean - spread, mean + spread
+
+
 def paired_difference(
     before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
 ) -> tuple[float, float, float]:

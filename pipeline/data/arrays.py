@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.core.errors import UsageError
 from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.label_maps import classes_in
 from pipeline.data.normalization import Normalization
 from pipeline.data.tensors import Standardization
 from pipeline.settings import IdxData, NpzData
@@ -25,7 +26,7 @@ def arrays_as_dataset(
     Raises:
         UsageError: the table names fewer labels than there are.
     """
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
+    classes = max(classes_in(train.labels), classes_in(test.labels))
     names = settings.labels or tuple(str(label) for label in range(classes))
     if len(names) < classes:
         raise UsageError(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
+from pipeline.data.label_maps import Labels
 from pipeline.data.normalization import Normalization, Values
 from pipeline.data.tensors import InputRule, Standardization
 
@@ -79,11 +80,12 @@ class ImageSet:
     Attributes:
         images: uint8 ``[n, height, width, channels]``; of other tensors their values, float32
             ``[n, ...]``.
-        labels: int64 ``[n]``, indices into `Dataset.names`.
+        labels: int64 ``[n]``, indices into `Dataset.names`; of a dense task label maps, uint8
+            ``[n, height, width]``, with `IGNORED` where a pixel has none.
     """
 
     images: Values
-    labels: npt.NDArray[np.int64]
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -170,6 +172,11 @@ class Dataset:
     def tensors(self) -> bool:
         """Whether these are no images but other tensors."""
         return isinstance(self.normalization, Standardization)
+
+    @property
+    def map_size(self) -> tuple[int, ...]:
+        """Height and width of the label maps of a dense task; empty of any other."""
+        return self.train.labels.shape[1:]
 
     @property
     def kind(self) -> Literal["image", "tensor", "tokens"]:

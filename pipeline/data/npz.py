@@ -17,7 +17,8 @@ from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
 from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import MOST_LABEL, Dataset, ImageSet
-from pipeline.settings import NpzData
+from pipeline.data.label_maps import Labels, label_maps
+from pipeline.settings import NpzData, TaskSettings
 
 #: Tokens are floats at the edge of a program, which hold so many whole numbers exactly.
 _MOST_TOKENS = 2**24
@@ -26,8 +27,12 @@ _COLORS = (1, 2, 3, 4)
 _AGAIN = "write it again: numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)"
 
 
-def load_npz(settings: NpzData, seed: int) -> Dataset:
-    """The data set in an .npz file.
+def load_npz(
+    settings: NpzData,
+    seed: int,
+    task: TaskSettings = TaskSettings(),  # noqa: B008 (it is immutable)
+) -> Dataset:
+    """The data set in an .npz file, its labels those of the task.
 
     Raises:
         UsageError: the file is damaged, an array is missing or of another kind, or arrays do not
@@ -36,8 +41,13 @@ def load_npz(settings: NpzData, seed: int) -> Dataset:
     path = settings.path
     try:
         with zipfile.ZipFile(path) as archive:
-            train = _pair(archive, settings, settings.train_inputs, settings.train_labels)
-            test = _pair(archive, settings, settings.test_inputs, settings.test_labels)
+            train, test = (
+                _pair(archive, settings.path, names, task)
+                for names in (
+                    (settings.train_inputs, settings.train_labels),
+                    (settings.test_inputs, settings.test_labels),
+                )
+            )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UsageError(f"{path}: not a whole .npz file: {error}", _AGAIN) from None
     if train.images.shape[1:] != test.images.shape[1:]:
@@ -45,6 +55,12 @@ def load_npz(settings: NpzData, seed: int) -> Dataset:
             f"{path}: one input is {list(train.images.shape[1:])} in {settings.train_inputs} and "
             f"{list(test.images.shape[1:])} in {settings.test_inputs}",
             "both have to be of one shape",
+        )
+    if train.labels.shape[1:] != test.labels.shape[1:]:
+        raise UsageError(
+            f"{path}: one label map is {list(train.labels.shape[1:])} in {settings.train_labels} "
+            f"and {list(test.labels.shape[1:])} in {settings.test_labels}",
+            "both have to be of one size",
         )
     if train.images.dtype != test.images.dtype:
         raise UsageError(
@@ -70,29 +86,41 @@ def npz_fingerprint(settings: NpzData) -> str:
     return f"sha256:{sha256_of(settings.path)}"
 
 
-def _pair(archive: zipfile.ZipFile, settings: NpzData, inputs: str, labels: str) -> ImageSet:
+def _pair(
+    archive: zipfile.ZipFile, path: Path, names: tuple[str, str], task: TaskSettings
+) -> ImageSet:
     """Inputs and labels by the names of their arrays."""
-    path = settings.path
+    inputs, labels = names
     images = _inputs(_array(archive, path, inputs), f"{path}: {inputs}")
     numbers = _array(archive, path, labels)
-    if numbers.ndim == 2 and numbers.shape[1] == 1:  # a column, as MedMNIST and CIFAR have them
-        numbers = numbers[:, 0]
-    if not np.issubdtype(numbers.dtype, np.integer) or numbers.ndim != 1:
-        raise UsageError(
-            f"{path}: {labels} holds {numbers.dtype} {list(numbers.shape)}",
-            "give one whole number for each input, [n]",
-        )
+    if task.kind == "dense":
+        numbers = label_maps(numbers, f"{path}: {labels}", task.ignore_index)
+    else:
+        numbers = _one_each(numbers, f"{path}: {labels}")
     if len(numbers) != len(images):
         raise UsageError(
             f"{path}: {len(images)} inputs in {inputs}, but {len(numbers)} labels in {labels}",
             "give one label for each input",
         )
+    return ImageSet(images, numbers)
+
+
+def _one_each(numbers: npt.NDArray[Any], where: str) -> Labels:
+    """A label for each input, int64 ``[n]``."""
+    if numbers.ndim == 2 and numbers.shape[1] == 1:  # a column, as MedMNIST and CIFAR have them
+        numbers = numbers[:, 0]
+    if not np.issubdtype(numbers.dtype, np.integer) or numbers.ndim != 1:
+        raise UsageError(
+            f"{where} holds {numbers.dtype} {list(numbers.shape)}",
+            "give one whole number for each input, [n]; one for each pixel, [n, height, width], is "
+            'kind = "dense" in [task]',
+        )
     if numbers.min() < 0 or numbers.max() > MOST_LABEL:
         raise UsageError(
-            f"{path}: {labels} goes from {numbers.min()} to {numbers.max()}",
+            f"{where} goes from {numbers.min()} to {numbers.max()}",
             f"number labels from 0, to at most {MOST_LABEL}",
         )
-    return ImageSet(images, numbers.astype(np.int64))
+    return numbers.astype(np.int64)
 
 
 def _inputs(values: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:

@@ -16,19 +16,26 @@ from pipeline.settings import (
     IdxData,
     NpzData,
     ParquetData,
+    TaskSettings,
 )
 
 if TYPE_CHECKING:  # naming the data must not import torch
     from pipeline.data.images import Dataset
 
 
-def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None) -> Dataset:
+def load_dataset(
+    settings: DataSettings,
+    seed: int,
+    held_out: int | None = None,
+    task: TaskSettings = TaskSettings(),  # noqa: B008 (it is immutable)
+) -> Dataset:
     """Reads the data that a profile's ``[data]`` table names.
 
     Args:
         settings: that table.
         seed: decides every choice of images.
         held_out: how many training images to keep from training.
+        task: whose labels these are.
 
     Raises:
         UsageError: the data is missing, damaged, out of reach, too little, or all the same.
@@ -39,14 +46,14 @@ def load_dataset(settings: DataSettings, seed: int, held_out: int | None = None)
 
     with _readable():
         _require_there(settings)
-        dataset = _load(settings, seed)
+        dataset = _load(settings, seed, task)
     dataset = noting_repeated(require_variance(dataset, settings))
     if not dataset.tensors and (stated := settings.normalization):
         dataset = dataset.normalized(Normalization(stated.mean, stated.std), by="profile")
     return dataset.holding_out(held_out, seed)
 
 
-def _load(settings: DataSettings, seed: int) -> Dataset:
+def _load(settings: DataSettings, seed: int, task: TaskSettings) -> Dataset:
     match settings:
         case DigitsData():
             from pipeline.data.digits import load_digits
@@ -59,7 +66,7 @@ def _load(settings: DataSettings, seed: int) -> Dataset:
         case NpzData():
             from pipeline.data.npz import load_npz
 
-            return load_npz(settings, seed)
+            return load_npz(settings, seed, task)
         case FolderData():
             from pipeline.data.folder import load_folder
 

@@ -1,4 +1,7 @@
-"""Top-1 accuracy, of a model on the host and of its programs on a device alike. No torch here."""
+"""Top-1 accuracy, of a model on the host and of its programs on a device alike. No torch here.
+
+Of label maps it is per-pixel accuracy: the share of the labeled pixels that get their label.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,57 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.intervals import wilson_interval
+from pipeline.core.intervals import mean_interval, wilson_interval
+from pipeline.data.label_maps import Labels
+from pipeline.settings import IGNORED
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Top-1 accuracy as a count, and its 95 % Wilson interval.
+    """Top-1 accuracy as a count, and its 95 % interval: Wilson's, or of pixels that of images.
 
     Attributes:
-        correct: images whose largest logit is the label's.
+        correct: images, or pixels, whose largest logit is the label's.
         images: images evaluated.
         low: lower end of the interval, a share.
         high: upper end of the interval, a share.
+        pixels: labeled pixels of all of them; None where a label is of a whole image.
     """
 
     correct: int
     images: int
     low: float
     high: float
+    pixels: int | None = None
 
     @property
     def top1(self) -> float:
-        """The share of correct images."""
-        return self.correct / self.images
+        """The share of correct images, or of correct pixels."""
+        return self.correct / (self.pixels or self.images)
 
     @classmethod
-    def of(cls, predictions: npt.NDArray[np.uint16], labels: npt.NDArray[np.int64]) -> Accuracy:
-        """Compares predicted labels with true ones, both ``[n]``."""
-        correct, images = int((predictions == labels).sum()), len(labels)
-        return cls(correct, images, *wilson_interval(correct, images))
+    def of(cls, predictions: Labels, labels: Labels) -> Accuracy:
+        """Compares predicted labels with true ones, both ``[n]`` or ``[n, height, width]``."""
+        if labels.ndim == 1:
+            correct, images = int((predictions == labels).sum()), len(labels)
+            return cls(correct, images, *wilson_interval(correct, images))
+        there = labels != IGNORED
+        right = ((predictions == labels) & there).sum(axis=(1, 2))
+        return cls.of_pixels(right, there.sum(axis=(1, 2)))
+
+    @classmethod
+    def of_pixels(cls, right: npt.NDArray[np.int64], labeled: npt.NDArray[np.int64]) -> Accuracy:
+        """Of label maps, from what was counted image by image.
+
+        Args:
+            right: pixels with their label, ``[n]``.
+            labeled: pixels that have one, ``[n]``.
+        """
+        correct, pixels, images = int(right.sum()), int(labeled.sum()), len(right)
+        share = correct / pixels
+        if correct in (0, pixels):  # which no other image has to be
+            low, high = wilson_interval(images if correct else 0, images)
+        else:
+            # Of a ratio of two sums (Cochran, Sampling Techniques, 1977, 2.11).
+            low, high = mean_interval(share + (right - share * labeled) / (pixels / images))
+        return cls(correct, images, max(low, 0.0), min(high, 1.0), pixels)

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.intervals import Z_95
+from pipeline.data.label_maps import Labels
+from pipeline.evaluation.pixel_counts import PixelCounts
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """How good predictions are at each class.
+    """How good predictions are at each class, of images or of labeled pixels.
 
     Attributes:
         recall: per class the share of its images that are labeled rightly; None where it has none.
@@ -30,19 +32,33 @@ class ClassScores:
     high: float
 
     @classmethod
-    def of(
-        cls, predictions: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int
-    ) -> ClassScores:
-        """Compares predicted labels with true ones, both ``[n]`` and below `classes`."""
+    def of(cls, predictions: Labels, labels: Labels, classes: int) -> ClassScores:
+        """Compares predicted labels with true ones, both ``[n]`` and below `classes`; or both
+        label maps.
+        """
+        if labels.ndim > 1:
+            return cls.of_pixels(PixelCounts.of(predictions, labels, classes))
         count = np.bincount(labels.astype(np.int64), minlength=classes)
         right = np.bincount(labels[predictions == labels].astype(np.int64), minlength=classes)
+        return cls._of(right, count, count)
+
+    @classmethod
+    def of_pixels(cls, counts: PixelCounts) -> ClassScores:
+        """Of label maps. As sure as if each image with a class were one pixel of it."""
+        return cls._of(counts.hits, counts.there, counts.images)
+
+    @classmethod
+    def _of(
+        cls, right: npt.NDArray[Any], count: npt.NDArray[Any], trials: npt.NDArray[Any]
+    ) -> ClassScores:
         there = count > 0
         recall = right[there] / count[there]
         balanced = float(recall.mean())
+        trials = trials[there]
         # Two successes and two failures more (Agresti and Coull, 1998): a recall of 0 or 1 is not
         # certain either.
-        share = (right[there] + 2) / (count[there] + 4)
-        error = Z_95 * sqrt(float((share * (1 - share) / (count[there] + 4)).sum())) / len(recall)
+        share = (recall * trials + 2) / (trials + 4)
+        error = Z_95 * sqrt(float((share * (1 - share) / (trials + 4)).sum())) / len(recall)
         found = [float(r) / int(n) if n else None for r, n in zip(right, count, strict=True)]
         return cls(tuple(found), balanced, max(balanced - error, 0.0), min(balanced + error, 1.0))
 

@@ -50,7 +50,7 @@ def write_logits(
     out: Path,
     progress: Progress,
 ) -> str:
-    """Writes the logits of the images in a file: one array float32 ``[n, classes]`` a route.
+    """Writes the logits of the images in a file: one array float32 ``[n, classes, ...]`` a route.
 
     Args:
         model: in eval mode.
@@ -92,7 +92,7 @@ def require_logits_file(out: Path, images: Path) -> None:
 def route_logits(
     model: PwlModel, inputs: Tensor, routes: Sequence[Route], progress: Progress
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Logits ``[n, classes]`` of normalized images ``[n, channels, height, width]`` by route.
+    """Logits ``[n, classes, ...]`` of normalized images ``[n, channels, height, width]`` by route.
 
     Raises:
         UsageError: a route has another number of blocks than the model.
@@ -103,7 +103,7 @@ def route_logits(
         for route in routes:
             parts = batches_of_inputs(len(inputs), inputs.shape[1:])
             logits = torch.cat([model(inputs[part], route) for part in parts])
-            if lost := int((~logits.isfinite()).any(dim=1).sum()):
+            if lost := int((~logits.isfinite()).flatten(1).any(dim=1).sum()):
                 raise IntegrityError(
                     f"route {route} gives NaN or infinity for {lost} of {len(logits)} images",
                     "look for NaN in the weights, or for values that overflow float32",

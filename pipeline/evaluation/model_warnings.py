@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.core.intervals import paired_difference
 from pipeline.core.toml_file import Section
+from pipeline.settings import IGNORED
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and torch
-    import numpy as np
     import numpy.typing as npt
 
     from pipeline.data.images import Dataset
+    from pipeline.data.label_maps import Labels
+    from pipeline.evaluation.label_scores import Scores
     from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.model.route import Route
 
@@ -57,23 +58,25 @@ def model_warnings(
 
 def stage_warnings(
     routes: Sequence[str],
-    predictions: npt.NDArray[np.uint16],
-    labels: npt.NDArray[np.int64],
+    predictions: Labels,
+    labels: Labels,
     names: Sequence[str],
 ) -> list[ModelWarning]:
     """What speaks against some stages.
 
     Args:
         routes: of the stages, the teacher last.
-        predictions: ``[stages, n]``.
-        labels: ``[n]``.
+        predictions: ``[stages, n]``, or label maps ``[stages, n, height, width]``.
+        labels: ``[n]``, or ``[n, height, width]``.
         names: of the labels.
     """
     titles = [f"stage {index} ({route})" for index, route in enumerate(routes)]
-    correct = predictions == labels
+    from pipeline.evaluation.label_scores import label_scores
+
+    scores = [label_scores(row, labels) for row in predictions]
     return [
-        *_teacher(titles[-1], correct[-1], labels, names),
-        *_worse(titles, correct),
+        *_teacher(titles[-1], scores[-1], labels, names),
+        *_worse(titles, scores),
         *_one_class(titles, predictions, labels, names),
         *_chance(titles, predictions, labels, len(names)),
     ]
@@ -88,64 +91,70 @@ def _assumed(pretrained: str, dataset: Dataset) -> str:
 
 
 def _teacher(
-    title: str, correct: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64], names: Sequence[str]
+    title: str, scores: Scores, labels: Labels, names: Sequence[str]
 ) -> Iterator[ModelWarning]:
     import numpy as np
 
-    largest = int(np.bincount(labels).argmax())
-    _, low, _ = paired_difference(labels == largest, correct)
+    from pipeline.evaluation.label_scores import label_scores, score_difference
+
+    largest = int(np.bincount(_known(labels)).argmax())
+    always = label_scores(np.full_like(labels, largest), labels)
+    _, low, _ = score_difference(always, scores)
     if low > 0:
         return
+    of = "" if labels.ndim == 1 else "the labeled pixels of "
     yield ModelWarning(
         kind="teacher",
         text=f"the teacher, {title}, is no better than always answering {names[largest]!r}, the "
-        f"largest class: right on {correct.mean():.2%} and {(labels == largest).mean():.2%} of "
+        f"largest class: right on {scores.mean():.2%} and {always.mean():.2%} of {of}"
         f"{len(labels):,} test images; were its weights read whole, and for these labels?",
     )
 
 
-def _worse(titles: Sequence[str], correct: npt.NDArray[np.bool_]) -> Iterator[ModelWarning]:
+def _worse(titles: Sequence[str], scores: Sequence[Scores]) -> Iterator[ModelWarning]:
     """Of the final stage against all before it; of the others against the one before."""
+    from pipeline.evaluation.label_scores import score_difference
+
     last = len(titles) - 1
     for index in range(1, len(titles)):
         before = range(index) if index == last else [index - 1]
-        best = max(before, key=lambda earlier: float(correct[earlier].mean()))
-        difference, _, high = paired_difference(correct[best], correct[index])
+        best = max(before, key=lambda earlier: float(scores[earlier].mean()))
+        difference, _, high = score_difference(scores[best], scores[index])
         if high < 0:
             final = "the final stage, " if index == last else ""
             yield ModelWarning(
                 kind="worse-stage",
                 text=f"{final}{titles[index]}, is less accurate than {titles[best]} by "
                 f"{-100 * difference:.1f} points, at least {-100 * high:.1f}: "
-                f"{correct[index].mean():.2%} after {correct[best].mean():.2%}",
+                f"{scores[index].mean():.2%} after {scores[best].mean():.2%}",
             )
 
 
 def _one_class(
     titles: Sequence[str],
-    predictions: npt.NDArray[np.uint16],
-    labels: npt.NDArray[np.int64],
+    predictions: Labels,
+    labels: Labels,
     names: Sequence[str],
 ) -> Iterator[ModelWarning]:
     if _of_one_class(labels):
+        name = names[int(_known(labels)[0])]
         yield ModelWarning(
             kind="one-class",
-            text=f"all test images are of one class, {names[int(labels[0])]!r}: accuracy on them "
-            "says nothing",
+            text=f"all test images are of one class, {name!r}: accuracy on them says nothing",
         )
         return
     for title, row in zip(titles, predictions, strict=True):
-        if len(row) > 1 and (row == row[0]).all():
+        if len(row) > 1 and (row == row.flat[0]).all():
+            name = _name(names, int(row.flat[0]))
             yield ModelWarning(
-                kind="one-class",
-                text=f"{title} answers {_name(names, int(row[0]))} to all {len(row):,} test images",
+                kind="one-class", text=f"{title} answers {name} to all {len(row):,} test images"
             )
 
 
 def _chance(
     titles: Sequence[str],
-    predictions: npt.NDArray[np.uint16],
-    labels: npt.NDArray[np.int64],
+    predictions: Labels,
+    labels: Labels,
     classes: int,
 ) -> Iterator[ModelWarning]:
     from pipeline.evaluation.class_scores import ClassScores
@@ -163,8 +172,14 @@ def _chance(
             )
 
 
-def _of_one_class(labels: npt.NDArray[np.int64]) -> bool:
-    return bool((labels == labels[0]).all())
+def _of_one_class(labels: Labels) -> bool:
+    known = _known(labels)
+    return bool((known == known[0]).all())
+
+
+def _known(labels: Labels) -> npt.NDArray[Any]:
+    """The labels of all images, or of all labeled pixels, ``[n]``."""
+    return labels if labels.ndim == 1 else labels[labels != IGNORED]
 
 
 def _name(names: Sequence[str], label: int) -> str:

@@ -7,22 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Progress
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import Dataset, ImageSet
+from pipeline.data.label_maps import Labels
 from pipeline.data.tensors import InputRule
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.label_scores import Scores, label_scores
+from pipeline.evaluation.pixel_counts import PixelCounts
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-
-#: Of some images, ``[n]``.
-Labels = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,8 @@ class EvaluatedModel:
         model: in eval mode.
         dataset: what it was evaluated on.
         routes: along which it was evaluated.
-        predictions: the label of the largest logit, ``[routes, test images]``.
+        predictions: the label of the largest logit, uint16 ``[routes, test images]``; of a dense
+            task that of each pixel, uint8 ``[routes, test images, height, width]``.
         choosing: the same for the images that choose which stages ship.
         checkpoint: where its weights are kept, if it was trained here.
         eager: the predictions of eager PyTorch, where others are those of programs.
@@ -42,10 +42,10 @@ class EvaluatedModel:
     model: PwlModel
     dataset: Dataset
     routes: Sequence[Route]
-    predictions: npt.NDArray[np.uint16]
-    choosing: npt.NDArray[np.uint16]
+    predictions: Labels
+    choosing: Labels
     checkpoint: Path | None = None
-    eager: npt.NDArray[np.uint16] | None = None
+    eager: Labels | None = None
 
     @classmethod
     def of(
@@ -92,6 +92,21 @@ class EvaluatedModel:
         return [Accuracy.of(row, self.dataset.test.labels) for row in self.predictions]
 
     @property
+    def choosing_scores(self) -> dict[Route, Scores]:
+        """By route, how good each answer is to the images that choose the stages."""
+        labels = self.dataset.choosing.labels
+        rows = zip(self.routes, self.choosing, strict=True)
+        return {route: label_scores(row, labels) for route, row in rows}
+
+    @property
+    def overlap(self) -> list[float]:
+        """Mean IoU for each route, on the test images; empty where pixels have no labels."""
+        if not self.dataset.map_size:
+            return []
+        labels, classes = self.dataset.test.labels, len(self.dataset.names)
+        return [PixelCounts.of(row, labels, classes).mean_overlap for row in self.predictions]
+
+    @property
     def class_scores(self) -> list[ClassScores]:
         """One for each route, on the test images."""
         labels, classes = self.dataset.test.labels, len(self.dataset.names)
@@ -105,8 +120,8 @@ def predicted_labels(
     routes: Sequence[Route],
     keep: Path,
     progress: Progress,
-) -> npt.NDArray[np.uint16]:
-    """The predicted label of every image along every route, ``[routes, n]``.
+) -> Labels:
+    """The predicted label of every image, or pixel, along every route, ``[routes, n, ...]``.
 
     Args:
         model: in eval mode.
@@ -123,7 +138,7 @@ def predicted_labels(
     found = {
         route: row
         for route, file in files.items()
-        if (row := kept_labels(file, len(images))) is not None
+        if (row := kept_labels(file, images.labels.shape)) is not None
     }
     missing = [route for route in routes if route not in found]
     if missing:
@@ -132,35 +147,44 @@ def predicted_labels(
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:
                 parts = batches_of_inputs(len(images), shape)
-                logits = torch.cat([model(inputs[part], route) for part in parts])
-                _require_finite(logits, route)
-                found[route] = keep_labels(files[route], logits.argmax(dim=1))
-                correct = int((found[route] == images.labels).sum())
-                task.advance(1, f"{route}  {correct / len(images):.1%}")
-    empty = np.zeros((0, len(images)), np.uint16)
+                pieces = [_labels(model(inputs[part], route)) for part in parts]
+                _require_finite(torch.cat([finite for _, finite in pieces]), route)
+                labels = torch.cat([labels for labels, _ in pieces])
+                found[route] = keep_labels(files[route], labels)
+                task.advance(1, f"{route}  {Accuracy.of(found[route], images.labels).top1:.1%}")
+    empty = np.zeros((0, *images.labels.shape), np.uint16)
     return np.stack([found[route] for route in routes]) if routes else empty
 
 
-def _require_finite(logits: torch.Tensor, route: Route) -> None:
-    if lost := int((~logits.isfinite()).any(dim=1).sum()):
+def _labels(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels of a batch, and of which images the logits are all finite."""
+    return logits.argmax(dim=1), logits.isfinite().flatten(1).all(dim=1)
+
+
+def _require_finite(finite: torch.Tensor, route: Route) -> None:
+    if lost := int((~finite).sum()):
         raise IntegrityError(
-            f"route {route} gives NaN or infinity for {lost} of {len(logits)} images: they have no "
+            f"route {route} gives NaN or infinity for {lost} of {len(finite)} images: they have no "
             "label",
             "look for NaN in the weights, or for values that overflow float32",
         )
 
 
 def keep_labels(file: Path, labels: torch.Tensor) -> Labels:
-    """Writes the label that each image was given, and gives it as `kept_labels` will."""
-    labels = labels.to(torch.int32)
+    """Writes the label that each image, or pixel, was given, and gives it as `kept_labels` will."""
+    labels = labels.to(torch.int32 if labels.dim() == 1 else torch.uint8)
     save_tensors(file, {"predictions": labels}, {})
-    return labels.numpy().astype(np.uint16)
+    return _as_labels(labels)
 
 
-def kept_labels(file: Path, count: int) -> Labels | None:
-    """The labels of so many images in a file of `keep_labels`; None to find them again."""
+def kept_labels(file: Path, shape: tuple[int, ...]) -> Labels | None:
+    """The labels in a file of `keep_labels`, so many of them; None to find them again."""
     try:
-        labels = load_tensors(file)[0]["predictions"].numpy().astype(np.uint16)
+        labels = _as_labels(load_tensors(file)[0]["predictions"])
     except (IntegrityError, KeyError):
         return None  # not there yet, or damaged
-    return labels if len(labels) == count else None
+    return labels if labels.shape == shape else None
+
+
+def _as_labels(kept: torch.Tensor) -> Labels:
+    return kept.numpy().astype(np.uint16) if kept.dim() == 1 else kept.numpy()

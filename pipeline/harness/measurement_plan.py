@@ -35,11 +35,11 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
     yield f"bundle {folder}"
     # Every sha256 was checked on the device when it was installed.
     yield "verify size"
-    floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)
+    floats, answer = (math.prod(e.shape) for e in (manifest.input, manifest.model.answer))
     for arm in controls.arms if controls else ():
         program = arm.program
         file = f"{CONTROL_FOLDER}/{program.path} {program.bytes} {program.sha256}"
-        yield f"program {arm.name} {file} {floats} {classes}"
+        yield f"program {arm.name} {file} {floats} {answer}"
         yield f"arm {arm.name} {arm.name}"
     golden, evaluation = manifest.golden, manifest.evaluation
     yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"

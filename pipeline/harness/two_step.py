@@ -29,8 +29,8 @@ def two_step_loading_plan(manifest: Manifest, controls: Controls) -> str | None:
     arms = {arm.name: arm for arm in controls.arms}
     if not {STUDENT, TEACHER} <= arms.keys():
         return None
-    floats, classes = math.prod(manifest.input.shape), len(manifest.model.labels)
+    floats, answer = (math.prod(e.shape) for e in (manifest.input, manifest.model.answer))
     names = (STUDENT, TEACHER)
-    programs = [artifact_line(name, arms[name].program, floats, classes) for name in names]
+    programs = [artifact_line(name, arms[name].program, floats, answer) for name in names]
     stages = [[name] for name in names]
-    return plan_text(manifest.backend, manifest.input, classes, programs, stages)
+    return plan_text(manifest.backend, manifest.input, answer, programs, stages)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress, Silent
 from pipeline.data.images import ImageSpec
+from pipeline.ingest.answer_shape import require_answer, require_one_answer
 from pipeline.ingest.calling import called, called_student, functions_of, seeded
 from pipeline.ingest.channels_last import (
     boundaries_channels_last,
@@ -158,12 +159,7 @@ class _Ingestion:
             turned_outputs(outputs, last) for outputs in (teacher_outputs, student_outputs)
         )
         encoders, decoders = turned_converters(encoders, last), turned_converters(decoders, last)
-        if len(teacher_outputs[-1][0]) != len(student_outputs[-1][0]):
-            raise UsageError(
-                f"{self._source}: the teacher gives {len(teacher_outputs[-1][0])} logits and the "
-                f"student {len(student_outputs[-1][0])}",
-                "give both one logit per label",
-            )
+        answer = require_one_answer(self._source, teacher_outputs[-1], student_outputs[-1])
         pairs = list(enumerate(zip(teacher_outputs[:-2], student_outputs[:-2], strict=True)))
         model = PwlModel(
             teacher,
@@ -178,9 +174,8 @@ class _Ingestion:
         content = content_of(dict(model.named_children())).with_tensors(answers)
         stated = normalization_of(self._source, given.normalization, len(images[0]))
         spec = ImageSpec(shape[0], shape[1:], stated, vocabulary=given.vocabulary)
-        classes = len(teacher_outputs[-1][0])
         routes, labels = prefix_routes(model.blocks), tuple(given.labels or ())
-        return OpenedModel(model, spec, classes, routes, labels), content
+        return OpenedModel(model, spec, answer[0], routes, labels, answer[1:]), content
 
     def _student(
         self,
@@ -224,12 +219,8 @@ class _Ingestion:
         """What a network makes of images; its own forward, if it has one, has to say the same."""
         outputs = run_network(self._source, name, network, images)
         logits = outputs[-1]
-        if logits.dim() != 2:
-            raise UsageError(
-                f"{self._source}: the {name}'s classifier returns {list(logits.shape)} for "
-                f"{len(images)} images",
-                "let it return logits [n, classes]",
-            )
+        task = self._profile.task if self._profile else "classification"
+        require_answer(self._source, name, logits, task)
         if isinstance(own, nn.Module) and type(own).forward is not nn.Module.forward:
             own.eval()
             try:

@@ -11,7 +11,7 @@ from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.probe import probe_images, run_network
 from pipeline.ingest.slim import slimmed
 from pipeline.model.blocknet import BlockNet
-from pipeline.settings import SlimStudent
+from pipeline.settings import SlimStudent, TaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class ProfileAnswers:
     Attributes:
         classes: the number of labels, where the teacher's head is replaced.
         width: the share of the channels that a student keeps, where a budget decides.
+        task: what its networks answer.
     """
 
     classes: Callable[[], int]
     width: Callable[[StudentCandidates], float]
+    task: TaskKind = "classification"

@@ -13,9 +13,10 @@ from pipeline.core.fingerprint import fingerprint
 from pipeline.core.producers import EVALUATION
 from pipeline.core.work import Work
 from pipeline.data.images import ImageSet
+from pipeline.data.label_maps import Labels
 from pipeline.data.normalization import Values
 from pipeline.data.tensors import InputRule
-from pipeline.evaluation.predictions import Labels, keep_labels, kept_labels
+from pipeline.evaluation.predictions import keep_labels, kept_labels
 from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
 from pipeline.lowering.registry import backend_for
@@ -56,7 +57,7 @@ def labels_of(
     found = {
         name: row
         for name, file in files.items()
-        if (row := kept_labels(file, len(images))) is not None
+        if (row := kept_labels(file, images.labels.shape)) is not None
     }
     pieces: dict[str, dict[int, Tensor]] = {name: {} for name in chains if name not in found}
     by = normalization

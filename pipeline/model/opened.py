@@ -20,6 +20,7 @@ class OpenedModel:
         classes: number of logits.
         routes: that it is meant for.
         labels: names of the classes, in the order of the logits; none where they are not known.
+        map_size: height and width of its logits, where there are some for each pixel.
     """
 
     model: PwlModel
@@ -27,3 +28,4 @@ class OpenedModel:
     classes: int
     routes: Sequence[Route]
     labels: tuple[str, ...] = ()
+    map_size: tuple[int, ...] = ()

@@ -8,12 +8,9 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from pipeline.bundle.schedule import Candidate, Schedule
 from pipeline.lowering.precision import precisions_of
 from pipeline.model.route import Role, Route, UnitId, Variant
-from pipeline.schedule.gain import Correct
 from pipeline.schedule.load_times import LoadTimes, by_bytes, measured
 from pipeline.schedule.order import (
     Order,
@@ -90,7 +87,7 @@ def choose_schedule(
         order = _order(name, trainer, costs, sizes)
         routes = routes_of(order, arrivals)
         found = trainer.train_and_evaluate(routes, routes)
-        trials.append(try_order(name, order, _correct(found), costs, everything=everything))
+        trials.append(try_order(name, order, found.choosing_scores, costs, everything=everything))
     until = max(trial.cost for trial in trials)
     best = trials[0]
     for trial in trials[1:]:
@@ -140,7 +137,7 @@ def _order(name: OrderName, trainer: Trainer, costs: Costs, sizes: Mapping[UnitI
     def accuracy(route: Route) -> float:
         """Of a model that serves any route, on the images that choose."""
         found = trainer.train_and_evaluate(None, [route])
-        return float(_correct(found)[route].mean())
+        return float(found.choosing_scores[route].mean())
 
     values = _RouteValues(accuracy, costs)
     match name:
@@ -176,12 +173,3 @@ class _RouteValues:
             (whole - self.accuracy(here)) * self.costs.between(here, there)
             for here, there in pairwise(routes)
         )
-
-
-def _correct(found: EvaluatedModel) -> dict[Route, Correct]:
-    """Per route, which of the images that choose it gets right."""
-    labels = found.dataset.choosing.labels
-    return {
-        route: np.asarray(row == labels)
-        for route, row in zip(found.routes, found.choosing, strict=True)
-    }

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.core.intervals import paired_difference
-
-Correct = npt.NDArray[np.bool_]
+from pipeline.evaluation.label_scores import Scores, score_difference
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
     """A difference of two accuracies on the same images, as a share, with its 95 % interval.
 
-    See `paired_difference`.
+    See `score_difference`.
 
     Attributes:
         value: later accuracy minus earlier.
@@ -29,9 +24,9 @@ class Gain:
     high: float
 
     @classmethod
-    def between(cls, before: Correct, after: Correct) -> Gain:
-        """Compares which images two stages get right, both ``[n]``."""
-        return cls(*paired_difference(before, after))
+    def between(cls, before: Scores, after: Scores) -> Gain:
+        """Compares how good two stages are at the same images, both ``[n]``."""
+        return cls(*score_difference(before, after))
 
     @property
     def pays(self) -> bool:

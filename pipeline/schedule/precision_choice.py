@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipeline.bundle.schedule import Int8Student, PlanChoice
-from pipeline.schedule.gain import Correct, Gain
+from pipeline.evaluation.label_scores import Scores
+from pipeline.schedule.gain import Gain
 from pipeline.settings import PrecisionPlan
 
 #: The first is taken unless its student is worse than that of the second.
@@ -11,7 +12,7 @@ INT8_PLAN: PrecisionPlan = "S8->T32"
 FP32_PLAN: PrecisionPlan = "S32->T32"
 
 
-def choose_plan(fp32: Correct, int8: Correct) -> PlanChoice:
+def choose_plan(fp32: Scores, int8: Scores) -> PlanChoice:
     """Takes the int8 student unless it is worse by more than the uncertainty.
 
     It is where the 95 % interval of the difference lies below zero: what makes a stage worse than
@@ -31,10 +32,10 @@ def choose_plan(fp32: Correct, int8: Correct) -> PlanChoice:
     return PlanChoice(taken=plan, fp32_top1=_top1(fp32), int8=student, why=why)
 
 
-def float32_plan(fp32: Correct, why: str) -> PlanChoice:
+def float32_plan(fp32: Scores, why: str) -> PlanChoice:
     """The choice where there is no int8 student, and why there is none."""
     return PlanChoice(taken=FP32_PLAN, fp32_top1=_top1(fp32), int8=None, why=why)
 
 
-def _top1(right: Correct) -> float:
+def _top1(right: Scores) -> float:
     return round(float(right.mean()), 6)

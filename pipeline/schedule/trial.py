@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pipeline.bundle.schedule import ScheduleStep
+from pipeline.evaluation.label_scores import Scores
 from pipeline.model.route import Route, UnitId
-from pipeline.schedule.gain import Correct, Gain
+from pipeline.schedule.gain import Gain
 from pipeline.schedule.load_times import LoadTimes
 from pipeline.schedule.order import Order
 from pipeline.settings import OrderName
@@ -70,7 +71,7 @@ class Trial:
 def try_order(
     name: OrderName,
     order: Order,
-    correct: Mapping[Route, Correct],
+    scores: Mapping[Route, Scores],
     costs: Costs,
     *,
     everything: bool,
@@ -80,15 +81,15 @@ def try_order(
     Args:
         name: what the order is called.
         order: the teacher's blocks as they arrive.
-        correct: for each of its routes, from all student to all teacher, which images it gets
-            right ``[n]``.
+        scores: for each of its routes, from all student to all teacher, how good its answers are
+            to each image ``[n]``.
         costs: of loading.
         everything: ship every stage, whether it pays or not.
     """
-    student, *later = correct
+    student, *later = scores
     shipped, steps = [student], []
     for route in later:
-        gain = Gain.between(correct[shipped[-1]], correct[route])
+        gain = Gain.between(scores[shipped[-1]], scores[route])
         last = route == later[-1]
         ships = everything or gain.pays or last
         steps.append(
@@ -104,7 +105,7 @@ def try_order(
         )
         if ships:
             shipped.append(route)
-    right = {route: float(correct[route].mean()) for route in shipped}
+    right = {route: float(scores[route].mean()) for route in shipped}
     curve = tuple(
         (costs.between(here, there), right[there] - right[student])
         for here, there in pairwise(shipped)

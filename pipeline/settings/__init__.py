@@ -59,6 +59,7 @@ from pipeline.settings.source_model import (
     SlimStudent,
     SourceModel,
 )
+from pipeline.settings.task_settings import IGNORED, TaskKind, TaskSettings
 from pipeline.settings.training_settings import (
     AugmentationSettings,
     Distillation,
@@ -73,6 +74,7 @@ from pipeline.settings.training_settings import (
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "IGNORED",
     "NETWORK_KINDS",
     "PLAIN",
     "PROGRESSIVE",
@@ -118,6 +120,8 @@ __all__ = [
     "Settings",
     "SlimStudent",
     "SourceModel",
+    "TaskKind",
+    "TaskSettings",
     "TeacherSettings",
     "TrainingSettings",
     "VggModel",

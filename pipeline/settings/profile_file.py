@@ -13,12 +13,13 @@ from pipeline.core.toml_file import Section, TextPattern, load_toml
 from pipeline.settings.android_settings import AndroidSettings
 from pipeline.settings.arm_settings import ArmSettings
 from pipeline.settings.backends import BACKENDS, BackendName
-from pipeline.settings.data_settings import DataSettings
+from pipeline.settings.data_settings import DataSettings, NpzData
 from pipeline.settings.model_settings import ModelSettings
 from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Share
 from pipeline.settings.schedule_settings import ScheduleSettings
 from pipeline.settings.source_model import SourceModel
+from pipeline.settings.task_settings import TaskSettings
 from pipeline.settings.training_settings import TrainingSettings
 
 
@@ -66,7 +67,8 @@ class BundleSettings(Section):
         evaluation_mb: of those, as many as have so many million bytes, uncompressed as a bundle
             holds them: 8 are 53 images of 224x224 pixels in color. One there is always.
         least_top1: the build ends with exit status 4 and writes no bundle where the final stage
-            (the whole teacher) gets a smaller share of the test images right, in eager PyTorch.
+            (the whole teacher) gets a smaller share of the test images right, or of their labeled
+            pixels, in eager PyTorch.
         least_balanced: the same for balanced accuracy, the mean of the shares of each class: who
             always answers the largest class gets ``1 / classes``.
     """
@@ -100,6 +102,7 @@ class Settings(Section):
         name: of the bundle, and of its folder below ``dist/``.
         seed: all random choices follow from it.
         data: images and labels.
+        task: what the networks answer.
         model: the networks.
         training: how they learn; left out where the model comes trained.
         schedule: which stages ship.
@@ -120,6 +123,7 @@ class Settings(Section):
     ]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: DataSettings
+    task: TaskSettings = TaskSettings()
     model: ModelSettings
     training: TrainingSettings | None = None
     schedule: ScheduleSettings = ScheduleSettings()
@@ -134,6 +138,12 @@ class Settings(Section):
     def quantized(self) -> bool:
         """Whether any program of the bundle or its arms does not compute in float32."""
         return self.lowering.precision.quantized or any(arm.precision != PLAIN for arm in self.arm)
+
+    @model_validator(mode="after")
+    def _task_is_possible(self) -> Self:
+        if self.task.kind != "classification":
+            _require_possible(self)
+        return self
 
     @model_validator(mode="after")
     def _model_and_training_agree(self) -> Self:
@@ -162,6 +172,32 @@ class Settings(Section):
                     "family's is trained from its first weights on: leave it out"
                 )
         return self
+
+
+def _require_possible(settings: Settings) -> None:
+    """What else a profile must not ask for where its networks answer with label maps."""
+    model, data, training = settings.model, settings.data, settings.training
+    own = isinstance(model, SourceModel) and model.kind == "python"
+    table = training.teacher if training else None
+    problems = {
+        'its networks are your own: source = "python:FILE.py:FUNCTION" in [model]': own,
+        'its data are an .npz file: source = "npz" in [data]': isinstance(data, NpzData),
+        "label maps are not resized: leave image_size out of [data]": data.image_size is None,
+        "no image is changed without its label map: leave [training.augmentation] out": (
+            training is None or training.augmentation.changes_nothing
+        ),
+        'no head is replaced: leave head = "replace" out of [model.teacher]': (
+            not isinstance(model, SourceModel) or model.teacher.head == "keep"
+        ),
+        "no head is trained alone: leave head_epochs out of [training.teacher]": (
+            not (table and table.head_epochs)
+        ),
+        'programs compute in float32: leave precision at "fp32", of arms, too': (
+            not settings.quantized
+        ),
+    }
+    if broken := [words for words, holds in problems.items() if not holds]:
+        raise ValueError(f'task.kind = "{settings.task.kind}": ' + "; ".join(broken))
 
 
 def _require_own_weights(training: TrainingSettings | None) -> None:

@@ -23,7 +23,7 @@ class Examples:
 
     Attributes:
         inputs: normalized training images.
-        labels: int64 ``[n]``.
+        labels: int64 ``[n]``; of a dense task uint8 ``[n, height, width]``.
     """
 
     inputs: Inputs
@@ -40,7 +40,7 @@ class Drawn:
     Attributes:
         indices: which training images they are, int64 ``[batch]``.
         images: as the networks see them, ``[batch, channels, height, width]``.
-        labels: int64 ``[batch]``.
+        labels: int64 ``[batch]`` or ``[batch, height, width]``.
     """
 
     indices: Tensor
@@ -81,7 +81,7 @@ class Conditions:
             # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)
             images = self.augmentation.apply(images, changes.of(share))
-        return Drawn(mine, images, examples.labels[mine].to(self.device))
+        return Drawn(mine, images, examples.labels[mine].to(self.device, torch.int64))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it networks compute in this precision; teachers' features belong outside."""

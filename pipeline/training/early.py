@@ -15,6 +15,7 @@ from pipeline.data.batches import batches_of_inputs
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
+from pipeline.settings import IGNORED
 from pipeline.training.conditions import Examples
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.recipes.paths import path_outputs
@@ -41,7 +42,8 @@ class EarlyImages:
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:
         """The share of right answers of a network in eval mode."""
-        return {"accuracy": self._right([network(self._images[part]) for part in self._parts()])}
+        found = [network(self._images[part]).argmax(dim=1) for part in self._parts()]
+        return {"accuracy": self._right(found)}
 
     @torch.no_grad()
     def of_routes(
@@ -58,12 +60,16 @@ class EarlyImages:
         for part in self._parts():
             teacher_outputs = features.batch(self._indices[part])
             batch = Batch(self._images[part], self._labels[part], teacher_outputs)
-            found.append(path_outputs(model, routes, batch))
-        return {f"accuracy/{r}": self._right([logits[r] for logits in found]) for r in routes}
+            outputs = path_outputs(model, routes, batch)
+            found.append({route: logits.argmax(dim=1) for route, logits in outputs.items()})
+        return {f"accuracy/{r}": self._right([given[r] for given in found]) for r in routes}
 
     def _parts(self) -> Iterator[slice]:
         return batches_of_inputs(len(self._labels), self._images.shape[1:])
 
-    def _right(self, logits: Sequence[Tensor]) -> float:
-        """The share of images of which the logits, batch by batch, are right."""
-        return float((torch.cat([*logits]).argmax(dim=1) == self._labels).float().mean())
+    def _right(self, found: Sequence[Tensor]) -> float:
+        """The share of images, or of labeled pixels, whose label is that found, batch by batch."""
+        right = torch.cat([*found]) == self._labels
+        if right.dim() > 1:
+            right = right[self._labels != IGNORED]
+        return float(right.float().mean())

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
@@ -17,6 +16,7 @@ from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
+from pipeline.training.losses import label_loss
 
 #: Further than any profile's seed: batches of the head come in an order of their own.
 _HEAD_SEED = 1 << 33
@@ -65,8 +65,7 @@ def _train(
         drawn = conditions.draw(examples, indices, generator)
         with conditions.arithmetic():
             logits = teacher(drawn.images).float()
-        loss = F.cross_entropy(logits, drawn.labels, label_smoothing=settings.label_smoothing)
-        return {"loss": loss}
+        return {"loss": label_loss(logits, drawn.labels, settings.label_smoothing)}
 
     rates = [(list(trained.parameters()), 1.0)]
     early = EarlyImages(examples, conditions.device)

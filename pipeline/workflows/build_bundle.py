@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pipeline.bundle.control import Controls
     from pipeline.bundle.manifest import BackendInfo, Manifest, Provenance
     from pipeline.bundle.verify import Bundle
-    from pipeline.data.images import ImageSet
     from pipeline.evaluation.model_warnings import ModelWarning
+    from pipeline.evaluation.predictions import EvaluatedModel
     from pipeline.lowering.lowering_target import LoweringTarget
     from pipeline.schedule.choose import Trainer
     from pipeline.settings import BundleSettings
@@ -210,7 +210,7 @@ def _lowered(
         results=HostResults(
             stages=stages,
             arms=controls,
-            predictions=shipped.predictions[:, : _evaluated(settings.bundle, dataset.test)],
+            predictions=shipped.predictions[:, : _evaluated(settings.bundle, shipped)],
             warnings=warnings,
         ),
         schedule=scheduled.choice.model_copy(update={"precision": planned.choice}),
@@ -232,7 +232,7 @@ def _warnings(
     warnings = scheduled.warnings(settings)
     _report_warnings((warning.text for warning in warnings), progress)
     require_floors(settings.bundle, shipped)
-    _report_fewer_images(settings.bundle, whole.dataset.test, progress)
+    _report_fewer_images(settings.bundle, shipped, progress)
     return warnings
 
 
@@ -271,19 +271,26 @@ def _pack(parts: Composition, out: Path) -> Manifest:
     return manifest
 
 
-def _evaluated(settings: BundleSettings, test: ImageSet) -> int:
-    return settings.evaluated(len(test), test.images[0].nbytes)
+def _evaluated(settings: BundleSettings, shipped: EvaluatedModel) -> int:
+    test = shipped.dataset.test
+    size: int = test.images[0].nbytes
+    if shipped.dataset.map_size:  # a label map of its own, and one of each stage
+        size += test.labels[0].nbytes * (1 + len(shipped.routes))
+    return settings.evaluated(len(test), size)
 
 
-def _report_fewer_images(settings: BundleSettings, test: ImageSet, progress: Progress) -> None:
+def _report_fewer_images(
+    settings: BundleSettings, shipped: EvaluatedModel, progress: Progress
+) -> None:
     """Fewer images than a profile asks for: it is told, and all that there may be are taken."""
+    test = shipped.dataset.test
     for key in sorted(settings.model_fields_set & {"golden_images", "evaluation_images"}):
         wanted = getattr(settings, key)
         if wanted > len(test):
             progress.say(
                 f"bundle.{key} = {wanted}: there are {len(test)} test images, all are taken"
             )
-    taken = _evaluated(settings, test)
+    taken = _evaluated(settings, shipped)
     if taken < min(settings.evaluation_images, len(test)):
         progress.say(
             f"{taken} of {len(test)} test images go into the bundle, to be evaluated on devices: "

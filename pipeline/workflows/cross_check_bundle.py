@@ -37,7 +37,7 @@ def cross_check(bundle: Bundle, judge: str) -> CrossCheck:
             "build with --backend litert to have a second opinion",
         )
     golden = manifest.golden
-    classes = len(manifest.model.labels)
+    answer = manifest.model.answer.shape[1:]
 
     def floats(path: str, *shape: int) -> Floats:
         return np.fromfile(bundle.root / path, dtype="<f4").reshape(shape)
@@ -47,7 +47,7 @@ def cross_check(bundle: Bundle, judge: str) -> CrossCheck:
         {stage.route: stage.units for stage in manifest.stages},
         floats(golden.inputs.path, golden.images, *manifest.input.shape[1:]),
         {
-            stage.route: floats(golden.outputs[stage.index].path, golden.images, classes)
+            stage.route: floats(golden.outputs[stage.index].path, golden.images, *answer)
             for stage in manifest.stages
         },
     )

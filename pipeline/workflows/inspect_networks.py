@@ -81,7 +81,7 @@ def inspect_networks(
         from pipeline.data.source import load_dataset
 
         assert settings is not None
-        return load_dataset(settings.data, settings.seed)
+        return load_dataset(settings.data, settings.seed, task=settings.task)
 
     with seeded(settings.seed if settings else 0):
         known = settings is not None or shape is not None or source.kind == "python"

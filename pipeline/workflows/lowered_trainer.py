@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pipeline.core.work import Work
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.evaluation.predictions import EvaluatedModel, Labels
+from pipeline.data.label_maps import Labels
+from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.lowering.labels import labels_of
 from pipeline.lowering.lower import lower_units
 from pipeline.lowering.lowering_target import LoweringTarget

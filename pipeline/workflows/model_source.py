@@ -163,7 +163,7 @@ class ModelSource:
             settings.training,
             self.progress,
             lambda: self._dataset.image_shape,
-            ProfileAnswers(lambda: len(self._dataset.names), self._width),
+            ProfileAnswers(lambda: len(self._dataset.names), self._width, settings.task.kind),
         )
 
     def _width(self, candidates: StudentCandidates) -> float:
@@ -191,7 +191,9 @@ class ModelSource:
         from pipeline.data.source import load_dataset
 
         settings = self._settings
-        dataset = load_dataset(settings.data, settings.seed, settings.schedule.held_out)
+        dataset = load_dataset(
+            settings.data, settings.seed, settings.schedule.held_out, settings.task
+        )
         if isinstance(settings.model, SourceModel) and settings.model.kind != "python":
             dataset.require_images(settings.model.source)
         return dataset
@@ -224,6 +226,15 @@ def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> 
             f"{len(dataset.names)} labels",
             "name data of the labels that it was trained for, or give it a head for these: "
             'teacher = { head = "replace" } in [model], and [training.teacher]',
+        )
+    if opened.map_size != dataset.map_size:
+        sizes = (" x ".join(map(str, size)) for size in (opened.map_size, dataset.map_size))
+        raise UsageError(
+            "{}: the classifiers give maps of {} pixels, the label maps of the data are {}".format(
+                source.source, *sizes
+            ),
+            "let the classifier resize its logits to them (nn.Upsample), or give label maps of "
+            "that size",
         )
     if opened.labels:
         require_label_order(dataset.names, opened.labels, source.source, "the data")

@@ -8,9 +8,9 @@ from typing import Self
 from pipeline.bundle.schedule import PlanChoice
 from pipeline.core.errors import IntegrityError, PipelineError, UsageError
 from pipeline.core.work import Work
+from pipeline.evaluation.label_scores import Scores
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.schedule.choose import Trainer
-from pipeline.schedule.gain import Correct
 from pipeline.schedule.precision_choice import FP32_PLAN, INT8_PLAN, choose_plan, float32_plan
 from pipeline.settings import AUTO, BACKENDS, PrecisionPlan, Settings, with_precision
 from pipeline.workflows.lowered_trainer import LoweredTrainer
@@ -80,10 +80,9 @@ def _planned(settings: Settings, plan: PrecisionPlan) -> Settings:
     return with_precision(settings, settings.lowering.precision.planned(plan))
 
 
-def _right(found: EvaluatedModel) -> Correct:
+def _right(found: EvaluatedModel) -> Scores:
     """Which of the images that choose the stages the first route, the student, gets right."""
-    right: Correct = found.choosing[0] == found.dataset.choosing.labels
-    return right
+    return found.choosing_scores[found.routes[0]]
 
 
 def _refusal(error: PipelineError) -> str:

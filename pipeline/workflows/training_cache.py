@@ -8,7 +8,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.producers import DATA, EVALUATION, TRAINING
 from pipeline.data.source import data_fingerprint
-from pipeline.settings import Settings, SourceModel, TrainingSettings
+from pipeline.settings import Settings, SourceModel, TaskSettings, TrainingSettings
 from pipeline.training.trained import TrainingFiles
 
 
@@ -46,6 +46,7 @@ def training_files(settings: Settings, cache: Path, content: str = "") -> Traini
         settings.schedule.held_out,
         settings.data,
         data_fingerprint(settings.data),
+        *_task(settings),
         model.family,
         teacher,
         content,
@@ -77,6 +78,7 @@ def evaluation_file(settings: Settings, cache: Path, content: str) -> Path:
         settings.schedule.held_out,
         settings.data,
         data_fingerprint(settings.data),
+        *_task(settings),
         settings.model,
         content,
         (DATA, EVALUATION),
@@ -84,3 +86,8 @@ def evaluation_file(settings: Settings, cache: Path, content: str) -> Path:
         machine_kind(),
     )
     return cache / "training" / f"evaluation-{key[:16]}.safetensors"
+
+
+def _task(settings: Settings) -> tuple[TaskSettings, ...]:
+    """What the networks answer; nothing where they classify, as there was no other task once."""
+    return () if settings.task.kind == "classification" else (settings.task,)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.bundle.schedule import PlanChoice
-from pipeline.schedule.gain import Correct
+from pipeline.evaluation.label_scores import Scores
 from pipeline.schedule.precision_choice import choose_plan, float32_plan
 
 
-def right(count: int) -> Correct:
+def right(count: int) -> Scores:
     """The first so many of a thousand images are."""
     return np.arange(1000) < count
 

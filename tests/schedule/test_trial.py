@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.evaluation.label_scores import Scores
 from pipeline.model.route import Role, Route, UnitId
-from pipeline.schedule.gain import Correct, Gain
+from pipeline.schedule.gain import Gain
 from pipeline.schedule.load_times import by_bytes
 from pipeline.schedule.trial import Costs, Trial, try_order
 
@@ -20,7 +21,7 @@ SIZES = {
 COSTS = Costs(lambda route: route.units(), by_bytes(SIZES))
 
 
-def first(count: int) -> Correct:
+def first(count: int) -> Scores:
     """The first so many images are right."""
     return np.arange(IMAGES) < count
 

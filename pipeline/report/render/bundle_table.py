@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.bundle.artifact import Deviation
 from pipeline.bundle.manifest import Input, Manifest
 from pipeline.core.formatting import size
-from pipeline.report.render.recall_table import recall_sentence, share
+from pipeline.report.render.recall_table import overlap_sentence, recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_table
 from pipeline.report.render.terminal import table_console
 
@@ -44,9 +44,19 @@ def _head(manifest: Manifest) -> Text:
         f"parameters: teacher {model.teacher_parameters:,}, student {model.student_parameters:,}\n"
         f"{backend.precision} by {backend.exporter}, runs on {backend.name} "
         f">= {backend.minimum_runtime}; input {'x'.join(map(str, manifest.input.shape))} "
-        f"{manifest.input.layout}\n"
+        f"{manifest.input.layout}\n{_output(manifest)}"
         f"{_inputs(manifest.input)}"
         + "".join(f"warning: {warning.text}\n" for warning in manifest.warnings)
+    )
+
+
+def _output(manifest: Manifest) -> str:
+    """What comes out, where that is no logit for each label."""
+    if (output := manifest.model.output) is None:
+        return ""
+    shape = "x".join(map(str, output.edge.shape))
+    return (
+        f"output {shape} {output.edge.layout}: logits of each pixel, judged by per-pixel accuracy\n"
     )
 
 
@@ -66,6 +76,8 @@ def _inputs(read: Input) -> str:
 def _recall(manifest: Manifest) -> Text:
     final = manifest.stages[-1]
     words = recall_sentence(final.accuracy.recall, manifest.model.labels)
+    if (overlap := final.accuracy.mean_iou) is not None:
+        words += "\n" + overlap_sentence(overlap, final.accuracy.iou, manifest.model.labels)
     return Text(f"final stage, {words}\n")
 
 
@@ -73,7 +85,8 @@ def _stages(manifest: Manifest) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="stages", title_justify="left", pad_edge=False)
     for name in ("stage", "route", "loads"):
         table.add_column(name)
-    for name in ("bytes", "top-1", "95 % interval", "balanced", "max rel error"):
+    metric = "top-1" if manifest.model.output is None else "per-pixel"
+    for name in ("bytes", metric, "95 % interval", "balanced", "max rel error"):
         table.add_column(name, justify="right")
     for stage in manifest.stages:
         score = stage.accuracy
@@ -82,7 +95,7 @@ def _stages(manifest: Manifest) -> Table:
             stage.route,
             " ".join(stage.loads),
             size(stage.load_bytes),
-            f"{score.correct / score.images:.2%}",  # `top1` is rounded
+            f"{score.correct / (score.pixels or score.images):.2%}",  # `top1` is rounded
             f"{100 * score.low:.1f}-{100 * score.high:.1f}",
             share(score.balanced),
             _error(stage.parity),

@@ -30,3 +30,19 @@ def recall_sentence(recall: Sequence[float | None], labels: Sequence[str]) -> st
     )
     tail = f"; {len(absent)} label(s) without an image" if absent else ""
     return f"{head}: {words}{tail}"
+
+
+def overlap_sentence(mean: float, overlap: Sequence[float | None], labels: Sequence[str]) -> str:
+    """Mean IoU, and that of every label, or of the worst where there are many.
+
+    Args:
+        mean: of those that there are.
+        overlap: per label, None where it is nowhere, nor given.
+        labels: their names.
+    """
+    pairs = zip(overlap, labels, strict=True)
+    known = [(value, name) for value, name in pairs if value is not None]
+    head = "mean IoU"
+    if len(known) > _SHOWN:
+        known, head = sorted(known)[:_SHOWN], f"lowest IoU of {len(known)}, mean"
+    return f"{head} {share(mean)}: " + ", ".join(f"{name} {share(value)}" for value, name in known)

@@ -22,22 +22,26 @@ def print_routes(title: str, evaluated: EvaluatedModel, shipped: Collection[Rout
 
 
 def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route]) -> Table:
-    """Top-1 accuracy with its 95 % interval, and balanced accuracy, one line a route."""
+    """Top-1 accuracy with its 95 % interval, and balanced accuracy, one line a route; of label maps
+    both of pixels, and mean IoU.
+    """
+    overlap = evaluated.overlap
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
-    for name in ("from the teacher", "top-1", "95 % interval", "balanced", "correct of"):
+    of = ("per-pixel", "mean IoU") if overlap else ("top-1",)
+    for name in ("from the teacher", *of, "95 % interval", "balanced", "correct of"):
         table.add_column(name, justify="right")
     table.add_column("")
-    for route, found, scores in zip(
-        evaluated.routes, evaluated.accuracy, evaluated.class_scores, strict=True
-    ):
+    rows = zip(evaluated.routes, evaluated.accuracy, evaluated.class_scores, strict=True)
+    for index, (route, found, scores) in enumerate(rows):
         table.add_row(
             str(route),
             f"{str(route).count('T')}/{len(route)}",
             f"{found.top1:.2%}",
+            *((f"{overlap[index]:.1%}",) if overlap else ()),
             f"{100 * found.low:.1f}-{100 * found.high:.1f}",
             f"{scores.balanced:.1%}",
-            f"{found.correct:,} / {found.images:,}",
+            f"{found.correct:,} / {found.pixels or found.images:,}",
             "ships" if route in shipped else "",
         )
     return table

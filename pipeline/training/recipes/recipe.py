@@ -19,7 +19,7 @@ class Batch:
 
     Attributes:
         images: as the networks take them, ``[batch, channels, height, width]``.
-        labels: int64 ``[batch]``.
+        labels: int64 ``[batch]`` or ``[batch, height, width]``.
         teacher_outputs: the output of every teacher part for them; the last is the logits.
     """
 

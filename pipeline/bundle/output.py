@@ -1,0 +1,29 @@
+"""What the last program of every stage writes, where it is no logit for each label."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pipeline.bundle.artifact import Edge
+from pipeline.core.toml_file import Section
+
+
+class Output(Section):
+    """The answer to one input.
+
+    Attributes:
+        kind: ``dense``: logits for each pixel, those of one pixel beside each other.
+        edge: its shape ``[1, height, width, classes]`` and layout.
+        metric: what `Score.top1` and the accuracy of reports are: ``pixel_accuracy``, the share of
+            labeled pixels whose largest logit is their label's.
+    """
+
+    kind: Literal["dense"] = "dense"
+    edge: Edge
+    metric: Literal["pixel_accuracy"] = "pixel_accuracy"
+
+    @property
+    def pixels(self) -> int:
+        """Labels of one answer."""
+        return math.prod(self.edge.shape[1:-1])

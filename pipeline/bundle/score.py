@@ -1,0 +1,54 @@
+"""How accurate a stage or an arm is, as a manifest states it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.bundle.manifest import Score
+from pipeline.evaluation.accuracy import Accuracy
+from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.pixel_counts import PixelCounts
+
+if TYPE_CHECKING:
+    from pipeline.data.label_maps import Labels
+
+
+def score_of(
+    predictions: Labels,
+    labels: Labels,
+    classes: int,
+    eager: Labels | None = None,
+) -> Score:
+    """An accuracy as a manifest states it.
+
+    Args:
+        predictions: the label that each test image, or pixel, was given.
+        labels: its own.
+        classes: how many labels there are.
+        eager: the predictions of eager PyTorch, where the others are those of quantized programs.
+    """
+    accuracy = Accuracy.of(predictions, labels)
+    if labels.ndim > 1:
+        counts = PixelCounts.of(predictions, labels, classes)
+        scores, overlap = ClassScores.of_pixels(counts), _rounded(counts.overlap)
+        mean_iou = round(counts.mean_overlap, 6)
+    else:
+        scores, overlap, mean_iou = ClassScores.of(predictions, labels, classes), (), None
+    return Score(
+        correct=accuracy.correct,
+        images=accuracy.images,
+        top1=round(accuracy.top1, 6),
+        low=round(accuracy.low, 6),
+        high=round(accuracy.high, 6),
+        balanced=round(scores.balanced, 6),
+        recall=_rounded(scores.recall),
+        agreement=None if eager is None else round(float((predictions == eager).mean()), 6),
+        pixels=accuracy.pixels,
+        iou=overlap,
+        mean_iou=mean_iou,
+    )
+
+
+def _rounded(shares: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if share is None else round(share, 6) for share in shares)

@@ -1,0 +1,48 @@
+"""How good each answer is, image by image, and how sure a difference of two models is.
+
+A label is right or wrong. A label map is right at so many of its labeled pixels: these are no
+trials of their own, for neighbors err together, so that intervals count images, not pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.intervals import mean_interval, paired_difference
+from pipeline.data.label_maps import Labels
+from pipeline.settings import IGNORED
+
+#: One of each image, whose mean is the accuracy: bool ``[n]``, or of label maps float64 ``[n]``.
+Scores = npt.NDArray[Any]
+
+
+def label_scores(predictions: Labels, labels: Labels) -> Scores:
+    """How good each prediction is.
+
+    Args:
+        predictions: ``[..., n]`` or ``[..., n, height, width]``.
+        labels: ``[n]`` or ``[n, height, width]``.
+
+    Returns:
+        Of labels whether each is right; of label maps, the image's right pixels over the mean
+        number of labeled pixels, ``[..., n]``.
+    """
+    if labels.ndim == 1:
+        return np.asarray(predictions == labels)
+    there = labels != IGNORED
+    right = ((predictions == labels) & there).sum(axis=(-2, -1))
+    return np.asarray(right / (there.sum() / len(labels)))
+
+
+def score_difference(before: Scores, after: Scores) -> tuple[float, float, float]:
+    """The difference of two accuracies on the same images, the lower and the upper end of its 95 %
+    interval: see `paired_difference`, and of label maps `mean_interval`.
+    """
+    if before.dtype == np.bool_:
+        return paired_difference(before, after)
+    differences = after - before
+    low, high = mean_interval(differences)
+    return float(differences.mean()), max(low, -1.0), min(high, 1.0)

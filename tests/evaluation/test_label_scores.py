@@ -1,0 +1,72 @@
+"""Label maps are judged by their labeled pixels, and intervals count images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.accuracy import Accuracy
+from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.label_scores import label_scores, score_difference
+from pipeline.evaluation.model_warnings import stage_warnings
+from pipeline.evaluation.pixel_counts import PixelCounts
+from pipeline.settings import IGNORED
+
+LABELS = np.array([[[0, 0], [1, IGNORED]], [[1, 1], [1, IGNORED]]], np.uint8)
+GIVEN = np.array([[[0, 1], [1, 2]], [[1, 0], [0, 2]]], np.uint8)
+
+
+def test_accuracy_is_the_share_of_labeled_pixels() -> None:
+    found = Accuracy.of(GIVEN, LABELS)
+    assert (found.correct, found.pixels, found.images) == (3, 6, 2)
+    assert found.top1 == 0.5
+    assert label_scores(GIVEN, LABELS).mean() == 0.5
+
+
+def test_scores_of_maps_with_unequally_many_labels_have_that_mean() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, (20, 4, 4)).astype(np.uint8)
+    labels[:10, :2] = IGNORED
+    given = random.integers(0, 3, (2, 20, 4, 4)).astype(np.uint8)
+    for row, scores in zip(given, label_scores(given, labels), strict=True):
+        assert scores.mean() == pytest.approx(Accuracy.of(row, labels).top1)
+
+
+def test_pixels_that_err_together_are_no_more_trials() -> None:
+    """Of 50 images 40 are right at every pixel: as sure as 40 of 50, however many pixels."""
+    labels = np.zeros((50, 8, 8), np.uint8)
+    given = labels.copy()
+    given[40:] = 1
+    found = Accuracy.of(given, labels)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * (0.8 * 0.2 / 50) ** 0.5, rel=0.02)
+    everything = Accuracy.of(labels, labels)
+    assert everything.high == 1
+    assert 0.9 < everything.low < 0.95
+
+
+def test_overlap_by_hand() -> None:
+    counts = PixelCounts.of(GIVEN, LABELS, 4)
+    # 0: one of two is hit and two more are given; 1: two of four, one more; 2, 3: nowhere.
+    assert counts.overlap == (1 / 4, 2 / 5, None, None)
+    assert counts.mean_overlap == pytest.approx((1 / 4 + 2 / 5) / 2)
+    assert ClassScores.of(GIVEN, LABELS, 4).recall == (1 / 2, 1 / 2, None, None)
+    assert [*counts.images] == [1, 2, 0, 0]
+
+
+def test_a_stage_is_better_by_images() -> None:
+    before = np.array([0.5, 0.6, 0.7, 0.4])
+    value, low, high = score_difference(before, before + np.array([0.1, 0.2, 0.1, 0.2]))
+    assert value == pytest.approx(0.15)
+    assert 0 < low < value < high
+    assert score_difference(before[:1], before[:1])[1:] == (-1.0, 1.0)
+
+
+def test_maps_are_warned_of_like_labels() -> None:
+    labels = np.zeros((30, 4, 4), np.uint8)
+    labels[:, 0], labels[:, 3] = 1, IGNORED
+    always, worse = np.zeros_like(labels), np.ones_like(labels)
+    found = stage_warnings(["SS", "TT"], np.stack([always, worse]), labels, ("sky", "road"))
+    assert [warning.kind for warning in found] == [
+        *("teacher", "worse-stage", "one-class", "one-class", "chance", "chance")
+    ]
+    assert "33.33% and 66.67% of the labeled pixels of 30 test images" in found[0].text

@@ -1,0 +1,62 @@
+"""What a profile cannot ask for together with a task is refused when it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UsageError
+from tests.fixtures import TINY_PROFILE, settings_from
+
+PROFILE = """
+name = "maps"
+[data]
+source = "npz"
+path = "scenes.npz"
+[task]
+kind = "dense"
+[model]
+source = "python:segmenter.py:model"
+[training]
+distillation = { recipe = "joint", epochs = 1 }
+"""
+
+
+def refused(text: str, folder: Path) -> str:
+    (folder / "scenes.npz").touch()
+    (folder / "segmenter.py").touch()
+    with pytest.raises(UsageError) as error:
+        settings_from(text, folder)
+    return error.value.what
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("augmentation = { flip = true }", "leave [training.augmentation] out"),
+        ("teacher = { epochs = 2, head_epochs = 1 }", "leave head_epochs out"),
+        ('[model.teacher]\nhead = "replace"', 'leave head = "replace" out'),
+        ('[lowering]\nprecision = "S8->T32"', 'leave precision at "fp32"'),
+        ('[lowering]\nprecision = "auto"', 'leave precision at "fp32"'),
+        ('[[arm]]\nname = "a"\nroute = "teacher"\nprecision = "int8"', 'leave precision at "fp32"'),
+    ],
+)
+def test_what_would_not_work_with_label_maps_is_refused(
+    more: str, words: str, tmp_path: Path
+) -> None:
+    found = refused(PROFILE + more, tmp_path)
+    assert 'task.kind = "dense": ' in found
+    assert words in found
+
+
+def test_families_and_their_data_give_no_label_maps(tmp_path: Path) -> None:
+    found = refused(TINY_PROFILE + '[task]\nkind = "dense"\n', tmp_path)
+    assert "its networks are your own" in found
+    assert "its data are an .npz file" in found
+    assert "leave image_size out of [data]" in found
+
+
+def test_a_task_without_pixels_ignores_none(tmp_path: Path) -> None:
+    text = TINY_PROFILE + "[task]\nignore_index = 0\n"
+    assert 'ignore_index is of kind = "dense" alone' in refused(text, tmp_path)

@@ -1,0 +1,110 @@
+"""docs/tasks.md shows a segmenter and its profile: they are built as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.bundle.verify import Bundle
+from pipeline.core.errors import UsageError
+from pipeline.core.progress import Silent
+from pipeline.ingest.intake import own_model
+from pipeline.settings import Settings, for_backend
+from pipeline.workflows.build_bundle import Build, assemble
+from pipeline.workflows.load_model import model_of
+from tests.fixtures import ROOT, settings_from
+
+PAGE = (ROOT / "docs" / "tasks.md").read_text()
+#: The page's blocks of code by their language, the first of each.
+PYTHON, TOML = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("python", "toml"))
+LAST = 'nn.Upsample(scale_factor=2, mode="bilinear")'
+SMALL = "bundle = { golden_images = 2, evaluation_images = 30 }\n"
+
+
+def scenes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of two squares on the ground, and label maps with a pixel without a label."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros((count, 8, 8), np.uint8)
+    for one in labels:
+        for label, side in ((1, 4), (2, 3)):
+            top, left = random.integers(0, 8 - side, 2)
+            one[top : top + side, left : left + side] = label
+    images = np.clip(labels * 90 + random.normal(20, 20, labels.shape), 0, 255).astype(np.uint8)
+    labels[:, 0, 0] = 255
+    return images, labels
+
+
+def settings_in(folder: Path, last: str = LAST) -> Settings:
+    """The page's profile, its data and its networks, whose classifier ends in a module."""
+    assert PYTHON is not None
+    assert TOML is not None
+    (x_train, y_train), (x_test, y_test) = scenes(128, 0), scenes(40, 1)
+    file = folder / "scenes.npz"
+    np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    (folder / "segmenter.py").write_text(PYTHON[1].replace(LAST, last))
+    # The backend that lowers in a third of the time; what is written is the same.
+    return for_backend(settings_from(SMALL + TOML[1], folder), "litert")
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("segmenter")
+    settings = settings_in(folder)
+    return assemble(settings, folder / "bundle", folder / "cache", Silent(), jobs=1)
+
+
+def test_the_page_gives_a_bundle_of_label_maps(segmenter: Build) -> None:
+    bundle: Bundle = segmenter.bundle  # open_bundle holds files against the manifest
+    manifest = bundle.manifest
+    output = manifest.model.output
+    assert output is not None
+    assert (output.kind, output.metric) == ("dense", "pixel_accuracy")
+    assert (output.edge.shape, output.edge.layout) == ((1, 8, 8, 3), "NHWC")
+    assert "classes 192" in (bundle.root / "loading.plan").read_text().splitlines()
+    assert [stage.route for stage in manifest.stages][0 :: len(manifest.stages) - 1] == ["SS", "TT"]
+    for stage in manifest.stages:
+        assert stage.parity.max_rel <= manifest.golden.tolerance
+    for arm in segmenter.controls.arms:
+        assert arm.accuracy.pixels == 40 * 63
+
+
+def test_what_the_manifest_says_of_its_stages_is_in_its_files(segmenter: Build) -> None:
+    bundle = segmenter.bundle
+    evaluation, stages = bundle.manifest.evaluation, bundle.manifest.stages
+    labels = np.fromfile(bundle.root / evaluation.labels.path, np.uint8).reshape(30, 8, 8)
+    given = np.fromfile(bundle.root / evaluation.predictions.path, np.uint8)
+    for stage, row in zip(stages, given.reshape(-1, 30, 8, 8), strict=True):
+        assert evaluation.correct[stage.index] == (row == labels).sum()
+        assert stage.accuracy.mean_iou is not None
+        assert 0 < stage.accuracy.mean_iou <= stage.accuracy.top1
+    # On every pixel the answers of golden images have the label that their predictions say.
+    golden = np.fromfile(bundle.root / bundle.manifest.golden.outputs[-1].path, "<f4")
+    labeled = golden.reshape(2, 8, 8, 3).argmax(axis=-1)
+    assert (labeled == given.reshape(-1, 30, 8, 8)[-1, :2]).all()
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ("nn.Identity()", "give maps of 4 x 4 pixels, the label maps of the data are 8 x 8"),
+        ("nn.Flatten()", "the teacher's classifier returns [2, 48] for 2 images"),
+        ("nn.Conv2d(3, width, 1), nn.Upsample(scale_factor=2)", "teacher answers [12, 8, 8] and"),
+    ],
+)
+def test_networks_that_answer_otherwise_are_refused_before_training(
+    last: str, words: str, tmp_path: Path
+) -> None:
+    settings = settings_in(tmp_path, last)
+    with pytest.raises(UsageError) as error:
+        model_of(settings, tmp_path, Silent())
+    assert words in error.value.what
+
+
+def test_a_segmenter_without_the_task_is_told_of_it(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with pytest.raises(UsageError) as error:
+        own_model(settings.model, 0, None, Silent())
+    assert 'kind = "dense"' in error.value.remedy

@@ -1,0 +1,36 @@
+"""The losses of label maps are those of labels, pixel by pixel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from pipeline.settings import IGNORED
+from pipeline.training.losses import label_loss, softened_divergence
+
+RANDOM = torch.Generator().manual_seed(0)
+LOGITS, TARGET = torch.randn(2, 3, 4, 4, 5, generator=RANDOM)
+LABELS = torch.randint(4, (3, 4, 5), generator=RANDOM)
+
+
+def rows(maps: torch.Tensor) -> torch.Tensor:
+    return torch.stack([maps[n, :, y, x] for n in range(3) for y in range(4) for x in range(5)])
+
+
+def test_pixels_without_a_label_are_not_learned() -> None:
+    labels = LABELS.clone()
+    labels[:, 1:3] = IGNORED
+    known = labels.flatten() != IGNORED
+    wanted = F.cross_entropy(rows(LOGITS)[known], labels.flatten()[known])
+    torch.testing.assert_close(label_loss(LOGITS, labels), wanted)
+
+
+def test_class_255_of_labels_is_a_class() -> None:
+    logits = torch.randn(4, 300, generator=RANDOM)
+    labels = torch.tensor([255, 1, 255, 2])
+    torch.testing.assert_close(label_loss(logits, labels), F.cross_entropy(logits, labels))
+
+
+def test_the_divergence_of_maps_is_the_mean_of_their_pixels() -> None:
+    wanted = softened_divergence(rows(LOGITS), rows(TARGET), 2.0)
+    torch.testing.assert_close(softened_divergence(LOGITS, TARGET, 2.0), wanted)

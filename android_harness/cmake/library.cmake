@@ -38,6 +38,7 @@ pwl_library(pwl
   src/runtime/stage.cc
   src/runtime/status.cc
   src/runtime/verified_files.cc
+  src/runtime/warm_up.cc
   src/runtime/weight_cache.cc
   src/runtime/weight_cache_builder.cc)
 target_include_directories(pwl PUBLIC

@@ -2,8 +2,11 @@
 #ifndef PWL_TESTS_FAKE_ENGINE_H_
 #define PWL_TESTS_FAKE_ENGINE_H_
 
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -124,6 +127,18 @@ class FakeEngine : public Engine {
     changed_.notify_all();
   }
   void FailRuns(bool fail) { fail_run_ = fail; }
+  // Has every inference of that unit compute for so long.
+  void ComputeIn(const std::string& path, std::chrono::nanoseconds time) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    computing_ = path;
+    compute_for_ = time;
+  }
+  // Files of the units that have run since, in order.
+  void RecordRuns() { recording_ = true; }
+  std::vector<std::string> runs() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return runs_;
+  }
 
   bool called_after_failure() const { return called_after_failure_; }
   int alive() const { return alive_; }
@@ -145,11 +160,22 @@ class FakeEngine : public Engine {
  private:
   void Enter(const std::string& path) {
     std::unique_lock<std::mutex> lock(mutex_);
+    if (recording_) runs_.push_back(path);
+    if (computing_ == path) Compute(compute_for_);
     if (held_run_ != path) return;
     run_is_held_ = true;
     changed_.notify_all();
     changed_.wait(lock, [&] { return held_run_ != path; });
     run_is_held_ = false;
+  }
+  // Keeps a processor busy for so long of this thread's own time.
+  static void Compute(std::chrono::nanoseconds time) {
+    const auto spent = [] {
+      timespec now{};
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+      return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    };
+    for (const auto end = spent() + time; spent() < end;) continue;
   }
   bool Fails(const std::string& path) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -161,6 +187,10 @@ class FakeEngine : public Engine {
   std::string held_;
   std::string held_run_;
   std::string failing_;
+  std::string computing_;
+  std::chrono::nanoseconds compute_for_{0};
+  std::vector<std::string> runs_;
+  std::atomic<bool> recording_{false};
   bool run_is_held_ = false;
   std::atomic<bool> throws_{false};
   std::atomic<bool> called_after_failure_{false};

@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "engines/litert/declarations.h"
 #include "engines/litert/library.h"
+#include "engines/litert/threads.h"
 #include "tests/temporary_folder.h"
 
 namespace pwl {
@@ -30,6 +32,17 @@ TEST(LiteRtEngine, RefusesALibraryThatHasItsFunctionsAndMeansSomethingElse) {
   const auto engine = MakeLiteRtEngine({PWL_FOREIGN_LITERT, 1, {}});
   EXPECT_EQ(engine.status().code(), Code::kIncompatible);
   EXPECT_NE(engine.status().message().find("C interface has changed"), std::string::npos);
+}
+
+// An encoder and blocks of MobileNetV2 at 224 pixels and of the demo: bytes, floats in and out.
+TEST(LiteRtThreads, AreForProgramsThatComputeForAWhile) {
+  EXPECT_EQ(litert::ThreadsFor(4, 38'240, 7840, 2744), 1);
+  EXPECT_EQ(litert::ThreadsFor(4, 1'123, 2048, 1024), 1);
+  EXPECT_EQ(litert::ThreadsFor(4, 215'000, 150'528, 25'088), 4);
+  EXPECT_EQ(litert::ThreadsFor(4, 13'120'000, 1024, 10), 4);
+  EXPECT_EQ(litert::ThreadsFor(4, UINT64_MAX, 0, 0), 4);
+  EXPECT_EQ(litert::ThreadsFor(4, 1, SIZE_MAX, 1), 4);
+  EXPECT_EQ(litert::ThreadsFor(1, 13'120'000, 1024, 10), 1);
 }
 
 // The library of the tests, of which single functions are replaced by those of a later one.

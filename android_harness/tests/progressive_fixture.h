@@ -43,6 +43,7 @@ class ProgressiveModelTest : public testing::Test {
     plan.stages = {{0, 1, 2}, {3, 6, 1, 2}, {3, 4, 7, 2}, {3, 4, 5}};
     options_.verify = Verify::kSize;
     options_.wait_for_first_answer = std::chrono::nanoseconds(0);
+    options_.warm_up = false;  // units run when they are asked
   }
 
   std::unique_ptr<ProgressiveModel> Start() {

@@ -25,10 +25,11 @@
 
 namespace pwl {
 
-inline std::unique_ptr<Engine> EngineOf(const LoadingPlan& plan, WeightCache cache = {}) {
+inline std::unique_ptr<Engine> EngineOf(const LoadingPlan& plan, WeightCache cache = {},
+                                        int threads = 1) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
-  auto engine = pwl::MakeEngine(
-      plan.backend, {1, library == nullptr ? "" : library, std::move(cache), plan.minimum_runtime});
+  auto engine = pwl::MakeEngine(plan.backend, {threads, library == nullptr ? "" : library,
+                                               std::move(cache), plan.minimum_runtime});
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return engine.ok() ? std::move(*engine) : nullptr;
 }

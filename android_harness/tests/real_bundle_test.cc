@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -41,6 +42,31 @@ TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
   EXPECT_TRUE((*model)->WaitForLoading().ok());
 }
 
+TEST_F(RealBundle, GivesTheGoldenLogitsWithProgramsThatWereWarmedUp) {
+  class Recorder : public Observer {
+   public:
+    void StageActive(const StageLoad& load) override { loads.push_back(load); }
+    void StageFailed(size_t, const Status&) override {}
+    std::vector<StageLoad> loads;
+  };
+  const auto engine = EngineOf(plan());
+  ProgressiveOptions options;
+  options.wait_for_first_answer = std::chrono::nanoseconds(0);
+  Recorder recorder;
+  auto model = ProgressiveModel::Start(bundle_, engine.get(), options, &recorder, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  (*model)->LoadInBackground();
+  ASSERT_TRUE((*model)->WaitForLoading().ok());  // nobody asks meanwhile
+  EXPECT_GT(recorder.loads.front().warm_ns, 0);
+  std::vector<float> logits;
+  for (int again = 0; again < 2; ++again) {
+    const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
+    ASSERT_TRUE(stage.ok()) << stage.status().message();
+    EXPECT_EQ(*stage + 1, (*model)->stages());
+    EXPECT_LT(Deviation(logits, *stage), 1e-4);
+  }
+}
+
 TEST_F(RealBundle, IsRefusedByARuntimeThatIsTooOld) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
   const auto engine =
@@ -75,6 +101,20 @@ TEST_F(RealBundle, AnswersOnTheThreadThatCalls) {
   ASSERT_TRUE(program.ok()) << program.status().message();
   ASSERT_TRUE((*program)->Run({input_.data(), input_.size()}).ok());
   EXPECT_EQ(ThreadsOfThisProcess(), kThreadsAtStart);
+}
+
+TEST_F(RealBundle, GivesNoThreadsToProgramsThatAreDoneAtOnce) {
+  if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have threads of their own";
+  if (plan().backend != "litert") GTEST_SKIP() << "not here: ExecuTorch has one pool for all";
+  const auto engine = EngineOf(plan(), {}, 4);
+  std::vector<std::unique_ptr<Program>> programs;
+  for (const size_t unit : plan().stages[0]) {
+    const Artifact& artifact = plan().artifacts[unit];
+    auto program = Load(engine.get(), PathOf(artifact), artifact.sha256);
+    ASSERT_TRUE(program.ok()) << program.status().message();
+    programs.push_back(std::move(*program));
+    EXPECT_EQ(ThreadsOfThisProcess(), kThreadsAtStart) << artifact.id;
+  }
 }
 
 TEST_F(RealBundle, ReadsInputsWhereverTheyLie) {

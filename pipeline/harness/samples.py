@@ -95,11 +95,15 @@ class TtfiSample(Section):
 
 
 class StageLoad(Section):
-    """How a stage became ready. Times in nanoseconds since the app wanted an answer."""
+    """How a stage became ready. Times in nanoseconds since the app wanted an answer.
+
+    Until `ready_ns`, `warm_ns` were spent on runs of its new programs before they served.
+    """
 
     stage: int
     load_begin_ns: int
     ready_ns: int
+    warm_ns: int = 0
     commit_ns: int
     locate_ns: int
     verify_ns: int

@@ -14,7 +14,8 @@ namespace pwl {
 struct StageLoad {
   size_t stage = 0;
   int64_t begin_ns = 0;   // loading began
-  int64_t ready_ns = 0;   // all of its programs were loaded
+  int64_t ready_ns = 0;   // all of its programs were loaded, and warmed up where that is done
+  int64_t warm_ns = 0;    // of that, how long its new programs were warmed up
   int64_t commit_ns = 0;  // how long the change of the active stage took
   LoadTimes times;        // summed over its new programs
   uint64_t bytes = 0;     // size of its new programs

@@ -53,6 +53,12 @@ struct ProgressiveOptions {
   // processor from the first answer; but so long after LoadInBackground at the latest, for apps
   // that do not ask at once. 0: at once. `may_load` is asked after that.
   std::chrono::nanoseconds wait_for_first_answer = std::chrono::milliseconds(100);
+  // New programs run once on the loading thread, on zeros, before their stage becomes active: a
+  // first inference touches memory for the first time, which at 224 pixels takes as long as
+  // computing. Only while the app pauses between its inferences: to one that asks without pause, it
+  // would take more than it gives. Ends where programs touch little; a program that fails then is a
+  // stage that could not be loaded.
+  bool warm_up = true;
 };
 
 class ProgressiveModel {

@@ -110,6 +110,9 @@ void ProgressiveModel::Core::Step(Lock* lock, size_t next) {
 
   StageLoad load;
   Result<std::shared_ptr<Stage>> made = Make(next, before, &load);
+  if (made.ok() && next > before->index) {
+    if (Status status = WarmUp(**made, *before, generation, &load); !status.ok()) made = status;
+  }
   const int64_t begin = NowNs();
   lock->lock();
   unsaved_ = true;
@@ -176,6 +179,7 @@ Result<std::shared_ptr<Stage>> ProgressiveModel::Core::Make(size_t next,
     }
   }
   looked_ahead_ = up ? next + 2 : 0;
+  if (!up) warm_up_pays_ = true;
   const ReadAhead reading(std::move(sources));
   return factory_.Make(next, before.get(), load);
 }

@@ -46,6 +46,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   // Inferring threads (serving.cc). All are called with infer_mutex_ held.
   Result<size_t> Serve(Floats input, std::vector<float>* logits, std::vector<Event>* events);
   Status Run(const Stage& stage, Floats input, std::vector<float>* logits, LoadedUnit** failed);
+  Result<Floats> RunUnit(const LoadedUnit& unit, Floats input) const;
   void Break(Stage* stage, LoadedUnit* unit, const Status& failure);
   Status Recover(std::vector<Event>* events);
 
@@ -63,6 +64,10 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   void SaveVerified(Lock* lock);
   void DestroyRetired(Lock* lock, bool wait);
   bool Outdated(uint64_t generation) const { return stopping_ || generation != generation_; }
+
+  // Warming up, on the loading thread, without any lock (warm_up.cc).
+  Status WarmUp(const Stage& stage, const Stage& before, uint64_t generation, StageLoad* load);
+  bool AwaitPause(size_t stage, uint64_t generation);
 
   // Calls the observer, if there is one, without any other lock.
   void Tell(const Event& event) noexcept;
@@ -85,8 +90,10 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   std::shared_ptr<Stage> active_;
   const Stage* serving_ = nullptr;  // what an inference runs on right now
   std::vector<std::shared_ptr<Stage>> retired_;
-  int inferring_ = 0;                               // threads inside of Infer
-  bool answered_ = false;                           // an inference has ended, whichever way
+  int64_t served_ns_ = 0;  // when the last inference ended
+  int64_t pause_ns_ = 0;   // between the last two inferences, or the last two attempts
+  int inferring_ = 0;      // threads inside of Infer
+  bool answered_ = false;  // an inference has ended, whichever way
   std::chrono::steady_clock::time_point begin_at_;  // loading waits no longer for that
   size_t goal_ = 0;                                 // where loading ends
   bool loading_ = false;
@@ -99,7 +106,9 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   Status failure_;
   std::thread::id loader_id_;
 
-  size_t looked_ahead_ = 0;  // the first stage whose files may have to be read; loading thread only
+  // Of the loading thread alone:
+  size_t looked_ahead_ = 0;   // the first stage whose files may have to be read
+  bool warm_up_pays_ = true;  // the programs that were warmed up so far touched much memory
 };
 
 }  // namespace pwl

@@ -17,11 +17,13 @@ class ProgressiveModel::Core::Serving {
     stage_ = core_->active_;
     broken_ = stage_->broken;
     core_->serving_ = stage_.get();
+    core_->pause_ns_ = core_->served_ns_ == 0 ? 0 : NowNs() - core_->served_ns_;
   }
   ~Serving() {
     {
       const std::lock_guard<std::mutex> lock(core_->mutex_);
       core_->serving_ = nullptr;
+      core_->served_ns_ = NowNs();
       // While this stage is retired, the loading thread keeps it until it sees serving_ change, so
       // that letting go of it here never destroys a program.
       stage_.reset();
@@ -96,18 +98,24 @@ Status ProgressiveModel::Core::Run(const Stage& stage, Floats input, std::vector
                                    LoadedUnit** failed) {
   Floats flow = input;
   for (const std::shared_ptr<LoadedUnit>& unit : stage.chain) {
-    const Result<Floats> output =
-        Guarded("the engine failed", [&] { return unit->program->Run(flow); });
+    const Result<Floats> output = RunUnit(*unit, flow);
     if (!output.ok()) {
       *failed = unit.get();
-      return {output.status().code(),
-              bundle_.plan.artifacts[unit->artifact].id + ": " + output.status().message()};
+      return output.status();
     }
     flow = *output;
   }
   // Copied while the stage is held: its programs may be destroyed as soon as it is let go.
   logits->assign(flow.data, flow.data + flow.size);
   return {};
+}
+
+// Runs a program; messages begin with its artifact's id.
+Result<Floats> ProgressiveModel::Core::RunUnit(const LoadedUnit& unit, Floats input) const {
+  Result<Floats> output = Guarded("the engine failed", [&] { return unit.program->Run(input); });
+  if (output.ok()) return output;
+  return Status(output.status().code(),
+                bundle_.plan.artifacts[unit.artifact].id + ": " + output.status().message());
 }
 
 void ProgressiveModel::Core::Break(Stage* stage, LoadedUnit* unit, const Status& failure) {

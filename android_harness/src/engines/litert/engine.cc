@@ -7,6 +7,7 @@
 
 #include "engines/litert/declarations.h"
 #include "engines/litert/library.h"
+#include "engines/litert/threads.h"
 #include "engines/mapped_file.h"
 #include "pwl/litert_engine.h"
 #include "runtime/clock.h"
@@ -43,7 +44,7 @@ Status NoMemory() { return {Code::kRuntime, "no memory for the edges of a unit"}
 
 class LiteRtProgram final : public Program {
  public:
-  explicit LiteRtProgram(const Library* api) : api_(api) {}
+  LiteRtProgram(const Library* api, int threads) : api_(api), threads_(threads) {}
 
   // `cached`: the weights come from elsewhere.
   Status Load(litert::Environment environment, const ProgramSource& source, const ProgramSpec& spec,
@@ -65,7 +66,12 @@ class LiteRtProgram final : public Program {
     if (Status status = ReadEdges(); !status.ok()) return status;
     if (Status status = spec.Fits(floats_in_, floats_out_); !status.ok()) return status;
     const int64_t parsed = NowNs();
-    if (Status status = Compile(environment, settings); !status.ok()) return status;
+    const int threads = litert::ThreadsFor(threads_, source.size(), floats_in_, floats_out_);
+    if (Status status =
+            Compile(environment, settings + "num_threads = " + std::to_string(threads) + "\n");
+        !status.ok()) {
+      return status;
+    }
     if (Status status = MakeBuffers(); !status.ok()) return status;
     // XNNPACK has packed the weights into memory of its own.
     file_->DropPages();
@@ -171,8 +177,9 @@ class LiteRtProgram final : public Program {
     return {};
   }
 
-  // Destroyed from the last to the first: buffers, compiled model, model, and the file it lies in.
   const Library* const api_;
+  const int threads_;
+  // Destroyed from the last to the first: buffers, compiled model, model, and the file it lies in.
   std::unique_ptr<MappedFile> file_;
   Owned<litert::Model> model_;
   Owned<litert::CompiledModel> compiled_;
@@ -211,22 +218,22 @@ class LiteRtEngine final : public Engine {
     if (Status agreed = litert::RequireDeclarations(*library_, environment); !agreed.ok()) {
       return agreed;
     }
-    settings_ = "num_threads = " + std::to_string(options.threads) + "\n";
+    threads_ = options.threads;
     cache_ = options.cache;
     return {};
   }
 
   Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                         LoadTimes* times) override {
-    std::string settings = settings_;
+    std::string settings;
     CacheUse cache = cache_.Open(spec.sha256, source.size());
     if (cache.filled()) {
-      settings += "weight_cache_file_path = \"" + cache.path() + "\"\n";
+      settings = "weight_cache_file_path = \"" + cache.path() + "\"\n";
     } else if (const int memory = cache.BuildInMemory(); memory >= 0) {
       // LiteRT aborts where it cannot write.
-      settings += "weight_cache_file_descriptor = " + std::to_string(memory) + "\n";
+      settings = "weight_cache_file_descriptor = " + std::to_string(memory) + "\n";
     }
-    auto program = std::make_unique<LiteRtProgram>(library_.get());
+    auto program = std::make_unique<LiteRtProgram>(library_.get(), threads_);
     const Status status =
         program->Load(environment_.get(), source, spec, settings, cache.filled(), times);
     if (!status.ok()) return status;
@@ -245,7 +252,7 @@ class LiteRtEngine final : public Engine {
  private:
   std::unique_ptr<Library> library_;
   Owned<litert::Environment> environment_;
-  std::string settings_;
+  int threads_ = 1;
   WeightCache cache_;
 };
 

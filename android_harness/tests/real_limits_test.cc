@@ -192,7 +192,9 @@ class RealBundleDeathTest : public RealBundle {
   void InferWithMemory(size_t stage) {
     alarm(kSeconds);
     const auto engine = EngineOf(plan());
-    auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
+    ProgressiveOptions options;
+    options.warm_up = false;  // which takes that memory before
+    auto model = ProgressiveModel::Start(bundle_, engine.get(), options, nullptr, nullptr);
     if (!model.ok()) Wrong("does not start: " + model.status().message());
     (void)(*model)->LoadInBackground(stage);
     if (!(*model)->WaitForLoading(kLoading).ok()) Wrong("does not load");

@@ -13,7 +13,7 @@ def inspect(
     source: Annotated[
         str,
         Argument(
-            help="Bundle folder, python:MODULE:FUNCTION, transformers:FOLDER, or a profile of one."
+            help="Bundle folder, python:MODULE:FUNCTION, transformers: or timm:FOLDER, profile."
         ),
     ],
     cross_check: Annotated[
@@ -35,7 +35,7 @@ def inspect(
     """
     from pipeline.core.errors import UsageError
 
-    if source.startswith(("python:", "transformers:")) or source.endswith(".toml"):
+    if source.startswith(("python:", "timm:", "transformers:")) or source.endswith(".toml"):
         if cross_check is not None:
             raise UsageError(
                 f"{source} is no bundle: --cross-check has nothing to run", "leave it out"
@@ -45,7 +45,7 @@ def inspect(
     if image_shape is not None or blocks:
         raise UsageError(
             f"{source}: --image-shape and --blocks are for networks, and this is a bundle's place",
-            "leave them out, or name python:MODULE:FUNCTION or transformers:FOLDER",
+            "leave them out, or name python:MODULE:FUNCTION, transformers:FOLDER or timm:FOLDER",
         )
     _print_bundle(Path(source), cross_check)
 

@@ -32,7 +32,7 @@ _BUILD = {
 }
 #: Folders and files below this one whose tests do it themselves, for seconds each.
 _BUILDERS = (
-    *("lowering/", "tensorflow/"),
+    *("lowering/", "tensorflow/", "timm/"),
     *("ingest/test_hostile_reference.py", "ingest/test_python.py", "ingest/test_reference.py"),
     *("ingest/test_reference_commands.py", "ingest/test_zoo.py", "ingest/test_preprocessor.py"),
     *("schedule/test_choose.py", "test_end_to_end.py"),

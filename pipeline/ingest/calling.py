@@ -16,6 +16,7 @@ from pipeline.ingest.own_parts import ImageShape, stated_model
 from pipeline.ingest.probe import user_code
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.tokens import model_of_tokens, reading_tokens
+from pipeline.ingest.torchvision_names import with_torchvision
 from pipeline.settings import OwnStudent, SourceModel
 
 
@@ -40,6 +41,10 @@ def called(
         from pipeline.ingest.zoo.transformers_model import transformers_model
 
         given = transformers_model(source.place, images, progress)
+    elif source.kind == "timm":
+        from pipeline.ingest.zoo.timm_model import timm_model
+
+        given = timm_model(source.place, images, progress)
     else:
         stated = stated_model(source.source, _called(source.source, source.place), images)
         given = model_of_tokens(source.source, stated)
@@ -71,7 +76,7 @@ def functions_of(source: SourceModel) -> Sequence[FunctionSource]:
 
 def _called(source: str, place: str) -> object:
     with user_code(source, "the function"):
-        return FunctionSource.parse(place).load()()
+        return with_torchvision(lambda: FunctionSource.parse(place).load()())
 
 
 @contextmanager

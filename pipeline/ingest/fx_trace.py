@@ -15,6 +15,8 @@ from torch import Tensor, fx, nn
 from pipeline.core.errors import UsageError, first_lines
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
+#: Defaults such as those of ``mask=None`` and ``return_features=False``.
+_PLAIN = (type(None), bool, int, float, str)
 
 
 class _Tracer(fx.Tracer):
@@ -28,9 +30,20 @@ class _Tracer(fx.Tracer):
         self._holders = holders
         self._images = images
         self._runs = False
+        self._inputs = 0
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         return path not in self._holders
+
+    def create_proxy(
+        self, kind: str, target: Any, args: tuple[Any, ...], *rest: Any, **named: Any
+    ) -> Any:
+        """An input behind the first is what it is when nobody gives it, where that is plain."""
+        if kind == "placeholder":
+            self._inputs += 1
+            if self._inputs > 1 and args and isinstance(args[0], _PLAIN):
+                return args[0]
+        return super().create_proxy(kind, target, args, *rest, **named)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         found = {self._value(obj.node, count) for count in (2, 3)}

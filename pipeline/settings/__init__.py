@@ -53,6 +53,7 @@ from pipeline.settings.quantities import (
 from pipeline.settings.resizing import Resizing
 from pipeline.settings.schedule_settings import OrderName, ScheduleSettings
 from pipeline.settings.source_model import (
+    LIBRARY_KINDS,
     NETWORK_KINDS,
     SOURCE_KINDS,
     OwnStudent,
@@ -75,6 +76,7 @@ __all__ = [
     "AUTO",
     "BACKENDS",
     "IGNORED",
+    "LIBRARY_KINDS",
     "NETWORK_KINDS",
     "PLAIN",
     "PROGRESSIVE",

@@ -123,7 +123,7 @@ class EncodedData(ImageData):
     Attributes:
         image_size: every image is made this many pixels square; needed where sizes differ. Where
             none of the four keys about sizes is given, they are as the model's source states them,
-            if it does, as ``transformers:`` may.
+            if it does, as ``transformers:`` and ``timm:`` may.
         resize: ``"stretch"``: to a square, whatever the image's own shape; ``"shortest-edge"``:
             in its own shape, the shorter side to `resize_size`.
         resize_size: images are resized to this many pixels, then `image_size` is cut out of the

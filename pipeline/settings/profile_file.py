@@ -160,7 +160,7 @@ class Settings(Section):
             case SourceModel(kind="reference"):
                 if self.training is not None:
                     raise ValueError("a reference checkpoint comes trained: leave [training] out")
-            case SourceModel(kind="python" | "transformers"):
+            case SourceModel(kind="python" | "timm" | "transformers"):
                 _require_own_weights(self.training)
             case _ if self.training is None:
                 raise ValueError("training: field required")

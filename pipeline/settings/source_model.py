@@ -22,11 +22,13 @@ from pipeline.core.toml_file import Section, TextPattern, located
 from pipeline.settings.normalization_settings import NormalizationSettings
 from pipeline.settings.quantities import Count, Rate
 
-SOURCE_KINDS = ("keras", "python", "reference", "transformers")
+SOURCE_KINDS = ("keras", "python", "reference", "timm", "transformers")
 #: Kinds that give networks as they are, which are cut here, and of which students are made.
-NETWORK_KINDS = ("python", "transformers")
+NETWORK_KINDS = ("python", "timm", "transformers")
+#: Libraries whose models lie in folders, or on the hub.
+LIBRARY_KINDS = ("timm", "transformers")
 #: Kinds whose place is a folder; that of others is a function.
-_FOLDER_KINDS = ("reference", "transformers")
+_FOLDER_KINDS = ("reference", *LIBRARY_KINDS)
 _Kept = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -60,7 +62,7 @@ def _portable_source(source: str) -> str:
     kind, _, place = source.partition(":")
     if kind == "reference":
         return f"{kind}:checkpoint"
-    if kind == "transformers" and not place.startswith("/"):
+    if kind in LIBRARY_KINDS and not place.startswith("/"):
         return source  # a name of the hub: of the whole world, not of this machine
     return f"{kind}:{place.rpartition('/')[2]}"
 
@@ -162,26 +164,28 @@ class SourceModel(Section):
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
             official reference implementation, or a folder of several. ``transformers:FOLDER`` is an
             image classifier of Hugging Face's library as `save_pretrained` writes it, the teacher;
-            ``transformers:NAME`` or ``NAME@REVISION`` one of its hub. A relative path is looked
-            for beside the profile, then in the current folder.
+            ``transformers:NAME`` or ``NAME@REVISION`` one of its hub. ``timm:FOLDER`` is one of
+            timm's as `save_for_hf` writes it, ``timm:NAME`` one that it knows, such as
+            ``resnet18.a1_in1k``, or ``OWNER/NAME`` of the hub. A relative path is looked for beside
+            the profile, then in the current folder.
         normalization: the mean and std, a channel each, that the model was trained with, where the
             source itself does not state them; the same as mean and std in ``[data]``.
-        split: for ``transformers:``, and for ``python:`` where networks have no ``embedder``,
-            ``blocks`` and ``classifier``: the submodules that blocks begin with, in the order in
-            which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]", "features[3:6]"]``
-            or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of about as many
-            parameters each.
-        teacher: for ``transformers:`` and ``python:``.
-        student: for ``transformers:``, and for ``python:`` where the function gives none, or a
-            teacher alone.
+        split: for ``transformers:``, ``timm:``, and for ``python:`` where networks have no
+            ``embedder``, ``blocks`` and ``classifier``: the submodules that blocks begin with, in
+            the order in which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]",
+            "features[3:6]"]`` or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of
+            about as many parameters each.
+        teacher: for ``transformers:``, ``timm:`` and ``python:``.
+        student: for ``transformers:``, ``timm:``, and for ``python:`` where the function gives
+            none, or a teacher alone.
     """
 
     source: Annotated[
         str,
         TextPattern(
             rf"^({'|'.join(SOURCE_KINDS)}):.+$",
-            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION, reference:FOLDER, transformers:FOLDER "
-            "or transformers:NAME",
+            "keras:MODULE:FUNCTION, python:MODULE:FUNCTION, reference:FOLDER, transformers:FOLDER, "
+            "timm:FOLDER, transformers:NAME or timm:NAME",
         ),
         AfterValidator(_located_source),
         PlainSerializer(_portable_source, when_used="json"),
@@ -196,7 +200,7 @@ class SourceModel(Section):
     def _of_modules(self) -> Self:
         for key in ("split", "teacher", "student"):
             if key in self.model_fields_set and self.kind not in NETWORK_KINDS:
-                raise ValueError(f"{key}: only for networks of {' and '.join(NETWORK_KINDS)}")
+                raise ValueError(f"{key}: only for networks of {', '.join(NETWORK_KINDS)}")
         return self
 
     @property

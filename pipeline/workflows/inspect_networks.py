@@ -48,8 +48,8 @@ def inspect_networks(
     """The networks that a source gives, cut nowhere yet.
 
     Args:
-        text: ``python:PLACE`` or ``transformers:PLACE`` as in a profile, or a profile (.toml) with
-            such a source.
+        text: ``python:PLACE``, ``transformers:PLACE`` or ``timm:PLACE`` as in a profile, or a
+            profile (.toml) with such a source.
         shape: channels, height, width of images, for a function that gives a network alone.
         blocks: the numbers of blocks to try.
         progress: told what is to be known about weights that are read.
@@ -61,9 +61,9 @@ def inspect_networks(
     source = settings.model if settings else SourceModel(source=text)
     if not isinstance(source, SourceModel) or source.kind not in NETWORK_KINDS:
         raise UsageError(
-            f"{text}: only networks of {' and '.join(NETWORK_KINDS)} can be cut",
-            "name a bundle, python:MODULE:FUNCTION, transformers:FOLDER, or a profile with such a "
-            "source",
+            f"{text}: only networks of {', '.join(NETWORK_KINDS)} can be cut",
+            "name a bundle, python:MODULE:FUNCTION, transformers:FOLDER, timm:FOLDER, or a profile "
+            "with such a source",
         )
 
     def image_shape() -> tuple[int, ...]:

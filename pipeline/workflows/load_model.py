@@ -131,7 +131,7 @@ def _open_source(source: SourceModel, progress: Progress) -> OpenedModel:
                 f"{source.source}: Keras blocks are made for the images of a profile",
                 "name the profile (.toml) instead",
             )
-        case "python" | "transformers":
+        case "python" | "timm" | "transformers":
             from pipeline.ingest.intake import own_model
 
             opened, _ = own_model(source, 0, None, progress)

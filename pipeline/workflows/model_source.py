@@ -126,7 +126,7 @@ class ModelSource:
         match source.kind:
             case "keras":
                 return self._keras, dataset
-            case "python" | "transformers":
+            case "python" | "timm" | "transformers":
                 opened, _ = self._own
                 _require_fit(source, opened, dataset)
                 dataset = noting_resizing(dataset, self._settings)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.settings import EncodedData, Settings, SourceModel, load_settings
+from pipeline.settings import LIBRARY_KINDS, EncodedData, Settings, SourceModel, load_settings
 
 if TYPE_CHECKING:
     from pipeline.data.images import Dataset
@@ -46,12 +46,11 @@ def resizing_of(settings: Settings) -> Resizing | None:
         UsageError: it cannot be read, or says something that no app can repeat.
     """
     model = settings.model
-    if not isinstance(model, SourceModel) or model.kind != "transformers":
+    if not isinstance(model, SourceModel) or model.kind not in LIBRARY_KINDS:
         return None
-    from pipeline.ingest.preprocessor import stated_resizing
-    from pipeline.ingest.zoo.model_folder import ModelFolder
+    from pipeline.ingest.zoo.resized import resized_by
 
-    return stated_resizing(ModelFolder.find(model.place).preprocessor)
+    return resized_by(model)
 
 
 def noting_resizing(dataset: Dataset, settings: Settings) -> Dataset:

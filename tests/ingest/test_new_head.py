@@ -179,7 +179,7 @@ def test_labels_that_do_not_fit_have_the_new_head_as_a_remedy(zoo: Path, tmp_pat
     [
         ('head = "replace"', 'head = "renew"', "teacher.head"),
         ("head_epochs = 1", "head_epochs = 5", "head_epochs 5 is more than epochs 4"),
-        ('"transformers:resnet"', '"reference:resnet"', "only for networks of python and"),
+        ('"transformers:resnet"', '"reference:resnet"', "only for networks of python, timm"),
     ],
 )
 def test_wrong_words_are_refused(zoo: Path, before: str, after: str, said: str) -> None:

@@ -141,6 +141,20 @@ def test_sizes_that_cross_a_cut_follow_the_number_of_images() -> None:
         assert torch.equal(parts(IMAGES[:count]), network(IMAGES[:count]))
 
 
+class Optional(ResNet):
+    def forward(self, x: Tensor, mask: Tensor | None = None, headless: bool = False) -> Tensor:
+        if mask is not None:
+            x = x * mask
+        return self.layer1(x) if headless else super().forward(x)
+
+
+def test_arguments_that_nobody_gives_are_what_they_are_by_default() -> None:
+    network = Optional().eval()
+    blocks = split_network("mine", "teacher", network, LAYERS, IMAGES).eval()
+    with torch.no_grad():
+        assert torch.equal(blocks(IMAGES), network(IMAGES))
+
+
 def test_blocks_of_about_as_many_parameters_are_found() -> None:
     network = ResNet()
     one = cut(network, "auto:1")

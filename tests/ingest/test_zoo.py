@@ -143,6 +143,10 @@ def of_code_of_its_own(folder: Path) -> None:
     rewrite(folder, lambda config: config | {"model_type": "mine", "auto_map": {"x": "mine.M"}})
 
 
+def of_timm(folder: Path) -> None:
+    (folder / "config.json").write_text('{"architecture": "resnet18"}')
+
+
 def no_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
@@ -156,6 +160,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]])
     ("damage", "what", "remedy"),
     [
         (without_config, "there is no config.json in it", "save_pretrained writes it"),
+        (of_timm, "the folder is timm's", 'source = "timm:resnet"'),
         (no_json, "config.json: the file: Invalid JSON", "of the transformers library"),
         (without_weights, "there are no weights in it", "copy the whole folder"),
         (cut_short, "cannot read it: SafetensorError", "copy the whole folder"),
@@ -210,10 +215,11 @@ def test_the_normalization_is_taken_over(folder: Path) -> None:
 
 
 def test_the_library_is_imported_for_this_source_alone() -> None:
+    named = r"(timm|transformers|huggingface_hub)\b"
     importing = {
         path.parent.name
         for path in (ROOT / "pipeline").rglob("*.py")
-        if re.search(r"^\s*(import|from) (transformers|huggingface_hub)\b", path.read_text(), re.M)
+        if re.search(rf"^\s*(import|from) {named}|import_module..{named}", path.read_text(), re.M)
     }
     assert importing == {"zoo"}
 

@@ -6,11 +6,13 @@ Nothing that lies in it is run: code of a model's author is never looked at.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.core.toml_file import PATH_RULE
@@ -23,22 +25,36 @@ _PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _FILES = (CONFIG, PREPROCESSOR, "model*.safetensors", "model.safetensors.index.json")
 _MORE_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 _HUB_NAME = re.compile(r"(?P<name>(?:\w[\w.-]*/)?\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?")
-_WHAT = "a folder as save_pretrained writes it, with config.json and model.safetensors"
-_CLASSIFIES = "ForImageClassification"
+
+_Config = TypeVar("_Config", bound=BaseModel)
 
 
-class ModelConfig(BaseModel):
-    """What of a config.json says which model it is.
+@dataclass(frozen=True, slots=True)
+class ModelLibrary:
+    """A library that gives models their code, and saves them in folders.
 
     Attributes:
-        model_type: as the library calls its code.
-        architectures: the classes that the weights were saved from, if it says.
+        name: its package, and what a profile's source begins with.
+        folder: what a folder of it is, in words.
+        saving: the line of code that saves a model there.
+        installing: the line that installs it.
+        require_classifier: refuses the config.json of what classifies no images.
+        hub_name: what the hub calls a model that a profile names without a folder.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    name: str
+    folder: str
+    saving: str
+    installing: str
+    require_classifier: Callable[[Path], None]
+    hub_name: Callable[[str], str]
 
-    model_type: str
-    architectures: tuple[str, ...] | None = None
+    def missing(self, place: str) -> UsageError:
+        """What to say where it is not installed."""
+        return UsageError(
+            f"{self.name}:{place} needs the package `{self.name}`, which is not installed",
+            self.installing,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +72,12 @@ class ModelFolder:
     pickled: bool
 
     @classmethod
-    def find(cls, place: str) -> ModelFolder:
+    def find(cls, place: str, library: ModelLibrary) -> ModelFolder:
         """The folder of a path, or of a name of the hub, which is fetched if it is not kept yet.
+
+        Args:
+            place: what follows ``KIND:``.
+            library: whose model it is.
 
         Raises:
             UsageError: there is no such folder or name, the hub cannot be reached, or what is
@@ -69,19 +89,24 @@ class ModelFolder:
                 problem = "not a folder" if path.exists() else "no such folder"
                 raise UsageError(
                     f"{path.absolute()}: {problem}",
-                    f"name {_WHAT}, or a model of the hub; {PATH_RULE}",
+                    f"name {library.folder}, or a model of the hub; {PATH_RULE}",
                 )
-            path = _fetched(name["name"], name["revision"])
+            path = _fetched(library, name["name"], name["revision"])
         if not (path / CONFIG).is_file():
-            raise UsageError(f"{path}: there is no {CONFIG} in it", f"name {_WHAT}")
-        _require_classifier(path / CONFIG)
+            raise UsageError(f"{path}: there is no {CONFIG} in it", f"name {library.folder}")
+        library.require_classifier(path / CONFIG)
         safe, pickled = ([path / name for name in names] for names in (_SAFE, _PICKLED))
         if not any(file.is_file() for file in safe + pickled):
             raise UsageError(
                 f"{path}: there are no weights in it, neither {_SAFE[0]} nor {_PICKLED[0]}",
-                "copy the whole folder, or save the model again: model.save_pretrained(FOLDER)",
+                f"copy the whole folder, or save the model again: {library.saving}",
             )
         return cls(place, path, not any(file.is_file() for file in safe))
+
+    @property
+    def config(self) -> Path:
+        """The file that says which model it is."""
+        return self.path / CONFIG
 
     @property
     def preprocessor(self) -> Path | None:
@@ -89,39 +114,45 @@ class ModelFolder:
         path = self.path / PREPROCESSOR
         return path if path.is_file() else None
 
+    @property
+    def safe_note(self) -> str:
+        """What to say where its weights are pickled."""
+        return (
+            f"{self.place} holds no safetensors: its weights are read with weights_only, which "
+            "runs nothing that somebody wrote into them"
+        )
 
-def _require_classifier(path: Path) -> None:
+
+def read_config(path: Path, kind: type[_Config], remedy: str) -> _Config:
+    """A config.json.
+
+    Raises:
+        UsageError: it cannot be read or holds something else; with that remedy.
+    """
     try:
-        config = ModelConfig.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "correct it") from None
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "the file"
-        raise UsageError(
-            f"{path}: {place}: {problem['msg']}",
-            f"name {_WHAT}, of a model of the transformers library",
-        ) from None
-    names = config.architectures
-    if names and not any(_CLASSIFIES in name for name in names):
-        raise UsageError(
-            f"{path}: the model is a {', '.join(names)}, which classifies no images",
-            f"name one whose class is called ...{_CLASSIFIES}",
-        )
+        said = str(problem["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"{path}: {place}: {said}", remedy) from None
 
 
 @cache  # a command asks several times, and means the same files
-def _fetched(name: str, revision: str | None) -> Path:
+def _fetched(library: ModelLibrary, name: str, revision: str | None) -> Path:
     """The folder in which Hugging Face's library keeps a model of the hub."""
     try:
         import huggingface_hub as hub
     except ImportError:
-        raise needs_library(f"transformers:{name}") from None
+        raise library.missing(name) from None
+    repository = library.hub_name(name)
     try:
-        path = Path(hub.snapshot_download(name, revision=revision, allow_patterns=[*_FILES]))
+        path = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=[*_FILES]))
         if not any((path / file).is_file() for file in _SAFE):
             more = [*_FILES, *_MORE_FILES]
-            path = Path(hub.snapshot_download(name, revision=revision, allow_patterns=more))
+            path = Path(hub.snapshot_download(repository, revision=revision, allow_patterns=more))
     except (hub.errors.RepositoryNotFoundError, hub.errors.RevisionNotFoundError) as error:
         raise UsageError(
             f"{name}: no folder here, and no model of the hub that can be read: "
@@ -131,14 +162,6 @@ def _fetched(name: str, revision: str | None) -> Path:
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
         raise UsageError(
             f"{name}: no folder here, and it cannot be fetched from the hub: {first_lines(error)}",
-            f"where there is no network, copy {_WHAT} and name that; {PATH_RULE}",
+            f"where there is no network, copy {library.folder} and name that; {PATH_RULE}",
         ) from None
     return path
-
-
-def needs_library(source: str) -> UsageError:
-    """What to say where Hugging Face's library is not installed."""
-    return UsageError(
-        f"{source} needs the package `transformers`, which is not installed",
-        "pip install 'transformers>=5'",
-    )

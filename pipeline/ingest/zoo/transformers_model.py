@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +13,11 @@ from torch import nn
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.core.progress import Progress
 from pipeline.ingest.preprocessor import stated_normalization, stated_resizing
-from pipeline.ingest.probe import probe_images
 from pipeline.ingest.python import OwnModel
-from pipeline.ingest.zoo.classifier import ImageClassifier
-from pipeline.ingest.zoo.model_folder import ModelFolder, needs_library
+from pipeline.ingest.torchvision_names import import_torchvision
+from pipeline.ingest.zoo.classifier import ImageClassifier, require_images, without_logs
+from pipeline.ingest.zoo.model_folder import ModelFolder
+from pipeline.ingest.zoo.transformers_config import TRANSFORMERS
 
 #: What the library calls classes that nobody named.
 _NAMELESS = re.compile(r"LABEL_\d+")
@@ -39,14 +39,15 @@ def transformers_model(
         UsageError: the library is not installed; there is no such model, or no whole one; it
             classifies no images; or it takes none of that shape.
     """
-    folder = ModelFolder.find(place)
+    folder = ModelFolder.find(place, TRANSFORMERS)
     network = _loaded(folder, progress)
     if not isinstance(network, nn.Module):
         raise TypeError(type(network).__name__)
     config: Any = network.config
     shape = images() if images is not None else _image_shape(folder, config)
     classifier = ImageClassifier(network).eval()
-    _require_takes(folder, config, classifier, shape)
+    channels = getattr(config, "num_channels", shape[0])
+    require_images(place, classifier, shape, channels, getattr(config, "image_size", None))
     return OwnModel(
         classifier,
         None,
@@ -57,18 +58,16 @@ def transformers_model(
 
 
 def _loaded(folder: ModelFolder, progress: Progress) -> Any:
-    with _quiet():
+    with without_logs():
         try:
             import transformers
         except ImportError:
-            raise needs_library(f"transformers:{folder.place}") from None
+            raise TRANSFORMERS.missing(folder.place) from None
     if folder.pickled:
-        progress.say(
-            f"{folder.place} holds no safetensors: its weights are read with weights_only, which "
-            "runs nothing that somebody wrote into them"
-        )
+        progress.say(folder.safe_note)
     try:
-        with _quiet(), _without_bars(transformers):
+        with without_logs(), _without_bars(transformers):
+            import_torchvision()
             network, found = transformers.AutoModelForImageClassification.from_pretrained(
                 folder.path,
                 local_files_only=True,
@@ -132,45 +131,12 @@ def _image_shape(folder: ModelFolder, config: Any) -> tuple[int, int, int]:
     return int(getattr(config, "num_channels", 3)), height, width
 
 
-def _require_takes(
-    folder: ModelFolder, config: Any, network: nn.Module, shape: tuple[int, ...]
-) -> None:
-    """Makes sure that a model runs on the images that it is to be given."""
-    channels = getattr(config, "num_channels", shape[0])
-    if channels != shape[0]:
-        raise UsageError(
-            f"{folder.place} takes images of {channels} channel(s), the data's have {shape[0]}",
-            f"set channels = {channels} in [data] where the source has it",
-        )
-    try:
-        with torch.no_grad():
-            network(probe_images(shape))
-    except Exception as error:  # of the library's code
-        size = getattr(config, "image_size", None)
-        raise UsageError(
-            f"{folder.place} takes no images {list(shape)} (channels, height, width): "
-            f"{type(error).__name__}: {first_lines(error)}",
-            f"set image_size in [data]{f' to {size}' if isinstance(size, int) else ''}",
-        ) from error
-
-
 def _labels(names: Mapping[int, str] | None) -> tuple[str, ...] | None:
     """The names of the classes in the order of the logits, where somebody gave them names."""
     listed = tuple(str((names or {}).get(index, "")) for index in range(len(names or {})))
     if not listed or not all(listed) or any(_NAMELESS.fullmatch(name) for name in listed):
         return None
     return listed
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the library and torchao from logging what is told here in our own words, or to us."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 @contextmanager

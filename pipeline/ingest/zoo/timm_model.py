@@ -1,0 +1,97 @@
+"""An image classifier of the timm library as the teacher of a profile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.progress import Progress
+from pipeline.ingest.python import OwnModel
+from pipeline.ingest.zoo.classifier import require_images, without_logs
+from pipeline.ingest.zoo.model_folder import ModelFolder
+from pipeline.ingest.zoo.timm_config import TIMM, TimmConfig, timm_normalization
+from pipeline.ingest.zoo.timm_registry import timm_library
+
+#: What the library logs, and nothing else, where tensors of a model were not in its file.
+_LEFT_RANDOM = ("Missing keys", "Unable to convert")
+_NOT_USED = "Unexpected keys"
+
+
+def timm_model(
+    place: str, images: Callable[[], tuple[int, ...]] | None, progress: Progress
+) -> OwnModel:
+    """The teacher that a folder, a name of the library or one of the hub gives, without a student.
+
+    Args:
+        place: what follows ``timm:``.
+        images: asked for channels, height and width of the images that it is for; None: those
+            that its configuration names.
+        progress: told what is to be known about its weights.
+
+    Raises:
+        UsageError: the library is not installed; there is no such model, or no whole one; or it
+            takes no images of that shape.
+    """
+    folder = ModelFolder.find(place, TIMM)
+    config = TimmConfig.read(folder.config)
+    network = _loaded(folder, progress)
+    channels, *size = config.pretrained_cfg.input_size
+    shape = images() if images is not None else (channels, *size)
+    require_images(place, network.eval(), shape, channels, size[0])
+    return OwnModel(
+        network, None, shape, normalization=timm_normalization(folder.config), labels=config.labels
+    )
+
+
+def _loaded(folder: ModelFolder, progress: Progress) -> nn.Module:
+    with without_logs():
+        timm = timm_library(folder.place)
+    if folder.pickled:
+        progress.say(folder.safe_note)
+    notes = _Notes()
+    log = logging.getLogger("timm.models._builder")
+    level, log.level = log.level, logging.INFO
+    log.addHandler(notes)
+    try:
+        network: Any = timm.create_model(f"local-dir:{folder.path}", pretrained=True)
+    except Exception as error:  # whatever a library meets in files of other people
+        raise UsageError(
+            f"{folder.path}: the timm library cannot read it: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            f"copy the whole folder, or save the model again: {TIMM.saving}",
+        ) from error
+    finally:
+        log.removeHandler(notes)
+        log.setLevel(level)
+    if wrong := [line for line in notes.lines if line.startswith(_LEFT_RANDOM)]:
+        raise UsageError(
+            f"{folder.path}: its weights are not those of its config.json: {_before(wrong[0])}",
+            "name the folder of a model that was trained to classify images, whole",
+        )
+    for line in notes.lines:
+        if line.startswith(_NOT_USED):
+            progress.say(f"{folder.place}: {_before(line)} that the model does not use")
+    # Where it lay says nothing of what it computes.
+    network.pretrained_cfg = network.default_cfg = {}
+    made: nn.Module = network
+    return made
+
+
+def _before(line: str) -> str:
+    """What a line names, without the library's opinion of it."""
+    return line.partition(" discovered")[0].partition(" found")[0]
+
+
+class _Notes(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())

@@ -14,6 +14,7 @@ and takes its place in a page where one is named.
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,8 +122,8 @@ def side_by_side(executorch: Report, litert: Report) -> str:
         for words, names in _PAGE_ROWS
     ]
     machine = machine_of({_engine(each): each for each in reports})
-    states = f"\\* {', '.join(_STATES)} starts"
-    return f"{machine}\n\n{table(heads, rows)}\n\n{states}. {_accuracies(reports)}\n"
+    below = f"\\* {', '.join(_STATES)} starts. {_accuracies(reports)}"
+    return f"{machine}\n\n{table(heads, rows)}\n\n{textwrap.fill(below, 100)}\n"
 
 
 def _page_row(words: str, names: Sequence[str], reports: tuple[Report, Report]) -> list[str]:

@@ -58,8 +58,8 @@ def dask_cluster(folder: Path, *, workers: int = 2, threads: int = 1) -> Iterato
         scheduler = stack.enter_context(
             _running(folder, "scheduler", *place, "--scheduler-file", str(file))
         )
-        with no_hang(60):
-            while not file.exists():
+        with no_hang(120):
+            while not (file.exists() and file.read_text().rstrip().endswith("}")):  # written whole
                 time.sleep(0.05)
         # The nanny of a worker starts it again when it dies.
         mine = ("--nthreads", str(threads), "--no-dashboard", "--scheduler-file", str(file))

@@ -24,6 +24,7 @@ pwl_library(pwl
   src/runtime/cache_folder.cc
   src/runtime/engine.cc
   src/runtime/file_stamp.cc
+  src/runtime/freed_memory.cc
   src/runtime/install.cc
   src/runtime/loader.cc
   src/runtime/loading.cc

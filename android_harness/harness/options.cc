@@ -74,8 +74,8 @@ Result<Options> ParseOptions(int argc, char** argv) {
 }
 
 Result<std::unique_ptr<Engine>> MakeEngineFor(const LoadingPlan& plan, const Options& options) {
-  return MakeEngine(plan.backend,
-                    {plan.threads, options.library, options.cache, plan.minimum_runtime});
+  return MakeEngine(plan.backend, {plan.threads, options.library, options.cache,
+                                   plan.minimum_runtime, plan.favor});
 }
 
 }  // namespace pwl::harness

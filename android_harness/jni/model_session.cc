@@ -57,6 +57,7 @@ Status ModelSession::MakeEngineFor(const LoadingPlan& plan, const SessionOptions
   engine_options_.threads = options.threads > 0 ? options.threads : plan.threads;
   engine_options_.library = options.library;
   engine_options_.minimum_runtime = plan.minimum_runtime;
+  engine_options_.favor = plan.favor;
   if (engine_ != nullptr) return RequireVersion(*engine_, plan.backend, plan.minimum_runtime);
   Result<std::unique_ptr<Engine>> engine = MakeEngine(plan.backend, engine_options_);
   if (!engine.ok()) return engine.status();

@@ -104,6 +104,7 @@ class Soak {
         chance_(seed),
         reference_(folder_, bundle_.plan) {
     options_.threads = bundle_.plan.threads;
+    options_.favor = bundle_.plan.favor;
   }
 
   void Run(int climbs) {

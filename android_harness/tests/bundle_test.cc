@@ -70,6 +70,18 @@ TEST(LoadingPlan, SaysWhatIsInItsText) {
   EXPECT_EQ(plan->stages[1], (std::vector<size_t>{2, 3, 1}));
 }
 
+TEST(LoadingPlan, SaysWhatIsFavored) {
+  const auto favored = [](const std::string& line) {
+    const auto plan = ParseLoadingPlan(Replaced("threads 2\n", "threads 2\n" + line));
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    return plan.ok() ? plan->favor : Favor::kAccuracy;
+  };
+  EXPECT_EQ(favored(""), Favor::kAccuracy);
+  EXPECT_EQ(favored("favor accuracy\n"), Favor::kAccuracy);
+  EXPECT_EQ(favored("favor memory\n"), Favor::kMemory);
+  ExpectRefused(Replaced("threads 2", "favor speed"), "line 4: favor is accuracy or memory");
+}
+
 TEST(LoadingPlan, CutShortAnywhereIsRefused) {
   const std::string text = GoodPlan();
   for (size_t length = 0; length < text.size() - 1; ++length) {

@@ -25,11 +25,12 @@
 
 namespace pwl {
 
+// As the plan says, but for the number of threads.
 inline std::unique_ptr<Engine> EngineOf(const LoadingPlan& plan, WeightCache cache = {},
                                         int threads = 1) {
   const char* const library = std::getenv("PWL_TEST_LITERT");
   auto engine = pwl::MakeEngine(plan.backend, {threads, library == nullptr ? "" : library,
-                                               std::move(cache), plan.minimum_runtime});
+                                               std::move(cache), plan.minimum_runtime, plan.favor});
   EXPECT_TRUE(engine.ok()) << engine.status().message();
   return engine.ok() ? std::move(*engine) : nullptr;
 }

@@ -236,6 +236,51 @@ TEST_F(RealBundle, KeepsNothingOfProgramsThatAreGone) {
   EXPECT_LE(after.hblkhd, before.hblkhd);
 }
 
+TEST_F(RealBundle, GivesTheGoldenLogitsWhereMemoryIsFavored) {
+  bundle_.plan.favor = Favor::kMemory;
+  const auto engine = EngineOf(plan());
+  auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  std::vector<float> logits;
+  const auto expect_golden = [&] {
+    const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
+    ASSERT_TRUE(stage.ok()) << stage.status().message();
+    EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
+  };
+  (*model)->LoadInBackground();
+  while ((*model)->active_stage() + 1 < (*model)->stages()) expect_golden();
+  expect_golden();
+  EXPECT_TRUE((*model)->WaitForLoading().ok());
+  ASSERT_TRUE((*model)->ReturnInBackground(0).ok());
+  EXPECT_TRUE((*model)->WaitForLoading().ok());
+  expect_golden();
+}
+
+TEST_F(RealBundle, HasOneWorkspaceWhereMemoryIsFavored) {
+  if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have an allocator of their own";
+  if (plan().backend != "executorch") GTEST_SKIP() << "not here: LiteRT shares no workspaces";
+  // What the same program takes several times, each having run.
+  const auto taken = [&](Favor favor) {
+    LoadingPlan favored = plan();
+    favored.favor = favor;
+    const auto engine = EngineOf(favored);
+    std::vector<std::unique_ptr<Program>> programs;
+    const struct mallinfo2 before = mallinfo2();
+    for (int i = 0; i < 16; ++i) {
+      auto program = Load(engine.get(), PathOf(first()), first().sha256);
+      if (!program.ok() || !(*program)->Run({input_.data(), input_.size()}).ok()) return size_t{0};
+      programs.push_back(std::move(*program));
+    }
+    const struct mallinfo2 after = mallinfo2();
+    return after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+  };
+  (void)taken(Favor::kAccuracy);  // what is made once
+  const size_t apart = taken(Favor::kAccuracy);
+  const size_t shared = taken(Favor::kMemory);
+  // The program writes so many floats, which its workspace has room for.
+  EXPECT_LE(shared + 8 * first().floats_out * sizeof(float), apart);
+}
+
 TEST_F(RealBundle, RefusesProgramsCutAnywhere) {
   const auto engine = EngineOf(plan());
   const TemporaryFolder folder;

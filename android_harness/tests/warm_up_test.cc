@@ -70,6 +70,15 @@ TEST_F(WarmUp, IsLeftOutWhereItIsSwitchedOff) {
   EXPECT_EQ(observer_.active.front().warm_ns, 0);
 }
 
+TEST_F(WarmUp, IsLeftOutWhereMemoryRules) {
+  bundle_.plan.favor = Favor::kMemory;
+  auto model = Start();
+  model->LoadInBackground();
+  EXPECT_TRUE(model->WaitForLoading().ok());
+  EXPECT_TRUE(engine_.runs().empty());
+  EXPECT_EQ(Ask(*model), kAnswers[3]);
+}
+
 TEST_F(WarmUp, TakesNothingFromAnInferenceThatIsTheFirst) {
   engine_.HoldRunsOf(PathOf("s0-1"));
   auto model = Start();

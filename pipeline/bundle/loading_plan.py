@@ -92,6 +92,8 @@ def _lines(
     yield f"backend {backend.name}"
     yield f"runtime {backend.minimum_runtime}"
     yield f"threads {backend.threads}"
+    if backend.favor != "accuracy":  # older runtimes read the others
+        yield f"favor {backend.favor}"
     yield f"input {math.prod(input.shape)}"
     yield f"classes {classes}"
     yield from programs

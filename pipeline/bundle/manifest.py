@@ -32,7 +32,7 @@ from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.settings import BackendName
+from pipeline.settings import BackendName, Favor
 from pipeline.settings.quantities import Share
 
 #: Raised when a reader of the version before could not use the file any more.
@@ -178,8 +178,8 @@ class Evaluation(Section):
     correct: tuple[Annotated[int, Field(ge=0)], ...]
 
 
-class BackendInfo(Section):
-    """What wrote the programs and what can read them.
+class BackendInfo(SparseSection):
+    """What wrote the programs, what can read them, and how it shall.
 
     `precision` is that of the networks as the profile asks for it, such as ``student int8, teacher
     fp32``, or ``student int8, teacher int8 then fp32`` where the teacher's blocks arrive twice.
@@ -190,6 +190,7 @@ class BackendInfo(Section):
     minimum_runtime: str
     precision: str
     threads: Annotated[int, Field(ge=1)]
+    favor: Favor = "accuracy"
 
 
 class ModelInfo(SparseSection):

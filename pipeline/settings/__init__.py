@@ -39,7 +39,6 @@ from pipeline.settings.precision_settings import (
 from pipeline.settings.profile_file import (
     BundleSettings,
     LoweringSettings,
-    RuntimeSettings,
     Settings,
     backend_named,
     for_backend,
@@ -51,6 +50,7 @@ from pipeline.settings.quantities import (
     Count,
 )
 from pipeline.settings.resizing import Resizing
+from pipeline.settings.runtime_settings import Favor, RuntimeSettings
 from pipeline.settings.schedule_settings import OrderName, ScheduleSettings
 from pipeline.settings.source_model import (
     LIBRARY_KINDS,
@@ -94,6 +94,7 @@ __all__ = [
     "Distillation",
     "EncodedData",
     "FamilyModel",
+    "Favor",
     "FeatureStorage",
     "FolderData",
     "HuggingFaceData",

@@ -17,6 +17,7 @@ from pipeline.settings.data_settings import DataSettings, NpzData
 from pipeline.settings.model_settings import ModelSettings
 from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Share
+from pipeline.settings.runtime_settings import RuntimeSettings, with_orders_of_favor
 from pipeline.settings.schedule_settings import ScheduleSettings
 from pipeline.settings.source_model import SourceModel
 from pipeline.settings.task_settings import TaskSettings
@@ -85,16 +86,6 @@ class BundleSettings(Section):
         return min(self.evaluation_images, images, in_bytes)
 
 
-class RuntimeSettings(Section):
-    """How the device runs the bundle.
-
-    Attributes:
-        threads: of the inference library.
-    """
-
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
-
-
 class Settings(Section):
     """A whole profile.
 
@@ -138,6 +129,11 @@ class Settings(Section):
     def quantized(self) -> bool:
         """Whether any program of the bundle or its arms does not compute in float32."""
         return self.lowering.precision.quantized or any(arm.precision != PLAIN for arm in self.arm)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _orders_follow_from_favor(cls, tables: object) -> object:
+        return with_orders_of_favor(tables)
 
     @model_validator(mode="after")
     def _task_is_possible(self) -> Self:

@@ -247,6 +247,7 @@ def _backend(settings: Settings, target: LoweringTarget) -> BackendInfo:
         minimum_runtime=backend_for(settings.lowering).minimum_runtime,
         precision=str(settings.lowering.precision),
         threads=settings.runtime.threads,
+        favor=settings.runtime.favor,
     )
 
 

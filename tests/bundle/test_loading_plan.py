@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan_of
+from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
 
 
@@ -21,6 +22,17 @@ def test_the_plan_of_a_bundle_says_what_its_manifest_says(either_bundle: Bundle)
     artifact = manifest.artifact("encoder-0")
     file = f"{artifact.path} {artifact.bytes} {artifact.sha256}"
     assert f"artifact encoder-0 {file} 512 256" in lines
+
+
+def test_only_a_bundle_that_favors_memory_says_what_it_favors(either_bundle: Bundle) -> None:
+    manifest = either_bundle.manifest
+    assert "favor" not in loading_plan_of(manifest)
+    assert "favor" not in manifest.backend.model_dump()
+    backend = manifest.backend.model_copy(update={"favor": "memory"})
+    favored = manifest.model_copy(update={"backend": backend})
+    lines = loading_plan_of(favored).splitlines()
+    assert lines[lines.index(f"threads {backend.threads}") + 1] == "favor memory"
+    assert Manifest.model_validate_json(favored.model_dump_json()).backend.favor == "memory"
 
 
 def test_it_names_nothing_that_does_not_ship(either_bundle: Bundle) -> None:

@@ -7,13 +7,15 @@
 //   backend executorch
 //   runtime 1.5.0                                          the oldest that can read the programs
 //   threads 1                                              of one inference
+//   favor accuracy                                         or memory
 //   input FLOATS                                           floats that the first program reads
 //   classes COUNT                                          floats that the last program writes
 //   artifact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT
 //   stage INDEX ID...                                      artifact ids in execution order
 //   end
 //
-// PATH is relative to the bundle. `runtime` may be missing. `end` proves that nothing was cut off.
+// PATH is relative to the bundle. `runtime` and `favor` may be missing. `end` proves that nothing
+// was cut off.
 #ifndef PWL_BUNDLE_H_
 #define PWL_BUNDLE_H_
 
@@ -25,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "pwl/engine.h"
 #include "pwl/program_source.h"
 #include "pwl/status.h"
 
@@ -44,6 +47,7 @@ struct LoadingPlan {
   std::string backend;
   std::string minimum_runtime;  // empty: any
   int threads = 1;
+  Favor favor = Favor::kAccuracy;
   size_t floats_in = 0;
   size_t classes = 0;
   std::vector<Artifact> artifacts;

@@ -32,6 +32,12 @@ constexpr int kMostThreads = 64;
 // kUsage for a number of threads that no inference can have. Throws std::bad_alloc at most.
 Status RequireThreads(int threads);
 
+// What rules where not everything can be had.
+enum class Favor {
+  kAccuracy,  // answers that wait for nothing, while later stages come
+  kMemory,    // little memory at its highest
+};
+
 // Where the time of a load went, in nanoseconds.
 struct LoadTimes {
   int64_t locate_ns = 0;   // finding the file and checking its size

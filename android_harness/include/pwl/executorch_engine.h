@@ -13,7 +13,11 @@ namespace pwl {
 // made. More: ExecuTorch has one pool of them in a process, so kUsage while engines with another
 // number above one live. Loading never uses more than the thread that calls Load. For every thread;
 // blocks as long as making the threads takes; throws nothing.
-Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {}) noexcept;
+//
+// Where memory is favored, all programs of the process that are loaded so share one workspace: one
+// of them runs at a time, and none while the weights of another are being packed.
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {},
+                                                     Favor favor = Favor::kAccuracy) noexcept;
 
 }  // namespace pwl
 

@@ -14,7 +14,8 @@ struct EngineOptions {
   int threads = 1;      // that a single inference uses
   std::string library;  // of the engines that are loaded while the program runs: its path
   WeightCache cache;
-  std::string minimum_runtime;  // the version that the programs ask for; empty: any
+  std::string minimum_runtime;     // the version that the programs ask for; empty: any
+  Favor favor = Favor::kAccuracy;  // as the plan says
 };
 
 // Whether a version is the same as another or later. Both are numbers with dots between them.

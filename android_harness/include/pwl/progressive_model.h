@@ -57,7 +57,7 @@ struct ProgressiveOptions {
   // first inference touches memory for the first time, which at 224 pixels takes as long as
   // computing. Only while the app pauses between its inferences: to one that asks without pause, it
   // would take more than it gives. Ends where programs touch little; a program that fails then is a
-  // stage that could not be loaded.
+  // stage that could not be loaded. Plans that favor memory do without.
   bool warm_up = true;
 };
 

@@ -26,7 +26,7 @@ constexpr Entry kEngines[] = {
 #ifdef PWL_EXECUTORCH
     {"executorch",
      [](const EngineOptions& options) {
-       return MakeExecuTorchEngine(options.threads, options.cache);
+       return MakeExecuTorchEngine(options.threads, options.cache, options.favor);
      }},
 #endif
 #ifdef PWL_LITERT

@@ -47,6 +47,13 @@ class Parser {
       plan_.minimum_runtime = words[1];
       return {};
     }
+    if (name == "favor") {
+      if (words[1] != "accuracy" && words[1] != "memory") {
+        return Wrong("favor is accuracy or memory");
+      }
+      plan_.favor = words[1] == "memory" ? Favor::kMemory : Favor::kAccuracy;
+      return {};
+    }
     uint64_t number = 0;
     if (!ParseNumber(words[1], 1, name == "threads" ? kMostThreads : kMostFloats, &number)) {
       return Wrong("a positive number is expected");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/clock.h"
+#include "runtime/freed_memory.h"
 #include "runtime/guard.h"
 #include "runtime/progressive_core.h"
 
@@ -224,8 +225,11 @@ void ProgressiveModel::Core::DestroyRetired(Lock* lock, bool wait) {
     }
     // Its place stays taken until it is gone.
     std::shared_ptr<Stage> unused = std::move(retired_[at]);
+    // Who goes back does so for memory's sake.
+    const bool gives_back = bundle_.plan.favor == Favor::kMemory || unused->index > active_->index;
     lock->unlock();
     unused.reset();
+    if (gives_back) GiveBackFreedMemory();
     lock->lock();
     retired_.erase(retired_.begin() + static_cast<ptrdiff_t>(at));
   }

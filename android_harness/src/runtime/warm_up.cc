@@ -47,6 +47,8 @@ RunCost CostSoFar() {
 Status ProgressiveModel::Core::WarmUp(const Stage& stage, const Stage& before, uint64_t generation,
                                       StageLoad* load) {
   const int64_t begin = NowNs();
+  // What new programs touch would come on top of what old ones still hold.
+  const bool warms_up = options_.warm_up && bundle_.plan.favor != Favor::kMemory;
   PaddedFloats zeros;
   Floats flow;
   for (const std::shared_ptr<LoadedUnit>& unit : stage.chain) {
@@ -54,7 +56,7 @@ Status ProgressiveModel::Core::WarmUp(const Stage& stage, const Stage& before, u
       flow = {};
       continue;
     }
-    if (!options_.warm_up || !warm_up_pays_ || !AwaitPause(stage.index, generation)) break;
+    if (!warms_up || !warm_up_pays_ || !AwaitPause(stage.index, generation)) break;
     if (flow.data == nullptr) {
       if (!zeros.Allocate(unit->program->floats_in())) break;
       flow = zeros.view();

@@ -55,6 +55,7 @@ constexpr char kXnnpack[] = "XnnpackBackend";
 // lock that every inference needs, for as long as its weights are being packed. With one for each
 // model (1), ExecuTorch 1.5 keeps a hundred bytes of every program that was ever loaded.
 constexpr int kWorkspacePerDelegate = 0;
+constexpr int kOneWorkspace = 2;  // as large as the largest, where memory rules
 
 std::string Describe(const char* what, Error error) {
   return std::string(what) + ": ExecuTorch error " + std::to_string(static_cast<uint32_t>(error)) +
@@ -203,7 +204,9 @@ int ThreadPoolUse::threads_ = 0;
 
 class ExecuTorchEngine final : public Engine {
  public:
-  explicit ExecuTorchEngine(WeightCache cache) : cache_(std::move(cache)) {}
+  ExecuTorchEngine(WeightCache cache, Favor favor)
+      : cache_(std::move(cache)),
+        sharing_(favor == Favor::kMemory ? kOneWorkspace : kWorkspacePerDelegate) {}
 
   ~ExecuTorchEngine() override {
     if (pooled_) ThreadPoolUse::Leave();
@@ -244,12 +247,11 @@ class ExecuTorchEngine final : public Engine {
   std::string Version() const override { return PWL_EXECUTORCH_VERSION; }
 
  private:
-  static Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source,
-                                                    const ProgramSpec& spec, CacheUse* cache,
-                                                    LoadTimes* times) {
+  Result<std::unique_ptr<pwl::Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
+                                             CacheUse* cache, LoadTimes* times) const {
     BackendOptions<3> options;
     LoadBackendOptionsMap map;
-    Error error = options.set_option("workspace_sharing_mode", kWorkspacePerDelegate);
+    Error error = options.set_option("workspace_sharing_mode", sharing_);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
     const std::string& packed = cache->path();
     if (!packed.empty()) {
@@ -265,14 +267,16 @@ class ExecuTorchEngine final : public Engine {
   }
 
   const WeightCache cache_;
+  const int sharing_;
   bool pooled_ = false;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache) noexcept {
+Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache,
+                                                     Favor favor) noexcept {
   return Guarded("making an engine failed", [&]() -> Result<std::unique_ptr<Engine>> {
-    auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache));
+    auto engine = std::make_unique<ExecuTorchEngine>(std::move(cache), favor);
     if (Status status = engine->Configure(threads); !status.ok()) return status;
     return std::unique_ptr<Engine>(std::move(engine));
   });

@@ -1,20 +1,26 @@
-"""docs/tasks.md shows a segmenter and its profile: they are built as they are."""
+"""docs/tasks.md shows a segmenter and its profile: they are built and measured as they are."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.bundle.verify import Bundle
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
+from pipeline.report.integrity import wrong_results
+from pipeline.report.report_file import load_report
+from pipeline.report.schema import Report
 from pipeline.settings import Settings, for_backend
+from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.load_model import model_of
+from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
 from tests.fixtures import ROOT, settings_from
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text()
@@ -84,6 +90,62 @@ def test_what_the_manifest_says_of_its_stages_is_in_its_files(segmenter: Build) 
     golden = np.fromfile(bundle.root / bundle.manifest.golden.outputs[-1].path, "<f4")
     labeled = golden.reshape(2, 8, 8, 3).argmax(axis=-1)
     assert (labeled == given.reshape(-1, 30, 8, 8)[-1, :2]).all()
+
+
+@pytest.fixture(scope="module")
+def report(segmenter: Build, harness_package: Package) -> Report:
+    """One round on this machine."""
+    root = segmenter.out
+    options = ProfileOptions(
+        device=f"local:{root.parent / 'device'}", states=("warm",), rounds=1, fps=()
+    )
+    return measure(root, replace(options, harness=harness_package.root), Silent())
+
+
+def test_a_device_judges_label_maps_as_the_host_does(segmenter: Build, report: Report) -> None:
+    evaluation = segmenter.bundle.manifest.evaluation
+    assert wrong_results(report) == []
+    for stage in report.stages:
+        assert (stage.images, stage.pixels) == (30, 30 * 63)
+        assert abs(stage.correct - evaluation.correct[stage.index]) <= stage.differing
+        assert stage.host_correct == evaluation.correct[stage.index]
+        assert stage.differing <= 30 * 63 // 100
+        assert report.metrics[f"accuracy.{stage.index}"].median == stage.correct / (30 * 63)
+    final = report.stages[-1]
+    assert report.metrics["mean_iou.final"].median == final.mean_iou == np.mean(final.iou)
+    assert report.metrics["accuracy_minus_host_low.final"].median > -0.01
+
+
+def test_tables_and_page_say_what_accuracy_is(segmenter: Build, report: Report) -> None:
+    write_report(report, segmenter.out.parent)
+    page = (segmenter.out.parent / "report.html").read_text()
+    assert "Accuracy is that of labeled pixels" in page
+    assert f"mean IoU {report.stages[-1].mean_iou:.1%}" in page
+    assert "pixels unlike host" in page
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"hits": [', '"hits": [1', "several numbers of pixels"),
+        ('"right": [', '"right": [0, ', "several numbers of images"),
+        ('"lost": 0, ', '"lost": 1, ', None),
+        ('"stage": 0, "there"', '"stage": 1, "there"', "not of all in order"),
+    ],
+)
+def test_counts_that_were_edited_are_not_judged(
+    old: str, new: str, words: str | None, report: Report, tmp_path: Path
+) -> None:
+    text = report.to_json()
+    assert old in text
+    (tmp_path / "report.json").write_text(text.replace(old, new, 1))
+    if words is None:  # the report is whole, and what it says is that results are wrong
+        (wrong,) = wrong_results(load_report(tmp_path / "report.json"))
+        assert "logits of 1 of 30 evaluation images hold NaN or infinity" in wrong
+        return
+    with pytest.raises(IntegrityError) as error:
+        load_report(tmp_path / "report.json")
+    assert words in error.value.what
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
   return Rows(std::move(*values), plan.golden->count);
 }
 
+Result<std::vector<uint8_t>> ReadByteRows(const std::string& path, size_t count, size_t row) {
+  return ReadRows<uint8_t>(path, count, row);
+}
+
 Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats) {
   if (!plan.evaluation) return Status(Code::kUsage, "the plan has no evaluation images");
   const Evaluation& evaluation = *plan.evaluation;

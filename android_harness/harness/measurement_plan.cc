@@ -40,6 +40,7 @@ class Parser {
     if (name == "golden") return ReadGolden(words);
     if (name == "evaluation") return ReadEvaluation(words);
     if (name == "evaluation-inputs") return ReadEvaluationInputs(words);
+    if (name == "label-maps") return ReadLabelMaps(words);
     if (name == "normalize") return ReadNormalize(words);
     return Wrong("unknown directive `" + std::string(name) + "`");
   }
@@ -115,6 +116,16 @@ class Parser {
       return Wrong("evaluation-inputs COUNT INPUTS is expected");
     }
     plan_.evaluation = Evaluation{static_cast<size_t>(count), 0, Below(words[2]), {}, {}};
+    return {};
+  }
+
+  Status ReadLabelMaps(const Words& words) {
+    uint64_t classes = 0;
+    if (!plan_.evaluation || words.size() != 4 || !ParseNumber(words[1], 1, 255, &classes) ||
+        !IsInside(words[2]) || !IsInside(words[3])) {
+      return Wrong("label-maps CLASSES LABELS PREDICTIONS is expected, behind the evaluation");
+    }
+    plan_.label_maps = LabelMaps{static_cast<size_t>(classes), Below(words[2]), Below(words[3])};
     return {};
   }
 

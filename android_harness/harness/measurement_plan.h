@@ -10,10 +10,12 @@
 //   evaluation COUNT CHANNELS IMAGES                       a uint8 file
 //   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
 //   evaluation-inputs COUNT INPUTS                         a float32 file, of what is no image
+//   label-maps CLASSES LABELS PREDICTIONS                  uint8 files, of what labels each pixel
 //   end
 //
 // Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`, `program`
-// and `arm` may be missing. `evaluation-inputs` takes the place of `evaluation`.
+// and `arm` may be missing. `evaluation-inputs` takes the place of `evaluation`. `label-maps` has
+// the labels of its images and what the host answers at each stage.
 #ifndef PWL_HARNESS_MEASUREMENT_PLAN_H_
 #define PWL_HARNESS_MEASUREMENT_PLAN_H_
 
@@ -50,6 +52,13 @@ struct Evaluation {
   std::vector<float> std;
 };
 
+// A label for each pixel: [count, pixels], and [stages, count, pixels] as the host answers.
+struct LabelMaps {
+  size_t classes = 0;
+  std::string labels;
+  std::string predictions;
+};
+
 struct MeasurementPlan {
   std::string folder;  // its own, below which all other paths are
   std::string bundle;
@@ -57,6 +66,7 @@ struct MeasurementPlan {
   std::vector<Arm> arms;
   std::optional<Golden> golden;
   std::optional<Evaluation> evaluation;
+  std::optional<LabelMaps> label_maps;
 
   // The arm of that name, or nullptr.
   const Arm* FindArm(std::string_view name) const;

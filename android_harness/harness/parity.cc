@@ -9,6 +9,7 @@
 #include "harness/answer.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
+#include "harness/label_maps.h"
 #include "harness/programs.h"
 #include "harness/stages.h"
 #include "harness/tasks.h"
@@ -22,9 +23,11 @@ Status RunParity(const Options& options, const MeasurementPlan& plan, const Bund
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   std::vector<float> logits;
+  std::vector<float> excerpt;          // of label maps, whose logits are too many to print
   std::map<std::string, size_t> lost;  // by program: golden inputs whose logits are no numbers
   const auto print = [&](const std::string& name, size_t input) {
-    JsonLine("logits").Add("name", name).Add("input", input).Add("logits", logits).Print();
+    const std::vector<float>& shown = plan.label_maps ? (excerpt = Excerpt(logits)) : logits;
+    JsonLine("logits").Add("name", name).Add("input", input).Add("logits", shown).Print();
     if (!AllFinite(logits)) ++lost[name];
   };
   const auto compute = [&](size_t stage, ProgressiveModel& model) -> Status {

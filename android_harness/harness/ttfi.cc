@@ -9,6 +9,7 @@
 #include "harness/cpu_clock.h"
 #include "harness/data.h"
 #include "harness/json_line.h"
+#include "harness/label_maps.h"
 #include "harness/process.h"
 #include "harness/programs.h"
 #include "harness/tasks.h"
@@ -136,7 +137,7 @@ Status RunTtfi(const Options& options, const StartState& start, int64_t main_ns)
       .Add("cache_bytes", CacheBytes(options, *plan, bundle->plan))
       .Add("steady_ns", steady)
       .Add("steady_cpu_ns", steady_cpu)
-      .Add("logits", logits)
+      .Add("logits", plan->label_maps ? Excerpt(logits) : logits)
       .Print();
   return {};
 }

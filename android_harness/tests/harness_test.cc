@@ -15,6 +15,7 @@
 #include "harness/data.h"
 #include "harness/frames.h"
 #include "harness/json_line.h"
+#include "harness/label_maps.h"
 #include "harness/options.h"
 #include "harness/process.h"
 #include "harness/start_state.h"
@@ -282,6 +283,54 @@ TEST(Data, BelievesNoCountThatTheFileDoesNotHave) {
   evaluation.images = folder.Write("images", "");
   plan.evaluation = evaluation;
   EXPECT_EQ(ReadEvaluationInputs(plan, kMany).status().code(), Code::kDamaged);
+}
+
+TEST(MapCounts, CountLabeledPixelsAlone) {
+  MapCounts counts(2);
+  const uint8_t labels[] = {0, 1, 1, kIgnored};
+  const uint8_t expected[] = {0, 1, 0, 0};
+  // Of equal logits the first names the label.
+  ASSERT_TRUE(counts.Add({2, 1, 3, 3, 0, 1, 0, 9}, labels, expected, 4));
+  EXPECT_EQ(counts.right, std::vector<int64_t>{2});
+  EXPECT_EQ(counts.labeled, std::vector<int64_t>{3});
+  EXPECT_EQ(counts.differing, std::vector<int64_t>{2});
+  EXPECT_EQ(counts.hits, (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(counts.given, (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(counts.there, (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(counts.lost, 0);
+}
+
+TEST(MapCounts, GiveNoPixelOfALostImageALabel) {
+  MapCounts counts(2);
+  const uint8_t labels[] = {0, 1};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_TRUE(counts.Add({2, 1, nan, 3}, labels, labels, 2));
+  EXPECT_EQ(counts.right, std::vector<int64_t>{0});
+  EXPECT_EQ(counts.differing, std::vector<int64_t>{2});
+  EXPECT_EQ(counts.given, (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(counts.lost, 1);
+}
+
+TEST(MapCounts, RefuseWhatDoesNotFit) {
+  MapCounts counts(2);
+  const uint8_t labels[] = {0, 2};
+  EXPECT_FALSE(counts.Add({2, 1, 3}, labels, labels, 2));
+  EXPECT_FALSE(counts.Add({2, 1, 3, 4}, labels, labels, 2));
+}
+
+TEST(Excerpt, IsEvenAndTellsOfWhatItLeavesOut) {
+  std::vector<float> values(5);
+  EXPECT_EQ(Excerpt(values), values);
+  values.resize(4096 * 336);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const std::vector<float> taken = Excerpt(values);
+  ASSERT_EQ(taken.size(), 4096u);
+  EXPECT_EQ(taken.front(), 0.0f);
+  EXPECT_EQ(taken[1], 336.0f);
+  EXPECT_EQ(taken[4000], 1344327.0f);
+  EXPECT_EQ(taken.back(), values.back());
+  values[7] = std::numeric_limits<float>::infinity();
+  EXPECT_NE(Excerpt(values)[0], Excerpt(values)[0]);  // NaN
 }
 
 }  // namespace

@@ -72,6 +72,20 @@ TEST(MeasurementPlan, NamesInputsThatAreNoImages) {
   ExpectRefused(With(text + "end\n", " 9 ", " 0 "), "evaluation-inputs COUNT");
 }
 
+TEST(MeasurementPlan, NamesLabelMapsOfItsImages) {
+  const std::string text =
+      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
+  const std::string maps = "label-maps 21 bundle/eval/labels.u8 bundle/eval/predictions.u8\n";
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + maps + "end\n", "/root");
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(plan->label_maps->classes, 21u);
+  EXPECT_EQ(plan->label_maps->labels, "/root/bundle/eval/labels.u8");
+  EXPECT_EQ(plan->label_maps->predictions, "/root/bundle/eval/predictions.u8");
+  ExpectRefused(text + With(maps, "21", "256") + "end\n", "label-maps CLASSES");
+  ExpectRefused(text + With(maps, "bundle/eval/labels", "../labels") + "end\n", "label-maps");
+  ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + maps + "end\n", "behind the");
+}
+
 TEST(MeasurementPlan, ChecksSha256UnlessToldOtherwise) {
   const auto plan = ParseMeasurementPlan(Replaced("verify size\n", ""), "/root");
   ASSERT_TRUE(plan.ok());

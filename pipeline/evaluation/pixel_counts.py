@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.label_maps import Labels
+from pipeline.evaluation.overlaps import overlaps
 from pipeline.settings import IGNORED
 
 
@@ -42,9 +43,7 @@ class PixelCounts:
     @property
     def overlap(self) -> tuple[float | None, ...]:
         """Intersection over union of each class; None of one that is nowhere, nor given."""
-        union = self.given + self.there - self.hits
-        pairs = zip(self.hits, union, strict=True)
-        return tuple(int(hits) / int(all_) if all_ else None for hits, all_ in pairs)
+        return overlaps(self.hits.tolist(), self.given.tolist(), self.there.tolist())
 
     @property
     def mean_overlap(self) -> float:

@@ -45,10 +45,13 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
     yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"
     if (normalization := manifest.input.normalization) is None or manifest.input.kind != "image":
         yield f"evaluation-inputs {evaluation.count} {BUNDLE_FOLDER}/{evaluation.images.path}"
-        return
-    yield (
-        f"evaluation {evaluation.count} {manifest.input.shape[-1]} "
-        f"{BUNDLE_FOLDER}/{evaluation.images.path}"
-    )
-    for mean, std in zip(normalization.mean, normalization.std, strict=True):
-        yield f"normalize {mean!r} {std!r}"
+    else:
+        yield (
+            f"evaluation {evaluation.count} {manifest.input.shape[-1]} "
+            f"{BUNDLE_FOLDER}/{evaluation.images.path}"
+        )
+        for mean, std in zip(normalization.mean, normalization.std, strict=True):
+            yield f"normalize {mean!r} {std!r}"
+    if (output := manifest.model.output) is not None:
+        files = f"{BUNDLE_FOLDER}/{evaluation.labels.path} {BUNDLE_FOLDER}/"
+        yield f"label-maps {output.edge.shape[-1]} {files}{evaluation.predictions.path}"

@@ -55,6 +55,7 @@ class Deployment:
         caching: flags that make it keep packed weights.
         stages: how many the bundle has.
         golden_images, evaluation_images: how many of these it has.
+        label_maps: whether its answers are label maps.
         two_step: the student alone, then the whole teacher, instead of the bundle; see
             `pipeline.harness.two_step`.
     """
@@ -68,6 +69,7 @@ class Deployment:
     stages: int
     golden_images: int
     evaluation_images: int
+    label_maps: bool = False
     two_step: Deployment | None = None
 
 
@@ -166,6 +168,7 @@ class Placement:
             stages=len(manifest.stages),
             golden_images=manifest.golden.images,
             evaluation_images=manifest.evaluation.count,
+            label_maps=manifest.model.output is not None,
         )
         if self.two_step is None:
             return found

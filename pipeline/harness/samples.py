@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.core.toml_file import Section
+from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.memory_sample import MemorySample
 
 #: Programs out of the page cache; the same, with weight caches on disk; in the page cache.
@@ -230,7 +231,9 @@ class Predictions(Section):
 
 
 class Logits(Section):
-    """What a stage or a control arm makes of one golden input."""
+    """What a stage or a control arm makes of one golden input; of a label map, of which there are
+    many, what `excerpt_places` names.
+    """
 
     name: str
     input: int
@@ -264,6 +267,7 @@ class Runs(Section):
         paced: the same, staying at each stage for a while.
         latency: steady latencies.
         predictions: labels of the evaluation images.
+        maps: in their place where pixels are labeled: what of their label maps is right.
         logits: of the golden inputs.
         served: runs through all stages while frames come, one for each rate.
         served_paced: the same, staying at each stage for a while.
@@ -283,6 +287,7 @@ class Runs(Section):
     memory: tuple[tuple[MemorySample, ...], ...] = ()
     two_step: tuple[tuple[ProgressSample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
+    maps: tuple[MapCounts, ...] = ()
 
     @property
     def climbs(self) -> tuple[tuple[ProgressSample, ...], ...]:

@@ -29,6 +29,7 @@ from pipeline.harness.harness_remedies import (
     PRINTING,
     THIS_RELEASE,
 )
+from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.placement import Deployment
 from pipeline.harness.samples import (
@@ -144,6 +145,11 @@ class HarnessSession:
         done = self.run("accuracy", "--inferences", str(images), tolerated=NOT_FINITE)
         lines = self._lines(done, "predictions")
         return [self._typed(line, Predictions) for line in lines]
+
+    def label_maps(self, images: int = 0) -> list[MapCounts]:
+        """As `accuracy`, of a bundle that labels pixels: what of its label maps is right."""
+        done = self.run("accuracy", "--inferences", str(images), tolerated=NOT_FINITE)
+        return [self._typed(line, MapCounts) for line in self._lines(done, "maps")]
 
     def parity(self) -> list[Logits]:
         """What every stage and control arm makes of the golden inputs, NaN included."""

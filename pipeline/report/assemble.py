@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -9,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.bundle.control import Controls
-from pipeline.bundle.manifest import Manifest, Stage
-from pipeline.bundle.verify import Bundle
+from pipeline.bundle.manifest import Manifest
 from pipeline.core.errors import DeviceError
 from pipeline.device.guards import Finding
-from pipeline.evaluation.accuracy import Accuracy
-from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.harness.campaign import Campaign
+from pipeline.harness.excerpt import excerpt_places
 from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Runs
 from pipeline.report.integrity import within_limit, wrong_results
@@ -28,18 +27,16 @@ from pipeline.report.schema import (
     Context,
     ParityResult,
     Report,
-    StagePrecision,
-    StageResult,
     Validity,
     Verdict,
 )
+from pipeline.report.stage_results import stage_results
 from pipeline.report.suspicion import WRONG_RESULTS, suspicions
 from pipeline.settings import PLAIN
 
 T = TypeVar("T")
 Logits64 = npt.NDArray[np.float64]
 
-_CONVERTERS = ("encoder", "decoder")
 _REMEDY = "build the harness package with this release; it ran, but it answered something else"
 
 
@@ -53,7 +50,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
     """
     manifest = payload.bundle.manifest
     parity = _parity(payload, campaign.logits)
-    stages = _stages(payload.bundle, campaign)
+    stages = stage_results(payload.bundle, campaign)
     facts = bundle_facts(manifest, payload.controls)
     runs = _runs(campaign)
     metrics = metrics_of(runs, stages, parity, facts, manifest.warnings)
@@ -69,6 +66,7 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
         schedule=manifest.schedule,
         input=manifest.input,
         labels=manifest.model.labels,
+        output=manifest.model.output,
         warnings=manifest.warnings,
     )
     wrong = wrong_results(report)
@@ -102,55 +100,12 @@ def bundle_facts(manifest: Manifest, controls: Controls) -> BundleFacts:
     )
 
 
-def _stages(bundle: Bundle, campaign: Campaign) -> list[StageResult]:
-    evaluation, stages = bundle.manifest.evaluation, bundle.manifest.stages
-    labels = np.fromfile(bundle.root / evaluation.labels.path, dtype="<u2")
-    expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype="<u2")
-    expected = expected.reshape(len(stages), evaluation.count)
-    predictions, images = campaign.predictions, campaign.evaluated or evaluation.count
-    counts = {line.stage: len(line.predictions) for line in predictions}
-    asked = {stage.index: images for stage in stages}
-    if counts != asked or len(predictions) != len(stages):
-        raise DeviceError(f"the device gave {counts} predictions by stage, not {asked}", _REMEDY)
-    labels, expected = labels[:images], expected[:, :images]
-    by_stage = {line.stage: np.array(line.predictions) for line in predictions}
-    results: list[StageResult] = []
-    for stage in stages:
-        got = by_stage[stage.index]
-        accuracy = Accuracy.of(got, labels)
-        classes = ClassScores.of(got, labels, len(bundle.manifest.model.labels))
-        results.append(
-            StageResult(
-                index=stage.index,
-                route=stage.route,
-                load_bytes=stage.load_bytes,
-                correct=accuracy.correct,
-                images=accuracy.images,
-                top1=accuracy.top1,
-                low=accuracy.low,
-                high=accuracy.high,
-                host_correct=int((expected[stage.index] == labels).sum()),
-                differing=int((got != expected[stage.index]).sum()),
-                balanced=classes.balanced,
-                recall=classes.recall,
-                host_agreement=stage.accuracy.agreement,
-                precision=_precision(bundle.manifest, stage),
-            )
-        )
-    return results
-
-
-def _precision(manifest: Manifest, stage: Stage) -> StagePrecision:
-    """What the blocks of a stage compute with; converters between them are always float32."""
-    units = [unit for unit in manifest.artifacts if unit.id in stage.units]
-    plain = {unit.precision == PLAIN for unit in units if unit.role not in _CONVERTERS}
-    return "mixed" if len(plain) > 1 else "fp32" if plain == {True} else "int8"
-
-
 def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
     bundle = payload.bundle
     golden = bundle.manifest.golden
-    classes = len(bundle.manifest.model.labels)
+    size = math.prod(bundle.manifest.model.answer.shape)
+    # Of label maps the harness prints some logits, which stand for all.
+    places = range(size) if bundle.manifest.model.output is None else excerpt_places(size)
     expected = {f"stage-{k}": bundle.root / file.path for k, file in enumerate(golden.outputs)}
     expected |= {arm.name: payload.control_root / arm.golden.path for arm in payload.controls.arms}
     asked = sorted((name, image) for name in expected for image in range(golden.images))
@@ -160,18 +115,22 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
             f"{', '.join(expected)} to each of {golden.images}",
             _REMEDY,
         )
-    if lengths := {len(line.logits) for line in logits} - {classes}:
+    if lengths := {len(line.logits) for line in logits} - {len(places)}:
         raise DeviceError(
-            f"the device gave {min(lengths)} logits to a golden input, not {classes}", _REMEDY
+            f"the device gave {min(lengths)} logits to a golden input, not {len(places)}", _REMEDY
         )
     quantized = _quantized_programs(bundle.manifest, payload.controls)
     results: list[ParityResult] = []
     for name, path in expected.items():
-        reference = np.fromfile(path, dtype="<f4").reshape(golden.images, classes).astype(float)
+        reference = np.fromfile(path, dtype="<f4").reshape(golden.images, size).astype(float)
+        reference = reference[:, list(places)]
         rows = {line.input: line.logits for line in logits if line.name == name}
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
         least = golden.least_sqnr_db if name in quantized else None
-        results.append(_compared(name, got, reference, ParityLimit(golden.tolerance, least)))
+        found = _compared(name, got, reference, ParityLimit(golden.tolerance, least))
+        if bundle.manifest.model.output is not None:  # no row of which the largest is a label
+            found = found.model_copy(update={"agreement": None})
+        results.append(found)
     return results
 
 
@@ -207,6 +166,7 @@ def _runs(campaign: Campaign) -> Runs:
         paced=tuple(campaign.paced),
         latency=_rounds(campaign.latency),
         predictions=tuple(campaign.predictions),
+        maps=tuple(campaign.maps),
         logits=tuple(campaign.logits),
         served=_rounds(campaign.served),
         served_paced=_rounds(campaign.served_paced),

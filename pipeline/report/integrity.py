@@ -54,7 +54,7 @@ def within_limit(result: ParityResult) -> bool:
 
 
 def differing_allowed(images: int, tolerance: float, host_agreement: float | None = None) -> int:
-    """How many of so many images a device may label otherwise than the host."""
+    """How many of so many images, or pixels, a device may label otherwise than the host."""
     share = _SHARE_BY_TOLERANCE * tolerance
     if host_agreement is not None:
         share = max(share, 1 - host_agreement)
@@ -139,15 +139,21 @@ def _unlabeled(report: Report) -> Iterator[str]:
                 f"stage-{line.stage}: logits of {lost} of {len(line.predictions)} evaluation "
                 "images hold NaN or infinity"
             )
+    for counts in report.runs.maps:
+        if counts.lost:
+            yield (
+                f"stage-{counts.stage}: logits of {counts.lost} of {len(counts.right)} evaluation "
+                "images hold NaN or infinity"
+            )
 
 
 def _differing(report: Report) -> Iterator[str]:
     for stage in report.stages:
-        allowed = differing_allowed(stage.images, tolerance_of(report), stage.host_agreement)
-        if stage.differing > allowed or stage.differing == stage.images:
+        allowed = differing_allowed(stage.judged, tolerance_of(report), stage.host_agreement)
+        if stage.differing > allowed or stage.differing == stage.judged:
             yield (
-                f"stage-{stage.index}: {stage.differing} of {stage.images} images are labeled "
-                f"otherwise than on the host (allowed: {allowed})"
+                f"stage-{stage.index}: {stage.differing} of {stage.judged} {stage.unit} are "
+                f"labeled otherwise than on the host (allowed: {allowed})"
             )
 
 

@@ -62,8 +62,10 @@ def samples_of(
         found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
         if stage.balanced is not None:
             found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
-        found[f"accuracy_differing.{stage.index}"] = ("images", {0: stage.differing})
-        allowed = differing_allowed(stage.images, parity[0].tolerance, stage.host_agreement)
+        found[f"accuracy_differing.{stage.index}"] = (stage.unit, {0: stage.differing})
+        if stage.mean_iou is not None:
+            found[f"mean_iou.{stage.index}"] = ("share", {0: stage.mean_iou})
+        allowed = differing_allowed(stage.judged, parity[0].tolerance, stage.host_agreement)
         found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
         for name in (str(stage.index), "final"):  # the last stage's stays
             found[f"accuracy_minus_host.{name}"] = ("share", {0: _minus_host(stage)})
@@ -72,6 +74,8 @@ def samples_of(
     found["accuracy.final"] = ("share", {0: stages[-1].top1})
     if stages[-1].balanced is not None:
         found["balanced_accuracy.final"] = ("share", {0: stages[-1].balanced})
+    if stages[-1].mean_iou is not None:
+        found["mean_iou.final"] = ("share", {0: stages[-1].mean_iou})
     for result in parity:
         if result.max_rel is not None:
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
@@ -95,11 +99,13 @@ def samples_of(
 
 
 def _minus_host(stage: StageResult) -> float:
-    return (stage.correct - stage.host_correct) / stage.images
+    return (stage.correct - stage.host_correct) / stage.judged
 
 
 def _minus_host_low(stage: StageResult) -> float:
     """Accuracy less the lower end of the 95 % interval of the host's on the same images."""
+    if stage.host_low is not None:
+        return stage.top1 - stage.host_low
     return stage.top1 - wilson_interval(stage.host_correct, stage.images)[0]
 
 

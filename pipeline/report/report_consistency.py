@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pipeline.core.intervals import wilson_interval
+from pipeline.evaluation.overlaps import overlaps
 from pipeline.harness import contention
 from pipeline.harness.samples import NO_LABEL, is_finite
 from pipeline.report.arms import arm_names, program_names
@@ -60,6 +61,10 @@ def _close(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
+def _equal(one: float | None, other: float | None) -> bool:
+    return one is other if one is None or other is None else _close(one, other)
+
+
 def _stages(report: Report) -> Iterator[str]:
     indices = [stage.index for stage in report.stages]
     if indices != list(range(len(indices))):
@@ -81,10 +86,14 @@ def _stages(report: Report) -> Iterator[str]:
 
 def _counts(stage: StageResult) -> Iterator[str]:
     for name in ("correct", "host_correct", "differing"):
-        if getattr(stage, name) > stage.images:
-            yield f"{name} is {getattr(stage, name)} of {stage.images} images"
-    if abs(stage.top1 - stage.correct / stage.images) > _ROUNDING:
-        yield f"top1 is {stage.top1}, but {stage.correct} of {stage.images} images are correct"
+        if getattr(stage, name) > stage.judged:
+            yield f"{name} is {getattr(stage, name)} of {stage.judged} {stage.unit}"
+    if abs(stage.top1 - stage.correct / stage.judged) > _ROUNDING:
+        yield (
+            f"top1 is {stage.top1}, but {stage.correct} of {stage.judged} {stage.unit} are correct"
+        )
+    elif stage.pixels is not None:
+        yield from _overlap(stage)
     elif not all(
         map(_close, (stage.low, stage.high), wilson_interval(stage.correct, stage.images))
     ):
@@ -94,9 +103,18 @@ def _counts(stage: StageResult) -> Iterator[str]:
         yield f"balanced is {stage.balanced}, but the mean of all recalls is {fmean(recalls)}"
     if abs(stage.correct - stage.host_correct) > stage.differing:
         yield (
-            f"{stage.correct} images are correct here and {stage.host_correct} on the host, but "
-            f"only {stage.differing} are labeled otherwise"
+            f"{stage.correct} {stage.unit} are correct here and {stage.host_correct} on the host, "
+            f"but only {stage.differing} are labeled otherwise"
         )
+
+
+def _overlap(stage: StageResult) -> Iterator[str]:
+    """Of label maps: the interval around the accuracy, and intersection over union."""
+    if not stage.low - _ROUNDING <= stage.top1 <= stage.high + _ROUNDING:
+        yield f"{stage.low} to {stage.high} is not the interval of top1"
+    known = [overlap for overlap in stage.iou if overlap is not None]
+    if not known or stage.mean_iou is None or not _close(fmean(known), stage.mean_iou):
+        yield f"mean_iou is {stage.mean_iou}, which is not the mean of iou"
 
 
 def _parity(report: Report) -> Iterator[str]:
@@ -141,7 +159,23 @@ def _metrics(report: Report) -> Iterator[str]:
             yield f"metrics.{name}: samples are {list(metric.samples)}, but the report says {value}"
 
 
-def _results_in_runs(report: Report) -> Iterator[str]:
+def _maps_in_runs(report: Report) -> Iterator[str]:
+    """What was counted of label maps, against what is said of the stages."""
+    lines, stages = report.runs.maps, report.stages
+    if [line.stage for line in lines] != [stage.index for stage in stages]:
+        yield f"runs.maps: of stages {[line.stage for line in lines]}, not of all in order"
+        return
+    for line, stage in zip(lines, stages, strict=True):
+        counted = (len(line.right), sum(line.right), sum(line.labeled), sum(line.differing))
+        if counted != (stage.images, stage.correct, stage.pixels, stage.differing):
+            yield f"runs.maps: stage {line.stage} counts {counted}, stages say otherwise"
+        found = overlaps(line.hits, line.given, line.there)
+        if len(found) != len(stage.iou) or not all(map(_equal, found, stage.iou)):
+            yield f"runs.maps: stage {line.stage} gives another iou than stages say"
+
+
+def _labels_in_runs(report: Report) -> Iterator[str]:
+    """The labels of images, against what is said of the stages."""
     runs, stages = report.runs, report.stages
     counts = {line.stage: len(line.predictions) for line in runs.predictions}
     wanted = {stage.index: stage.images for stage in stages}
@@ -157,6 +191,11 @@ def _results_in_runs(report: Report) -> Iterator[str]:
             and lost > stages[line.stage].images - stages[line.stage].correct
         ):
             yield f"runs.predictions: stage {line.stage} is right on images that it gives no label"
+
+
+def _results_in_runs(report: Report) -> Iterator[str]:
+    runs = report.runs
+    yield from (_labels_in_runs if report.output is None else _maps_in_runs)(report)
     found = [(line.name, line.input) for line in runs.logits]
     inputs = range(max((line.input for line in runs.logits), default=0) + 1)
     if sorted(found) != sorted((name, i) for name in program_names(report) for i in inputs):

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.bundle.manifest import Input
+from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
@@ -91,19 +92,23 @@ class StageResult(Section):
         index: of the stage.
         route: the variant of each block.
         load_bytes: size of what the stage loads.
-        correct: images that the device labels rightly.
+        correct: images that the device labels rightly, or pixels.
         images: images evaluated.
-        top1: their share.
-        low: lower end of its 95 % Wilson interval.
+        top1: their share, of images or of labeled pixels.
+        low: lower end of its 95 % interval, Wilson's, or of pixels that of images.
         high: upper end.
         host_correct: images that the host labels rightly: eager PyTorch, or the programs
             themselves where some are quantized.
-        differing: images that device and host label differently.
+        differing: images, or labeled pixels, that device and host label differently.
         balanced: the device's balanced accuracy, the mean of all recalls.
         recall: per label the share of its images that the device labels rightly; null where it
             has none.
         host_agreement: of quantized programs: the share of the test images that get eager
             PyTorch's label from them on the host.
+        pixels: where pixels are labeled, how many of all images are.
+        host_low: then the lower end of the interval of the host's accuracy.
+        iou: then per label intersection over union; null where it is nowhere, nor given.
+        mean_iou: their mean.
         precision: what all of its blocks compute with, or ``mixed``; null in reports that older
             releases wrote.
     """
@@ -122,6 +127,25 @@ class StageResult(Section):
     recall: tuple[Share | None, ...] = ()
     host_agreement: Share | None = None
     precision: StagePrecision | None = None
+    pixels: Annotated[int, Field(ge=1)] | None = None
+    host_low: Share | None = None
+    iou: tuple[Share | None, ...] = ()
+    mean_iou: Share | None = None
+
+    @property
+    def judged(self) -> int:
+        """Of how many `correct` and `differing` are."""
+        return self.pixels or self.images
+
+    @property
+    def unit(self) -> str:
+        """Of what."""
+        return "images" if self.pixels is None else "pixels"
+
+    @property
+    def metric(self) -> str:
+        """What tables call the accuracy."""
+        return "top-1" if self.pixels is None else "per-pixel"
 
 
 class ParityResult(Section):
@@ -237,6 +261,7 @@ class Report(Section):
     Attributes:
         input: what the first program reads, and how an image becomes it, as the manifest says.
         labels: names of the classes, in the order of logits and recalls.
+        output: what the model answers with, where that is not a logit for each label.
         warnings: what speaks against the model, as the manifest says.
     """
 
@@ -252,6 +277,7 @@ class Report(Section):
     schedule: Schedule | None = None
     input: Input | None = None
     labels: tuple[str, ...] = ()
+    output: Output | None = None
     warnings: tuple[ModelWarning, ...] = ()
 
     def to_json(self) -> str:

@@ -187,11 +187,6 @@ def open_payload(folder: Path, control: Path | None) -> Payload:
         IntegrityError: a file of either is damaged.
     """
     bundle, root = open_bundle(folder), control or control_folder(folder)
-    if bundle.manifest.model.output is not None:
-        raise UsageError(
-            f"{folder}: its answers are label maps, which the harness does not judge yet",
-            "build it, and measure it in an app; bundles that classify can be profiled",
-        )
     return Payload(bundle, open_controls(root, bundle.manifest), root)
 
 

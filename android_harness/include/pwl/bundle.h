@@ -9,7 +9,8 @@
 //   threads 1                                              of one inference
 //   favor accuracy                                         or memory
 //   input FLOATS                                           floats that the first program reads
-//   classes COUNT                                          floats that the last program writes
+//   classes COUNT                                          floats that the last program writes:
+//                                                          one a class, or so many of each pixel
 //   artifact ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT
 //   stage INDEX ID...                                      artifact ids in execution order
 //   end

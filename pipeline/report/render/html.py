@@ -18,7 +18,7 @@ from pipeline.report.render.curve import curve_plot
 from pipeline.report.render.downloads import downloads
 from pipeline.report.render.page_tables import page_tables
 from pipeline.report.render.page_template import render_page
-from pipeline.report.render.recall_table import recall_sentence
+from pipeline.report.render.recall_table import overlap_sentence, recall_sentence
 from pipeline.report.render.schedule_table import schedule_sentence
 from pipeline.report.render.state_table import build_words, cores_words, rejected_words
 from pipeline.report.render.tables import describe_device
@@ -71,9 +71,15 @@ def _sentence(report: Report, state: str) -> str:
 
 
 def _recall(report: Report) -> str:
-    """The final stage's recalls in words."""
-    recall = report.stages[-1].recall
-    return f"Final stage, {recall_sentence(recall, report.labels)}." if recall else ""
+    """The final stage's recalls in words, and where pixels are labeled what accuracy is of."""
+    final = report.stages[-1]
+    if not final.recall:
+        return ""
+    words = f"Final stage, {recall_sentence(final.recall, report.labels)}."
+    if final.mean_iou is not None:
+        words += f" {overlap_sentence(final.mean_iou, final.iou, report.labels)}."
+        words += " Accuracy is that of labeled pixels, its intervals are by images."
+    return words
 
 
 def _images(report: Report) -> str:

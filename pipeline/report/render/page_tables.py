@@ -71,10 +71,11 @@ def _stages(report: Report) -> Table:
         metric = report.metrics.get(name)
         return milliseconds(metric.median) if metric else ""
 
+    unit, metric = report.stages[0].unit, report.stages[0].metric
     head = (
         *("stage", "route", "loads", *(f"first answer, {state}, ms" for state in states)),
         *("load, ms", "steady, ms", "worst during next load, ms", "first after swap, ms"),
-        *("RSS, MB", "top-1", "balanced", "images unlike host", "max rel error"),
+        *("RSS, MB", metric, "balanced", f"{unit} unlike host", "max rel error"),
     )
     rows: list[list[Cell]] = []
     for stage in report.stages:

@@ -31,7 +31,7 @@ def trace_of(climb: Climb, title: str) -> bytes:
     if sample.fps:
         writer.add_track("frames", _frames(sample))
     top1 = [(active_ns(load), 100 * climb.stages[load.stage].top1) for load in sample.loads]
-    writer.add_counter("top-1 of the stage in service", "%", top1)
+    writer.add_counter(f"{climb.stages[0].metric} of the stage in service", "%", top1)
     for name, values in _memory(climb).items():
         writer.add_counter(name, "kB", values)
     return writer.to_bytes()
@@ -103,7 +103,10 @@ def _stages(climb: Climb) -> Iterator[Slice]:
     ends = [*(active_ns(load) for load in loads[1:]), climb.sample.wall_ns]
     for load, end in zip(loads, ends, strict=True):
         stage = climb.stages[load.stage]
-        notes: dict[str, str | int] = {"top-1": f"{stage.top1:.2%}", "bytes loaded": load.bytes}
+        notes: dict[str, str | int] = {
+            stage.metric: f"{stage.top1:.2%}",
+            "bytes loaded": load.bytes,
+        }
         yield Slice(f"stage {load.stage}: {stage.route}", active_ns(load), end, notes)
 
 

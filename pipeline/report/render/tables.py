@@ -126,12 +126,13 @@ def _starts(report: Report) -> Table:
 def _stages(report: Report) -> Table:
     # The page has a column for starts with weight caches, too.
     states = [state for state in states_in(report.metrics) if state != "cold-cached"]
+    metric = report.stages[0].metric
     table = _table(
         "stages (ready: when its first answer is there; during: worst while the next one loads)",
         "stage\nroute",
         "loads\n",
         *(f"ready ms\n{state}" for state in states),
-        *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", "top-1\n"),
+        *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", f"{metric}\n"),
         "max rel\nerror",
     )
 

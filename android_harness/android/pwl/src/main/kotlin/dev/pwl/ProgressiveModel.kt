@@ -51,7 +51,7 @@ private constructor(
     public val inputSize: Int
         get() = sizes[0]
 
-    /** Floats of one answer. */
+    /** Floats of one answer: one of each class; of a label map, as many of each pixel. */
     public val classes: Int
         get() = sizes[1]
 

@@ -1,0 +1,130 @@
+"""What a device made of the evaluation set, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.bundle.manifest import Manifest, Stage
+from pipeline.bundle.verify import Bundle
+from pipeline.core.errors import DeviceError
+from pipeline.data.label_maps import Labels
+from pipeline.evaluation.accuracy import Accuracy
+from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.pixel_counts import PixelCounts, images_with
+from pipeline.harness.campaign import Campaign
+from pipeline.harness.map_counts import MapCounts
+from pipeline.report.schema import StagePrecision, StageResult
+from pipeline.settings import PLAIN
+
+_CONVERTERS = ("encoder", "decoder")
+_REMEDY = "build the harness package with this release; it ran, but it answered something else"
+
+
+def stage_results(bundle: Bundle, campaign: Campaign) -> list[StageResult]:
+    """One for each stage.
+
+    Raises:
+        DeviceError: the device answered for other stages or images than it was asked.
+    """
+    manifest = bundle.manifest
+    answers = _label_answers if manifest.model.output is None else _map_answers
+    found = zip(manifest.stages, answers(bundle, campaign), strict=True)
+    return [_result(manifest, stage, answer) for stage, answer in found]
+
+
+def _result(manifest: Manifest, stage: Stage, answer: dict[str, Any]) -> StageResult:
+    return StageResult(
+        index=stage.index,
+        route=stage.route,
+        load_bytes=stage.load_bytes,
+        host_agreement=stage.accuracy.agreement,
+        precision=_precision(manifest, stage),
+        **answer,
+    )
+
+
+def _label_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str, Any]]:
+    """What each stage makes of images with a label each."""
+    predictions = campaign.predictions
+    counts = {line.stage: len(line.predictions) for line in predictions}
+    images = _require_all(bundle, campaign, counts, len(predictions))
+    labels, expected = _evaluation_labels(bundle, images)
+    by_stage = {line.stage: np.array(line.predictions) for line in predictions}
+    for stage, host in enumerate(expected):
+        got = by_stage[stage]
+        classes = ClassScores.of(got, labels, len(bundle.manifest.model.labels))
+        yield _shares(Accuracy.of(got, labels), classes) | {
+            "host_correct": int((host == labels).sum()),
+            "differing": int((got != host).sum()),
+        }
+
+
+def _map_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str, Any]]:
+    """What each stage makes of images with a label map each."""
+    counts = {line.stage: len(line.right) for line in campaign.maps}
+    images = _require_all(bundle, campaign, counts, len(campaign.maps))
+    labels, expected = _evaluation_labels(bundle, images)
+    by_stage = {line.stage: line for line in campaign.maps}
+    for stage, host in enumerate(expected):
+        line = by_stage[stage]
+        _require_labels(line, labels, len(bundle.manifest.model.labels))
+        hits, given, there = (np.array(row) for row in (line.hits, line.given, line.there))
+        pixels = PixelCounts(hits, given, there, images_with(labels, len(there)))
+        accuracy = Accuracy.of_pixels(np.array(line.right), np.array(line.labeled))
+        on_host = Accuracy.of(host, labels)
+        yield _shares(accuracy, ClassScores.of_pixels(pixels)) | {
+            "host_correct": on_host.correct,
+            "host_low": on_host.low,
+            "differing": sum(line.differing),
+            "pixels": accuracy.pixels,
+            "iou": pixels.overlap,
+            "mean_iou": pixels.mean_overlap,
+        }
+
+
+def _require_labels(line: MapCounts, labels: Labels, classes: int) -> None:
+    """Makes sure that a device has counted the labels that there are."""
+    if [*line.there] != np.bincount(labels.ravel(), minlength=classes)[:classes].tolist():
+        raise DeviceError(f"stage {line.stage} was held against other labels", _REMEDY)
+
+
+def _shares(accuracy: Accuracy, classes: ClassScores) -> dict[str, Any]:
+    return {
+        "correct": accuracy.correct,
+        "images": accuracy.images,
+        "top1": accuracy.top1,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "balanced": classes.balanced,
+        "recall": classes.recall,
+    }
+
+
+def _require_all(bundle: Bundle, campaign: Campaign, counts: dict[int, int], lines: int) -> int:
+    """How many images every stage was asked about."""
+    images = campaign.evaluated or bundle.manifest.evaluation.count
+    asked = {stage.index: images for stage in bundle.manifest.stages}
+    if counts != asked or lines != len(asked):
+        raise DeviceError(f"the device gave {counts} predictions by stage, not {asked}", _REMEDY)
+    return images
+
+
+def _evaluation_labels(bundle: Bundle, images: int) -> tuple[Labels, Labels]:
+    """The labels of so many images, and what the host gives them at each stage."""
+    manifest, evaluation = bundle.manifest, bundle.manifest.evaluation
+    output = manifest.model.output
+    kind, size = ("<u2", ()) if output is None else ("u1", output.edge.shape[1:-1])
+    labels = np.fromfile(bundle.root / evaluation.labels.path, dtype=kind)
+    expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype=kind)
+    shape = (evaluation.count, *size)
+    return labels.reshape(shape)[:images], expected.reshape(-1, *shape)[:, :images]
+
+
+def _precision(manifest: Manifest, stage: Stage) -> StagePrecision:
+    """What the blocks of a stage compute with; converters between them are always float32."""
+    units = [unit for unit in manifest.artifacts if unit.id in stage.units]
+    plain = {unit.precision == PLAIN for unit in units if unit.role not in _CONVERTERS}
+    return "mixed" if len(plain) > 1 else "fp32" if plain == {True} else "int8"

@@ -27,6 +27,9 @@ def inspect(
     blocks: Annotated[
         list[int] | None, Option(help="Show where auto:N cuts. May be repeated.")
     ] = None,
+    cache: Annotated[
+        Path, Option(help='Where a build keeps what it measured for split = "auto:N:load_time".')
+    ] = Path("build/cache"),
 ) -> None:
     """Prints what a bundle holds, after checking its schema and the sha256 of every file.
 
@@ -40,7 +43,7 @@ def inspect(
             raise UsageError(
                 f"{source} is no bundle: --cross-check has nothing to run", "leave it out"
             )
-        _print_networks(source, image_shape, blocks or [])
+        _print_networks(source, image_shape, blocks or [], cache)
         return
     if image_shape is not None or blocks:
         raise UsageError(
@@ -63,17 +66,18 @@ def _print_bundle(bundle: Path, cross_check: str | None) -> None:
         print_cross_check(ask(opened, cross_check))
 
 
-def _print_networks(source: str, image_shape: str | None, blocks: list[int]) -> None:
+def _print_networks(source: str, image_shape: str | None, blocks: list[int], cache: Path) -> None:
     from pipeline.core.progress import progress_for_terminal
+    from pipeline.core.work import Work
     from pipeline.report.render.cut_table import print_cuts
     from pipeline.workflows.inspect_networks import inspect_networks
 
     shape = None if image_shape is None else _shape(image_shape)
-    progress = progress_for_terminal()
-    for network in inspect_networks(source, shape, blocks or [4], progress):
+    work = Work(cache, progress_for_terminal())
+    for network in inspect_networks(source, shape, blocks or [4], work):
         title = f"the {network.name} ({network.kind})"
         title += ", in blocks already" if network.given else ", where one tensor flows"
-        print_cuts(title, network.cuts, network.splits)
+        print_cuts(title, network.cuts, network.splits, network.load_ms)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from pipeline.bundle.artifact import (
 from pipeline.bundle.manifest_consistency import manifest_contradictions
 from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
+from pipeline.bundle.split_choice import SplitChoice
 from pipeline.bundle.student_choice import StudentChoice
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
@@ -224,6 +225,7 @@ class Provenance(SparseSection):
         versions: of the packages that took part.
         machine: abilities of the processor, on which float results depend.
         student: which one was taken where that was left to the build.
+        split: where the teacher was cut where that was left to measurements.
     """
 
     profile: dict[str, Any]
@@ -231,6 +233,7 @@ class Provenance(SparseSection):
     versions: dict[str, str]
     machine: str
     student: StudentChoice | None = None
+    split: SplitChoice | None = None
 
 
 class Manifest(Section):

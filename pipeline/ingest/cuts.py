@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, plain_attention, traced
+from pipeline.ingest.balance import balanced_cuts
+from pipeline.ingest.fx_trace import Flow, ValueInterpreter, plain_attention, traced
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.wrapping import token_advice
 
@@ -104,42 +105,10 @@ def balanced_split(
     if parts is None:
         parts = possible_cuts(where, network, images).parts
     found = [*parts[1:]]
-    if not 0 < blocks <= len(found):
-        raise UsageError(
-            f"{where} can be cut into 1 to {len(found)} blocks by its submodules: not {blocks}",
-            f"python -m pipeline.inspect shows where; {OWN}",
-        )
     weights = [part.parameters for part in found]
-    weights[0] += parts[0].parameters  # an embedder is fused into the first block
-    starts = _lightest(weights, blocks)
-    names = [found[start].path for start in starts]
-    if starts[-1] != len(found) - 1:
-        names[-1] = f"{names[-1]}..{found[-1].path}"
-    return names
-
-
-def _lightest(weights: Sequence[int], count: int) -> list[int]:
-    """Where runs begin that some weights are divided into, the sum of their squares the least."""
-    total = [0]
-    for weight in weights:
-        total.append(total[-1] + weight)
-    # By number of runs and of weights: the least sum, and where the last run begins.
-    best: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
-    for runs in range(1, count + 1):
-        best.append(
-            {
-                end: min(
-                    (before[0] + (total[end] - total[start]) ** 2, start)
-                    for start, before in best[-1].items()
-                    if start < end
-                )
-                for end in range(runs, len(weights) + 1)
-            }
-        )
-    starts = [len(weights)]
-    for runs in range(count, 0, -1):
-        starts.append(best[runs][starts[-1]][1])
-    return starts[:0:-1]
+    if found:
+        weights[0] += parts[0].parameters  # an embedder is fused into the first block
+    return balanced_cuts(where, [part.path for part in found], weights, blocks)
 
 
 def _followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], dict[str, str]]:

@@ -136,7 +136,8 @@ class _Ingestion:
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
         split = split_of(self._source, given.split, self._table.split)
         shape = image_shape_of(self._source, given.image_shape)
-        teacher = network_of(self._source, "teacher", given.teacher, split, shape)
+        measured = self._profile.split if self._profile else None
+        teacher = network_of(self._source, "teacher", given.teacher, split, shape, measured)
         student = self._student(given, teacher, shape, split)
         if len(teacher) != len(student):
             raise UsageError(
@@ -185,6 +186,7 @@ class _Ingestion:
         split: Sequence[str],
     ) -> BlockNet:
         """The student that source or profile gives, or one that is made of the teacher."""
+        measured = self._profile.split if self._profile else None
         stated = self._table.student
         if stated is None:
             if given.student is None:
@@ -193,13 +195,14 @@ class _Ingestion:
                     'name a profile whose [model.student] has from = "teacher" or '
                     '"python:FILE.py:FUNCTION", or give OwnModel one',
                 )
-            return network_of(self._source, "student", given.student, split, shape)
+            return network_of(self._source, "student", given.student, split, shape, measured)
         if given.student is not None:
             what = f"{self._source} gives a student, and the profile has [model.student]"
             raise UsageError(what, "give OwnModel student=None, or leave the table out")
         if isinstance(stated, OwnStudent):
             own = called_student(stated, given.vocabulary)
-            return network_of(stated.origin, "student", own, stated.split or (), shape)
+            own_split = stated.split or ()
+            return network_of(stated.origin, "student", own, own_split, shape, measured)
         if self._training is None:
             raise UsageError(
                 f"{self._source}: a student that is made of the teacher has to be trained",

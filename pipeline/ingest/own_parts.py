@@ -11,6 +11,7 @@ from pipeline.core.errors import UsageError
 from pipeline.ingest.probe import make_writable, probe_images
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.split import split_network
+from pipeline.ingest.split_candidates import MeasuredSplit, measured_split
 from pipeline.model.blocknet import BlockNet
 
 #: Gives channels, height and width of a profile's images.
@@ -45,7 +46,12 @@ def stated_model(source: str, given: object, images: ImageShape | None) -> OwnMo
 
 
 def network_of(
-    source: str, name: str, network: object, split: Sequence[str], shape: tuple[int, ...]
+    source: str,
+    name: str,
+    network: object,
+    split: Sequence[str],
+    shape: tuple[int, ...],
+    measured: MeasuredSplit | None = None,
 ) -> BlockNet:
     """A network as embedder, blocks and classifier, in eval mode.
 
@@ -53,15 +59,17 @@ def network_of(
         source: how errors call the user's function.
         name: how they call the network.
         network: as the function gives it.
-        split: where it is cut if it has no such parts; see `split_network`.
+        split: where it is cut if it has no such parts; see `split_network` and `measured_split`.
         shape: channels, height, width of its images.
+        measured: asked where split is to be measured.
 
     Raises:
         UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
     if split and isinstance(network, nn.Module) and not has_parts(network):
         _require_made(source, name, network)
-        taken = split_network(source, name, network.eval(), split, probe_images(shape))
+        split = measured_split(source, name, network.eval(), split, shape, measured)
+        taken = split_network(source, name, network, split, probe_images(shape))
     else:
         taken = _given_parts(source, name, network)
     _require_made(source, name, taken)

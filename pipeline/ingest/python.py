@@ -64,7 +64,8 @@ class OwnModel:
             begin with, in the order in which they run, such as ``["layer1", "layer2"]`` or
             ``["features[0:3]", "features[3:6]"]``. What runs before them is the embedder; the last
             block ends with its submodule, and what runs then is the classifier. ``"auto:4"`` cuts
-            into four blocks of about as many parameters each.
+            into four blocks of about as many parameters each, ``"auto:4:load_time"`` into four that
+            take about as long to load, where a profile says on which backends.
         labels: names of the classes in the order of the logits: data with the same names in another
             order is refused.
         vocabulary: of networks that read tokens, such as those of a text: how many different ones

@@ -10,6 +10,7 @@ import torch
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.probe import probe_images, run_network
 from pipeline.ingest.slim import slimmed
+from pipeline.ingest.split_candidates import MeasuredSplit
 from pipeline.model.blocknet import BlockNet
 from pipeline.settings import SlimStudent, TaskKind
 
@@ -52,9 +53,11 @@ class ProfileAnswers:
     Attributes:
         classes: the number of labels, where the teacher's head is replaced.
         width: the share of the channels that a student keeps, where a budget decides.
+        split: the submodules that blocks begin with, where load times decide.
         task: what its networks answer.
     """
 
     classes: Callable[[], int]
     width: Callable[[StudentCandidates], float]
+    split: MeasuredSplit
     task: TaskKind = "classification"

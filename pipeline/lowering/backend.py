@@ -88,6 +88,10 @@ class Backend(Protocol):
         """
         ...
 
+    def load(self, program: bytes) -> object:
+        """A program ready to run, as `run` makes it of the bytes; loaded as long as it is held."""
+        ...
+
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
         """Runs programs one after the other on each of ``[n, ...]`` and stacks the outputs."""
         ...

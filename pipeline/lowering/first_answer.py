@@ -1,4 +1,4 @@
-"""What the first answer of an untrained network takes: its programs, and their time here."""
+"""What loading and running an untrained network takes: its programs, and their time here."""
 
 from __future__ import annotations
 
@@ -19,32 +19,37 @@ from pipeline.lowering.untrained import randomized, untrained_images
 from pipeline.lowering.worker import lower_untrained, quiet
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
-from pipeline.model.route import Route
+from pipeline.model.route import Route, Variant
 from pipeline.settings import BACKENDS
 
-#: How often the first answer is timed.
+#: How often loading, or the first answer, is timed.
 _RUNS = 9
 
 
 def lowered_chain(
-    student: BlockNet, shape: Sequence[int], target: LoweringTarget, work: Work
+    network: BlockNet,
+    shape: Sequence[int],
+    target: LoweringTarget,
+    work: Work,
+    variant: Variant = Variant.STUDENT,
 ) -> list[bytes]:
-    """The programs of an untrained student, block by block, as they would ship.
+    """The programs of an untrained network, block by block, as they would ship.
 
     Args:
-        student: in eval mode, as it comes in; it stays as it is.
+        network: in eval mode, as it comes in; it stays as it is.
         shape: of one input.
         target: what it is lowered for.
         work: how.
+        variant: what it is, on which its precision depends.
 
     Raises:
         UsageError: a block cannot be lowered whole.
         IntegrityError: a program deviates from eager PyTorch.
     """
-    none = [nn.Identity() for _ in range(len(student) - 1)]
-    model = randomized(PwlModel(student, student, none, none))
+    none = [nn.Identity() for _ in range(len(network) - 1)]
+    model = randomized(PwlModel(network, network, none, none))
     images = untrained_images(shape)
-    route = Route.prefix(model.blocks, 0)
+    route = Route((variant,) * model.blocks)
     calibration = Calibration(images, [route])
     precision = target.settings.precision
     units = [*model_units(model, [route], images, precision, calibration).values()]
@@ -71,6 +76,20 @@ def first_answer_ms(chain: list[bytes], shape: Sequence[int], target: LoweringTa
             backend.run(chain, image)
             times.append(1000 * (time.perf_counter() - begin))
     return statistics.median(times[1:])
+
+
+def load_times_ms(chain: list[bytes], target: LoweringTarget) -> list[float]:
+    """From each program in memory to one that is ready to run; medians, all of them in turns."""
+    backend = backend_for(target.settings)
+    times: list[list[float]] = [[] for _ in chain]
+    with quiet("the network"):
+        for _ in range(_RUNS + 1):
+            for program, found in zip(chain, times, strict=True):
+                begin = time.perf_counter()
+                loaded = backend.load(program)
+                found.append(1000 * (time.perf_counter() - begin))
+                del loaded
+    return [statistics.median(found[1:]) for found in times]
 
 
 def _captured(unit: Unit, target: LoweringTarget) -> Unit:

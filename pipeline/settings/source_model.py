@@ -33,10 +33,13 @@ _Kept = Annotated[float, Field(gt=0, le=1)]
 
 
 def _listed(split: object) -> object:
-    """``auto:N`` as the only entry of a list."""
+    """``auto:N`` or ``auto:N:load_time`` as the only entry of a list."""
     if isinstance(split, str):
-        if not re.fullmatch(r"auto:[1-9]\d*", split):
-            raise ValueError('should be a list of submodules, or "auto:N" for N blocks')
+        if not re.fullmatch(r"auto:[1-9]\d*(:load_time)?", split):
+            raise ValueError(
+                'should be a list of submodules, or "auto:N" for N blocks of as many parameters, '
+                'or "auto:N:load_time" for N that take as long to load'
+            )
         return (split,)
     return split
 
@@ -174,7 +177,11 @@ class SourceModel(Section):
             ``embedder``, ``blocks`` and ``classifier``: the submodules that blocks begin with, in
             the order in which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]",
             "features[3:6]"]`` or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of
-            about as many parameters each.
+            about as many parameters each; or ``"auto:4:load_time"``: four that take about as long
+            to load. All parts between possible cuts are lowered for that and loaded on the machine
+            that builds, by the backend's Python runtime; of several backends the times count
+            together. What was chosen is kept in the cache, and told in the manifest with its
+            measurements.
         teacher: for ``transformers:``, ``timm:`` and ``python:``.
         student: for ``transformers:``, ``timm:``, and for ``python:`` where the function gives
             none, or a teacher alone.

@@ -172,8 +172,8 @@ def _composition(settings: Settings, source: ModelSource, work: Work) -> Composi
         if (plain := planned.without_int8(error)) is None:
             raise
         made = _lowered(plain, target_of(plain.settings), model, work)
-    student = source.student_choice()
-    return replace(made, provenance=made.provenance.model_copy(update={"student": student}))
+    chosen = {"student": source.student_choice(), "split": source.split_choice()}
+    return replace(made, provenance=made.provenance.model_copy(update=chosen))
 
 
 def _lowered(

@@ -15,9 +15,11 @@ from pipeline.settings import Settings, SourceModel
 from pipeline.workflows.profile_settings import noting_resizing
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from pipeline.bundle.split_choice import SplitChoice
     from pipeline.bundle.student_choice import StudentChoice
     from pipeline.core.work import Work
     from pipeline.data.images import Dataset
+    from pipeline.ingest.split_candidates import SplitCandidates
     from pipeline.ingest.student_candidates import StudentCandidates
     from pipeline.model.content import Content
     from pipeline.model.opened import OpenedModel
@@ -41,6 +43,7 @@ class ModelSource:
         self.progress = progress
         self._work = work
         self._student: StudentChoice | None = None
+        self._splits: dict[str, SplitChoice] = {}
 
     def content(self) -> str:
         """Changes with what the source gives; empty for a model that is made and trained here.
@@ -163,7 +166,9 @@ class ModelSource:
             settings.training,
             self.progress,
             lambda: self._dataset.image_shape,
-            ProfileAnswers(lambda: len(self._dataset.names), self._width, settings.task.kind),
+            ProfileAnswers(
+                lambda: len(self._dataset.names), self._width, self._split, settings.task.kind
+            ),
         )
 
     def _width(self, candidates: StudentCandidates) -> float:
@@ -176,6 +181,26 @@ class ModelSource:
         width = widths.choose(candidates)
         self._student = widths.choice
         return width
+
+    def _split(self, candidates: SplitCandidates) -> tuple[str, ...]:
+        """The cuts of a network into blocks that take about as long to load."""
+        from pipeline.workflows.load_time_splits import LoadTimeSplits
+
+        if self._work is None:
+            raise ValueError("cuts are chosen by lowering, and nobody said how")
+        splits = LoadTimeSplits(self._settings, self._work)
+        taken = splits.choose(candidates)
+        self._splits |= splits.choices
+        return taken
+
+    def split_choice(self) -> SplitChoice | None:
+        """Where the teacher was cut where that was left to measurements.
+
+        Raises:
+            UsageError: as for `content`.
+        """
+        self.content()
+        return self._splits.get("teacher")
 
     def student_choice(self) -> StudentChoice | None:
         """Which student was taken where that was left to the build.

@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
+from pipeline.core.work import Work
 from pipeline.ingest.new_head import with_new_head
 from pipeline.ingest.probe import probe_images
 from pipeline.ingest.python import OwnModel
@@ -20,7 +21,7 @@ from pipeline.workflows.profile_settings import profile_settings
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.ingest.test_zoo import MINE, OWN, PROFILE, profile
 from tests.ingest.zoo_models import saved, small_resnet
-from tests.workflows.test_build_bundle import Titles
+from tests.workflows.test_build_bundle import DISTILLED, Titles
 
 SHAPE = (3, 8, 8)
 IMAGES = probe_images(SHAPE)
@@ -114,7 +115,7 @@ def test_its_head_is_trained_and_then_all_of_it(zoo: Path) -> None:
     settings, progress = profile_settings(zoo), Titles()
     came = ModelSource(settings, Silent()).model.teacher.state_dict()
     scheduled = scheduled_model(settings, zoo.parent / "cache", progress)
-    assert progress.seen == ["train head", "train teacher", "distil (joint)", "evaluate"]
+    assert progress.seen == ["train head", "train teacher", *DISTILLED]
     assert scheduled.evaluated.accuracy[-1].top1 > 0.2  # a tenth is chance
     assert [warning.kind for warning in scheduled.warnings(settings)].count("teacher") == 0
     tuned = scheduled.evaluated.model.teacher.state_dict()
@@ -157,8 +158,8 @@ def test_an_untrained_head_is_warned_of(zoo: Path) -> None:
     assert "was replaced and not trained" in first.text
 
 
-def test_cuts_are_shown_of_the_network_with_its_new_head(zoo: Path) -> None:
-    teacher, _ = inspect_networks(str(zoo), None, (), Silent())
+def test_cuts_are_shown_of_the_network_with_its_new_head(zoo: Path, tmp_path: Path) -> None:
+    teacher, _ = inspect_networks(str(zoo), None, (), Work(tmp_path, Silent()))
     ours = ModelSource(profile_settings(zoo), Silent()).model.teacher
     shown = sum(part.parameters for part in teacher.cuts.parts)
     assert shown == sum(parameter.numel() for parameter in ours.parameters())

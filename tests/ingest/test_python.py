@@ -34,7 +34,7 @@ from pipeline.workflows.load_model import model_of, open_model
 from pipeline.workflows.lowering_targets import preflight_of
 from pipeline.workflows.schedule_model import schedule, scheduled_model
 from tests.fixtures import ROOT, settings_from
-from tests.workflows.test_build_bundle import Titles
+from tests.workflows.test_build_bundle import DISTILLED, Titles
 
 #: Three blocks, other widths in teacher and student, other embedders; what mobile networks do.
 MODEL = """
@@ -188,7 +188,7 @@ def test_an_edited_file_is_trained_anew(trained_folder: Path, tmp_path: Path) ->
         scheduled_model(settings_from(text, tmp_path), trained_folder / "cache", progress)
     finally:
         (trained_folder / "mine.py").write_text(original)
-    assert progress.seen == ["train teacher", "distil (joint)", "evaluate"]
+    assert progress.seen == ["train teacher", *DISTILLED]
     assert len(set((trained_folder / "cache" / "training").glob("model-*")) - before) == 1
 
 
@@ -271,7 +271,7 @@ def test_a_trained_teacher_is_only_distilled_from(tmp_path: Path) -> None:
     given = taken(tmp_path, TRAINED).model
     progress = Titles()
     model = scheduled_model(settings, tmp_path / "cache", progress).evaluated.model
-    assert progress.seen == ["distil (joint)", "evaluate"]
+    assert progress.seen == DISTILLED
     for name, tensor in given.teacher.state_dict().items():
         assert torch.equal(model.teacher.state_dict()[name], tensor), name
     assert not torch.equal(model.student.classifier[3].bias, given.student.classifier[3].bias)
@@ -296,7 +296,7 @@ def model():
         progress = Titles()
         scheduled_model(settings_from(profile, tmp_path), tmp_path / "cache", progress)
         seen.append(progress.seen)
-    assert seen == [["distil (joint)", "evaluate"], [], ["distil (joint)", "evaluate"]]
+    assert seen == [DISTILLED, [], DISTILLED]
 
 
 def test_another_forward_of_an_imported_block_is_noticed(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from tests.bundle.test_bundle import digest, flip_bit
 from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
 from tests.resealed import reseal
 
+#: What is announced of a distillation, to its end.
+DISTILLED = ["teacher's features", "distil (joint)", "evaluate"]
+
 
 class Titles(Silent):
     """Notes what work was announced."""

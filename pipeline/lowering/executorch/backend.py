@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,6 +21,9 @@ from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
 from pipeline.lowering.rules.sequence import in_images
 from pipeline.settings import BACKENDS
+
+if TYPE_CHECKING:
+    from executorch.runtime import Method
 
 
 class ExecuTorch:
@@ -69,16 +73,16 @@ class ExecuTorch:
         shown = {operator: count for operator, count in sorted(counts.items()) if count}
         return Program(bytes(edge.to_executorch().buffer), shown, sum(shown.values()))
 
-    def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
+    def load(self, program: bytes) -> Method:
         from executorch.runtime import Runtime
 
-        runtime = Runtime.get()
-        methods = []
-        for program in chain:
-            method = runtime.load_program(program).load_method("forward")
-            if method is None:
-                raise RuntimeError("a program without a forward method")
-            methods.append(method)
+        method = Runtime.get().load_program(program).load_method("forward")
+        if method is None:
+            raise RuntimeError("a program without a forward method")
+        return method
+
+    def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
+        methods = [self.load(program) for program in chain]
         outputs = []
         for item in torch.split(inputs, 1):
             for method in methods:

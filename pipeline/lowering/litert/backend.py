@@ -84,10 +84,13 @@ class LiteRt:
         operators = tflite.count_operators(data)
         return Program(data, operators, sum(operators.values()))
 
+    def load(self, program: bytes) -> TfliteProgram:
+        return TfliteProgram(program)
+
     def run(self, chain: list[bytes], inputs: Tensor) -> Tensor:
         features = _natural(inputs).numpy()
         for program in chain:
-            features = TfliteProgram(program).run(features)
+            features = self.load(program).run(features)
         return _channels_first(torch.from_numpy(features))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.ingest.fx_trace import plain_attention
 from pipeline.ingest.probe import probe_images, run_network
+from pipeline.ingest.slim_exceptions import PlaceLayers, group_step, head_layers, uncalled
 from pipeline.ingest.slim_layers import (
     Layer,
     channel_axis,
@@ -56,22 +57,20 @@ def slimmed(
     """
     images, where = probe_images(image_shape), f"{source}: the teacher"
     wanted = run_network(source, "teacher", network, images)[-1].shape
-    short = deepcopy(network)
-    for part in (short.embedder, *short.blocks, short.classifier):
-        _shorten(part, depth)
-    reached = _in_order(where, short, images)
+    short, reached = _shortened(where, network, images, depth)
     if not reached:
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
     kept = _logit_layers([*reached], wanted[1])
     refused: UsageError | None = None
-    for share in _shares([layer for layer in reached if layer not in kept], width):
+    shares = [*_shares([layer for layer in reached if layer not in kept], width)]
+    for share, make in [(share, make) for make in (_alike, _with_exceptions) for share in shares]:
         slim = deepcopy(short)
         mine = dict(zip(short.modules(), slim.modules(), strict=True))
+        shapes = {cast(Layer, mine[each]): reached[each] for each in reached}
         axes = {cast(Layer, mine[each]): channel_axis(each, reached[each]) for each in reached}
-        scaled = [each for each in axes if each not in {mine[layer] for layer in kept}]
-        _scale(slim, [*axes], scaled, share)
+        fit = make(slim, shapes, {mine[layer] for layer in kept}, share)
         try:
-            found = _run(where, slim, images, axes, _fitting(axes))
+            found = _run(where, slim, images, axes, _fitting(axes, fit))
         except UsageError as error:
             refused = refused or error
             continue
@@ -81,6 +80,35 @@ def slimmed(
         refused = refused or UsageError(got, _REMEDY)
     assert refused is not None
     raise refused
+
+
+def _shortened(
+    where: str, network: BlockNet, images: Tensor, depth: float
+) -> tuple[BlockNet, dict[Layer, tuple[int, ...]]]:
+    """A network with fewer of the layers alike, and what reaches the rest.
+
+    Where it does not run so, sequences of which all are needed stay whole.
+    """
+    short = deepcopy(network)
+    for part in (short.embedder, *short.blocks, short.classifier):
+        _shorten(part, depth)
+    try:
+        return short, _in_order(where, short, images)
+    except UsageError:
+        if depth == 1:
+            raise
+    short = deepcopy(network)
+    for part in (short.embedder, *short.blocks, short.classifier):
+        for holder in _sequences(part):
+            before = [*holder.children()]
+            _shorten(holder, depth, nested=False)
+            if len(holder) == len(before):
+                continue
+            try:
+                _in_order(where, short, images)
+            except UsageError:
+                _refill(holder, before)
+    return short, _in_order(where, short, images)
 
 
 def _logit_layers(order: Sequence[Layer], classes: int) -> set[Layer]:
@@ -103,24 +131,61 @@ def _shares(layers: Sequence[Layer], width: float) -> Iterator[float]:
     yield from (share for share in shares if width / 2 <= share <= 2 * width and share != width)
 
 
-def _scale(
-    network: nn.Module, layers: Sequence[Layer], scaled: Sequence[Layer], share: float
-) -> None:
-    """Tells some layers to give fewer channels, and keeps as many of what is held beside layers."""
+_Fit = Callable[[Layer, Tensor, int], None]
+_Shapes = Mapping[Layer, tuple[int, ...]]
+
+
+def _alike(network: nn.Module, shapes: _Shapes, kept: set[nn.Module], share: float) -> _Fit:
+    """Tells all layers but some to give fewer channels, and keeps as many of what is held beside.
+
+    Args:
+        network: is changed.
+        shapes: of what reached its layers before.
+        kept: layers that give what they gave.
+        share: of the channels that is kept.
+
+    Returns:
+        What makes a layer fit what reaches it.
+    """
+    scaled = [layer for layer in shapes if layer not in kept]
     known = {size for layer in scaled for size in widths_of(layer)}
-    step = max(map(groups_of, layers), default=1)
-    scale_tables(network, layers, known, share)
+    step = max(map(groups_of, shapes), default=1)
+    scale_tables(network, [*shapes], known, share)
     for layer in scaled:
         scale_output(layer, share, step)
+    return fit_input
 
 
-def _fitting(axes: Mapping[Layer, int]) -> Callable[[nn.Module, Tensor], None]:
+def _with_exceptions(
+    network: nn.Module, shapes: _Shapes, kept: set[nn.Module], share: float
+) -> _Fit:
+    """As `_alike`, but for layers over places and of heads, and with groups of the same width."""
+    kept = {*kept, *head_layers(network)}
+    scaled = [layer for layer in shapes if layer not in kept]
+    known = {size for layer in scaled for size in widths_of(layer)}
+    beside = uncalled(network, [*shapes])
+    known |= {layer.out_features for layer in beside}
+    before = {
+        layer: (shape, layer.out_features)
+        for layer, shape in shapes.items()
+        if isinstance(layer, nn.Linear)
+    }
+    step = group_step([*shapes])
+    scale_tables(network, [*shapes], known, share)
+    for linear in beside:
+        linear.reset_parameters()
+    for layer in scaled:
+        scale_output(layer, share, step)
+    return PlaceLayers(before).fit
+
+
+def _fitting(axes: Mapping[Layer, int], fit: _Fit) -> Callable[[nn.Module, Tensor], None]:
     """Makes layers, by the axes of their channels, fit what reaches them."""
 
-    def fit(layer: nn.Module, features: Tensor) -> None:
-        fit_input(cast(Layer, layer), features, axes[cast(Layer, layer)])
+    def fitted(layer: nn.Module, features: Tensor) -> None:
+        fit(cast(Layer, layer), features, axes[cast(Layer, layer)])
 
-    return fit
+    return fitted
 
 
 def _in_order(where: str, network: nn.Module, images: Tensor) -> dict[Layer, tuple[int, ...]]:
@@ -164,18 +229,32 @@ def _run(
             handle.remove()
 
 
-def _shorten(network: nn.Module, depth: float) -> None:
-    """Leaves modules out of every run of neighbors with the same weights' shapes."""
+def _sequences(network: nn.Module) -> Iterator[nn.Sequential | nn.ModuleList]:
     for holder in [*network.modules()]:
-        if not isinstance(holder, nn.Sequential | nn.ModuleList):
-            continue
+        if isinstance(holder, nn.Sequential | nn.ModuleList):
+            yield holder
+
+
+def _shorten(network: nn.Module, depth: float, nested: bool = True) -> None:
+    """Leaves modules out of every run of neighbors with the same weights' shapes."""
+    for holder in _sequences(network):
         kept: list[nn.Module] = []
         for run in _runs([*holder.children()]):
             kept += run[: ceil(len(run) * depth)]
-        for index in reversed(range(len(kept), len(holder))):
-            del holder[index]
-        for index, module in enumerate(kept):
+        _refill(holder, kept)
+        if not nested:
+            return
+
+
+def _refill(holder: nn.Sequential | nn.ModuleList, modules: Sequence[nn.Module]) -> None:
+    """Makes a sequence hold some modules, and no others."""
+    for index in reversed(range(len(modules), len(holder))):
+        del holder[index]
+    for index, module in enumerate(modules):
+        if index < len(holder):
             holder[index] = module
+        else:
+            holder.append(module)
 
 
 def _runs(modules: list[nn.Module]) -> Iterator[list[nn.Module]]:

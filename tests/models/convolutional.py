@@ -61,6 +61,26 @@ class ResNet(nn.Module):
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
+class RegNet(nn.Module):
+    """Torchvision's RegNetX: groups of eight channels, however many there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        )
+        self.trunk_output = nn.Sequential(
+            Bottleneck(8, 16, 2, groups=2),
+            Bottleneck(32, 24, 2, groups=3),
+            Bottleneck(48, 24, 1, 3),
+        )
+        self.avgpool, self.fc = nn.AdaptiveAvgPool2d((1, 1)), nn.Linear(48, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.trunk_output(self.stem(x))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
 class DenseNet(nn.Module):
     """Torchvision's: every layer takes what all before it gave."""
 

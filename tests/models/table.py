@@ -40,6 +40,7 @@ class Case:
 CASES = (
     Case("ResNet", "bottlenecks; `out += identity`", convolutional.ResNet),
     Case("ResNeXt", "grouped convolutions", partial(convolutional.ResNet, 2)),
+    Case("RegNet", "groups of as many channels each", convolutional.RegNet),
     Case("DenseNet", "concatenations of up to seven", convolutional.DenseNet),
     Case("SqueezeNet", "pooling with `ceil_mode`, branches", convolutional.SqueezeNet),
     Case("MobileNetV2", "depthwise convolutions, `ReLU6`", convolutional.mobilenet_v2),

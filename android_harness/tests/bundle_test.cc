@@ -68,6 +68,11 @@ TEST(LoadingPlan, SaysWhatIsInItsText) {
   EXPECT_EQ(plan->artifacts[3].floats_in, 16u);
   ASSERT_EQ(plan->stages.size(), 3u);
   EXPECT_EQ(plan->stages[1], (std::vector<size_t>{2, 3, 1}));
+  std::vector<std::string> first;
+  for (const Artifact& artifact : plan->artifacts) {
+    if (artifact.in_first_stage) first.push_back(artifact.id);
+  }
+  EXPECT_EQ(first, (std::vector<std::string>{"s0", "s1"}));
 }
 
 TEST(LoadingPlan, SaysWhatIsFavored) {

@@ -42,6 +42,7 @@ struct Artifact {
   std::string sha256;
   size_t floats_in = 0;
   size_t floats_out = 0;
+  bool in_first_stage = false;
 };
 
 struct LoadingPlan {

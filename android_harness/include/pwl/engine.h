@@ -61,6 +61,9 @@ struct ProgramSpec {
   std::string sha256;
   size_t floats_in = 0;   // 0: any number
   size_t floats_out = 0;  // 0: any number
+  // It runs in turns with all that are loaded so, such as those that give the first answer: they
+  // may share memory to compute in, which is touched once then.
+  bool in_turns = false;
 
   // kIncompatible unless a program of so many floats is what is asked for. Engines ask as soon as
   // they know the numbers: before memory is allocated for what a damaged file declares. Throws

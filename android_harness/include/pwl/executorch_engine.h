@@ -14,8 +14,9 @@ namespace pwl {
 // number above one live. Loading never uses more than the thread that calls Load. For every thread;
 // blocks as long as making the threads takes; throws nothing.
 //
-// Where memory is favored, all programs of the process that are loaded so share one workspace: one
-// of them runs at a time, and none while the weights of another are being packed.
+// Programs that run in turns, such as those of a first stage, share one workspace in the process,
+// and where memory is favored, all do: one of them runs at a time, and none while the weights of
+// another one are being packed.
 Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {},
                                                      Favor favor = Favor::kAccuracy) noexcept;
 

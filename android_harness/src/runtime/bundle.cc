@@ -96,6 +96,7 @@ class Parser {
       if (!units.empty() && plan_.artifacts[units.back()].floats_out != unit.floats_in) {
         return Wrong(unit.id + " does not fit behind " + plan_.artifacts[units.back()].id);
       }
+      if (index == 0) plan_.artifacts[found->second].in_first_stage = true;
       units.push_back(found->second);
     }
     plan_.stages.push_back(std::move(units));

@@ -91,7 +91,8 @@ Result<std::shared_ptr<Program>> LoadArtifact(const BundleFiles& files, const Ar
   return Guarded("loading failed", [&]() -> Result<std::shared_ptr<Program>> {
     const Result<ProgramSource> source = OpenArtifact(files, artifact, checks, times);
     if (!source.ok()) return source.status();
-    const ProgramSpec spec{artifact.sha256, artifact.floats_in, artifact.floats_out};
+    const ProgramSpec spec{artifact.sha256, artifact.floats_in, artifact.floats_out,
+                           artifact.in_first_stage};
     Result<std::unique_ptr<Program>> program =
         Guarded("the engine failed", [&] { return engine->Load(*source, spec, times); });
     if (!program.ok()) return Named(artifact, program.status());

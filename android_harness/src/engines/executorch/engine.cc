@@ -55,7 +55,8 @@ constexpr char kXnnpack[] = "XnnpackBackend";
 // lock that every inference needs, for as long as its weights are being packed. With one for each
 // model (1), ExecuTorch 1.5 keeps a hundred bytes of every program that was ever loaded.
 constexpr int kWorkspacePerDelegate = 0;
-constexpr int kOneWorkspace = 2;  // as large as the largest, where memory rules
+// For programs that run in turns anyway, and for all where memory rules: as large as the largest.
+constexpr int kOneWorkspace = 2;
 
 std::string Describe(const char* what, Error error) {
   return std::string(what) + ": ExecuTorch error " + std::to_string(static_cast<uint32_t>(error)) +
@@ -205,8 +206,7 @@ int ThreadPoolUse::threads_ = 0;
 class ExecuTorchEngine final : public Engine {
  public:
   ExecuTorchEngine(WeightCache cache, Favor favor)
-      : cache_(std::move(cache)),
-        sharing_(favor == Favor::kMemory ? kOneWorkspace : kWorkspacePerDelegate) {}
+      : cache_(std::move(cache)), in_turns_(favor == Favor::kMemory) {}
 
   ~ExecuTorchEngine() override {
     if (pooled_) ThreadPoolUse::Leave();
@@ -251,7 +251,9 @@ class ExecuTorchEngine final : public Engine {
                                              CacheUse* cache, LoadTimes* times) const {
     BackendOptions<3> options;
     LoadBackendOptionsMap map;
-    Error error = options.set_option("workspace_sharing_mode", sharing_);
+    Error error =
+        options.set_option("workspace_sharing_mode",
+                           in_turns_ || spec.in_turns ? kOneWorkspace : kWorkspacePerDelegate);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
     const std::string& packed = cache->path();
     if (!packed.empty()) {
@@ -267,7 +269,7 @@ class ExecuTorchEngine final : public Engine {
   }
 
   const WeightCache cache_;
-  const int sharing_;
+  const bool in_turns_;
   bool pooled_ = false;
 };
 

@@ -22,4 +22,4 @@ LOWERING = 4
 #: Which stages ship, and in which order.
 SCHEDULE = 1
 #: What a bundle and its control arms are made of.
-BUNDLE = 1
+BUNDLE = 2

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.lowering.capture import eager
 from pipeline.lowering.precision import Quantization
+from pipeline.model.answers import one_thread
 from pipeline.model.keras_unit import parameter_count
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route, UnitId
@@ -102,6 +103,9 @@ def _places(model: PwlModel, module: nn.Module) -> dict[str, str]:
 
 
 def one_by_one(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Runs images one at a time, as the device will: sums may differ with the batch size."""
-    with eager():
+    """Runs images one at a time, as the device will: sums may differ with the batch size.
+
+    The same bytes on the same kind of machine, however many threads torch has.
+    """
+    with eager(), one_thread():
         return torch.cat([module(item) for item in torch.split(inputs, 1)])

@@ -54,7 +54,7 @@ def answers_of(model: PwlModel, images: Tensor) -> dict[str, Tensor]:
         model: in eval mode, on the processor.
         images: as `answer_images` makes them.
     """
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         teacher = network_answers("teacher", model.teacher, images)
         student = network_answers("student", model.student, images)
@@ -72,7 +72,8 @@ def answers_of(model: PwlModel, images: Tensor) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Has torch compute with one thread: several add up in another order, and round otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

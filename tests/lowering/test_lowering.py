@@ -16,7 +16,7 @@ from pipeline.lowering.litert.backend import LiteRt
 from pipeline.lowering.refusal import NotLoweredError
 from pipeline.lowering.registry import backend_for
 from pipeline.lowering.store import ProgramStore, content_key, features_key
-from pipeline.lowering.units import Unit, units_of
+from pipeline.lowering.units import Unit, one_by_one, units_of
 from pipeline.lowering.worker import lower_unit
 from pipeline.model.convolution import ConvNorm, PooledLinear
 from pipeline.model.family import build_model
@@ -58,6 +58,23 @@ class Odd(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         result: Tensor = self.second(torch.atan2(self.first(images), self.first(images) + 1))
         return result
+
+
+def test_what_programs_are_held_against_is_computed_in_one_thread() -> None:
+    class Counting(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            threads.append(torch.get_num_threads())
+            return features
+
+    threads: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        one_by_one(Counting(), torch.zeros(3, 1))
+        assert threads == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_units_carry_the_real_features_that_reach_them() -> None:

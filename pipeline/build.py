@@ -33,7 +33,8 @@ def build(
     cluster: Annotated[
         str | None,
         Option(
-            help="Lower on a Dask cluster's workers: dask://HOST:PORT.", show_default="this machine"
+            help="Lower on a cluster's workers: dask://HOST:PORT or ray://HOST:PORT.",
+            show_default="this machine",
         ),
     ] = None,
 ) -> None:

@@ -1,24 +1,18 @@
-"""A Dask cluster as its users start it: a scheduler, and workers in processes of their own.
-
-As a module of the workers, it has what tests let them do.
-"""
+"""A Dask cluster as its users start it: a scheduler, and workers in processes of their own."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.cluster import Cluster
-from pipeline.core.errors import IntegrityError
 from tests.fixtures import ROOT
 from tests.no_hang import no_hang
 
@@ -98,43 +92,3 @@ def _wait_for(address: str, workers: int) -> None:
         return
     with Client(address, timeout=60, set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=120)
-
-
-# ---- what the workers do
-
-
-def doubled(number: int) -> int:
-    return 2 * number
-
-
-class Thread:
-    """Becomes the number of the thread that unpacks it."""
-
-    def __reduce__(self) -> tuple[Callable[[], int], tuple[()]]:
-        return threading.get_ident, ()
-
-
-def is_here(thread: int) -> bool:
-    return thread == threading.get_ident()
-
-
-def wrong(number: int) -> int:
-    raise IntegrityError(f"unit {number} deviates", "look at it")
-
-
-def dies_once(number: int, folder: Path) -> int:
-    """Ends its worker at the first call with 0, as a machine that is switched off."""
-    if number == 0 and not (folder / "died").exists():
-        (folder / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def dies(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def sleeps(seconds: float, begun: Path) -> None:
-    begun.touch()
-    time.sleep(seconds)

@@ -1,44 +1,40 @@
-"""Workers on other machines: Dask's scheduler hands calls out, and their results come back here.
+"""Workers on other machines: Dask or Ray hands calls out, and their results come back here.
 
 Nothing is taken to lie on a disk that the machines share: what a call needs travels with it. A call
-whose worker is lost is given to another one by the scheduler.
+whose worker is lost is given to another one by the engine.
 """
 
 from __future__ import annotations
 
 import pickle
 import re
-import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pipeline.core.errors import DeviceError, PipelineError, UsageError
-
-if TYPE_CHECKING:  # an optional extra
-    from distributed import Client, Future
+from pipeline.core.dask_workers import DaskWorkers
+from pipeline.core.errors import UsageError
+from pipeline.core.ray_workers import RayWorkers
+from pipeline.core.remote_workers import RemoteWorkers
 
 Result = TypeVar("Result")
+ClusterEngine = Literal["dask", "ray"]
 
-_SPEC = re.compile(r"dask://(?P<place>[^/@\s]+:\d+)/?")
-#: Seconds that the scheduler may take to answer, and that a scheduler may be without any worker.
-_ANSWER_S, _NO_WORKER_S = 10.0, 60.0
-#: Seconds between two looks at whether there are workers.
-_LOOK_S = 2.0
-_ONE_EACH = "start workers by `dask worker HOST:PORT --nthreads 1 --nworkers N`"
+_SPEC = re.compile(r"(?P<engine>dask|ray)://(?P<place>[^/@\s]+:\d+)/?")
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Dask scheduler with workers, each of which makes one call at a time.
+    """A cluster whose workers make one call at a time each.
 
     Attributes:
-        place: ``HOST:PORT`` of the scheduler.
+        place: ``HOST:PORT`` of Dask's scheduler, or of Ray Client's server.
+        engine: what hands calls out there.
     """
 
     place: str
+    engine: ClusterEngine = "dask"
 
     @classmethod
     def named(cls, spec: str) -> Cluster:
@@ -50,9 +46,11 @@ class Cluster:
         found = _SPEC.fullmatch(spec)
         if found is None:
             raise UsageError(
-                f"--cluster {spec} names no cluster", "write dask://HOST:PORT, of its scheduler"
+                f"--cluster {spec} names no cluster",
+                "write dask://HOST:PORT, of its scheduler, or ray://HOST:PORT, of its head node "
+                "(port 10001)",
             )
-        return cls(found["place"])
+        return cls(found["place"], "dask" if found["engine"] == "dask" else "ray")
 
     def require(self, packages: Iterable[str]) -> None:
         """Makes sure that there are workers that can be used, before what they wait for is made.
@@ -61,11 +59,11 @@ class Cluster:
             packages: as for `run`.
 
         Raises:
-            UsageError: Dask is not installed, or a worker has other versions.
-            DeviceError: no scheduler answers, or it has no workers.
+            UsageError: the engine is not installed, or a worker has other versions.
+            DeviceError: no cluster answers, or it has no workers.
         """
-        with self._connected() as client:
-            self._require_alike(client, packages)
+        with self._connected() as workers:
+            _require_alike(workers, packages)
 
     def run(
         self,
@@ -84,108 +82,39 @@ class Cluster:
 
         Raises:
             PipelineError: as the function raises it; the other calls are dropped.
-            UsageError: Dask is not installed, or a worker has other versions.
-            DeviceError: the scheduler or the last worker is lost, or a call ended several workers.
+            UsageError: the engine is not installed, or a worker has other versions.
+            DeviceError: the cluster or its last worker is lost, or a call ended several workers.
         """
-        with self._connected() as client, warnings.catch_warnings():
-            import cloudpickle  # which Dask brings
+        with self._connected() as workers:
+            _require_alike(workers, packages)
+            packed = [_packed(function, arguments) for arguments in calls]
+            for result in workers.results(_unpacked, packed):
+                received(result)
 
-            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-            self._require_alike(client, packages)
-            # No result is taken for another one's: each call has a name of its own.
-            packed = [cloudpickle.dumps((function, arguments)) for arguments in calls]
-            futures = [client.submit(_unpacked, call, pure=False) for call in packed]
-            try:
-                for future in self._finished(client, futures):
-                    received(self._result(future))
-            finally:
-                if client.status == "running":
-                    client.cancel(futures)
+    def _connected(self) -> AbstractContextManager[RemoteWorkers]:
+        engine = DaskWorkers if self.engine == "dask" else RayWorkers
+        return engine.connected(self.place)
 
-    @contextmanager
-    def _connected(self) -> Iterator[Client]:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise UsageError(
-                "--cluster needs the package `distributed`, which is not installed",
-                "pip install 'pwl-android[cluster]'",
-            ) from None
-        try:
-            client = Client(self.place, timeout=_ANSWER_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise DeviceError(
-                f"no Dask scheduler answers at {self.place}: {error}",
-                "start one with `dask scheduler`, and see that its port can be reached from here",
-            ) from None
-        try:
-            yield client
-        finally:
-            client.close(timeout=_ANSWER_S)
 
-    def _require_alike(self, client: Client, packages: Iterable[str]) -> None:
-        """What other versions make of a unit is not what this one would."""
-        wanted = sorted({"torch", *packages})
-        try:
-            client.wait_for_workers(1, timeout=_ANSWER_S)  # one that died may be on its way back
-        except TimeoutError:
-            raise DeviceError(f"the scheduler at {self.place} has no workers", _ONE_EACH) from None
-        threads: Mapping[str, int] = client.nthreads()
-        versions = _versions_by_value()
-        ours = versions(wanted)
-        for worker, found in client.run(versions, wanted).items():
-            if threads.get(worker, 1) != 1:
+def _require_alike(workers: RemoteWorkers, packages: Iterable[str]) -> None:
+    """What other versions make of a unit is not what this one would."""
+    wanted = sorted({"torch", *packages})
+    versions = _versions_by_value()
+    ours = versions(wanted)
+    for worker, found in workers.versions(versions, wanted).items():
+        for name, version in ours.items():
+            if (other := found.get(name, "nowhere")) != version:
                 raise UsageError(
-                    f"the worker {worker} has {threads[worker]} threads, and exporters stand no "
-                    "other beside them",
-                    _ONE_EACH,
+                    f"the worker {worker} has {name} {other}, here is {version}",
+                    "install the same on all, from the same commit",
                 )
-            for name, version in ours.items():
-                if (other := found.get(name, "nowhere")) != version:
-                    raise UsageError(
-                        f"the worker {worker} has {name} {other}, here is {version}",
-                        "install the same on all, from the same commit",
-                    )
 
-    def _finished(self, client: Client, futures: Sequence[Future]) -> Iterator[Future]:
-        """Each as it ends, as long as there is somebody who works on the rest."""
-        from distributed import as_completed
 
-        left, alone_since = set(futures), time.monotonic()
-        while left:
-            try:
-                for future in as_completed(left, loop=client.loop, timeout=_LOOK_S):
-                    left.discard(future)
-                    yield future
-            except TimeoutError:
-                if client.status != "running":
-                    raise self._lost("the scheduler") from None
-                if client.nthreads():
-                    alone_since = time.monotonic()
-                elif time.monotonic() - alone_since > _NO_WORKER_S:
-                    raise self._lost("the last worker") from None
+def _packed(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bytes:
+    import cloudpickle  # which both engines bring
 
-    def _result(self, future: Future) -> Any:
-        from distributed import CancelledError, KilledWorker
-
-        try:
-            return future.result()
-        except PipelineError:
-            raise
-        except KilledWorker as error:
-            raise DeviceError(
-                f"what was lowered ended one worker of {self.place} after another, "
-                f"{error.last_worker.address} the last",
-                "see the last words of those workers; if memory ran out, take fewer on a machine",
-            ) from None
-        except CancelledError:
-            raise self._lost("the scheduler") from None
-
-    def _lost(self, who: str) -> DeviceError:
-        return DeviceError(
-            f"{who} at {self.place} is lost; what came back is kept",
-            "see that scheduler and workers run, then run again",
-        )
+    packed: bytes = cloudpickle.dumps((function, arguments))
+    return packed
 
 
 def _unpacked(call: bytes) -> Any:

@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import cluster as module
+from pipeline.core import remote_workers
 from pipeline.core.cluster import Cluster
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
-from tests.dask_cluster import (
-    Started,
-    Thread,
-    dask_cluster,
-    dies,
-    dies_once,
-    doubled,
-    is_here,
-    sleeps,
-    wrong,
-)
+from tests.cluster_calls import Thread, dies, dies_once, doubled, is_here, sleeps, wrong
+from tests.dask_cluster import Started, dask_cluster
 from tests.no_hang import no_hang
 
 pytestmark = pytest.mark.build
@@ -32,7 +23,7 @@ pytestmark = pytest.mark.build
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever starts workers anew, where others keep the processors busy, takes a while."""
-    monkeypatch.setattr(module, "_ANSWER_S", 60.0)
+    monkeypatch.setattr(remote_workers, "ANSWER_S", 60.0)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +107,7 @@ def test_a_scheduler_that_is_lost_ends_the_work(tmp_path: Path) -> None:
 def test_the_last_worker_that_is_lost_ends_the_work_and_what_came_back_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_NO_WORKER_S", 1.0)
+    monkeypatch.setattr(remote_workers, "NO_WORKER_S", 1.0)
     begun, found = tmp_path / "begun", list[object]()
 
     def end(started: Started) -> None:
@@ -137,7 +128,7 @@ def test_the_last_worker_that_is_lost_ends_the_work_and_what_came_back_is_kept(
 def test_a_scheduler_without_workers_says_how_to_start_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ANSWER_S", 2.0)
+    monkeypatch.setattr(remote_workers, "ANSWER_S", 2.0)
     with (
         dask_cluster(tmp_path, workers=0) as started,
         no_hang(120),
@@ -148,7 +139,7 @@ def test_a_scheduler_without_workers_says_how_to_start_some(
 
 
 def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(remote_workers, "ANSWER_S", 0.5)
     with no_hang(120), pytest.raises(DeviceError, match=r"no Dask scheduler answers at 127\.0\.0"):
         Cluster.named("dask://127.0.0.1:1").run(doubled, [(1,)], (), lambda _: None)
 
@@ -160,8 +151,18 @@ def test_without_dask_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "[cluster]" in caught.value.remedy
 
 
-@pytest.mark.parametrize("spec", ["", "host:8786", "dask://host", "ray://host:1", "dask://a:b"])
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match="needs the package `ray`") as caught:
+        Cluster.named("ray://127.0.0.1:1").run(doubled, [(1,)], (), lambda _: None)
+    assert "[ray]" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "host:8786", "dask://host", "ray://host", "spark://host:1", "dask://a:b"]
+)
 def test_what_names_no_cluster_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match="names no cluster") as caught:
         Cluster.named(spec)
     assert "dask://HOST:PORT" in caught.value.remedy
+    assert "ray://HOST:PORT" in caught.value.remedy

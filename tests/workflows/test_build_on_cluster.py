@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,23 @@ from pipeline.core.progress import Silent
 from pipeline.settings import Settings, for_backend
 from pipeline.workflows.build_bundle import assemble
 from tests.dask_cluster import dask_cluster
+from tests.ray_cluster import ray_cluster
 
 
+@contextmanager
+def started_by(engine: str, folder: Path) -> Iterator[Cluster]:
+    """A cluster of two workers; skips the test where its engine cannot be had."""
+    if engine == "dask":
+        with dask_cluster(folder) as scheduler:
+            yield scheduler.cluster
+    else:
+        with ray_cluster(folder) as nodes:
+            yield nodes.cluster
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
 def test_it_has_the_same_bytes_and_nothing_was_lowered_here(
+    engine: str,
     tiny_settings: Settings,
     litert_bundle: Bundle,
     tiny_cache: Path,
@@ -29,8 +45,8 @@ def test_it_has_the_same_bytes_and_nothing_was_lowered_here(
     shutil.copytree(tiny_cache, cache, ignore=shutil.ignore_patterns("units", "builds"))
     monkeypatch.setattr("pipeline.lowering.worker.lowered", None)
     settings, out = for_backend(tiny_settings, "litert"), tmp_path / "tiny"
-    with dask_cluster(tmp_path) as started:
-        assemble(settings, out, cache, Silent(), jobs=started.cluster)
+    with started_by(engine, tmp_path) as cluster:
+        assemble(settings, out, cache, Silent(), jobs=cluster)
     for name in ("tiny", "tiny.control"):
         sums = (litert_bundle.root.with_name(name) / "SHA256SUMS").read_text()
         assert (tmp_path / name / "SHA256SUMS").read_text() == sums
@@ -40,7 +56,7 @@ def test_it_has_the_same_bytes_and_nothing_was_lowered_here(
 def test_a_cluster_that_cannot_be_used_is_told_before_anything_is_trained(
     tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.core.cluster._ANSWER_S", 0.5)
+    monkeypatch.setattr("pipeline.core.remote_workers.ANSWER_S", 0.5)
     monkeypatch.setattr("pipeline.workflows.build_bundle._composition", None)
     with pytest.raises(DeviceError, match="no Dask scheduler answers"):
         assemble(

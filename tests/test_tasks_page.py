@@ -1,4 +1,4 @@
-"""docs/tasks.md shows a segmenter and its profile: they are built and measured as they are."""
+"""docs/tasks.md shows networks and their profiles: they are built and measured as they are."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
 from pipeline.report.integrity import wrong_results
+from pipeline.report.render.bundle_table import bundle_tables
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.load_model import model_of
-from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
+from pipeline.workflows.measure_device import ProfileOptions, measure, open_payload, write_report
 from tests.fixtures import ROOT, settings_from
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text()
 #: The page's blocks of code by their language, the first of each.
 PYTHON, TOML = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("python", "toml"))
+EMBEDDER, EMBEDDING = (
+    re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)[1] for kind in ("python", "toml")
+)
 LAST = 'nn.Upsample(scale_factor=2, mode="bilinear")'
 SMALL = "bundle = { golden_images = 2, evaluation_images = 30 }\n"
 
@@ -170,3 +174,46 @@ def test_a_segmenter_without_the_task_is_told_of_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         own_model(settings.model, 0, None, Silent())
     assert 'kind = "dense"' in error.value.remedy
+
+
+@pytest.fixture(scope="module")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("embedder")
+    np.savez(folder / "images.npz", x_train=scenes(128, 0)[0], x_test=scenes(40, 1)[0])
+    (folder / "embedder.py").write_text(EMBEDDER)
+    settings = for_backend(settings_from(SMALL + EMBEDDING, folder), "litert")
+    return assemble(settings, folder / "bundle", folder / "cache", Silent(), jobs=1)
+
+
+def test_the_page_gives_a_bundle_of_embeddings(embedder: Build) -> None:
+    manifest = embedder.bundle.manifest
+    output = manifest.model.output
+    assert output is not None
+    assert (output.kind, output.metric, output.edge.shape) == ("embedding", "cosine", (1, 16))
+    first, *_, final = (stage.accuracy for stage in manifest.stages)
+    assert final.top1 == 1
+    assert 0 < first.top1 < 1
+    assert first.low <= first.top1 <= first.high
+    assert (final.correct, final.recall) == (None, ())
+    assert {arm.name: arm.accuracy.top1 for arm in embedder.controls.arms} == {
+        "student": first.top1,
+        "teacher": 1,
+    }
+
+
+def test_cosines_of_embeddings_are_those_of_their_files(embedder: Build) -> None:
+    bundle = embedder.bundle
+    evaluation, stages = bundle.manifest.evaluation, bundle.manifest.stages
+    wanted = np.fromfile(bundle.root / evaluation.labels.path, "<f4").reshape(30, 16)
+    given = np.fromfile(bundle.root / evaluation.predictions.path, "<f4").reshape(-1, 30, 16)
+    np.testing.assert_array_equal(given[-1], wanted)
+    lengths = np.linalg.norm(given[0], axis=1) * np.linalg.norm(wanted, axis=1)
+    cosine = ((given[0] * wanted).sum(axis=1) / lengths).mean()
+    assert cosine == pytest.approx(stages[0].accuracy.top1, abs=0.05)  # of 30 images and of 40
+
+
+def test_embeddings_are_not_profiled_as_if_they_were_labels(embedder: Build) -> None:
+    with pytest.raises(UsageError, match="answers with embeddings"):
+        open_payload(embedder.out, None)
+    shown = "".join(str(line) for line in bundle_tables(embedder.bundle.manifest).renderables)
+    assert "an embedding, judged by cosine" in shown

@@ -22,7 +22,6 @@ from pipeline.bundle.manifest import (
     Manifest,
     ModelInfo,
     Provenance,
-    Score,
     Stage,
 )
 from pipeline.bundle.output import Output
@@ -34,6 +33,7 @@ if TYPE_CHECKING:  # the bundle's other modules are read by commands that never 
     from torch import Tensor
 
     from pipeline.bundle.schedule import Schedule
+    from pipeline.bundle.stated_score import Score
     from pipeline.data.images import Dataset
     from pipeline.data.label_maps import Labels
     from pipeline.data.preprocessing import Preprocessing
@@ -148,8 +148,14 @@ def _model(parts: Composition) -> ModelInfo:
         labels=parts.dataset.names,
         teacher_parameters=_parameters(lowered, "teacher"),
         student_parameters=_parameters(lowered, "student"),
-        output=Output(edge=answer) if parts.dataset.map_size else None,
+        output=_output(parts.dataset, answer),
     )
+
+
+def _output(dataset: Dataset, answer: Edge) -> Output | None:
+    if dataset.embeds:
+        return Output(kind="embedding", edge=answer, metric="cosine")
+    return Output(edge=answer) if dataset.map_size else None
 
 
 def compose_controls(
@@ -250,6 +256,8 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
     count = predictions.shape[1]
     labels = test.labels[:count]
     kind, width = ("u1", "u8") if labels.ndim > 1 else ("<u2", "u16")
+    if parts.dataset.embeds:
+        kind, width = "<f4", "f32"
     if parts.dataset.tensors:
         inputs = _as_read(parts.dataset.normalization.apply(test.images[:count]))
         images = files.add_array("eval/inputs.f32", inputs, "<f4")
@@ -260,7 +268,9 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
         images=images,
         labels=files.add_array(f"eval/labels.{width}", labels, kind),
         predictions=files.add_array(f"eval/predictions.{width}", predictions, kind),
-        correct=tuple(int(row.sum()) for row in predictions == labels),
+        correct=()
+        if parts.dataset.embeds
+        else tuple(int(row.sum()) for row in predictions == labels),
     )
 
 

@@ -27,10 +27,19 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
     golden, evaluation = manifest.golden, manifest.evaluation
     floats = [golden.inputs, *golden.outputs]
     floats += [evaluation.images] if manifest.input.kind != "image" else []
+    embeds = manifest.model.output is not None and manifest.model.output.kind == "embedding"
+    floats += [evaluation.labels, evaluation.predictions] if embeds else []
     for entry in floats:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
         if not math.isfinite(sum(_values(root / entry.path, "f"))):
             yield f"{entry.path}: some values are not finite"
+    if not embeds:
+        yield from _labels(root, manifest)
+
+
+def _labels(root: Path, manifest: Manifest) -> Iterator[str]:
+    """What is wrong with labels and predictions, of images or of pixels."""
+    evaluation = manifest.evaluation
     output, classes = manifest.model.output, len(manifest.model.labels)
     code: Literal["H", "B"] = "H" if output is None else "B"
     labels = _values(root / evaluation.labels.path, code)

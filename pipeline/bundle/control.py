@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from pipeline.bundle.artifact import Deviation, FileEntry, Name, Sha256
-from pipeline.bundle.manifest import SCHEMA_VERSION, Score
+from pipeline.bundle.manifest import SCHEMA_VERSION
+from pipeline.bundle.stated_score import Score
 from pipeline.core.toml_file import Section
 from pipeline.model.route import RouteName
 from pipeline.settings import Precision

@@ -28,51 +28,16 @@ from pipeline.bundle.manifest_consistency import manifest_contradictions
 from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
 from pipeline.bundle.split_choice import SplitChoice
+from pipeline.bundle.stated_score import Score
 from pipeline.bundle.student_choice import StudentChoice
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
 from pipeline.settings import BackendName, Favor
-from pipeline.settings.quantities import Share
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
-
-
-class Score(SparseSection):
-    """Top-1 accuracy with its 95 % interval, Wilson's, and the same class by class.
-
-    Where pixels are labeled they are what is counted, and the interval is by images: neighbors err
-    together.
-
-    Attributes:
-        correct: images labeled rightly, or pixels.
-        images: images evaluated.
-        top1: the share that is right, of images or of labeled pixels.
-        low: lower end of its interval.
-        high: upper end.
-        balanced: the mean of all recalls, which large classes do not outweigh.
-        recall: per label the share of its images, or pixels, that are labeled rightly; null where
-            it has none.
-        agreement: of quantized programs: the share of the images to which they give the label that
-            eager PyTorch gives.
-        pixels: labeled pixels of all images, where pixels are labeled.
-        iou: then per label intersection over union; null where it is nowhere, nor given.
-        mean_iou: their mean.
-    """
-
-    correct: Annotated[int, Field(ge=0)]
-    images: Annotated[int, Field(ge=1)]
-    top1: Share
-    low: Share
-    high: Share
-    balanced: Share
-    recall: tuple[Share | None, ...]
-    agreement: Share | None = None
-    pixels: Annotated[int, Field(ge=1)] | None = None
-    iou: tuple[Share | None, ...] = ()
-    mean_iou: Share | None = None
 
 
 class Stage(Section):
@@ -166,10 +131,10 @@ class Evaluation(Section):
         images: uint8 ``[count, height, width, channels]``; where the input is no image, float32
             little endian ``[count, *input.shape[1:]]``, normalized.
         labels: uint16 little endian ``[count]``; of pixels uint8 ``[count, height, width]``, 255
-            where one has none.
+            where one has none; the teacher's embeddings, float32 ``[count, width]``.
         predictions: uint16 little endian ``[stages, count]``, by what `Stage.accuracy` is of; of
-            pixels uint8 ``[stages, count, height, width]``.
-        correct: per stage, how many of those equal the label.
+            pixels uint8 ``[stages, count, height, width]``; embeddings, float32.
+        correct: per stage, how many of those equal the label; empty of embeddings.
     """
 
     count: Annotated[int, Field(ge=1)]
@@ -207,6 +172,11 @@ class ModelInfo(SparseSection):
     teacher_parameters: int
     student_parameters: int
     output: Output | None = None
+
+    @property
+    def judged_by(self) -> Literal["label", "dense", "embedding"]:
+        """What is compared of an answer: a label, or as `Output.kind`."""
+        return "label" if self.output is None else self.output.kind
 
     @property
     def answer(self) -> Edge:

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.bundle.score_consistency import score_contradictions
 from pipeline.bundle.swaps import swaps
-from pipeline.core.intervals import wilson_interval
 from pipeline.settings import (
     PLAIN,
     PROGRESSIVE,
@@ -23,10 +23,11 @@ from pipeline.settings import (
 if TYPE_CHECKING:
     from pipeline.bundle.artifact import Artifact, Deviation, Edge, FileEntry
     from pipeline.bundle.control import Controls
-    from pipeline.bundle.manifest import Manifest, Score
+    from pipeline.bundle.manifest import Manifest
 
 #: Bytes of what golden and evaluation files are arrays of.
-_FLOAT, _PIXEL, _LABEL = 4, 1, 2
+_FLOAT, _PIXEL = 4, 1
+_LABEL_BYTES = {"label": 2, "dense": 1, "embedding": 4}
 _DIMENSIONS = {"NHWC": [4], "NTC": [3], "NC": [2], "ND": range(5, 65)}
 _LETTERS = {"student": "S", "teacher": "T", "teacher-int8": "t"}
 #: Shares are written with six decimals.
@@ -64,7 +65,7 @@ def control_contradictions(controls: Controls, bundle: Manifest) -> Iterator[str
         if arm.name == PROGRESSIVE:
             yield f"an arm is called {PROGRESSIVE}, as the bundle itself"
         yield from _parity(title, arm.parity, bundle, arm.precision)
-        yield from _score(title, arm.accuracy, bundle)
+        yield from score_contradictions(title, arm.accuracy, bundle)
 
 
 def _twice(kind: str, values: Iterable[str]) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
     golden, evaluation = manifest.golden, manifest.evaluation
     stages, answer = len(manifest.stages), manifest.model.answer.shape[1:]
     image, labels = manifest.input.shape[1:], (evaluation.count, *_map_size(manifest))
-    label = _LABEL if manifest.model.output is None else _PIXEL
+    label = _LABEL_BYTES[manifest.model.judged_by]
     pixel = _PIXEL if manifest.input.kind == "image" else _FLOAT
     expected: list[tuple[FileEntry, tuple[int, ...], int]] = [
         (golden.inputs, (golden.images, *image), _FLOAT),
@@ -96,7 +97,7 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
             )
     if len(golden.outputs) != stages:
         yield f"{stages} stages, but {len(golden.outputs)} golden outputs"
-    if len(evaluation.correct) != stages:
+    if len(evaluation.correct) != (stages if manifest.model.judged_by != "embedding" else 0):
         yield f"{stages} stages, but {len(evaluation.correct)} counts of correct predictions"
     for position, correct in enumerate(evaluation.correct):
         if correct > math.prod(labels):
@@ -104,8 +105,9 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
 
 
 def _map_size(manifest: Manifest) -> tuple[int, ...]:
-    """Height and width of label maps; empty where a label is of a whole image."""
-    return () if manifest.model.output is None else manifest.model.answer.shape[1:-1]
+    """Height and width of label maps, or the width of embeddings; empty of labels of images."""
+    shape = manifest.model.answer.shape
+    return {"label": (), "dense": shape[1:-1], "embedding": shape[1:]}[manifest.model.judged_by]
 
 
 def _edges(manifest: Manifest) -> Iterator[str]:
@@ -206,7 +208,7 @@ def _stages(manifest: Manifest) -> Iterator[str]:
         yield from _flow(title, chain, manifest)
         if _route_of(chain) != stage.route:
             yield f"{title}: its units are not those of route {stage.route}, in order"
-        yield from _score(title, stage.accuracy, manifest)
+        yield from score_contradictions(title, stage.accuracy, manifest)
         precision = chain_precision(unit.precision for unit in chain)
         yield from _parity(title, stage.parity, manifest, precision)
     yield from _loading(manifest, known)
@@ -245,45 +247,6 @@ def _route_of(chain: list[Artifact]) -> str | None:
             return None
         before = artifact
     return route
-
-
-def _score(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
-    known = [share for share in score.recall if share is not None]
-    if len(score.recall) != len(manifest.model.labels) or not known:
-        yield f"{title}: {len(score.recall)} recalls for {len(manifest.model.labels)} labels"
-    elif abs(sum(known) / len(known) - score.balanced) > 2 * _ROUNDING:
-        yield f"{title}: a balanced accuracy of {score.balanced}, which is not its recalls' mean"
-    counted = score.pixels or score.images
-    if (score.pixels is None) != (manifest.model.output is None):
-        yield f"{title}: not judged as what the model answers with is"
-    if score.correct > counted:
-        yield f"{title}: {score.correct} of {counted} images correct"
-        return
-    if score.images != manifest.stages[0].accuracy.images:
-        yield f"{title}: accuracy on another number of images than that of stage 0"
-    if manifest.evaluation.count > score.images:
-        yield f"{title}: fewer test images than evaluation images"
-    expected = [("top1", score.top1, score.correct / counted)]
-    if score.pixels is None:
-        low, high = wilson_interval(score.correct, score.images)
-        expected += [("low", score.low, low), ("high", score.high, high)]
-    else:
-        yield from _overlap(title, score, manifest)
-    for name, value, computed in expected:
-        if abs(value - computed) > _ROUNDING:
-            given = f"{score.correct} of {counted} give {computed:g}"
-            yield f"{title}: {name} is {value:g}, but {given}"
-
-
-def _overlap(title: str, score: Score, manifest: Manifest) -> Iterator[str]:
-    """Of label maps: the interval around the accuracy, and intersection over union."""
-    if not score.low - _ROUNDING <= score.top1 <= score.high + _ROUNDING:
-        yield f"{title}: top1 is {score.top1:g}, outside of {score.low:g} to {score.high:g}"
-    known = [share for share in score.iou if share is not None]
-    if len(score.iou) != len(manifest.model.labels) or not known or score.mean_iou is None:
-        yield f"{title}: {len(score.iou)} overlaps for {len(manifest.model.labels)} labels"
-    elif abs(sum(known) / len(known) - score.mean_iou) > 2 * _ROUNDING:
-        yield f"{title}: a mean IoU of {score.mean_iou}, which is not its overlaps' mean"
 
 
 def _loading(manifest: Manifest, known: dict[str, Artifact]) -> Iterator[str]:

@@ -13,15 +13,17 @@ class Output(Section):
     """The answer to one input.
 
     Attributes:
-        kind: ``dense``: logits for each pixel, those of one pixel beside each other.
-        edge: its shape ``[1, height, width, classes]`` and layout.
+        kind: ``dense``: logits for each pixel, those of one pixel beside each other;
+            ``embedding``: a vector.
+        edge: its shape, ``[1, height, width, classes]`` or ``[1, width]``, and layout.
         metric: what `Score.top1` and the accuracy of reports are: ``pixel_accuracy``, the share of
-            labeled pixels whose largest logit is their label's.
+            labeled pixels whose largest logit is their label's; ``cosine``, the mean to the
+            teacher's embeddings.
     """
 
-    kind: Literal["dense"] = "dense"
+    kind: Literal["dense", "embedding"] = "dense"
     edge: Edge
-    metric: Literal["pixel_accuracy"] = "pixel_accuracy"
+    metric: Literal["pixel_accuracy", "cosine"] = "pixel_accuracy"
 
     @property
     def pixels(self) -> int:

@@ -11,7 +11,8 @@ from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, PrecisionPlan
 from pipeline.settings.quantities import Share
 
-GainShare = Annotated[float, Field(ge=-1, le=1)]
+#: A difference of two shares, or of two cosines.
+GainShare = Annotated[float, Field(ge=-2, le=2)]
 
 
 class Candidate(Section):

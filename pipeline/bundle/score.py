@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.bundle.manifest import Score
+from pipeline.bundle.stated_score import Score
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.pixel_counts import PixelCounts
@@ -29,6 +29,9 @@ def score_of(
         eager: the predictions of eager PyTorch, where the others are those of quantized programs.
     """
     accuracy = Accuracy.of(predictions, labels)
+    if accuracy.cosine is not None:
+        top1, low, high = (round(v, 6) for v in (accuracy.top1, accuracy.low, accuracy.high))
+        return Score(images=accuracy.images, top1=top1, low=low, high=high)
     if labels.ndim > 1:
         counts = PixelCounts.of(predictions, labels, classes)
         scores, overlap = ClassScores.of_pixels(counts), _rounded(counts.overlap)

@@ -81,7 +81,8 @@ class ImageSet:
         images: uint8 ``[n, height, width, channels]``; of other tensors their values, float32
             ``[n, ...]``.
         labels: int64 ``[n]``, indices into `Dataset.names`; of a dense task label maps, uint8
-            ``[n, height, width]``, with `IGNORED` where a pixel has none.
+            ``[n, height, width]``, with `IGNORED` where a pixel has none; of embeddings
+            the teacher's, float32 ``[n, width]``.
     """
 
     images: Values
@@ -176,7 +177,13 @@ class Dataset:
     @property
     def map_size(self) -> tuple[int, ...]:
         """Height and width of the label maps of a dense task; empty of any other."""
-        return self.train.labels.shape[1:]
+        labels = self.train.labels
+        return labels.shape[1:] if labels.ndim == 3 else ()
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the labels are the teacher's embeddings."""
+        return self.train.labels.dtype == np.float32
 
     @property
     def kind(self) -> Literal["image", "tensor", "tokens"]:

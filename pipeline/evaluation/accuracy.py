@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.core.intervals import mean_interval, wilson_interval
 from pipeline.data.label_maps import Labels
+from pipeline.evaluation.label_scores import cosines
 from pipeline.settings import IGNORED
 
 
@@ -20,11 +21,12 @@ class Accuracy:
     """Top-1 accuracy as a count, and its 95 % interval: Wilson's, or of pixels that of images.
 
     Attributes:
-        correct: images, or pixels, whose largest logit is the label's.
+        correct: images, or pixels, whose largest logit is the label's; 0 of embeddings.
         images: images evaluated.
         low: lower end of the interval, a share.
         high: upper end of the interval, a share.
         pixels: labeled pixels of all of them; None where a label is of a whole image.
+        cosine: of embeddings, of which none is right or wrong: their mean cosine to the teacher's.
     """
 
     correct: int
@@ -32,15 +34,22 @@ class Accuracy:
     low: float
     high: float
     pixels: int | None = None
+    cosine: float | None = None
 
     @property
     def top1(self) -> float:
-        """The share of correct images, or of correct pixels."""
+        """The share of correct images, or of correct pixels; of embeddings the mean cosine."""
+        if self.cosine is not None:
+            return self.cosine
         return self.correct / (self.pixels or self.images)
 
     @classmethod
     def of(cls, predictions: Labels, labels: Labels) -> Accuracy:
         """Compares predicted labels with true ones, both ``[n]`` or ``[n, height, width]``."""
+        if labels.dtype == np.float32:
+            scores = cosines(predictions, labels)
+            low, high = (min(max(end, -1.0), 1.0) for end in mean_interval(scores))
+            return cls(0, len(labels), low, high, cosine=float(scores.mean()))
         if labels.ndim == 1:
             correct, images = int((predictions == labels).sum()), len(labels)
             return cls(correct, images, *wilson_interval(correct, images))

@@ -15,7 +15,7 @@ from pipeline.core.intervals import mean_interval, paired_difference
 from pipeline.data.label_maps import Labels
 from pipeline.settings import IGNORED
 
-#: One of each image, whose mean is the accuracy: bool ``[n]``, or of label maps float64 ``[n]``.
+#: One of each image, whose mean is the accuracy: bool ``[n]``, or of maps and embeddings float64.
 Scores = npt.NDArray[Any]
 
 
@@ -23,18 +23,29 @@ def label_scores(predictions: Labels, labels: Labels) -> Scores:
     """How good each prediction is.
 
     Args:
-        predictions: ``[..., n]`` or ``[..., n, height, width]``.
-        labels: ``[n]`` or ``[n, height, width]``.
+        predictions: ``[..., n]``, ``[..., n, height, width]``, or embeddings ``[..., n, width]``.
+        labels: ``[n]``, ``[n, height, width]``, or embeddings float32 ``[n, width]``.
 
     Returns:
-        Of labels whether each is right; of label maps, the image's right pixels over the mean
-        number of labeled pixels, ``[..., n]``.
+        Of embeddings the cosine of each to the teacher's. Of labels whether each is right; of label
+        maps, the image's right pixels over the mean number of labeled pixels, ``[..., n]``.
     """
+    if labels.dtype == np.float32:
+        return cosines(predictions, labels)
     if labels.ndim == 1:
         return np.asarray(predictions == labels)
     there = labels != IGNORED
     right = ((predictions == labels) & there).sum(axis=(-2, -1))
     return np.asarray(right / (there.sum() / len(labels)))
+
+
+def cosines(embeddings: Labels, wanted: Labels) -> npt.NDArray[np.float64]:
+    """Of each embedding ``[..., n, width]`` to the one that it should be; 0 of all zeros."""
+    one, other = embeddings.astype(np.float64), wanted.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    products = (one * other).sum(axis=-1)
+    found = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return np.asarray(found.clip(-1, 1).round(12))
 
 
 def score_difference(before: Scores, after: Scores) -> tuple[float, float, float]:
@@ -45,4 +56,4 @@ def score_difference(before: Scores, after: Scores) -> tuple[float, float, float
         return paired_difference(before, after)
     differences = after - before
     low, high = mean_interval(differences)
-    return float(differences.mean()), max(low, -1.0), min(high, 1.0)
+    return float(differences.mean()), max(low, -2.0), min(high, 2.0)

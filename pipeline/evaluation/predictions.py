@@ -33,7 +33,8 @@ class EvaluatedModel:
         dataset: what it was evaluated on.
         routes: along which it was evaluated.
         predictions: the label of the largest logit, uint16 ``[routes, test images]``; of a dense
-            task that of each pixel, uint8 ``[routes, test images, height, width]``.
+            task that of each pixel, uint8 ``[routes, test images, height, width]``; or
+            embeddings, float32 ``[routes, test images, width]``.
         choosing: the same for the images that choose which stages ship.
         checkpoint: where its weights are kept, if it was trained here.
         eager: the predictions of eager PyTorch, where others are those of programs.
@@ -108,7 +109,9 @@ class EvaluatedModel:
 
     @property
     def class_scores(self) -> list[ClassScores]:
-        """One for each route, on the test images."""
+        """One for each route, on the test images; none of embeddings."""
+        if self.dataset.embeds:
+            return []
         labels, classes = self.dataset.test.labels, len(self.dataset.names)
         return [ClassScores.of(row, labels, classes) for row in self.predictions]
 
@@ -147,7 +150,8 @@ def predicted_labels(
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             for route in missing:
                 parts = batches_of_inputs(len(images), shape)
-                pieces = [_labels(model(inputs[part], route)) for part in parts]
+                embeds = images.labels.dtype == np.float32
+                pieces = [_labels(model(inputs[part], route), embeds) for part in parts]
                 _require_finite(torch.cat([finite for _, finite in pieces]), route)
                 labels = torch.cat([labels for labels, _ in pieces])
                 found[route] = keep_labels(files[route], labels)
@@ -156,9 +160,9 @@ def predicted_labels(
     return np.stack([found[route] for route in routes]) if routes else empty
 
 
-def _labels(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels of a batch, and of which images the logits are all finite."""
-    return logits.argmax(dim=1), logits.isfinite().flatten(1).all(dim=1)
+def _labels(logits: torch.Tensor, embeds: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels of a batch, or embeddings, and of which images the logits are all finite."""
+    return logits if embeds else logits.argmax(dim=1), logits.isfinite().flatten(1).all(dim=1)
 
 
 def _require_finite(finite: torch.Tensor, route: Route) -> None:
@@ -172,7 +176,8 @@ def _require_finite(finite: torch.Tensor, route: Route) -> None:
 
 def keep_labels(file: Path, labels: torch.Tensor) -> Labels:
     """Writes the label that each image, or pixel, was given, and gives it as `kept_labels` will."""
-    labels = labels.to(torch.int32 if labels.dim() == 1 else torch.uint8)
+    if not labels.is_floating_point():
+        labels = labels.to(torch.int32 if labels.dim() == 1 else torch.uint8)
     save_tensors(file, {"predictions": labels}, {})
     return _as_labels(labels)
 

@@ -16,6 +16,7 @@ _WANTED: Final[dict[TaskKind, tuple[int, str]]] = {
         "let it return logits [n, classes]; a label for each pixel, [n, classes, height, width], "
         'is kind = "dense" in [task] of a profile',
     ),
+    "embedding": (2, "let it return an embedding [n, width]"),
     "dense": (
         4,
         'kind = "dense" in [task] wants logits [n, classes, height, width]: let it return them, '
@@ -57,7 +58,7 @@ def require_one_answer(source: str, teacher: Tensor, student: Tensor) -> tuple[i
         raise UsageError(
             f"{source}: the teacher gives {len(teacher[0])} logits and the "
             f"student {len(student[0])}",
-            "give both one logit per label",
+            "give both one logit per label, or embeddings of one width",
         )
     raise UsageError(
         f"{source}: the teacher answers {list(found)} and the student {list(student.shape[1:])} "

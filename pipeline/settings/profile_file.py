@@ -171,17 +171,12 @@ class Settings(Section):
 
 
 def _require_possible(settings: Settings) -> None:
-    """What else a profile must not ask for where its networks answer with label maps."""
-    model, data, training = settings.model, settings.data, settings.training
+    """What else a profile must not ask for where its networks do not classify."""
+    model, training = settings.model, settings.training
     own = isinstance(model, SourceModel) and model.kind == "python"
     table = training.teacher if training else None
     problems = {
         'its networks are your own: source = "python:FILE.py:FUNCTION" in [model]': own,
-        'its data are an .npz file: source = "npz" in [data]': isinstance(data, NpzData),
-        "label maps are not resized: leave image_size out of [data]": data.image_size is None,
-        "no image is changed without its label map: leave [training.augmentation] out": (
-            training is None or training.augmentation.changes_nothing
-        ),
         'no head is replaced: leave head = "replace" out of [model.teacher]': (
             not isinstance(model, SourceModel) or model.teacher.head == "keep"
         ),
@@ -191,9 +186,36 @@ def _require_possible(settings: Settings) -> None:
         'programs compute in float32: leave precision at "fp32", of arms, too': (
             not settings.quantized
         ),
+        **(_of_maps if settings.task.kind == "dense" else _of_embeddings)(settings),
     }
     if broken := [words for words, holds in problems.items() if not holds]:
         raise ValueError(f'task.kind = "{settings.task.kind}": ' + "; ".join(broken))
+
+
+def _of_maps(settings: Settings) -> dict[str, bool]:
+    data, training = settings.data, settings.training
+    return {
+        'its data are an .npz file: source = "npz" in [data]': isinstance(data, NpzData),
+        "label maps are not resized: leave image_size out of [data]": data.image_size is None,
+        "no image is changed without its label map: leave [training.augmentation] out": (
+            training is None or training.augmentation.changes_nothing
+        ),
+    }
+
+
+def _of_embeddings(settings: Settings) -> dict[str, bool]:
+    training, bundle = settings.training, settings.bundle
+    given = training.distillation.model_fields_set if training else set()
+    return {
+        "the teacher is used as it is: leave [training.teacher] out": (
+            training is None or training.teacher is None
+        ),
+        "there are no labels and no logits: leave alpha and temperature out of "
+        "[training.distillation]": not given & {"alpha", "temperature"},
+        "there is no accuracy: leave least_top1 and least_balanced out of [bundle]": (
+            bundle.least_top1 is None and bundle.least_balanced is None
+        ),
+    }
 
 
 def _require_own_weights(training: TrainingSettings | None) -> None:

@@ -11,7 +11,7 @@ from pipeline.core.toml_file import Section
 #: What pixels without a label hold in label maps, whatever their file calls them.
 IGNORED = 255
 
-TaskKind = Literal["classification", "dense"]
+TaskKind = Literal["classification", "dense", "embedding"]
 
 
 class TaskSettings(Section):
@@ -22,6 +22,9 @@ class TaskSettings(Section):
             accuracy. "dense" gives one to each pixel: logits ``[n, classes, height, width]``,
             judged by per-pixel accuracy, which the stages are chosen by, and by mean IoU; its data
             are an .npz file with label maps ``[n, height, width]``, its networks your own.
+            "embedding" gives a vector ``[n, width]``, judged by the mean cosine to the teacher's,
+            which the student learns: data need no labels, and the teacher, your own, is used as it
+            is.
         ignore_index: of a dense task: pixels with this label are neither learned nor judged.
     """
 

@@ -81,13 +81,18 @@ class Conditions:
             # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)
             images = self.augmentation.apply(images, changes.of(share))
-        return Drawn(mine, images, examples.labels[mine].to(self.device, torch.int64))
+        return Drawn(mine, images, _whole(examples.labels[mine].to(self.device)))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it networks compute in this precision; teachers' features belong outside."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def _whole(labels: Tensor) -> Tensor:
+    """Labels as losses take them; embeddings are none."""
+    return labels if labels.is_floating_point() else labels.to(torch.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.data.batches import batches_of_inputs
@@ -38,12 +39,13 @@ class EarlyImages:
         self._indices = torch.arange(count) * len(examples) // count
         self._images = examples.inputs[self._indices].to(device)
         self._labels = examples.labels[self._indices].to(device)
+        self._metric = "cosine" if self._labels.is_floating_point() else "accuracy"
 
     @torch.no_grad()
     def of_network(self, network: BlockNet) -> dict[str, float]:
         """The share of right answers of a network in eval mode."""
-        found = [network(self._images[part]).argmax(dim=1) for part in self._parts()]
-        return {"accuracy": self._right(found)}
+        found = [self._answer(network(self._images[part])) for part in self._parts()]
+        return {self._metric: self._right(found)}
 
     @torch.no_grad()
     def of_routes(
@@ -61,14 +63,23 @@ class EarlyImages:
             teacher_outputs = features.batch(self._indices[part])
             batch = Batch(self._images[part], self._labels[part], teacher_outputs)
             outputs = path_outputs(model, routes, batch)
-            found.append({route: logits.argmax(dim=1) for route, logits in outputs.items()})
-        return {f"accuracy/{r}": self._right([given[r] for given in found]) for r in routes}
+            found.append({route: self._answer(logits) for route, logits in outputs.items()})
+        name = self._metric
+        return {f"{name}/{r}": self._right([given[r] for given in found]) for r in routes}
 
     def _parts(self) -> Iterator[slice]:
         return batches_of_inputs(len(self._labels), self._images.shape[1:])
 
+    def _answer(self, logits: Tensor) -> Tensor:
+        """Labels; or embeddings as they are."""
+        return logits if self._labels.is_floating_point() else logits.argmax(dim=1)
+
     def _right(self, found: Sequence[Tensor]) -> float:
-        """The share of images, or of labeled pixels, whose label is that found, batch by batch."""
+        """The share of images, or of labeled pixels, whose label is that found, batch by batch; of
+        embeddings the mean cosine to the teacher's.
+        """
+        if self._labels.is_floating_point():
+            return float(F.cosine_similarity(torch.cat([*found]), self._labels).mean())
         right = torch.cat([*found]) == self._labels
         if right.dim() > 1:
             right = right[self._labels != IGNORED]

@@ -274,9 +274,9 @@ def _watched(phase: Phase) -> Mapping[str, float]:
 def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
     """Both in few columns: five loss terms and six routes have to fit beside a bar."""
     terms = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
-    if not accuracy:
-        return terms
-    return f"{' '.join(f'{100 * share:.0f}' for share in accuracy.values())} % right  {terms}"
+    shares = " ".join(f"{100 * share:.0f}" for share in accuracy.values())
+    what = "% right" if any(name.startswith("accuracy") for name in accuracy) else "% cosine"
+    return f"{shares} {what}  {terms}" if accuracy else terms
 
 
 def _scheduler(

@@ -44,10 +44,21 @@ def softened_divergence(logits: Tensor, target: Tensor, temperature: float) -> T
     return temperature**2 * F.kl_div(student_outputs, wanted, reduction="batchmean")
 
 
+def imitation(logits: Tensor, labels: Tensor, target: Tensor, temperature: float) -> Tensor:
+    """How far a network is from the teacher: `softened_divergence`, or of embeddings
+    `feature_distance`, which is told by labels that are some.
+    """
+    if labels.is_floating_point():
+        return feature_distance(logits, target)
+    return softened_divergence(logits, target, temperature)
+
+
 def distillation(
     logits: Tensor, labels: Tensor, target: Tensor, alpha: float, temperature: float
 ) -> Tensor:
-    """``alpha * CE(labels) + (1 - alpha) * T² * KL(teacher)``."""
+    """``alpha * CE(labels) + (1 - alpha) * T² * KL(teacher)``; of embeddings `imitation` alone."""
+    if labels.is_floating_point():
+        return imitation(logits, labels, target, temperature)
     hard = label_loss(logits, labels)
     return alpha * hard + (1 - alpha) * softened_divergence(logits, target, temperature)
 

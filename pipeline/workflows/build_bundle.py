@@ -275,7 +275,7 @@ def _pack(parts: Composition, out: Path) -> Manifest:
 def _evaluated(settings: BundleSettings, shipped: EvaluatedModel) -> int:
     test = shipped.dataset.test
     size: int = test.images[0].nbytes
-    if shipped.dataset.map_size:  # a label map of its own, and one of each stage
+    if test.labels.ndim > 1:  # a label map, or an embedding, of its own, and one of each stage
         size += test.labels[0].nbytes * (1 + len(shipped.routes))
     return settings.evaluated(len(test), size)
 

@@ -11,7 +11,7 @@ from pipeline.core.producers import INGEST
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.label_order import require_label_order
-from pipeline.settings import Settings, SourceModel
+from pipeline.settings import Settings, SourceModel, TaskKind
 from pipeline.workflows.profile_settings import noting_resizing
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
@@ -105,6 +105,14 @@ class ModelSource:
     def _checked(self) -> tuple[PwlModel, Dataset]:
         """The model, checked against the data of the profile, and these."""
         settings, dataset = self._settings, self._dataset
+        if settings.task.kind == "embedding":
+            from pipeline.evaluation.teacher_answers import labeled_by
+
+            model, dataset = self._read(settings, dataset)
+            with self.progress.task("teacher's embeddings", total=1) as task:
+                dataset = labeled_by(model.teacher, dataset)
+                task.advance(1)
+            return model, dataset
         if settings.training is not None:
             return self._read(settings, dataset)
         with self.progress.task(f"{settings.model.family} model", total=1) as task:
@@ -131,7 +139,7 @@ class ModelSource:
                 return self._keras, dataset
             case "python" | "timm" | "transformers":
                 opened, _ = self._own
-                _require_fit(source, opened, dataset)
+                _require_fit(source, opened, dataset, self._settings.task.kind)
                 dataset = noting_resizing(dataset, self._settings)
             case "reference":
                 from pipeline.ingest.reference.reference_model import reference_model
@@ -236,7 +244,9 @@ class ModelSource:
         return model
 
 
-def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> None:
+def _require_fit(
+    source: SourceModel, opened: OpenedModel, dataset: Dataset, task: TaskKind
+) -> None:
     from pipeline.ingest.tokens import require_vocabulary
 
     shape, made = dataset.image_shape, (opened.spec.channels, *(opened.spec.size or ()))
@@ -245,6 +255,8 @@ def _require_fit(source: SourceModel, opened: OpenedModel, dataset: Dataset) -> 
         axes = " (channels, height, width)" if len(shape) == 3 else ""
         raise UsageError(what + axes, "correct image_shape there, or image_size in [data]")
     require_vocabulary(source.source, opened.spec.vocabulary, dataset.vocabulary)
+    if task == "embedding":
+        return
     if opened.classes != len(dataset.names):
         raise UsageError(
             f"{source.source}: the classifiers give {opened.classes} logits, the data has "

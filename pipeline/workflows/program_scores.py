@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.bundle.manifest import Score
 from pipeline.bundle.score import score_of
+from pipeline.bundle.stated_score import Score
 from pipeline.core.errors import IntegrityError
 from pipeline.core.work import Work
 from pipeline.evaluation.predictions import EvaluatedModel

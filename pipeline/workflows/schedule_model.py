@@ -104,7 +104,8 @@ def schedule_in_eager(
     found = scheduled.evaluated
     with (training_log or NoTrainingLog()).phase("routes", -1) as log:
         each = zip(found.routes, found.accuracy, strict=True)
-        log.write({f"test accuracy/{route}": accuracy.top1 for route, accuracy in each}, 0)
+        metric = "cosine" if found.dataset.embeds else "accuracy"
+        log.write({f"test {metric}/{route}": accuracy.top1 for route, accuracy in each}, 0)
     return scheduled
 
 

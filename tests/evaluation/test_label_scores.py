@@ -58,7 +58,7 @@ def test_a_stage_is_better_by_images() -> None:
     value, low, high = score_difference(before, before + np.array([0.1, 0.2, 0.1, 0.2]))
     assert value == pytest.approx(0.15)
     assert 0 < low < value < high
-    assert score_difference(before[:1], before[:1])[1:] == (-1.0, 1.0)
+    assert score_difference(before[:1], before[:1])[1:] == (-2.0, 2.0)
 
 
 def test_maps_are_warned_of_like_labels() -> None:
@@ -70,3 +70,22 @@ def test_maps_are_warned_of_like_labels() -> None:
         *("teacher", "worse-stage", "one-class", "one-class", "chance", "chance")
     ]
     assert "33.33% and 66.67% of the labeled pixels of 30 test images" in found[0].text
+
+
+def test_embeddings_are_judged_by_their_cosine() -> None:
+    wanted = np.array([[1, 0], [0, 2], [3, 4]], np.float32)
+    given = np.array([[5, 0], [1, 0], [0, 0]], np.float32)
+    assert [*label_scores(given, wanted)] == [1, 0, 0]
+    found = Accuracy.of(given, wanted)
+    assert found.top1 == found.cosine == pytest.approx(1 / 3)
+    assert -1 <= found.low < found.top1 < found.high <= 1
+    assert Accuracy.of(-wanted, wanted).top1 == -1
+
+
+def test_a_stage_of_embeddings_is_worse_by_images() -> None:
+    random = np.random.default_rng(0)
+    wanted = random.normal(size=(50, 4)).astype(np.float32)
+    near, far = (wanted + scale * random.normal(size=(50, 4)) for scale in (0.1, 2.0))
+    rows = np.stack([near, far, wanted]).astype(np.float32)
+    (warning,) = stage_warnings(["SS", "TS", "TT"], rows, wanted, ("0", "1", "2", "3"))
+    assert (warning.kind, "stage 1 (TS)" in warning.text) == ("worse-stage", True)

@@ -112,3 +112,14 @@ def test_the_mean_gain_weighs_each_stage_by_how_long_it_serves() -> None:
     # nothing for 1 MB, +5 points for 1, +10 for 1, then +15 until the end
     assert found.mean_gain(3.0) == pytest.approx(0.05)
     assert found.mean_gain(4.0) == pytest.approx((0.05 + 0.10 + 0.15) / 4)
+
+
+def test_cosines_may_gain_more_than_one() -> None:
+    words = ("SSS", "TSS", "TTS", "TTT")
+    scores = dict(zip(map(Route.parse, words), np.linspace([-0.7] * 9, [1.0] * 9, 4), strict=True))
+    scores[Route.parse("TTT")] = np.ones(9)
+    found = try_order("prefix", (0, 1, 2), scores, COSTS, everything=False)
+    assert shipped(found) == [*words]
+    two = {route: row for route, row in scores.items() if str(route) in ("SSS", "TTT")}
+    (step,) = try_order("prefix", (0, 1, 2), two, COSTS, everything=False).steps
+    assert step.gain == pytest.approx(1.7)

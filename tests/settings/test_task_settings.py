@@ -60,3 +60,22 @@ def test_families_and_their_data_give_no_label_maps(tmp_path: Path) -> None:
 def test_a_task_without_pixels_ignores_none(tmp_path: Path) -> None:
     text = TINY_PROFILE + "[task]\nignore_index = 0\n"
     assert 'ignore_index is of kind = "dense" alone' in refused(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("teacher = { epochs = 2 }", "leave [training.teacher] out"),
+        ("distillation.alpha = 0.5", "leave alpha and temperature out"),
+        ("[bundle]\nleast_top1 = 0.5", "leave least_top1 and least_balanced out"),
+        ('[lowering]\nprecision = "auto"', 'leave precision at "fp32"'),
+    ],
+)
+def test_what_embeddings_have_no_use_for_is_refused(more: str, words: str, tmp_path: Path) -> None:
+    text = PROFILE.replace('"dense"', '"embedding"').replace(
+        'distillation = { recipe = "joint", epochs = 1 }',
+        'distillation.recipe = "joint"\ndistillation.epochs = 1',
+    )
+    found = refused(text + more, tmp_path)
+    assert 'task.kind = "embedding": ' in found
+    assert words in found

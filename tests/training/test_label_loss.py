@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.settings import IGNORED
-from pipeline.training.losses import label_loss, softened_divergence
+from pipeline.training.losses import (
+    distillation,
+    feature_distance,
+    imitation,
+    label_loss,
+    softened_divergence,
+)
 
 RANDOM = torch.Generator().manual_seed(0)
 LOGITS, TARGET = torch.randn(2, 3, 4, 4, 5, generator=RANDOM)
@@ -34,3 +40,10 @@ def test_class_255_of_labels_is_a_class() -> None:
 def test_the_divergence_of_maps_is_the_mean_of_their_pixels() -> None:
     wanted = softened_divergence(rows(LOGITS), rows(TARGET), 2.0)
     torch.testing.assert_close(softened_divergence(LOGITS, TARGET, 2.0), wanted)
+
+
+def test_embeddings_are_imitated_as_they_are() -> None:
+    given, wanted = torch.randn(2, 5, 8, generator=RANDOM)
+    expected = feature_distance(given, wanted)
+    torch.testing.assert_close(distillation(given, wanted, wanted, 0.9, 4.0), expected)
+    torch.testing.assert_close(imitation(given, wanted, wanted, 4.0), expected)

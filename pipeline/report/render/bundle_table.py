@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.bundle.artifact import Deviation
 from pipeline.bundle.manifest import Input, Manifest
+from pipeline.bundle.stated_score import Score
 from pipeline.core.formatting import size
 from pipeline.report.render.recall_table import overlap_sentence, recall_sentence, share
 from pipeline.report.render.schedule_table import schedule_table
@@ -18,6 +19,14 @@ from pipeline.report.render.terminal import table_console
 
 if TYPE_CHECKING:
     from pipeline.lowering.litert.cross_check import CrossCheck
+
+
+#: What tables call what stages are judged by.
+_METRICS = {"pixel_accuracy": "per-pixel", "cosine": "cosine"}
+
+
+#: What a model's labels are.
+_WHAT = {"label": "labels", "dense": "labels", "embedding": "places of an embedding"}
 
 
 def bundle_tables(manifest: Manifest) -> RenderableType:
@@ -40,7 +49,7 @@ def _head(manifest: Manifest) -> Text:
     model, backend = manifest.model, manifest.backend
     return Text(
         f"{manifest.name}  {manifest.id[:12]}\n"
-        f"{model.family}, {model.blocks} blocks, {len(model.labels)} labels; "
+        f"{model.family}, {model.blocks} blocks, {len(model.labels)} {_WHAT[model.judged_by]}; "
         f"parameters: teacher {model.teacher_parameters:,}, student {model.student_parameters:,}\n"
         f"{backend.precision} by {backend.exporter}, runs on {backend.name} "
         f">= {backend.minimum_runtime}; input {'x'.join(map(str, manifest.input.shape))} "
@@ -55,9 +64,8 @@ def _output(manifest: Manifest) -> str:
     if (output := manifest.model.output) is None:
         return ""
     shape = "x".join(map(str, output.edge.shape))
-    return (
-        f"output {shape} {output.edge.layout}: logits of each pixel, judged by per-pixel accuracy\n"
-    )
+    words = "logits of each pixel" if output.kind == "dense" else "an embedding"
+    return f"output {shape} {output.edge.layout}: {words}, judged by {_METRICS[output.metric]}\n"
 
 
 def _inputs(read: Input) -> str:
@@ -75,6 +83,8 @@ def _inputs(read: Input) -> str:
 
 def _recall(manifest: Manifest) -> Text:
     final = manifest.stages[-1]
+    if not final.accuracy.recall:
+        return Text("")
     words = recall_sentence(final.accuracy.recall, manifest.model.labels)
     if (overlap := final.accuracy.mean_iou) is not None:
         words += "\n" + overlap_sentence(overlap, final.accuracy.iou, manifest.model.labels)
@@ -85,7 +95,8 @@ def _stages(manifest: Manifest) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="stages", title_justify="left", pad_edge=False)
     for name in ("stage", "route", "loads"):
         table.add_column(name)
-    metric = "top-1" if manifest.model.output is None else "per-pixel"
+    output = manifest.model.output
+    metric = "top-1" if output is None else _METRICS[output.metric]
     for name in ("bytes", metric, "95 % interval", "balanced", "max rel error"):
         table.add_column(name, justify="right")
     for stage in manifest.stages:
@@ -95,8 +106,8 @@ def _stages(manifest: Manifest) -> Table:
             stage.route,
             " ".join(stage.loads),
             size(stage.load_bytes),
-            f"{score.correct / (score.pixels or score.images):.2%}",  # `top1` is rounded
-            f"{100 * score.low:.1f}-{100 * score.high:.1f}",
+            _accuracy(score),
+            _interval(score),
             share(score.balanced),
             _error(stage.parity),
         )
@@ -124,6 +135,18 @@ def _artifacts(manifest: Manifest) -> Table:
             artifact.sha256[:12],
         )
     return table
+
+
+def _accuracy(score: Score) -> str:
+    if score.correct is None:
+        return f"{score.top1:.4f}"
+    return f"{score.correct / (score.pixels or score.images):.2%}"  # `top1` is rounded
+
+
+def _interval(score: Score) -> str:
+    if score.correct is None:
+        return f"{score.low:.4f}-{score.high:.4f}"
+    return f"{100 * score.low:.1f}-{100 * score.high:.1f}"
 
 
 def _error(parity: Deviation) -> str:

@@ -25,23 +25,28 @@ def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route
     """Top-1 accuracy with its 95 % interval, and balanced accuracy, one line a route; of label maps
     both of pixels, and mean IoU.
     """
-    overlap = evaluated.overlap
+    overlap, embeds = evaluated.overlap, evaluated.dataset.embeds
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
-    of = ("per-pixel", "mean IoU") if overlap else ("top-1",)
-    for name in ("from the teacher", *of, "95 % interval", "balanced", "correct of"):
+    of = ("per-pixel", "mean IoU") if overlap else ("cosine",) if embeds else ("top-1",)
+    more = () if embeds else ("balanced", "correct of")
+    for name in ("from the teacher", *of, "95 % interval", *more):
         table.add_column(name, justify="right")
     table.add_column("")
-    rows = zip(evaluated.routes, evaluated.accuracy, evaluated.class_scores, strict=True)
-    for index, (route, found, scores) in enumerate(rows):
+    scores = [
+        (f"{each.balanced:.1%}", f"{found.correct:,} / {found.pixels or found.images:,}")
+        for found, each in zip(evaluated.accuracy, evaluated.class_scores, strict=not embeds)
+    ]
+    for index, (route, found) in enumerate(zip(evaluated.routes, evaluated.accuracy, strict=True)):
         table.add_row(
             str(route),
             f"{str(route).count('T')}/{len(route)}",
-            f"{found.top1:.2%}",
+            f"{found.top1:.4f}" if embeds else f"{found.top1:.2%}",
             *((f"{overlap[index]:.1%}",) if overlap else ()),
-            f"{100 * found.low:.1f}-{100 * found.high:.1f}",
-            f"{scores.balanced:.1%}",
-            f"{found.correct:,} / {found.pixels or found.images:,}",
+            f"{found.low:.4f}-{found.high:.4f}"
+            if embeds
+            else f"{100 * found.low:.1f}-{100 * found.high:.1f}",
+            *(() if embeds else scores[index]),
             "ships" if route in shipped else "",
         )
     return table

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 from pipeline.settings import ReferenceDistillation
-from pipeline.training.losses import distillation, feature_distance, softened_divergence
+from pipeline.training.losses import distillation, feature_distance, imitation
 from pipeline.training.recipes.recipe import Batch, Trainable, random_mixed_route
 
 
@@ -74,7 +74,7 @@ class ReferenceRecipe:
         settings, target = self._settings, batch.teacher_outputs[-1]
         if settings.cross == "random":
             logits = _route_logits(model, batch, random_mixed_route(model.blocks, generator))
-            return softened_divergence(logits, target, settings.temperature)
+            return imitation(logits, batch.labels, target, settings.temperature)
         if self._routes is None:
             drawn = (random_mixed_route(model.blocks, generator) for _ in range(model.blocks - 1))
             routes = list(dict.fromkeys(drawn))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from pipeline.core.progress import Progress
 from pipeline.ingest.function import FunctionSource
@@ -15,7 +17,7 @@ from pipeline.ingest.new_head import with_new_head
 from pipeline.ingest.own_parts import ImageShape, stated_model
 from pipeline.ingest.probe import user_code
 from pipeline.ingest.python import OwnModel
-from pipeline.ingest.tokens import model_of_tokens, reading_tokens
+from pipeline.ingest.tokens import model_of_tokens, reading_tokens, vocabulary_of
 from pipeline.ingest.torchvision_names import with_torchvision
 from pipeline.settings import OwnStudent, SourceModel
 
@@ -25,6 +27,7 @@ def called(
     images: ImageShape | None,
     progress: Progress,
     classes: Callable[[], int] | None = None,
+    tokens: Callable[[], int | None] | None = None,
 ) -> OwnModel:
     """What a source of networks gives, its teacher with the head that ``[model.teacher]`` wants.
 
@@ -33,6 +36,8 @@ def called(
         images: asked for channels, height and width where the source gives a network alone.
         progress: told what is to be known about weights that are read.
         classes: asked for the number of labels where the head is replaced.
+        tokens: asked how many different ones the data has, if it has any, where the source gives a
+            network alone.
 
     Raises:
         UsageError: there is no such source, it fails, or it gives something else.
@@ -46,7 +51,10 @@ def called(
 
         given = timm_model(source.place, images, progress)
     else:
-        stated = stated_model(source.source, _called(source.source, source.place), images)
+        returned = _called(source.source, source.place)
+        stated = stated_model(source.source, returned, images)
+        if isinstance(returned, nn.Module) and tokens is not None and (used := tokens()):
+            stated = replace(stated, vocabulary=vocabulary_of(returned, used))
         given = model_of_tokens(source.source, stated)
     if source.teacher.head == "replace" and classes is not None:
         return with_new_head(source.source, given, classes())

@@ -19,6 +19,15 @@ OWN = "or give the network the attributes embedder, blocks and classifier"
 _PLAIN = (type(None), bool, int, float, str)
 
 
+class _Value(fx.Proxy):
+    """A value that is followed; what has as many parts for any images can be counted."""
+
+    tracer: _Tracer
+
+    def __len__(self) -> int:
+        return self.tracer.length(self)
+
+
 class _Tracer(fx.Tracer):
     """Looks into some modules, and calls all others.
 
@@ -44,6 +53,16 @@ class _Tracer(fx.Tracer):
             if self._inputs > 1 and args and isinstance(args[0], _PLAIN):
                 return args[0]
         return super().create_proxy(kind, target, args, *rest, **named)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Value(node, self)
+
+    def length(self, obj: fx.Proxy) -> int:
+        """How many parts a value has, such as the sizes of a tensor."""
+        found = {len(self._value(obj.node, count)) for count in (2, 3)}
+        if len(found) > 1:
+            raise RuntimeError("what is counted depends on the number of images")
+        return found.pop()
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         found = {self._value(obj.node, count) for count in (2, 3)}

@@ -130,7 +130,8 @@ class _Ingestion:
         """What the source gives, with random numbers of that seed, taken in."""
         with seeded(seed):
             classes = self._profile.classes if self._profile else None
-            given = called(self._table, self._images, progress, classes)
+            tokens = self._profile.tokens if self._profile else None
+            given = called(self._table, self._images, progress, classes, tokens)
             return self._taken_in(given)
 
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:

@@ -52,12 +52,14 @@ class ProfileAnswers:
 
     Attributes:
         classes: the number of labels, where the teacher's head is replaced.
+        tokens: how many different ones the data has, if it has any, where a network is given alone.
         width: the share of the channels that a student keeps, where a budget decides.
         split: the submodules that blocks begin with, where load times decide.
         task: what its networks answer.
     """
 
     classes: Callable[[], int]
+    tokens: Callable[[], int | None]
     width: Callable[[StudentCandidates], float]
     split: MeasuredSplit
     task: TaskKind = "classification"

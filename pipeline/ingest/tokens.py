@@ -97,6 +97,19 @@ def reading_tokens(network: Any, vocabulary: int | None) -> Any:
     return network
 
 
+def vocabulary_of(network: nn.Module, used: int) -> int:
+    """How many tokens a network knows that says nothing of it: as many as its smallest table has.
+
+    Args:
+        network: as a user's function gives it alone.
+        used: how many the data has; no less.
+    """
+    tables = [each for each in network.modules() if isinstance(each, nn.Embedding)]
+    return min(
+        (each.num_embeddings for each in tables if each.num_embeddings >= used), default=used
+    )
+
+
 def require_vocabulary(source: str, model: int | None, data: int | None) -> None:
     """Makes sure that a model knows the tokens of some data.
 

@@ -82,10 +82,13 @@ def inspect_networks(
         assert settings is not None
         return load_dataset(settings.data, settings.seed, task=settings.task)
 
+    def tokens() -> int | None:
+        return dataset().vocabulary if settings is not None and shape is None else None
+
     with seeded(settings.seed if settings else 0):
         known = settings is not None or shape is not None or source.kind == "python"
         images = image_shape if known else None
-        given = called(source, images, work.progress, lambda: len(dataset().names))
+        given = called(source, images, work.progress, lambda: len(dataset().names), tokens)
         found = image_shape_of(source.source, given.image_shape)
         networks: dict[str, object] = {"teacher": given.teacher, "student": given.student}
         if isinstance(source.student, OwnStudent):

@@ -175,7 +175,11 @@ class ModelSource:
             self.progress,
             lambda: self._dataset.image_shape,
             ProfileAnswers(
-                lambda: len(self._dataset.names), self._width, self._split, settings.task.kind
+                lambda: len(self._dataset.names),
+                lambda: self._dataset.vocabulary,
+                self._width,
+                self._split,
+                settings.task.kind,
             ),
         )
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import NetworkPart, possible_cuts
+from pipeline.ingest.split import split_network
 from pipeline.inspect import inspect
 from tests.ingest.test_split import Residual, ResNet
 from tests.models.transformers import DeiT, Swin
@@ -20,6 +21,27 @@ IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 def parts_of(network: nn.Module, images: Tensor = IMAGES) -> list[NetworkPart]:
     return [*possible_cuts("mine: the teacher", network.eval(), images).parts]
+
+
+class Encoder(nn.Module):
+    """Layers in torch's own holder, whose code counts the sizes of what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 3), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x).mean(1))
+
+
+@torch.no_grad()
+def test_torch_s_own_encoder_is_cut_between_its_layers() -> None:
+    network, images = Encoder().eval(), torch.randn(2, 5, 8)
+    paths = [part.path for part in possible_cuts("mine", network, images).parts]
+    assert paths[1:] == ["encoder.layers.1", "encoder.layers.2"]
+    blocks = split_network("mine", "teacher", network, ["auto:2"], images).eval()
+    torch.testing.assert_close(blocks(images), network(images))
 
 
 def test_parts_are_told_with_what_flows_in_and_what_they_cost() -> None:

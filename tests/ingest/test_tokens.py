@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,10 +14,17 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
 from pipeline.ingest.new_head import with_new_head
-from pipeline.ingest.tokens import Tokens, model_of_tokens, reading_tokens, require_vocabulary
+from pipeline.ingest.tokens import (
+    Tokens,
+    model_of_tokens,
+    reading_tokens,
+    require_vocabulary,
+    vocabulary_of,
+)
 from pipeline.model.opened import OpenedModel
 from pipeline.model.route import Route
 from pipeline.settings import SourceModel
+from pipeline.workflows.model_source import ModelSource
 from tests.fixtures import settings_from
 from tests.ingest.test_python import TRAINING
 
@@ -119,6 +127,22 @@ def test_the_head_of_a_network_of_tokens_is_replaced() -> None:
     made = with_new_head("mine", given, 5)
     assert isinstance(made.teacher, nn.Module)
     assert made.teacher.eval()(torch.arange(12.0).reshape(2, 6)).shape == (2, 5)
+
+
+def test_a_network_alone_knows_as_many_tokens_as_its_smallest_table(tmp_path: Path) -> None:
+    (tmp_path / "text.py").write_text(TEXT)
+    tokens = torch.randint(0, 19, (60, 6), generator=torch.Generator().manual_seed(2)).numpy()
+    arrays = {"x_train": tokens[:40], "x_test": tokens[40:]}
+    labels = {"y_train": np.arange(40) % 3, "y_test": np.arange(20) % 3}
+    np.savez(tmp_path / "texts.npz", **arrays, **labels)
+    source = f"python:{tmp_path / 'text.py'}:whole"
+    data = f'data = {{ source = "npz", path = "{tmp_path / "texts.npz"}" }}'
+    model = f'[model]\nsource = "{source}"\nsplit = ["layers.0", "layers.1"]{SLIM}\n'
+    settings = settings_from(f'name = "mine"\n{data}\n{model}{TRAINING}', tmp_path)
+    opened = ModelSource(settings, Silent()).model
+    assert opened(torch.arange(12.0).reshape(2, 6), Route.parse("TS")).shape == (2, 3)
+    assert vocabulary_of(opened.teacher, 19) == 20
+    assert vocabulary_of(opened.teacher, 21) == 21
 
 
 def test_what_is_no_token_is_the_nearest_one() -> None:

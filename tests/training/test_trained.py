@@ -182,9 +182,9 @@ def test_a_value_that_changed_on_disk_is_noticed(place: float, tmp_path: Path) -
         load_tensors(path)
     keep_labels(path, torch.arange(500))
     data = path.read_bytes()
-    assert kept_labels(path, 500) is not None
+    assert kept_labels(path, (500,)) is not None
     path.write_bytes(data[:-1] + b"x")
-    assert kept_labels(path, 500) is None
+    assert kept_labels(path, (500,)) is None
 
 
 def test_weights_of_another_dtype_are_refused(tiny_model: EvaluatedModel, tmp_path: Path) -> None:

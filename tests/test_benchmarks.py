@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import cluster
 from benchmarks.backends import side_by_side
 from benchmarks.models import networks
 from benchmarks.size_bars import BARS, print_size_bars
@@ -15,6 +16,7 @@ from benchmarks.size_bundles import SIZES, BuildCost, profile_with_images
 from benchmarks.size_tables import Measured, kept, markdown, put_into_page
 from pipeline.core.errors import UsageError
 from pipeline.report.schema import Ratio
+from tests.fixtures import ROOT
 from tests.report.lifelike import lifelike
 
 COST = BuildCost(seconds=1075.7, cpu_seconds=387.3, peak_mb=5825.9)
@@ -105,3 +107,22 @@ def test_the_networks_are_as_large_as_they_are_said_to_be(
         given = make()
     sizes = [networks.parameters(each) * 4 / 1e6 for each in (given.teacher, given.student)]
     assert [round(size, 1) for size in sizes] == [teacher_mb, student_mb]
+
+
+def test_the_curve_of_a_cluster_is_of_medians_and_has_its_place_in_the_page(tmp_path: Path) -> None:
+    runs = [
+        cluster.ClusterRun(workers, state, 11, wall / workers, 30.0, 5.0)
+        for wall in (40.0, 50.0, 90.0)
+        for workers in cluster.WORKERS
+        for state in cluster.STATES
+    ]
+    text = cluster.markdown(runs, "litert", "a machine", "2026-01-02")
+    assert (
+        "| 11 units of the demo, litert; medians of 3 rounds | 1 worker | 2 workers | 1 / 2 |"
+        in text
+    )
+    assert "| workers that were just started, seconds | 50.0 | 25.0 | 2.00 |" in text
+    page = tmp_path / "cluster.md"
+    page.write_text((ROOT / "docs" / "cluster.md").read_text())
+    put_into_page("cluster", page, text)
+    assert text in page.read_text()

@@ -89,7 +89,7 @@ def test_what_the_manifest_says_of_its_stages_is_in_its_files(segmenter: Build) 
     for stage, row in zip(stages, given.reshape(-1, 30, 8, 8), strict=True):
         assert evaluation.correct[stage.index] == (row == labels).sum()
         assert stage.accuracy.mean_iou is not None
-        assert 0 < stage.accuracy.mean_iou <= stage.accuracy.top1
+        assert 0 < stage.accuracy.mean_iou < 1
     # On every pixel the answers of golden images have the label that their predictions say.
     golden = np.fromfile(bundle.root / bundle.manifest.golden.outputs[-1].path, "<f4")
     labeled = golden.reshape(2, 8, 8, 3).argmax(axis=-1)

@@ -80,18 +80,19 @@ class DaskWorkers:
         """What calls give, each as it is ready; those that are left are dropped at the end."""
         # No result is taken for another one's: each call has a name of its own.
         futures = [self.client.submit(function, call, pure=False) for call in packed]
+        watch = _Watch(self)
         try:
-            for future in self._finished(futures):
-                yield self._result(future)
+            for future in self._finished(futures, watch):
+                yield self._result(future, watch)
         finally:
             if self.client.status == "running":
                 self.client.cancel(futures)
 
-    def _finished(self, futures: Sequence[Future]) -> Iterator[Future]:
+    def _finished(self, futures: Sequence[Future], watch: _Watch) -> Iterator[Future]:
         """Each as it ends, as long as there is somebody who works on the rest."""
         from distributed import as_completed
 
-        left, alone_since = set(futures), time.monotonic()
+        left = set(futures)
         while left:
             try:
                 look = remote_workers.WORKER_LOOK_S
@@ -99,22 +100,42 @@ class DaskWorkers:
                     left.discard(future)
                     yield future
             except TimeoutError:
-                if self.client.status != "running":
-                    raise remote_workers.lost("the scheduler", self.place) from None
-                if self.client.nthreads():
-                    alone_since = time.monotonic()
-                elif time.monotonic() - alone_since > remote_workers.NO_WORKER_S:
-                    raise remote_workers.lost("the last worker", self.place) from None
+                watch.require_workers()
 
-    def _result(self, future: Future) -> Any:
+    def _result(self, future: Future, watch: _Watch) -> Any:
+        """Fetches a result from who has it; one that is lost there is computed again."""
         from distributed import CancelledError, KilledWorker
 
-        try:
-            return future.result()
-        except PipelineError:
-            raise
-        except KilledWorker as error:
-            last = f", {error.last_worker.address} the last"
-            raise remote_workers.deadly(self.place, last) from None
-        except CancelledError:
-            raise remote_workers.lost("the scheduler", self.place) from None
+        patience = remote_workers.WORKER_LOOK_S
+        while True:
+            try:
+                return future.result(timeout=patience)
+            except PipelineError:
+                raise
+            except TimeoutError:
+                if future.status == "error":  # what the call itself raised
+                    raise
+                watch.require_workers()
+                patience *= 2  # it begins anew each time, and a link may be slow
+            except KilledWorker as error:
+                last = f", {error.last_worker.address} the last"
+                raise remote_workers.deadly(self.place, last) from None
+            except CancelledError:
+                raise remote_workers.lost("the scheduler", self.place) from None
+
+
+class _Watch:
+    """Looks now and then whether there is somebody who works."""
+
+    def __init__(self, workers: DaskWorkers) -> None:
+        self._workers = workers
+        self._seen = time.monotonic()
+
+    def require_workers(self) -> None:
+        client, place = self._workers.client, self._workers.place
+        if client.status != "running":
+            raise remote_workers.lost("the scheduler", place) from None
+        if client.nthreads():
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > remote_workers.NO_WORKER_S:
+            raise remote_workers.lost("the last worker", place) from None

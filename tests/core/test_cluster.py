@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.core import remote_workers
 from pipeline.core.cluster import Cluster
+from pipeline.core.dask_workers import DaskWorkers
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from tests.cluster_calls import Thread, dies, dies_once, doubled, is_here, sleeps, wrong
 from tests.dask_cluster import Started, dask_cluster
@@ -123,6 +125,25 @@ def test_the_last_worker_that_is_lost_ends_the_work_and_what_came_back_is_kept(
                 sleeps, [(0.0, tmp_path / "first"), (600.0, begun)], (), found.append
             )
     assert found == [None]
+
+
+def test_a_result_that_is_lost_with_the_last_worker_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was computed, and who had it went before it was fetched."""
+    monkeypatch.setattr(remote_workers, "NO_WORKER_S", 1.0)
+    fetch = DaskWorkers._result
+    with dask_cluster(tmp_path, workers=1) as started, no_hang(180):
+
+        def late(workers: DaskWorkers, *arguments: Any) -> Any:
+            started.workers[0].terminate()
+            while workers.client.nthreads():
+                time.sleep(0.05)
+            return fetch(workers, *arguments)
+
+        monkeypatch.setattr(DaskWorkers, "_result", late)
+        with pytest.raises(DeviceError, match=r"the last worker at .* is lost"):
+            started.cluster.run(doubled, [(1,)], (), lambda _: None)
 
 
 def test_a_scheduler_without_workers_says_how_to_start_some(

@@ -130,9 +130,9 @@ def test_what_is_installed_is_what_an_app_includes_and_nothing_of_the_bench(
 ) -> None:
     headers = {path.name for path in (both.prefix / "include" / "pwl").iterdir()}
     assert headers == {
-        *("bundle.h", "engine.h", "executorch_engine.h", "litert_engine.h", "make_engine.h"),
-        *("observer.h", "program_source.h", "progressive_model.h", "status.h", "verified_files.h"),
-        *("version.h", "weight_cache.h", "weight_cache_builder.h"),
+        *("bundle.h", "engine.h", "executorch_engine.h", "install.h", "litert_engine.h"),
+        *("make_engine.h", "observer.h", "program_source.h", "progressive_model.h", "status.h"),
+        *("verified_files.h", "version.h", "weight_cache.h", "weight_cache_builder.h"),
     }
     flags = (both.prefix / "lib/cmake/pwl/pwl-targets.cmake").read_text()
     assert "-Werror" not in flags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,20 @@ import pytest
 from pipeline.bundle.verify import Bundle
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.core.progress import Silent
+from pipeline.evaluation.label_scores import cosines
+from pipeline.harness.embedding_cosines import EmbeddingCosines
 from pipeline.ingest.intake import own_model
-from pipeline.report.integrity import wrong_results
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import GateVerdict, judge
+from pipeline.report.integrity import require_right_results, wrong_results
 from pipeline.report.render.bundle_table import bundle_tables
 from pipeline.report.report_file import load_report
-from pipeline.report.schema import Report
+from pipeline.report.schema import Report, Validity
 from pipeline.settings import Settings, for_backend
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.load_model import model_of
-from pipeline.workflows.measure_device import ProfileOptions, measure, open_payload, write_report
+from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
 from tests.fixtures import ROOT, settings_from
 
 PAGE = (ROOT / "docs" / "tasks.md").read_text()
@@ -96,14 +101,18 @@ def test_what_the_manifest_says_of_its_stages_is_in_its_files(segmenter: Build) 
     assert (labeled == given.reshape(-1, 30, 8, 8)[-1, :2]).all()
 
 
-@pytest.fixture(scope="module")
-def report(segmenter: Build, harness_package: Package) -> Report:
+def measured(root: Path, harness: Package) -> Report:
     """One round on this machine."""
-    root = segmenter.out
     options = ProfileOptions(
         device=f"local:{root.parent / 'device'}", states=("warm",), rounds=1, fps=()
     )
-    return measure(root, replace(options, harness=harness_package.root), Silent())
+    return measure(root, replace(options, harness=harness.root), Silent())
+
+
+@pytest.fixture(scope="module")
+def report(segmenter: Build, harness_package: Package) -> Report:
+    """One round on this machine."""
+    return measured(segmenter.out, harness_package)
 
 
 def test_a_device_judges_label_maps_as_the_host_does(segmenter: Build, report: Report) -> None:
@@ -212,8 +221,71 @@ def test_cosines_of_embeddings_are_those_of_their_files(embedder: Build) -> None
     assert cosine == pytest.approx(stages[0].accuracy.top1, abs=0.05)  # of 30 images and of 40
 
 
-def test_embeddings_are_not_profiled_as_if_they_were_labels(embedder: Build) -> None:
-    with pytest.raises(UsageError, match="answers with embeddings"):
-        open_payload(embedder.out, None)
+def test_the_table_of_a_bundle_says_that_it_gives_embeddings(embedder: Build) -> None:
     shown = "".join(str(line) for line in bundle_tables(embedder.bundle.manifest).renderables)
     assert "an embedding, judged by cosine" in shown
+
+
+@pytest.fixture(scope="module")
+def nearness(embedder: Build, harness_package: Package) -> Report:
+    """One round of the embedder on this machine."""
+    return measured(embedder.out, harness_package)
+
+
+def test_a_device_judges_embeddings_as_the_host_does(embedder: Build, nearness: Report) -> None:
+    bundle = embedder.bundle
+    evaluation = bundle.manifest.evaluation
+    wanted = np.fromfile(bundle.root / evaluation.labels.path, "<f4").reshape(30, 16)
+    given = np.fromfile(bundle.root / evaluation.predictions.path, "<f4").reshape(-1, 30, 16)
+    assert wrong_results(nearness) == []
+    for stage, row in zip(nearness.stages, given, strict=True):
+        assert (stage.images, stage.correct, stage.differing) == (30, None, 0)
+        assert stage.host_cosine == pytest.approx(cosines(row, wanted).mean(), abs=1e-9)
+        assert stage.top1 == pytest.approx(stage.host_cosine, abs=1e-4)
+        metric = nearness.metrics[f"accuracy.{stage.index}"]
+        assert (metric.unit, metric.median) == ("cosine", stage.top1)
+    assert nearness.metrics["accuracy.final"].median > 0.9999
+    assert nearness.stages[0].top1 < 0.9999
+    assert {result.name for result in nearness.parity if (result.cosine or 0) > 0.9999} == {
+        *(f"stage-{stage.index}" for stage in nearness.stages),
+        *("student", "teacher"),
+    }
+
+
+def test_gates_and_the_page_of_embeddings(nearness: Report, tmp_path: Path) -> None:
+    write_report(nearness, tmp_path)
+    assert "accuracy is their mean cosine" in (tmp_path / "report.html").read_text()
+    assert ">mean cosine<" in (tmp_path / "report.html").read_text()
+    for least, verdict in ((0.999, GateVerdict.PASS), (1.1, GateVerdict.REGRESSION)):
+        gate = Gate(name="near", metric="accuracy.final", at_least=least)
+        results = judge(GateFile(gate=(gate,)), nearness, None)
+        assert {result.verdict for result in results if result.gate is gate} == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("lost", "cosine", "words"),
+    [
+        (1, None, "1 of 30 embeddings hold NaN or infinity, or nothing but zeros"),
+        (0, -1.0, "the mean cosine to the teacher's embeddings is"),
+    ],
+)
+def test_other_cosines_than_the_hosts_are_wrong(
+    lost: int, cosine: float | None, words: str, nearness: Report, tmp_path: Path
+) -> None:
+    first, *_ = nearness.runs.embeddings
+    line = EmbeddingCosines(stage=0, cosines=(cosine, *first.cosines[1:]), lost=lost)
+    text = json.loads(nearness.to_json())
+    text["runs"]["embeddings"][0] = line.model_dump(mode="json")
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(text))
+    with pytest.raises(IntegrityError, match="another mean cosine than stages say"):
+        load_report(file)
+    text["stages"][0] |= {"top1": float(np.mean(line.values)), "low": -1.0, "high": 1.0}
+    text["metrics"] = {k: v for k, v in text["metrics"].items() if not k.startswith("accuracy")}
+    file.write_text(json.dumps(text))
+    report = load_report(file)
+    assert any(words in wrong for wrong in wrong_results(report))
+    with pytest.raises(IntegrityError):
+        require_right_results(
+            report.model_copy(update={"validity": Validity(verdict="invalid", reasons=())}), file
+        )

@@ -1,6 +1,6 @@
 // accuracy: what every stage says about the evaluation images. All of it is printed, also where the
 // task fails in the end because some logits are no numbers. Of label maps counts are: a map has as
-// many labels as its image has pixels.
+// many labels as its image has pixels. Of embeddings their cosines to the teacher's are.
 
 #include <algorithm>
 #include <cstddef>
@@ -13,6 +13,7 @@
 
 #include "harness/answer.h"
 #include "harness/data.h"
+#include "harness/embeddings.h"
 #include "harness/json_line.h"
 #include "harness/label_maps.h"
 #include "harness/stages.h"
@@ -91,6 +92,26 @@ Status SayMaps(size_t stage, size_t count, const ReadMaps& maps, const Answer& i
   return {};
 }
 
+// Prints how near a stage's embeddings are to the teacher's; `lost` becomes how many are no vector.
+Status SayCosines(size_t stage, size_t count, const Rows& teachers, const Answer& infer,
+                  int64_t* lost) {
+  EmbeddingCosines found;
+  std::vector<float> embedding;
+  for (size_t i = 0; i < count; ++i) {
+    if (Status status = infer(i, &embedding); !status.ok()) return status;
+    if (!found.Add(embedding, teachers.row(i))) {
+      return {Code::kDamaged, "the teacher's embeddings have another width"};
+    }
+  }
+  JsonLine("embeddings")
+      .Add("stage", stage)
+      .Add("cosines", found.cosines)
+      .Add("lost", found.lost)
+      .Print();
+  *lost = found.lost;
+  return {};
+}
+
 }  // namespace
 
 Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bundle& bundle) {
@@ -100,6 +121,11 @@ Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bu
   if (plan.label_maps) {
     maps = ReadLabelMaps(*plan.label_maps, inputs->count(), bundle.plan);
     if (!maps.ok()) return maps.status();
+  }
+  Result<Rows> teachers = Rows({}, 1);
+  if (plan.embeddings) {
+    teachers = ReadFloatRows(*plan.embeddings, inputs->count(), bundle.plan.classes);
+    if (!teachers.ok()) return teachers.status();
   }
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
@@ -114,12 +140,14 @@ Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bu
       return {};
     };
     int64_t lost = 0;
-    Status said = plan.label_maps ? SayMaps(stage, count, *maps, infer, &lost)
-                                  : SayLabels(stage, count, infer, &lost);
+    Status said = plan.embeddings   ? SayCosines(stage, count, *teachers, infer, &lost)
+                  : plan.label_maps ? SayMaps(stage, count, *maps, infer, &lost)
+                                    : SayLabels(stage, count, infer, &lost);
     if (!said.ok()) return said;
     if (lost > 0) {
       faults += "; stage-" + std::to_string(stage) + ": logits of " + std::to_string(lost) +
-                " of " + std::to_string(count) + " images hold NaN or infinity";
+                " of " + std::to_string(count) + " images hold NaN or infinity" +
+                (plan.embeddings ? ", or are zeros" : "");
     }
     return {};
   };

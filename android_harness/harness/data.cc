@@ -39,6 +39,12 @@ Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
   return Rows(std::move(*values), plan.golden->count);
 }
 
+Result<Rows> ReadFloatRows(const std::string& path, size_t count, size_t row) {
+  Result<std::vector<float>> values = ReadRows<float>(path, count, row);
+  if (!values.ok()) return values.status();
+  return Rows(std::move(*values), count);
+}
+
 Result<std::vector<uint8_t>> ReadByteRows(const std::string& path, size_t count, size_t row) {
   return ReadRows<uint8_t>(path, count, row);
 }

@@ -36,6 +36,9 @@ Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats);
 // is no image, as it is in the file.
 Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats);
 
+// So many rows of so many floats each, of a file. kDamaged when it has another size.
+Result<Rows> ReadFloatRows(const std::string& path, size_t count, size_t row);
+
 // So many rows of so many bytes each, of a file. kDamaged when it has another size.
 Result<std::vector<uint8_t>> ReadByteRows(const std::string& path, size_t count, size_t row);
 

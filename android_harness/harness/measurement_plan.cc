@@ -41,6 +41,7 @@ class Parser {
     if (name == "evaluation") return ReadEvaluation(words);
     if (name == "evaluation-inputs") return ReadEvaluationInputs(words);
     if (name == "label-maps") return ReadLabelMaps(words);
+    if (name == "embeddings") return ReadEmbeddings(words);
     if (name == "normalize") return ReadNormalize(words);
     return Wrong("unknown directive `" + std::string(name) + "`");
   }
@@ -126,6 +127,14 @@ class Parser {
       return Wrong("label-maps CLASSES LABELS PREDICTIONS is expected, behind the evaluation");
     }
     plan_.label_maps = LabelMaps{static_cast<size_t>(classes), Below(words[2]), Below(words[3])};
+    return {};
+  }
+
+  Status ReadEmbeddings(const Words& words) {
+    if (!plan_.evaluation || plan_.label_maps || words.size() != 2 || !IsInside(words[1])) {
+      return Wrong("embeddings TEACHERS is expected, behind the evaluation");
+    }
+    plan_.embeddings = Below(words[1]);
     return {};
   }
 

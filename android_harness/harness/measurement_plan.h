@@ -11,11 +11,13 @@
 //   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
 //   evaluation-inputs COUNT INPUTS                         a float32 file, of what is no image
 //   label-maps CLASSES LABELS PREDICTIONS                  uint8 files, of what labels each pixel
+//   embeddings TEACHERS                                    a float32 file, of what gives vectors
 //   end
 //
 // Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`, `program`
 // and `arm` may be missing. `evaluation-inputs` takes the place of `evaluation`. `label-maps` has
-// the labels of its images and what the host answers at each stage.
+// the labels of its images and what the host answers at each stage; `embeddings` what the teacher
+// does.
 #ifndef PWL_HARNESS_MEASUREMENT_PLAN_H_
 #define PWL_HARNESS_MEASUREMENT_PLAN_H_
 
@@ -67,6 +69,7 @@ struct MeasurementPlan {
   std::optional<Golden> golden;
   std::optional<Evaluation> evaluation;
   std::optional<LabelMaps> label_maps;
+  std::optional<std::string> embeddings;  // a float32 file: the teacher's, [count, width]
 
   // The arm of that name, or nullptr.
   const Arm* FindArm(std::string_view name) const;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "harness/answer.h"
 #include "harness/cpu_clock.h"
 #include "harness/data.h"
+#include "harness/embeddings.h"
 #include "harness/frames.h"
 #include "harness/json_line.h"
 #include "harness/label_maps.h"
@@ -316,6 +318,43 @@ TEST(MapCounts, RefuseWhatDoesNotFit) {
   const uint8_t labels[] = {0, 2};
   EXPECT_FALSE(counts.Add({2, 1, 3}, labels, labels, 2));
   EXPECT_FALSE(counts.Add({2, 1, 3, 4}, labels, labels, 2));
+}
+
+TEST(EmbeddingCosines, AreThoseOfDirectionsWhateverTheLength) {
+  EmbeddingCosines found;
+  const float teacher[] = {3, 4};
+  ASSERT_TRUE(found.Add({6, 8}, {teacher, 2}));
+  ASSERT_TRUE(found.Add({-0.75f, -1}, {teacher, 2}));
+  ASSERT_TRUE(found.Add({4, -3}, {teacher, 2}));
+  ASSERT_TRUE(found.Add({1, 0}, {teacher, 2}));
+  EXPECT_EQ(found.cosines, (std::vector<float>{1, -1, 0, 0.6f}));
+  EXPECT_EQ(found.lost, 0);
+}
+
+TEST(EmbeddingCosines, AreSummedInDouble) {
+  // In float the one is lost beside 1e8, and the squares of the largest overflow.
+  const float unlike[] = {1, 1, -1};
+  const std::vector<float> large = {3e38f, 3e38f, 0};
+  EmbeddingCosines found;
+  ASSERT_TRUE(found.Add({1e8f, 1, 1e8f}, {unlike, 3}));
+  ASSERT_TRUE(found.Add(large, {large.data(), 3}));
+  EXPECT_NEAR(found.cosines[0], 1 / (1e8 * std::sqrt(6)), 1e-14);
+  EXPECT_FLOAT_EQ(found.cosines[1], 1.0f);
+}
+
+TEST(EmbeddingCosines, TellOfWhatHasNoDirection) {
+  EmbeddingCosines found;
+  const float teacher[] = {3, 4};
+  const float zeros[] = {0, 0};
+  const float infinity = std::numeric_limits<float>::infinity();
+  ASSERT_TRUE(found.Add({0, 0}, {teacher, 2}));
+  ASSERT_TRUE(found.Add({1, infinity}, {teacher, 2}));
+  ASSERT_TRUE(found.Add({1, 2}, {zeros, 2}));
+  EXPECT_EQ(found.lost, 2);
+  EXPECT_NE(found.cosines[0], found.cosines[0]);  // NaN
+  EXPECT_NE(found.cosines[1], found.cosines[1]);
+  EXPECT_EQ(found.cosines[2], 0.0f);
+  EXPECT_FALSE(found.Add({1}, {teacher, 2}));
 }
 
 TEST(Excerpt, IsEvenAndTellsOfWhatItLeavesOut) {

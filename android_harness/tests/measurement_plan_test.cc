@@ -86,6 +86,18 @@ TEST(MeasurementPlan, NamesLabelMapsOfItsImages) {
   ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + maps + "end\n", "behind the");
 }
 
+TEST(MeasurementPlan, NamesTheTeachersEmbeddingsOfItsImages) {
+  const std::string text =
+      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
+  const std::string teachers = "embeddings bundle/eval/labels.f32\n";
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + teachers + "end\n", "/root");
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ(*plan->embeddings, "/root/bundle/eval/labels.f32");
+  ExpectRefused(text + "embeddings ../labels.f32\nend\n", "embeddings TEACHERS");
+  ExpectRefused(text + "label-maps 2 labels.u8 given.u8\n" + teachers + "end\n", "embeddings");
+  ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + teachers + "end\n", "behind the");
+}
+
 TEST(MeasurementPlan, ChecksSha256UnlessToldOtherwise) {
   const auto plan = ParseMeasurementPlan(Replaced("verify size\n", ""), "/root");
   ASSERT_TRUE(plan.ok());

@@ -47,15 +47,19 @@ class Accuracy:
     def of(cls, predictions: Labels, labels: Labels) -> Accuracy:
         """Compares predicted labels with true ones, both ``[n]`` or ``[n, height, width]``."""
         if labels.dtype == np.float32:
-            scores = cosines(predictions, labels)
-            low, high = (min(max(end, -1.0), 1.0) for end in mean_interval(scores))
-            return cls(0, len(labels), low, high, cosine=float(scores.mean()))
+            return cls.of_cosines(cosines(predictions, labels))
         if labels.ndim == 1:
             correct, images = int((predictions == labels).sum()), len(labels)
             return cls(correct, images, *wilson_interval(correct, images))
         there = labels != IGNORED
         right = ((predictions == labels) & there).sum(axis=(1, 2))
         return cls.of_pixels(right, there.sum(axis=(1, 2)))
+
+    @classmethod
+    def of_cosines(cls, scores: npt.NDArray[np.float64]) -> Accuracy:
+        """Of embeddings, from the cosine of each to the teacher's, ``[n]``."""
+        low, high = (min(max(end, -1.0), 1.0) for end in mean_interval(scores))
+        return cls(0, len(scores), low, high, cosine=float(scores.mean()))
 
     @classmethod
     def of_pixels(cls, right: npt.NDArray[np.int64], labeled: npt.NDArray[np.int64]) -> Accuracy:

@@ -15,7 +15,9 @@ from pipeline.core.progress import Progress
 from pipeline.core.toml_file import Section
 from pipeline.harness import contention
 from pipeline.harness.contention import Repeater
+from pipeline.harness.embedding_cosines import EmbeddingCosines
 from pipeline.harness.evaluated_images import images_in_time, say_if_fewer
+from pipeline.harness.judged_answers import judge_answers
 from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.samples import (
@@ -93,6 +95,7 @@ class Campaign:
     latency: list[list[LatencySample]] = field(default_factory=list)
     predictions: list[Predictions] = field(default_factory=list)
     maps: list[MapCounts] = field(default_factory=list)
+    embeddings: list[EmbeddingCosines] = field(default_factory=list)
     logits: list[Logits] = field(default_factory=list)
     served: list[list[ProgressSample]] = field(default_factory=list)
     served_paced: list[list[ProgressSample]] = field(default_factory=list)
@@ -125,10 +128,7 @@ def run_campaigns(
             task.advance(1)
             campaign.evaluated = images_in_time(session.deployment, time.monotonic() - begin)
             say_if_fewer(campaign.evaluated, session.deployment.evaluation_images, progress)
-            if session.deployment.label_maps:
-                campaign.maps = session.label_maps(campaign.evaluated)
-            else:
-                campaign.predictions = session.accuracy(campaign.evaluated)
+            judge_answers(session, campaign)
             task.advance(1)
     states = _possible_states(sessions, options.states, watch)
     for session, _ in pairs:

@@ -53,5 +53,9 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
         for mean, std in zip(normalization.mean, normalization.std, strict=True):
             yield f"normalize {mean!r} {std!r}"
     if (output := manifest.model.output) is not None:
-        files = f"{BUNDLE_FOLDER}/{evaluation.labels.path} {BUNDLE_FOLDER}/"
-        yield f"label-maps {output.edge.shape[-1]} {files}{evaluation.predictions.path}"
+        labels = f"{BUNDLE_FOLDER}/{evaluation.labels.path}"
+        if output.kind == "embedding":
+            yield f"embeddings {labels}"
+            return
+        given = f"{BUNDLE_FOLDER}/{evaluation.predictions.path}"
+        yield f"label-maps {output.edge.shape[-1]} {labels} {given}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.loading_plan import LOADING_PLAN
@@ -55,7 +56,7 @@ class Deployment:
         caching: flags that make it keep packed weights.
         stages: how many the bundle has.
         golden_images, evaluation_images: how many of these it has.
-        label_maps: whether its answers are label maps.
+        judged_by: what is compared of an answer; see `pipeline.bundle.manifest.Model`.
         two_step: the student alone, then the whole teacher, instead of the bundle; see
             `pipeline.harness.two_step`.
     """
@@ -69,7 +70,7 @@ class Deployment:
     stages: int
     golden_images: int
     evaluation_images: int
-    label_maps: bool = False
+    judged_by: Literal["label", "dense", "embedding"] = "label"
     two_step: Deployment | None = None
 
 
@@ -168,7 +169,7 @@ class Placement:
             stages=len(manifest.stages),
             golden_images=manifest.golden.images,
             evaluation_images=manifest.evaluation.count,
-            label_maps=manifest.model.output is not None,
+            judged_by=manifest.model.judged_by,
         )
         if self.two_step is None:
             return found

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.core.toml_file import Section
+from pipeline.harness.embedding_cosines import EmbeddingCosines
 from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.memory_sample import MemorySample
 
@@ -231,9 +232,7 @@ class Predictions(Section):
 
 
 class Logits(Section):
-    """What a stage or a control arm makes of one golden input; of a label map, of which there are
-    many, what `excerpt_places` names.
-    """
+    """What a stage or a control arm makes of one golden input; of label maps, an excerpt."""
 
     name: str
     input: int
@@ -267,7 +266,7 @@ class Runs(Section):
         paced: the same, staying at each stage for a while.
         latency: steady latencies.
         predictions: labels of the evaluation images.
-        maps: in their place where pixels are labeled: what of their label maps is right.
+        maps, embeddings: in their place where answers are these.
         logits: of the golden inputs.
         served: runs through all stages while frames come, one for each rate.
         served_paced: the same, staying at each stage for a while.
@@ -288,6 +287,7 @@ class Runs(Section):
     two_step: tuple[tuple[ProgressSample, ...], ...] = ()
     rejected: tuple[Rejected, ...] = ()
     maps: tuple[MapCounts, ...] = ()
+    embeddings: tuple[EmbeddingCosines, ...] = ()
 
     @property
     def climbs(self) -> tuple[tuple[ProgressSample, ...], ...]:

@@ -29,7 +29,6 @@ from pipeline.harness.harness_remedies import (
     PRINTING,
     THIS_RELEASE,
 )
-from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.memory_sample import MemorySample
 from pipeline.harness.placement import Deployment
 from pipeline.harness.samples import (
@@ -142,14 +141,12 @@ class HarnessSession:
         Args:
             images: so many of them, the first ones; 0 for all.
         """
-        done = self.run("accuracy", "--inferences", str(images), tolerated=NOT_FINITE)
-        lines = self._lines(done, "predictions")
-        return [self._typed(line, Predictions) for line in lines]
+        return self.judged("predictions", Predictions, images)
 
-    def label_maps(self, images: int = 0) -> list[MapCounts]:
-        """As `accuracy`, of a bundle that labels pixels: what of its label maps is right."""
+    def judged(self, event: str, kind: type[S], images: int = 0) -> list[S]:
+        """As `accuracy`; the lines of bundles whose answers are no labels are others."""
         done = self.run("accuracy", "--inferences", str(images), tolerated=NOT_FINITE)
-        return [self._typed(line, MapCounts) for line in self._lines(done, "maps")]
+        return [self._typed(line, kind) for line in self._lines(done, event)]
 
     def parity(self) -> list[Logits]:
         """What every stage and control arm makes of the golden inputs, NaN included."""

@@ -13,6 +13,7 @@ from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.core.errors import DeviceError
 from pipeline.device.guards import Finding
+from pipeline.evaluation.label_scores import cosines
 from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.excerpt import excerpt_places
@@ -104,8 +105,9 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
     bundle = payload.bundle
     golden = bundle.manifest.golden
     size = math.prod(bundle.manifest.model.answer.shape)
+    judged_by = bundle.manifest.model.judged_by
     # Of label maps the harness prints some logits, which stand for all.
-    places = range(size) if bundle.manifest.model.output is None else excerpt_places(size)
+    places = excerpt_places(size) if judged_by == "dense" else range(size)
     expected = {f"stage-{k}": bundle.root / file.path for k, file in enumerate(golden.outputs)}
     expected |= {arm.name: payload.control_root / arm.golden.path for arm in payload.controls.arms}
     asked = sorted((name, image) for name in expected for image in range(golden.images))
@@ -128,8 +130,10 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
         least = golden.least_sqnr_db if name in quantized else None
         found = _compared(name, got, reference, ParityLimit(golden.tolerance, least))
-        if bundle.manifest.model.output is not None:  # no row of which the largest is a label
+        if judged_by != "label":  # no row of which the largest is one
             found = found.model_copy(update={"agreement": None})
+        if judged_by == "embedding" and found.max_rel is not None:
+            found = found.model_copy(update={"cosine": float(cosines(got, reference).min())})
         results.append(found)
     return results
 
@@ -167,6 +171,7 @@ def _runs(campaign: Campaign) -> Runs:
         latency=_rounds(campaign.latency),
         predictions=tuple(campaign.predictions),
         maps=tuple(campaign.maps),
+        embeddings=tuple(campaign.embeddings),
         logits=tuple(campaign.logits),
         served=_rounds(campaign.served),
         served_paced=_rounds(campaign.served_paced),

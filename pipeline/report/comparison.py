@@ -30,7 +30,7 @@ SCHEMA_VERSION: Literal[1] = 1
 Direction = Literal["better", "worse", "no difference"]
 
 #: Units of what is the better the more of it there is, and the less. Of others nothing is known.
-_MORE_IS_BETTER = ("share", "dB")
+_MORE_IS_BETTER = ("share", "dB", "cosine")
 _LESS_IS_BETTER = ("ms", "MB", "bytes", "ratio", "relative", "images", "frames", "warnings")
 
 #: What is never the same twice; `pipeline.device.guards` says where it is too little or too much.

@@ -6,9 +6,11 @@ A report is wrong, however fast, when
 - logits on the golden inputs deviate from eager PyTorch by more than the manifest's tolerance, or,
   where programs are quantized, are not as many decibels above that difference as it asks for;
 - a measured start answers otherwise than the same program did when its parity was taken;
-- more images are labeled otherwise than on the host than ties between two labels can explain.
+- more images are labeled otherwise than on the host than ties between two labels can explain;
+- embeddings have no direction, or their mean cosine deviates from the host's by more than the
+  manifest's tolerance, or as many single ones do.
 
-The last: on the host, eager PyTorch labels, or quantized programs do themselves. A label may change
+Labels: on the host, eager PyTorch labels, or quantized programs do themselves. A label may change
 only where the two largest logits lie within twice the tolerance of each other. How many images lie
 so close depends on the model; a hundred times the tolerance, as a share of all images, is far above
 what models show (1 % for the usual 1e-4), and one image is always allowed. It is never more than a
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _SHARE_BY_TOLERANCE = 100.0
 _LARGEST_SHARE = 0.1
+_OTHER_COSINE = "have another cosine to the teacher's embedding than"
 
 
 def over_limit(result: ParityResult) -> float | None:
@@ -139,6 +142,12 @@ def _unlabeled(report: Report) -> Iterator[str]:
                 f"stage-{line.stage}: logits of {lost} of {len(line.predictions)} evaluation "
                 "images hold NaN or infinity"
             )
+    for found in report.runs.embeddings:
+        if found.lost:
+            yield (
+                f"stage-{found.stage}: {found.lost} of {len(found.cosines)} embeddings hold NaN or "
+                "infinity, or nothing but zeros"
+            )
     for counts in report.runs.maps:
         if counts.lost:
             yield (
@@ -151,10 +160,19 @@ def _differing(report: Report) -> Iterator[str]:
     for stage in report.stages:
         allowed = differing_allowed(stage.judged, tolerance_of(report), stage.host_agreement)
         if stage.differing > allowed or stage.differing == stage.judged:
+            what = "are labeled otherwise than" if stage.host_cosine is None else _OTHER_COSINE
             yield (
-                f"stage-{stage.index}: {stage.differing} of {stage.judged} {stage.unit} are "
-                f"labeled otherwise than on the host (allowed: {allowed})"
+                f"stage-{stage.index}: {stage.differing} of {stage.judged} {stage.unit} "
+                f"{what} on the host (allowed: {allowed})"
             )
+        if stage.host_cosine is not None:
+            apart, most = abs(stage.top1 - stage.host_cosine), tolerance_of(report)
+            if apart > most:
+                yield (
+                    f"stage-{stage.index}: the mean cosine to the teacher's embeddings is "
+                    f"{stage.top1:.5f}, on the host {stage.host_cosine:.5f} (allowed: {most:g} "
+                    "apart)"
+                )
 
 
 def tolerance_of(report: Report) -> float:

@@ -59,7 +59,8 @@ def samples_of(
             name = f"latency_ms.{sample.name}"
             found.setdefault(name, ("ms", {}))[1][number] = median(sample.steady_ns) / 1e6
     for stage in stages:
-        found[f"accuracy.{stage.index}"] = ("share", {0: stage.top1})
+        unit = _unit(stage)
+        found[f"accuracy.{stage.index}"] = (unit, {0: stage.top1})
         if stage.balanced is not None:
             found[f"balanced_accuracy.{stage.index}"] = ("share", {0: stage.balanced})
         found[f"accuracy_differing.{stage.index}"] = (stage.unit, {0: stage.differing})
@@ -68,10 +69,10 @@ def samples_of(
         allowed = differing_allowed(stage.judged, parity[0].tolerance, stage.host_agreement)
         found[f"differing_over_allowed.{stage.index}"] = ("ratio", {0: stage.differing / allowed})
         for name in (str(stage.index), "final"):  # the last stage's stays
-            found[f"accuracy_minus_host.{name}"] = ("share", {0: _minus_host(stage)})
-            found[f"accuracy_minus_host_low.{name}"] = ("share", {0: _minus_host_low(stage)})
+            found[f"accuracy_minus_host.{name}"] = (unit, {0: _minus_host(stage)})
+            found[f"accuracy_minus_host_low.{name}"] = (unit, {0: _minus_host_low(stage)})
         found[f"stage_bytes.{stage.index}"] = ("bytes", {0: stage.load_bytes})
-    found["accuracy.final"] = ("share", {0: stages[-1].top1})
+    found["accuracy.final"] = (_unit(stages[-1]), {0: stages[-1].top1})
     if stages[-1].balanced is not None:
         found["balanced_accuracy.final"] = ("share", {0: stages[-1].balanced})
     if stages[-1].mean_iou is not None:
@@ -81,6 +82,8 @@ def samples_of(
             found[f"parity_max_rel.{result.name}"] = ("relative", {0: result.max_rel})
         if (over := over_limit(result)) is not None:
             found[f"parity_over_tolerance.{result.name}"] = ("ratio", {0: over})
+        if result.cosine is not None:
+            found[f"parity_cosine.{result.name}"] = ("cosine", {0: result.cosine})
         if result.least_sqnr_db is not None and result.sqnr_db is not None:
             found[f"parity_sqnr_db.{result.name}"] = ("dB", {0: result.sqnr_db})
         if result.least_sqnr_db is not None and result.agreement is not None:
@@ -98,14 +101,21 @@ def samples_of(
     return found
 
 
+def _unit(stage: StageResult) -> str:
+    """What accuracy is counted in."""
+    return "share" if stage.host_cosine is None else "cosine"
+
+
 def _minus_host(stage: StageResult) -> float:
+    if stage.correct is None or stage.host_correct is None:
+        return stage.top1 - (stage.host_cosine or 0.0)
     return (stage.correct - stage.host_correct) / stage.judged
 
 
 def _minus_host_low(stage: StageResult) -> float:
     """Accuracy less the lower end of the 95 % interval of the host's on the same images."""
-    if stage.host_low is not None:
-        return stage.top1 - stage.host_low
+    if stage.host_low is not None or stage.host_correct is None:
+        return stage.top1 - (stage.host_low or 0.0)
     return stage.top1 - wilson_interval(stage.host_correct, stage.images)[0]
 
 

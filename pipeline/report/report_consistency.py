@@ -86,8 +86,14 @@ def _stages(report: Report) -> Iterator[str]:
 
 def _counts(stage: StageResult) -> Iterator[str]:
     for name in ("correct", "host_correct", "differing"):
-        if getattr(stage, name) > stage.judged:
+        if (getattr(stage, name) or 0) > stage.judged:
             yield f"{name} is {getattr(stage, name)} of {stage.judged} {stage.unit}"
+    if stage.correct is None or stage.host_correct is None:
+        if stage.host_cosine is None or stage.correct != stage.host_correct:
+            yield "nothing is said of what is right"
+        if not stage.low - _ROUNDING <= stage.top1 <= stage.high + _ROUNDING:
+            yield f"{stage.low} to {stage.high} is not the interval of the mean cosine"
+        return
     if abs(stage.top1 - stage.correct / stage.judged) > _ROUNDING:
         yield (
             f"top1 is {stage.top1}, but {stage.correct} of {stage.judged} {stage.unit} are correct"
@@ -174,6 +180,17 @@ def _maps_in_runs(report: Report) -> Iterator[str]:
             yield f"runs.maps: stage {line.stage} gives another iou than stages say"
 
 
+def _embeddings_in_runs(report: Report) -> Iterator[str]:
+    """The cosines of embeddings, against what is said of the stages."""
+    lines, stages = report.runs.embeddings, report.stages
+    if [line.stage for line in lines] != [stage.index for stage in stages]:
+        yield f"runs.embeddings: of stages {[line.stage for line in lines]}, not of all in order"
+        return
+    for line, stage in zip(lines, stages, strict=True):
+        if len(line.cosines) != stage.images or not _close(fmean(line.values), stage.top1):
+            yield f"runs.embeddings: stage {line.stage} gives another mean cosine than stages say"
+
+
 def _labels_in_runs(report: Report) -> Iterator[str]:
     """The labels of images, against what is said of the stages."""
     runs, stages = report.runs, report.stages
@@ -186,16 +203,25 @@ def _labels_in_runs(report: Report) -> Iterator[str]:
         if classes and max(line.predictions, default=0) >= classes:
             yield f"runs.predictions: stage {line.stage} gives labels beyond the {classes} classes"
         lost = line.predictions.count(NO_LABEL)
-        if (
-            line.stage < len(stages)
-            and lost > stages[line.stage].images - stages[line.stage].correct
+        if line.stage < len(stages) and lost > stages[line.stage].images - (
+            stages[line.stage].correct or 0
         ):
             yield f"runs.predictions: stage {line.stage} is right on images that it gives no label"
 
 
+_ANSWERS_IN_RUNS = {
+    None: _labels_in_runs,
+    "dense": _maps_in_runs,
+    "embedding": _embeddings_in_runs,
+}
+
+
 def _results_in_runs(report: Report) -> Iterator[str]:
     runs = report.runs
-    yield from (_labels_in_runs if report.output is None else _maps_in_runs)(report)
+    kind = None if report.output is None else report.output.kind
+    yield from _ANSWERS_IN_RUNS[kind](report)
+    if any((stage.host_cosine is not None) != (kind == "embedding") for stage in report.stages):
+        yield "stages: not judged as what the model answers with is"
     found = [(line.name, line.input) for line in runs.logits]
     inputs = range(max((line.input for line in runs.logits), default=0) + 1)
     if sorted(found) != sorted((name, i) for name in program_names(report) for i in inputs):

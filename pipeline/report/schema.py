@@ -15,6 +15,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from pipeline.bundle.manifest import Input
 from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
+from pipeline.bundle.stated_score import Cosine
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding, GuardId
@@ -39,7 +40,7 @@ class Metric(Section):
     """One quantity.
 
     Attributes:
-        unit: ``ms``, ``MB``, ``bytes``, ``share``, ``ratio``, ``images``, ``frames``, ``relative``.
+        unit: such as ``ms``, ``MB``, ``bytes``, ``share``, ``cosine``, ``ratio``, ``relative``.
         samples: every value.
         rounds: the round that each sample comes from; samples of one round belong together.
         median: of the samples.
@@ -92,22 +93,25 @@ class StageResult(Section):
         index: of the stage.
         route: the variant of each block.
         load_bytes: size of what the stage loads.
-        correct: images that the device labels rightly, or pixels.
+        correct: images that the device labels rightly, or pixels; null of embeddings.
         images: images evaluated.
-        top1: their share, of images or of labeled pixels.
-        low: lower end of its 95 % interval, Wilson's, or of pixels that of images.
+        top1: their share, of images or of labeled pixels; of embeddings the mean cosine.
+        low: lower end of its 95 % interval, Wilson's, or of pixels and embeddings that of
+            images.
         high: upper end.
         host_correct: images that the host labels rightly: eager PyTorch, or the programs
-            themselves where some are quantized.
-        differing: images, or labeled pixels, that device and host label differently.
+            themselves where some are quantized; null of embeddings.
+        differing: images, or labeled pixels, that device and host label differently; embeddings
+            whose cosine is further from the host's than the tolerance.
         balanced: the device's balanced accuracy, the mean of all recalls.
         recall: per label the share of its images that the device labels rightly; null where it
             has none.
         host_agreement: of quantized programs: the share of the test images that get eager
             PyTorch's label from them on the host.
         pixels: where pixels are labeled, how many of all images are.
-        host_low: then the lower end of the interval of the host's accuracy.
-        iou: then per label intersection over union; null where it is nowhere, nor given.
+        host_cosine: of embeddings: the host's mean cosine, on the same images.
+        host_low: of pixels and embeddings the lower end of the interval of the host's accuracy.
+        iou: of pixels per label intersection over union; null where it is nowhere, nor given.
         mean_iou: their mean.
         precision: what all of its blocks compute with, or ``mixed``; null in reports that older
             releases wrote.
@@ -116,19 +120,20 @@ class StageResult(Section):
     index: int
     route: str
     load_bytes: int
-    correct: NonNegativeInt
+    correct: NonNegativeInt | None = None
     images: Annotated[int, Field(ge=1)]
-    top1: Share
-    low: Share
-    high: Share
-    host_correct: NonNegativeInt
+    top1: Cosine
+    low: Cosine
+    high: Cosine
+    host_correct: NonNegativeInt | None = None
     differing: NonNegativeInt
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
     host_agreement: Share | None = None
     precision: StagePrecision | None = None
     pixels: Annotated[int, Field(ge=1)] | None = None
-    host_low: Share | None = None
+    host_cosine: Cosine | None = None
+    host_low: Cosine | None = None
     iou: tuple[Share | None, ...] = ()
     mean_iou: Share | None = None
 
@@ -145,6 +150,8 @@ class StageResult(Section):
     @property
     def metric(self) -> str:
         """What tables call the accuracy."""
+        if self.host_cosine is not None:
+            return "mean cosine"
         return "top-1" if self.pixels is None else "per-pixel"
 
 
@@ -160,6 +167,7 @@ class ParityResult(Section):
         sqnr_db: the reference's energy over the difference's, in decibels, 200 at most.
         least_sqnr_db: what quantized programs have to reach, whose `max_rel` decides nothing.
         agreement: the share of golden inputs that get eager PyTorch's label.
+        cosine: of embeddings: the least of a golden input's to that of eager PyTorch.
     """
 
     name: str
@@ -170,6 +178,7 @@ class ParityResult(Section):
     sqnr_db: float | None = None
     least_sqnr_db: Annotated[float, Field(ge=0)] | None = None
     agreement: Share | None = None
+    cosine: Cosine | None = None
 
 
 class ArmFacts(Section):
@@ -181,14 +190,14 @@ class ArmFacts(Section):
         precision: of its program.
         bytes: size of its program.
         host_top1: accuracy on the whole test set, on the host: of eager PyTorch along its route, or
-            of the program itself where it is quantized.
+            of the program itself where it is quantized; of embeddings the mean cosine.
     """
 
     name: str
     route: str
     precision: str
     bytes: NonNegativeInt
-    host_top1: Share
+    host_top1: Cosine
 
 
 class BundleFacts(Section):

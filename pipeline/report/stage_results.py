@@ -13,6 +13,7 @@ from pipeline.core.errors import DeviceError
 from pipeline.data.label_maps import Labels
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.label_scores import cosines
 from pipeline.evaluation.pixel_counts import PixelCounts, images_with
 from pipeline.harness.campaign import Campaign
 from pipeline.harness.map_counts import MapCounts
@@ -30,9 +31,12 @@ def stage_results(bundle: Bundle, campaign: Campaign) -> list[StageResult]:
         DeviceError: the device answered for other stages or images than it was asked.
     """
     manifest = bundle.manifest
-    answers = _label_answers if manifest.model.output is None else _map_answers
-    found = zip(manifest.stages, answers(bundle, campaign), strict=True)
-    return [_result(manifest, stage, answer) for stage, answer in found]
+    answers = {"label": _label_answers, "dense": _map_answers, "embedding": _embedding_answers}
+    found = answers[manifest.model.judged_by](bundle, campaign)
+    return [
+        _result(manifest, stage, answer)
+        for stage, answer in zip(manifest.stages, found, strict=True)
+    ]
 
 
 def _result(manifest: Manifest, stage: Stage, answer: dict[str, Any]) -> StageResult:
@@ -85,6 +89,27 @@ def _map_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str, Any]]
         }
 
 
+def _embedding_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str, Any]]:
+    """What each stage makes of images of which each has an embedding of the teacher's."""
+    counts = {line.stage: len(line.cosines) for line in campaign.embeddings}
+    images = _require_all(bundle, campaign, counts, len(campaign.embeddings))
+    teachers, expected = _evaluation_labels(bundle, images)
+    by_stage = {line.stage: np.array(line.values) for line in campaign.embeddings}
+    for stage, host in enumerate(expected):
+        on_host, found = cosines(host, teachers), by_stage[stage]
+        accuracy, host_accuracy = Accuracy.of_cosines(found), Accuracy.of_cosines(on_host)
+        apart = np.abs(found - on_host) > bundle.manifest.golden.tolerance
+        yield {
+            "images": images,
+            "top1": accuracy.top1,
+            "low": accuracy.low,
+            "high": accuracy.high,
+            "host_cosine": host_accuracy.top1,
+            "host_low": host_accuracy.low,
+            "differing": int(apart.sum()),
+        }
+
+
 def _require_labels(line: MapCounts, labels: Labels, classes: int) -> None:
     """Makes sure that a device has counted the labels that there are."""
     if [*line.there] != np.bincount(labels.ravel(), minlength=classes)[:classes].tolist():
@@ -113,10 +138,17 @@ def _require_all(bundle: Bundle, campaign: Campaign, counts: dict[int, int], lin
 
 
 def _evaluation_labels(bundle: Bundle, images: int) -> tuple[Labels, Labels]:
-    """The labels of so many images, and what the host gives them at each stage."""
+    """The labels of so many images, or the teacher's embeddings, and what the host gives them at
+    each stage.
+    """
     manifest, evaluation = bundle.manifest, bundle.manifest.evaluation
-    output = manifest.model.output
-    kind, size = ("<u2", ()) if output is None else ("u1", output.edge.shape[1:-1])
+    answer = manifest.model.answer.shape
+    kinds: dict[str, tuple[str, tuple[int, ...]]] = {
+        "label": ("<u2", ()),
+        "dense": ("u1", answer[1:-1]),
+        "embedding": ("<f4", answer[1:]),
+    }
+    kind, size = kinds[manifest.model.judged_by]
     labels = np.fromfile(bundle.root / evaluation.labels.path, dtype=kind)
     expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype=kind)
     shape = (evaluation.count, *size)

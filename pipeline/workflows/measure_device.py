@@ -187,12 +187,6 @@ def open_payload(folder: Path, control: Path | None) -> Payload:
         IntegrityError: a file of either is damaged.
     """
     bundle, root = open_bundle(folder), control or control_folder(folder)
-    output = bundle.manifest.model.output
-    if output is not None and output.kind == "embedding":
-        raise UsageError(
-            f"{folder} answers with embeddings, which the harness does not judge yet",
-            "measure it in an app; build says how near they are to the teacher's",
-        )
     return Payload(bundle, open_controls(root, bundle.manifest), root)
 
 

@@ -44,7 +44,7 @@ class Session:
         stages=3,
         golden_images=2,
         evaluation_images=1000,
-        label_maps=False,
+        judged_by="label",
     )
 
     def __init__(self, waits: Sequence[int] = (), cold: Sequence[Dropping] = ("eviction",)) -> None:

@@ -151,6 +151,7 @@ _CELLS: dict[str, Callable[[float], str]] = {
     "bytes": lambda value: _plain(value / _MEGA),
     "MB": lambda value: f"{value:.1f}",
     "share": lambda value: f"{value:.2%}",
+    "cosine": lambda value: f"{value:.4f}",
     "relative": lambda value: f"{value:.1e}",
 }
 

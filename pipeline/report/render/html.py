@@ -71,8 +71,13 @@ def _sentence(report: Report, state: str) -> str:
 
 
 def _recall(report: Report) -> str:
-    """The final stage's recalls in words, and where pixels are labeled what accuracy is of."""
+    """The final stage's recalls in words, and of label maps and embeddings what accuracy is."""
     final = report.stages[-1]
+    if final.host_cosine is not None:
+        return (
+            "Answers are embeddings: accuracy is their mean cosine to the teacher's, 100% being "
+            "the teacher's own."
+        )
     if not final.recall:
         return ""
     words = f"Final stage, {recall_sentence(final.recall, report.labels)}."

@@ -60,41 +60,39 @@ TEST(MeasurementPlan, SaysWhatIsInItsText) {
   EXPECT_FLOAT_EQ(plan->evaluation->std[2], 0.1f);
 }
 
+// A plan of nine inputs that are no images, before its end.
+const std::string kInputs =
+    "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
+
 TEST(MeasurementPlan, NamesInputsThatAreNoImages) {
-  const std::string text =
-      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
-  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + "end\n", "/root");
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(kInputs + "end\n", "/root");
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(plan->evaluation->count, 9u);
   EXPECT_EQ(plan->evaluation->channels, 0u);
   EXPECT_EQ(plan->evaluation->images, "/root/bundle/eval/inputs.f32");
-  ExpectRefused(text + "normalize 0.5 0.25\nend\n", "one `normalize` per channel");
-  ExpectRefused(With(text + "end\n", " 9 ", " 0 "), "evaluation-inputs COUNT");
+  ExpectRefused(kInputs + "normalize 0.5 0.25\nend\n", "one `normalize` per channel");
+  ExpectRefused(With(kInputs + "end\n", " 9 ", " 0 "), "evaluation-inputs COUNT");
 }
 
 TEST(MeasurementPlan, NamesLabelMapsOfItsImages) {
-  const std::string text =
-      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
   const std::string maps = "label-maps 21 bundle/eval/labels.u8 bundle/eval/predictions.u8\n";
-  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + maps + "end\n", "/root");
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(kInputs + maps + "end\n", "/root");
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(plan->label_maps->classes, 21u);
   EXPECT_EQ(plan->label_maps->labels, "/root/bundle/eval/labels.u8");
   EXPECT_EQ(plan->label_maps->predictions, "/root/bundle/eval/predictions.u8");
-  ExpectRefused(text + With(maps, "21", "256") + "end\n", "label-maps CLASSES");
-  ExpectRefused(text + With(maps, "bundle/eval/labels", "../labels") + "end\n", "label-maps");
+  ExpectRefused(kInputs + With(maps, "21", "256") + "end\n", "label-maps CLASSES");
+  ExpectRefused(kInputs + With(maps, "bundle/eval/labels", "../labels") + "end\n", "label-maps");
   ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + maps + "end\n", "behind the");
 }
 
 TEST(MeasurementPlan, NamesTheTeachersEmbeddingsOfItsImages) {
-  const std::string text =
-      "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
   const std::string teachers = "embeddings bundle/eval/labels.f32\n";
-  const Result<MeasurementPlan> plan = ParseMeasurementPlan(text + teachers + "end\n", "/root");
+  const Result<MeasurementPlan> plan = ParseMeasurementPlan(kInputs + teachers + "end\n", "/root");
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(*plan->embeddings, "/root/bundle/eval/labels.f32");
-  ExpectRefused(text + "embeddings ../labels.f32\nend\n", "embeddings TEACHERS");
-  ExpectRefused(text + "label-maps 2 labels.u8 given.u8\n" + teachers + "end\n", "embeddings");
+  ExpectRefused(kInputs + "embeddings ../labels.f32\nend\n", "embeddings TEACHERS");
+  ExpectRefused(kInputs + "label-maps 2 labels.u8 given.u8\n" + teachers + "end\n", "embeddings");
   ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + teachers + "end\n", "behind the");
 }
 

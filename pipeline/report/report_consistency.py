@@ -7,7 +7,7 @@ another question, see `pipeline.report.integrity`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -165,11 +165,18 @@ def _metrics(report: Report) -> Iterator[str]:
             yield f"metrics.{name}: samples are {list(metric.samples)}, but the report says {value}"
 
 
+def _not_of_all(name: str, found: Sequence[int], stages: Sequence[StageResult]) -> str | None:
+    """What is wrong with lines that have to be one for each stage, in order."""
+    if [*found] == [stage.index for stage in stages]:
+        return None
+    return f"runs.{name}: of stages {[*found]}, not of all in order"
+
+
 def _maps_in_runs(report: Report) -> Iterator[str]:
     """What was counted of label maps, against what is said of the stages."""
     lines, stages = report.runs.maps, report.stages
-    if [line.stage for line in lines] != [stage.index for stage in stages]:
-        yield f"runs.maps: of stages {[line.stage for line in lines]}, not of all in order"
+    if wrong := _not_of_all("maps", [line.stage for line in lines], stages):
+        yield wrong
         return
     for line, stage in zip(lines, stages, strict=True):
         counted = (len(line.right), sum(line.right), sum(line.labeled), sum(line.differing))
@@ -183,8 +190,8 @@ def _maps_in_runs(report: Report) -> Iterator[str]:
 def _embeddings_in_runs(report: Report) -> Iterator[str]:
     """The cosines of embeddings, against what is said of the stages."""
     lines, stages = report.runs.embeddings, report.stages
-    if [line.stage for line in lines] != [stage.index for stage in stages]:
-        yield f"runs.embeddings: of stages {[line.stage for line in lines]}, not of all in order"
+    if wrong := _not_of_all("embeddings", [line.stage for line in lines], stages):
+        yield wrong
         return
     for line, stage in zip(lines, stages, strict=True):
         if len(line.cosines) != stage.images or not _close(fmean(line.values), stage.top1):

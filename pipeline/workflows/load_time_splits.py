@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.split_choice import PartCost, SplitChoice
-from pipeline.core.atomic_files import write_text
-from pipeline.core.fingerprint import fingerprint, machine_kind
 from pipeline.core.work import Work
-from pipeline.settings import Settings, for_backend
-from pipeline.workflows.lowering_targets import target_of
+from pipeline.settings import Settings
+from pipeline.workflows.lowering_targets import targets_of
+from pipeline.workflows.measured_choice import key_of_network, remembered
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.ingest.split_candidates import SplitCandidates
@@ -44,8 +41,7 @@ class LoadTimeSplits:
 
     @cached_property
     def _targets(self) -> list[LoweringTarget]:
-        backends = self._settings.lowering.backend
-        return [target_of(for_backend(self._settings, backend)) for backend in backends]
+        return targets_of(self._settings, self._settings.lowering.backend)
 
     def choose(self, candidates: SplitCandidates) -> tuple[str, ...]:
         """The submodules that blocks begin with.
@@ -54,32 +50,14 @@ class LoadTimeSplits:
             UsageError: the network cannot be cut into so many, or a part cannot be lowered whole.
         """
         paths, whole = candidates.parts()
-        key = self._key(candidates, paths, whole)
-        place = self._work.cache / "splits" / f"{key[:32]}.json"
-        choice = _kept(place)
-        if choice is None:
-            choice = self._measured(candidates, paths, whole)
-            write_text(place, json.dumps(choice.model_dump(mode="json"), sort_keys=True))
-        self.choices[candidates.name] = choice
-        return choice.split
-
-    def _key(self, candidates: SplitCandidates, paths: Sequence[str], whole: BlockNet) -> str:
-        from pipeline.model.answers import answer_images, network_answers
-        from pipeline.model.content import content_of
-
-        answers = network_answers("whole", whole, answer_images(candidates.shape))
-        return fingerprint(
-            content_of({"whole": whole}).with_tensors(answers).numbers,
-            [*paths],
-            candidates.name,
-            candidates.blocks,
-            [*candidates.shape],
-            [
-                (target.settings.model_dump(mode="json"), dict(target.exporters))
-                for target in self._targets
-            ],
-            machine_kind(),
+        what = [[*paths], candidates.name, candidates.blocks]
+        choice = self.choices[candidates.name] = remembered(
+            self._work.cache / "splits",
+            key_of_network("whole", whole, candidates.shape, what, self._targets),
+            SplitChoice,
+            lambda: self._measured(candidates, paths, whole),
         )
+        return choice.split
 
     def _measured(
         self, candidates: SplitCandidates, paths: Sequence[str], whole: BlockNet
@@ -123,10 +101,3 @@ def without_fixed_cost(sizes: Sequence[int], times: Sequence[float]) -> list[flo
         fixed = float(np.polyfit(sizes, times, 1)[1])
     fixed = min(max(fixed, 0.0), _MOST_FIXED * min(times))
     return [time - fixed for time in times]
-
-
-def _kept(place: Path) -> SplitChoice | None:
-    try:
-        return SplitChoice.model_validate_json(place.read_bytes())
-    except (OSError, ValueError):
-        return None

@@ -27,6 +27,15 @@ def target_of(settings: Settings) -> LoweringTarget:
     return LoweringTarget(settings.lowering, exporters)
 
 
+def targets_of(settings: Settings, backends: Sequence[BackendName]) -> list[LoweringTarget]:
+    """The same for each of several backends.
+
+    Raises:
+        UsageError: as for `target_of`.
+    """
+    return [target_of(for_backend(settings, backend)) for backend in backends]
+
+
 def preflight_of(
     settings: Settings, backends: Sequence[BackendName], work: Work
 ) -> BeforeTraining | None:
@@ -44,7 +53,7 @@ def preflight_of(
         return None
     from pipeline.lowering.preflight import PreflightScope, preflight
 
-    targets = [target_of(for_backend(settings, backend)) for backend in backends]
+    targets = targets_of(settings, backends)
     wanted = PreflightScope(settings.schedule.orders, settings.arm)
 
     def before_training(model: PwlModel, image_shape: tuple[int, ...]) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.bundle.student_choice import StudentChoice, StudentCost
-from pipeline.core.atomic_files import write_text
 from pipeline.core.errors import UsageError
-from pipeline.core.fingerprint import fingerprint, machine_kind
 from pipeline.core.work import Work
-from pipeline.settings import Settings, SlimStudent, for_backend
-from pipeline.workflows.lowering_targets import target_of
+from pipeline.settings import Settings, SlimStudent
+from pipeline.workflows.lowering_targets import targets_of
+from pipeline.workflows.measured_choice import key_of_network, remembered
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.ingest.student_candidates import StudentCandidates
@@ -38,9 +35,7 @@ class StudentWidths:
 
     def __init__(self, settings: Settings, work: Work) -> None:
         self.choice: StudentChoice | None = None
-        self._targets = [
-            target_of(for_backend(settings, backend)) for backend in settings.lowering.backend
-        ]
+        self._targets = targets_of(settings, settings.lowering.backend)
         self._work = work
 
     def choose(self, candidates: StudentCandidates) -> float:
@@ -49,30 +44,14 @@ class StudentWidths:
         Raises:
             UsageError: none fits, or none can be made; says what the smallest takes.
         """
-        place = self._work.cache / "students" / f"{self._key(candidates)[:32]}.json"
-        choice = _kept(place)
-        if choice is None:
-            choice = self._measured(candidates)
-            write_text(place, json.dumps(choice.model_dump(mode="json"), sort_keys=True))
-        self.choice = choice
-        return choice.width
-
-    def _key(self, candidates: StudentCandidates) -> str:
-        from pipeline.model.answers import answer_images, network_answers
-        from pipeline.model.content import content_of
-
-        teacher = candidates.teacher
-        answers = network_answers("teacher", teacher, answer_images(candidates.shape))
-        return fingerprint(
-            content_of({"teacher": teacher}).with_tensors(answers).numbers,
-            candidates.table,
-            [*candidates.shape],
-            [
-                (target.settings.model_dump(mode="json"), dict(target.exporters))
-                for target in self._targets
-            ],
-            machine_kind(),
+        table = candidates.table
+        key = key_of_network(
+            "teacher", candidates.teacher, candidates.shape, [table], self._targets
         )
+        self.choice = remembered(
+            self._work.cache / "students", key, StudentChoice, lambda: self._measured(candidates)
+        )
+        return self.choice.width
 
     def _measured(self, candidates: StudentCandidates) -> StudentChoice:
         table = candidates.table
@@ -170,10 +149,3 @@ def _too_small(candidates: StudentCandidates, smallest: StudentCost) -> UsageErr
         f"the smallest, width = {smallest.width:g}, takes {least}",
         "raise it, keep fewer layers (depth), or write the student yourself",
     )
-
-
-def _kept(place: Path) -> StudentChoice | None:
-    try:
-        return StudentChoice.model_validate_json(place.read_bytes())
-    except (OSError, ValueError):
-        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,17 @@ import pytest
 from pipeline.core import remote_workers
 from pipeline.core.cluster import Cluster
 from pipeline.core.dask_workers import DaskWorkers
-from pipeline.core.errors import DeviceError, IntegrityError, UsageError
-from tests.cluster_calls import Thread, dies, dies_once, doubled, is_here, sleeps, wrong
+from pipeline.core.errors import DeviceError, UsageError
+from tests.cluster_calls import doubled
+from tests.cluster_checks import (
+    require_deadly_refused,
+    require_every_result_once,
+    require_last_worker_lost,
+    require_lost,
+    require_other_version_refused,
+    require_told_as_here,
+    require_unpacked_where_called,
+)
 from tests.dask_cluster import Started, dask_cluster
 from tests.no_hang import no_hang
 
@@ -37,48 +45,31 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 def test_every_result_comes_back_once_that_of_a_lost_worker_too(
     started: Started, tmp_path: Path
 ) -> None:
-    found: list[int] = []
     with no_hang(120):
-        started.cluster.run(doubled, [(number,) for number in (1, 1, 3)], (), found.append)
-        assert sorted(found) == [2, 2, 6]
-        found.clear()
-        calls = [(number, tmp_path) for number in range(3)]
-        started.cluster.run(dies_once, calls, (), found.append)
-    assert sorted(found) == [0, 1, 2]
+        require_every_result_once(started.cluster, tmp_path)
 
 
 def test_a_call_is_unpacked_by_the_thread_that_makes_it(started: Started) -> None:
     """Beside one that lowers, unpacking a unit gives torch.fx's tracing of both away."""
-    found: list[bool] = []
     with no_hang(120):
-        started.cluster.run(is_here, [(Thread(),)], (), found.append)
-    assert found == [True]
+        require_unpacked_where_called(started.cluster)
 
 
 def test_what_is_wrong_with_a_unit_is_said_as_it_is_here(started: Started) -> None:
-    with no_hang(120), pytest.raises(IntegrityError, match="unit 7 deviates") as caught:
-        started.cluster.run(wrong, [(7,)], (), lambda _: None)
-    assert caught.value.remedy == "look at it"
+    with no_hang(120):
+        require_told_as_here(started.cluster)
 
 
 def test_what_ends_one_worker_after_another_is_given_to_no_more(started: Started) -> None:
-    with (
-        no_hang(120),
-        pytest.raises(DeviceError, match=r"one worker of .* after another") as caught,
-    ):
-        started.cluster.run(dies, [(1,)], (), lambda _: None)
-    assert "memory" in caught.value.remedy
+    with no_hang(120):
+        require_deadly_refused(started.cluster)
 
 
 def test_a_worker_of_another_version_is_refused_by_its_name(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.core.release.release", lambda: "0.0.1")
-    with (
-        no_hang(120),
-        pytest.raises(UsageError, match=r"worker tcp://.* has pwl-android .*0\.0\.1"),
-    ):
-        started.cluster.run(doubled, [(1,)], (), lambda _: None)
+    with no_hang(120):
+        require_other_version_refused(started.cluster, monkeypatch, "tcp://.*")
 
 
 def test_a_worker_with_several_threads_is_refused(tmp_path: Path) -> None:
@@ -92,39 +83,17 @@ def test_a_worker_with_several_threads_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_that_is_lost_ends_the_work(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-
-    def kill(started: Started) -> None:
-        while not begun.exists():
-            time.sleep(0.05)
-        started.scheduler.kill()
-
     with dask_cluster(tmp_path, workers=1) as started, no_hang(180):
-        killer = threading.Thread(target=kill, args=(started,), daemon=True)
-        killer.start()
-        with pytest.raises(DeviceError, match=r"the scheduler at .* is lost"):
-            started.cluster.run(sleeps, [(600.0, begun)], (), lambda _: None)
+        ends = started.scheduler.kill
+        require_lost(started.cluster, "the scheduler", tmp_path / "begun", ends)
 
 
 def test_the_last_worker_that_is_lost_ends_the_work_and_what_came_back_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_workers, "NO_WORKER_S", 1.0)
-    begun, found = tmp_path / "begun", list[object]()
-
-    def end(started: Started) -> None:
-        while not (begun.exists() and found):  # a result that is not fetched is lost with it
-            time.sleep(0.05)
-        started.workers[0].terminate()
-
     with dask_cluster(tmp_path, workers=1) as started, no_hang(180):
-        ender = threading.Thread(target=end, args=(started,), daemon=True)
-        ender.start()
-        with pytest.raises(DeviceError, match=r"the last worker at .* is lost; what came back"):
-            started.cluster.run(
-                sleeps, [(0.0, tmp_path / "first"), (600.0, begun)], (), found.append
-            )
-    assert found == [None]
+        require_last_worker_lost(started.cluster, tmp_path, started.workers[0].terminate)
 
 
 def test_a_result_that_is_lost_with_the_last_worker_is_not_waited_for(

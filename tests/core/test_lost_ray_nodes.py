@@ -6,17 +6,17 @@ each other's way.
 
 from __future__ import annotations
 
-import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.core import remote_workers
 from pipeline.core.errors import DeviceError
-from tests.cluster_calls import doubled, sleeps
+from tests.cluster_calls import doubled
+from tests.cluster_checks import require_last_worker_lost, require_lost
 from tests.no_hang import no_hang
-from tests.ray_cluster import RayNodes, end, ray_cluster
+from tests.ray_cluster import end, ray_cluster
 
 pytestmark = pytest.mark.build
 
@@ -26,37 +26,17 @@ def test_the_last_worker_and_then_the_head_node_end_the_work_and_what_came_back_
 ) -> None:
     monkeypatch.setattr(remote_workers, "NO_WORKER_S", 1.0)
     monkeypatch.setattr(remote_workers, "ANSWER_S", 2.0)
-    begun, found = tmp_path / "begun", list[object]()
-
-    def end_when_begun(started: RayNodes) -> None:
-        while not begun.exists():
-            time.sleep(0.05)
-        end(started.node)
-
     with ray_cluster(tmp_path, workers=1) as started, no_hang(240):
-        threading.Thread(target=end_when_begun, args=(started,), daemon=True).start()
-        with pytest.raises(DeviceError, match=r"the last worker at .* is lost; what came back"):
-            started.cluster.run(
-                sleeps, [(0.0, tmp_path / "first"), (600.0, begun)], (), found.append
-            )
-        assert found == [None]
+        require_last_worker_lost(started.cluster, tmp_path, partial(end, started.node))
         with pytest.raises(DeviceError, match="has no workers") as caught:
-            started.cluster.run(doubled, [(1,)], (), found.append)
+            started.cluster.run(doubled, [(1,)], (), lambda _: None)
         assert "ray start --address" in caught.value.remedy
         end(started.head)
         with pytest.raises(DeviceError, match="no Ray cluster answers at"):
-            started.cluster.run(doubled, [(1,)], (), found.append)
+            started.cluster.run(doubled, [(1,)], (), lambda _: None)
 
 
 def test_a_head_node_that_is_lost_ends_the_work(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-
-    def end_when_begun(started: RayNodes) -> None:
-        while not begun.exists():
-            time.sleep(0.05)
-        end(started.head)
-
     with ray_cluster(tmp_path, workers=1) as started, no_hang(240):
-        threading.Thread(target=end_when_begun, args=(started,), daemon=True).start()
-        with pytest.raises(DeviceError, match=r"the head node at .* is lost"):
-            started.cluster.run(sleeps, [(600.0, begun)], (), lambda _: None)
+        ends = partial(end, started.head)
+        require_lost(started.cluster, "the head node", tmp_path / "begun", ends)

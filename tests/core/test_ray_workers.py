@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.cluster import Cluster
-from pipeline.core.errors import DeviceError, IntegrityError, UsageError
-from tests.cluster_calls import Thread, dies, dies_once, doubled, is_here, wrong
+from pipeline.core.errors import DeviceError
+from tests.cluster_calls import doubled
+from tests.cluster_checks import (
+    require_deadly_refused,
+    require_every_result_once,
+    require_other_version_refused,
+    require_told_as_here,
+    require_unpacked_where_called,
+)
 from tests.no_hang import no_hang
 from tests.ray_cluster import RayNodes, ray_cluster, require_ray
 
@@ -28,46 +35,30 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
 def test_every_result_comes_back_once_that_of_a_lost_worker_too(
     started: RayNodes, tmp_path: Path
 ) -> None:
-    found: list[int] = []
     with no_hang(120):
-        started.cluster.run(doubled, [(number,) for number in (1, 1, 3)], (), found.append)
-        assert sorted(found) == [2, 2, 6]
-        found.clear()
-        calls = [(number, tmp_path) for number in range(3)]
-        started.cluster.run(dies_once, calls, (), found.append)
-    assert sorted(found) == [0, 1, 2]
-    assert (tmp_path / "died").exists()
+        require_every_result_once(started.cluster, tmp_path)
 
 
 def test_a_call_is_unpacked_by_the_thread_that_makes_it(started: RayNodes) -> None:
-    found: list[bool] = []
     with no_hang(60):
-        started.cluster.run(is_here, [(Thread(),)], (), found.append)
-    assert found == [True]
+        require_unpacked_where_called(started.cluster)
 
 
 def test_what_is_wrong_with_a_unit_is_said_as_it_is_here(started: RayNodes) -> None:
-    with no_hang(60), pytest.raises(IntegrityError, match="unit 7 deviates") as caught:
-        started.cluster.run(wrong, [(7,)], (), lambda _: None)
-    assert type(caught.value) is IntegrityError
-    assert caught.value.remedy == "look at it"
+    with no_hang(60):
+        require_told_as_here(started.cluster)
 
 
 def test_what_ends_one_worker_after_another_is_given_to_no_more(started: RayNodes) -> None:
-    with (
-        no_hang(180),
-        pytest.raises(DeviceError, match=r"one worker of .* after another") as caught,
-    ):
-        started.cluster.run(dies, [(1,)], (), lambda _: None)
-    assert "memory" in caught.value.remedy
+    with no_hang(180):
+        require_deadly_refused(started.cluster)
 
 
 def test_a_worker_of_another_version_is_refused_by_its_name(
     started: RayNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.core.release.release", lambda: "0.0.1")
-    with no_hang(60), pytest.raises(UsageError, match=r"worker .*:\d+ has pwl-android .*0\.0\.1"):
-        started.cluster.run(doubled, [(1,)], (), lambda _: None)
+    with no_hang(60):
+        require_other_version_refused(started.cluster, monkeypatch, r".*:\d+")
 
 
 def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

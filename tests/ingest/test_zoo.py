@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from typer.testing import CliRunner
 
 from pipeline.build import build
@@ -21,20 +19,28 @@ from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.normalization import Normalization
 from pipeline.ingest.cuts import possible_cuts
-from pipeline.ingest.probe import probe_images
-from pipeline.ingest.slim import slimmed
-from pipeline.ingest.split import split_network
 from pipeline.ingest.zoo.transformers_model import transformers_model
 from pipeline.inspect import inspect
-from pipeline.model.content import content_of
 from pipeline.settings import Resizing
 from pipeline.workflows.model_source import ModelSource
 from pipeline.workflows.profile_settings import profile_settings
 from tests.fixtures import ROOT
+from tests.ingest.zoo_checks import (
+    IMAGES,
+    cut_short,
+    logits,
+    opened,
+    require_cut_and_slimmed,
+    require_other_images_refused,
+    require_pickles_read_safely,
+    require_refused,
+    require_same_elsewhere,
+    rewrite,
+    told,
+    without_tensor,
+)
 from tests.ingest.zoo_models import MODELS, SHAPE, resnet, saved, small_resnet, vit
 
-IMAGES = probe_images(SHAPE)
-EXACT = 1e-5
 NORMALIZED = {"image_mean": [0.3], "image_std": [0.4]}
 #: By model: some of its submodules, by the names that the library gives them.
 NAMES = {
@@ -46,39 +52,13 @@ NAMES = {
 }
 
 
-class Told(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def logits(network: nn.Module, images: Tensor = IMAGES) -> Tensor:
-    with torch.no_grad():
-        found = network(images)
-    return found if isinstance(found, Tensor) else found.logits
-
-
-def opened(place: Path, shape: tuple[int, int, int] = SHAPE) -> nn.Module:
-    return transformers_model(str(place), lambda: shape, Silent()).teacher
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_classifier_says_what_the_library_says_whole_and_cut(name: str, tmp_path: Path) -> None:
     expected = logits(saved(MODELS[name](), tmp_path))
-    teacher = opened(tmp_path)
-    assert torch.allclose(logits(teacher), expected, rtol=0, atol=EXACT)
+    teacher = opened(transformers_model, tmp_path)
     found = possible_cuts("zoo", teacher, IMAGES)
     assert len(found.parts) >= 4
-    for split in (["auto:2"], NAMES[name]):
-        blocks = split_network("zoo", "teacher", teacher, split, IMAGES)
-        assert torch.allclose(logits(blocks), expected, rtol=0, atol=EXACT), split
-    slim = slimmed("zoo", blocks, SHAPE, 0.5, 0.5)
-    assert logits(slim).shape == expected.shape
-    assert sum(map(Tensor.numel, slim.parameters())) < sum(map(Tensor.numel, blocks.parameters()))
+    require_cut_and_slimmed(teacher, expected, (["auto:2"], NAMES[name]))
 
 
 @pytest.fixture
@@ -88,27 +68,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "resnet"
 
 
-def test_a_folder_s_model_is_the_same_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "elsewhere")
-    here, there = (
-        content_of(dict(opened(place).named_children()))
-        for place in (folder, tmp_path / "elsewhere")
-    )
-    assert here == there
+def test_a_folder_s_model_is_the_same_wherever_it_lies(folder: Path) -> None:
+    require_same_elsewhere(transformers_model, folder)
 
 
 def test_pickled_weights_are_read_as_tensors_alone_and_that_is_said(folder: Path) -> None:
-    expected = logits(opened(folder))
-    weights = folder / "model.safetensors"
-    torch.save(load_file(weights), folder / "pytorch_model.bin")
-    weights.unlink()
-    told = Told()
-    teacher = transformers_model(str(folder), lambda: SHAPE, told).teacher
-    assert torch.equal(logits(teacher), expected)
-    assert "weights_only" in told.lines[0]
-    torch.save({"weights": Path}, folder / "pytorch_model.bin")  # anything that pickle can call
-    with pytest.raises(UsageError, match="cannot read it"):
-        opened(folder)
+    require_pickles_read_safely(transformers_model, folder)
 
 
 def without_config(folder: Path) -> None:
@@ -119,16 +84,8 @@ def without_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def cut_short(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-100])
-
-
 def without_a_tensor(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    tensors = load_file(file)
-    del tensors["classifier.1.weight"]
-    save_file(tensors, file, {"format": "pt"})
+    without_tensor(folder, "classifier.1.weight")
 
 
 def of_more_labels(folder: Path) -> None:
@@ -151,11 +108,6 @@ def no_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
 
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
-
-
 @pytest.mark.parametrize(
     ("damage", "what", "remedy"),
     [
@@ -175,20 +127,12 @@ def test_what_is_no_whole_classifier_is_refused(
     damage: Callable[[Path], None], what: str, remedy: str, folder: Path
 ) -> None:
     damage(folder)
-    with pytest.raises(UsageError) as refused:
-        opened(folder)
-    assert what in refused.value.what
-    assert remedy in refused.value.remedy
+    require_refused(transformers_model, folder, what, remedy)
 
 
 def test_images_that_a_model_does_not_take_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="takes images of 3 channel") as refused:
-        opened(folder, (1, 32, 32))
-    assert "channels = 3" in refused.value.remedy
     saved(vit(), tmp_path / "vit")
-    with pytest.raises(UsageError, match=r"takes no images \[3, 24, 24\]") as refused:
-        opened(tmp_path / "vit", (3, 24, 24))
-    assert "image_size in [data] to 32" in refused.value.remedy
+    require_other_images_refused(transformers_model, folder, tmp_path / "vit")
 
 
 def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,12 +208,6 @@ def profile(folder: Path, text: str = PROFILE, **stated: Any) -> Path:
     (folder / "resnet" / "preprocessor_config.json").write_text(json.dumps(NORMALIZED | stated))
     (folder / "zoo.toml").write_text(text)
     return folder / "zoo.toml"
-
-
-def told(command: Any, *arguments: Any) -> str:
-    result = CliRunner().invoke(command, [*map(str, arguments)])
-    assert result.exit_code == 0, result.output
-    return " ".join(result.output.split())
 
 
 def test_a_classifier_becomes_a_bundle(tmp_path: Path) -> None:

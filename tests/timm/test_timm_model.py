@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.normalization import Normalization
-from pipeline.ingest.probe import probe_images
-from pipeline.ingest.slim import slimmed
-from pipeline.ingest.split import split_network
 from pipeline.ingest.torchvision_names import import_torchvision
 from pipeline.ingest.zoo.timm_model import timm_model
 from pipeline.ingest.zoo.timm_registry import registered_on_hub, timm_library
 from pipeline.inspect import inspect
-from pipeline.model.content import content_of
 from pipeline.settings import Resizing
 from pipeline.workflows.model_source import ModelSource
 from pipeline.workflows.profile_settings import profile_settings
 from tests.fixtures import ROOT
 from tests.ingest import zoo_models
-from tests.ingest.test_zoo import PROFILE, Told, told
+from tests.ingest.test_zoo import PROFILE
+from tests.ingest.zoo_checks import (
+    EXACT,
+    cut_short,
+    logits,
+    opened,
+    require_cut_and_slimmed,
+    require_other_images_refused,
+    require_pickles_read_safely,
+    require_refused,
+    require_same_elsewhere,
+    rewrite,
+    told,
+    without_tensor,
+)
 
 if find_spec("timm") is None:
     pytest.skip("timm is not installed (an optional extra)", allow_module_level=True)
 
-SHAPE = (3, 32, 32)
-IMAGES = probe_images(SHAPE)
-EXACT = 1e-5
 #: By name, what makes it tiny; those called test_ are so already.
 MODELS: dict[str, dict[str, Any]] = {
     "test_resnet": {},
@@ -61,12 +66,6 @@ SPLITS = {
 }
 
 
-def logits(network: nn.Module, images: Tensor = IMAGES) -> Tensor:
-    with torch.no_grad():
-        found: Tensor = network(images)
-    return found
-
-
 def saved(folder: Path, name: str = "test_resnet", config: Any = None, **changes: Any) -> nn.Module:
     """A model that the library saved, in eval mode; its weights are the same every time."""
     timm = timm_library("tests")
@@ -77,23 +76,10 @@ def saved(folder: Path, name: str = "test_resnet", config: Any = None, **changes
     return network
 
 
-def opened(place: Path, shape: tuple[int, ...] = SHAPE) -> nn.Module:
-    teacher = timm_model(str(place), lambda: shape, Silent()).teacher
-    assert isinstance(teacher, nn.Module)
-    return teacher
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_classifier_says_what_the_library_says_whole_and_cut(name: str, tmp_path: Path) -> None:
     expected = logits(saved(tmp_path, name))
-    teacher = opened(tmp_path)
-    assert torch.allclose(logits(teacher), expected, rtol=0, atol=EXACT)
-    for split in (["auto:2"], SPLITS[name]):
-        blocks = split_network("zoo", "teacher", teacher, split, IMAGES)
-        assert torch.allclose(logits(blocks), expected, rtol=0, atol=EXACT), split
-    slim = slimmed("zoo", blocks, SHAPE, 0.5, 0.5)
-    assert logits(slim).shape == expected.shape
-    assert sum(map(Tensor.numel, slim.parameters())) < sum(map(Tensor.numel, blocks.parameters()))
+    require_cut_and_slimmed(opened(timm_model, tmp_path), expected, (["auto:2"], SPLITS[name]))
 
 
 @pytest.fixture
@@ -103,13 +89,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "resnet"
 
 
-def test_a_folder_s_model_is_the_same_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "elsewhere")
-    here, there = (
-        content_of(dict(opened(place).named_children()))
-        for place in (folder, tmp_path / "elsewhere")
-    )
-    assert here == there
+def test_a_folder_s_model_is_the_same_wherever_it_lies(folder: Path) -> None:
+    require_same_elsewhere(timm_model, folder)
 
 
 def test_what_its_config_says_of_images_and_labels_is_taken_over(folder: Path) -> None:
@@ -141,21 +122,8 @@ def resizing_of(folder: Path) -> Resizing:
     return found
 
 
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
-
-
-def cut_short(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-100])
-
-
 def without_a_tensor(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    tensors = load_file(file)
-    del tensors["fc.weight"]
-    save_file(tensors, file)
+    without_tensor(folder, "fc.weight")
 
 
 def with_another_head(folder: Path) -> None:
@@ -197,10 +165,7 @@ def test_what_is_no_whole_classifier_is_refused(
     damage: Callable[[Path], object], what: str, remedy: str, folder: Path
 ) -> None:
     damage(folder)
-    with pytest.raises(UsageError) as refused:
-        opened(folder)
-    assert what in refused.value.what
-    assert remedy in refused.value.remedy
+    require_refused(timm_model, folder, what, remedy)
 
 
 def test_images_that_apps_cannot_make_are_refused(folder: Path) -> None:
@@ -215,27 +180,12 @@ def test_images_that_apps_cannot_make_are_refused(folder: Path) -> None:
 
 
 def test_pickled_weights_are_read_as_tensors_alone_and_that_is_said(folder: Path) -> None:
-    expected = logits(opened(folder))
-    weights = folder / "model.safetensors"
-    torch.save(load_file(weights), folder / "pytorch_model.bin")
-    weights.unlink()
-    said = Told()
-    teacher = timm_model(str(folder), lambda: SHAPE, said).teacher
-    assert torch.equal(logits(teacher), expected)
-    assert "weights_only" in said.lines[0]
-    torch.save({"weights": Path}, folder / "pytorch_model.bin")  # anything that pickle can call
-    with pytest.raises(UsageError, match="cannot read it"):
-        opened(folder)
+    require_pickles_read_safely(timm_model, folder)
 
 
 def test_images_that_a_model_does_not_take_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="takes images of 3 channel") as refused:
-        opened(folder, (1, 32, 32))
-    assert "channels = 3" in refused.value.remedy
     saved(tmp_path / "vit", "vit_tiny_patch16_224")
-    with pytest.raises(UsageError, match=r"takes no images \[3, 24, 24\]") as refused:
-        opened(tmp_path / "vit", (3, 24, 24))
-    assert "image_size in [data] to 32" in refused.value.remedy
+    require_other_images_refused(timm_model, folder, tmp_path / "vit")
 
 
 def test_names_are_those_that_the_library_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,12 +194,12 @@ def test_names_are_those_that_the_library_knows(monkeypatch: pytest.MonkeyPatch)
     assert registered_on_hub("resnet18.a1_in1k") == "timm/resnet18.a1_in1k"
     assert registered_on_hub("resnet18").startswith("timm/resnet18.")
     with pytest.raises(UsageError, match="knows no such model") as refused:
-        opened(Path("resnet18.a1_in2k"))
+        opened(timm_model, Path("resnet18.a1_in2k"))
     assert "resnet18.a1_in1k" in refused.value.remedy
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     for name in ("resnet18.a1_in1k", "nobody/has-this@main"):
         with pytest.raises(UsageError, match="cannot be fetched from the hub") as refused:
-            opened(Path(name))
+            opened(timm_model, Path(name))
         assert "copy a folder" in refused.value.remedy
 
 
@@ -259,7 +209,7 @@ def test_a_library_that_is_not_there_is_named(
     monkeypatch.setitem(sys.modules, "timm", None)
     for place in (folder, Path("resnet18.a1_in1k")):
         with pytest.raises(UsageError, match="needs the package `timm`") as refused:
-            opened(place)
+            opened(timm_model, place)
         assert "pip install" in refused.value.remedy
 
 

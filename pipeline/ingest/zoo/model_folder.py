@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.progress import Progress
 from pipeline.core.toml_file import PATH_RULE
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -65,11 +66,13 @@ class ModelFolder:
         place: as the profile names it.
         path: where it is.
         pickled: whether there are no safetensors, only what `torch.save` wrote.
+        library: whose model it is.
     """
 
     place: str
     path: Path
     pickled: bool
+    library: ModelLibrary
 
     @classmethod
     def find(cls, place: str, library: ModelLibrary) -> ModelFolder:
@@ -101,7 +104,7 @@ class ModelFolder:
                 f"{path}: there are no weights in it, neither {_SAFE[0]} nor {_PICKLED[0]}",
                 f"copy the whole folder, or save the model again: {library.saving}",
             )
-        return cls(place, path, not any(file.is_file() for file in safe))
+        return cls(place, path, not any(file.is_file() for file in safe), library)
 
     @property
     def config(self) -> Path:
@@ -114,12 +117,27 @@ class ModelFolder:
         path = self.path / PREPROCESSOR
         return path if path.is_file() else None
 
-    @property
-    def safe_note(self) -> str:
-        """What to say where its weights are pickled."""
-        return (
-            f"{self.place} holds no safetensors: its weights are read with weights_only, which "
-            "runs nothing that somebody wrote into them"
+    def tell_weights(self, progress: Progress) -> None:
+        """Says so where its weights are pickled."""
+        if self.pickled:
+            progress.say(
+                f"{self.place} holds no safetensors: its weights are read with weights_only, "
+                "which runs nothing that somebody wrote into them"
+            )
+
+    def unreadable(self, error: Exception) -> UsageError:
+        """What to say of whatever its library meets in files of other people."""
+        return UsageError(
+            f"{self.path}: the {self.library.name} library cannot read it: "
+            f"{type(error).__name__}: {first_lines(error)}",
+            f"copy the whole folder, or save the model again: {self.library.saving}",
+        )
+
+    def incomplete(self, why: str) -> UsageError:
+        """What to say where tensors of the model are not in its files as they should be."""
+        return UsageError(
+            f"{self.path}: its weights are not those of its config.json: {why}",
+            "name the folder of a model that was trained to classify images, whole",
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.core.errors import UsageError, first_lines
 from pipeline.core.progress import Progress
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.zoo.classifier import require_images, without_logs
@@ -50,28 +49,20 @@ def timm_model(
 def _loaded(folder: ModelFolder, progress: Progress) -> nn.Module:
     with without_logs():
         timm = timm_library(folder.place)
-    if folder.pickled:
-        progress.say(folder.safe_note)
+    folder.tell_weights(progress)
     notes = _Notes()
     log = logging.getLogger("timm.models._builder")
     level, log.level = log.level, logging.INFO
     log.addHandler(notes)
     try:
         network: Any = timm.create_model(f"local-dir:{folder.path}", pretrained=True)
-    except Exception as error:  # whatever a library meets in files of other people
-        raise UsageError(
-            f"{folder.path}: the timm library cannot read it: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            f"copy the whole folder, or save the model again: {TIMM.saving}",
-        ) from error
+    except Exception as error:
+        raise folder.unreadable(error) from error
     finally:
         log.removeHandler(notes)
         log.setLevel(level)
     if wrong := [line for line in notes.lines if line.startswith(_LEFT_RANDOM)]:
-        raise UsageError(
-            f"{folder.path}: its weights are not those of its config.json: {_before(wrong[0])}",
-            "name the folder of a model that was trained to classify images, whole",
-        )
+        raise folder.incomplete(_before(wrong[0]))
     for line in notes.lines:
         if line.startswith(_NOT_USED):
             progress.say(f"{folder.place}: {_before(line)} that the model does not use")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress
 from pipeline.ingest.preprocessor import stated_normalization, stated_resizing
 from pipeline.ingest.python import OwnModel
@@ -63,8 +63,7 @@ def _loaded(folder: ModelFolder, progress: Progress) -> Any:
             import transformers
         except ImportError:
             raise TRANSFORMERS.missing(folder.place) from None
-    if folder.pickled:
-        progress.say(folder.safe_note)
+    folder.tell_weights(progress)
     try:
         with without_logs(), _without_bars(transformers):
             import_torchvision()
@@ -76,12 +75,8 @@ def _loaded(folder: ModelFolder, progress: Progress) -> Any:
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except Exception as error:  # whatever a library meets in files of other people
-        raise UsageError(
-            f"{folder.path}: the transformers library cannot read it: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            "copy the whole folder, or save the model again: model.save_pretrained(FOLDER)",
-        ) from error
+    except Exception as error:
+        raise folder.unreadable(error) from error
     _account(folder, found, progress)
     config = network.config
     # Its outputs are one table, with nothing in it that is not asked for.
@@ -99,11 +94,7 @@ def _account(folder: ModelFolder, found: Mapping[str, Any], progress: Progress) 
     """Makes sure that every tensor of the model was in the files."""
     wrong = [*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])]
     if wrong:
-        raise UsageError(
-            f"{folder.path}: its weights are not those of its config.json: {_listed(wrong)} are "
-            "not there, or of other shapes",
-            "name the folder of a model that was trained to classify images, whole",
-        )
+        raise folder.incomplete(f"{_listed(wrong)} are not there, or of other shapes")
     if left := [*found["unexpected_keys"]]:
         progress.say(f"{folder.place}: weights that the model does not use: {_listed(left)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +79,7 @@ class DaskWorkers:
         """What calls give, each as it is ready; those that are left are dropped at the end."""
         # No result is taken for another one's: each call has a name of its own.
         futures = [self.client.submit(function, call, pure=False) for call in packed]
-        watch = _Watch(self)
+        watch = remote_workers.WorkerWatch(self.place)
         try:
             for future in self._finished(futures, watch):
                 yield self._result(future, watch)
@@ -88,7 +87,9 @@ class DaskWorkers:
             if self.client.status == "running":
                 self.client.cancel(futures)
 
-    def _finished(self, futures: Sequence[Future], watch: _Watch) -> Iterator[Future]:
+    def _finished(
+        self, futures: Sequence[Future], watch: remote_workers.WorkerWatch
+    ) -> Iterator[Future]:
         """Each as it ends, as long as there is somebody who works on the rest."""
         from distributed import as_completed
 
@@ -100,9 +101,9 @@ class DaskWorkers:
                     left.discard(future)
                     yield future
             except TimeoutError:
-                watch.require_workers()
+                self._require_workers(watch)
 
-    def _result(self, future: Future, watch: _Watch) -> Any:
+    def _result(self, future: Future, watch: remote_workers.WorkerWatch) -> Any:
         """Fetches a result from who has it; one that is lost there is computed again."""
         from distributed import CancelledError, KilledWorker
 
@@ -115,7 +116,7 @@ class DaskWorkers:
             except TimeoutError:
                 if future.status == "error":  # what the call itself raised
                     raise
-                watch.require_workers()
+                self._require_workers(watch)
                 patience *= 2  # it begins anew each time, and a link may be slow
             except KilledWorker as error:
                 last = f", {error.last_worker.address} the last"
@@ -123,19 +124,7 @@ class DaskWorkers:
             except CancelledError:
                 raise remote_workers.lost("the scheduler", self.place) from None
 
-
-class _Watch:
-    """Looks now and then whether there is somebody who works."""
-
-    def __init__(self, workers: DaskWorkers) -> None:
-        self._workers = workers
-        self._seen = time.monotonic()
-
-    def require_workers(self) -> None:
-        client, place = self._workers.client, self._workers.place
-        if client.status != "running":
-            raise remote_workers.lost("the scheduler", place) from None
-        if client.nthreads():
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > remote_workers.NO_WORKER_S:
-            raise remote_workers.lost("the last worker", place) from None
+    def _require_workers(self, watch: remote_workers.WorkerWatch) -> None:
+        if self.client.status != "running":
+            raise remote_workers.lost("the scheduler", self.place) from None
+        watch.look(bool(self.client.nthreads()))

@@ -61,7 +61,7 @@ class RayWorkers:
         except ConnectionError as error:
             raise _unanswered(place, error) from None
         try:
-            with context, _losses(place):
+            with context:
                 yield cls(place)
         finally:
             context.disconnect()
@@ -74,35 +74,38 @@ class RayWorkers:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         until = time.monotonic() + remote_workers.ANSWER_S
-        while not (nodes := _nodes()):
-            if time.monotonic() > until:
-                raise DeviceError(f"the Ray cluster at {self.place} has no workers", _START)
-            time.sleep(0.1)
-        asked = {
-            address: ray.remote(find)
-            .options(
-                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            )
-            .remote(list(packages))
-            for node, address in nodes.items()
-        }
-        return {address: ray.get(reference) for address, reference in asked.items()}
+        with _losses(self.place):
+            while not (nodes := _nodes()):
+                if time.monotonic() > until:
+                    raise DeviceError(f"the Ray cluster at {self.place} has no workers", _START)
+                time.sleep(0.1)
+            asked = {
+                address: ray.remote(find)
+                .options(
+                    num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+                )
+                .remote(list(packages))
+                for node, address in nodes.items()
+            }
+            return {address: ray.get(reference) for address, reference in asked.items()}
 
     def results(self, function: Callable[[bytes], Any], packed: Sequence[bytes]) -> Iterator[Any]:
         """What calls give, each as it is ready; those that are left are dropped at the end."""
+        with _losses(self.place):
+            yield from self._results(function, packed)
+
+    def _results(self, function: Callable[[bytes], Any], packed: Sequence[bytes]) -> Iterator[Any]:
         import ray
 
         remote = ray.remote(function).options(num_cpus=1, max_retries=_RETRIES)
-        left, alone_since = [remote.remote(call) for call in packed], time.monotonic()
+        left = [remote.remote(call) for call in packed]
+        watch = remote_workers.WorkerWatch(self.place)
         try:
             while left:
                 ready, left = ray.wait(left, num_returns=1, timeout=remote_workers.WORKER_LOOK_S)
                 for reference in ready:
                     yield self._result(reference)
-                if ready or _nodes():
-                    alone_since = time.monotonic()
-                elif time.monotonic() - alone_since > remote_workers.NO_WORKER_S:
-                    raise remote_workers.lost("the last worker", self.place)
+                watch.look(bool(ready) or bool(_nodes()))
         finally:
             if ray.is_initialized():
                 for reference in left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -35,6 +36,25 @@ class RemoteWorkers(Protocol):
             DeviceError: the cluster is lost, or a call ended several workers.
         """
         ...
+
+
+class WorkerWatch:
+    """Since when nobody has worked at a place."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._seen = time.monotonic()
+
+    def look(self, working: bool) -> None:
+        """Notes whether there is somebody now.
+
+        Raises:
+            DeviceError: there has been nobody for too long.
+        """
+        if working:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > NO_WORKER_S:
+            raise lost("the last worker", self._place) from None
 
 
 def not_installed(package: str, extra: str) -> UsageError:

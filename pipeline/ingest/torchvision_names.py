@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from pipeline.core.errors import UsageError, first_lines
+
 _UNDEFINED = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _Made = TypeVar("_Made")
@@ -37,6 +39,22 @@ def with_torchvision(make: Callable[[], _Made]) -> _Made:
 
 
 def import_torchvision() -> None:
-    """Imports torchvision where it is installed, before a library does that uses it then."""
-    if importlib.util.find_spec("torchvision") is not None:
+    """Imports torchvision where it is installed, before a library does that uses it then.
+
+    Raises:
+        UsageError: it cannot be imported.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
         with_torchvision(lambda: importlib.import_module("torchvision"))
+    except Exception as error:  # whatever builds that do not fit together raise
+        raise not_imported("torchvision", error) from error
+
+
+def not_imported(package: str, error: Exception) -> UsageError:
+    """What to say of a package that is there and cannot be imported, for torchvision's sake."""
+    return UsageError(
+        f"the package `{package}` cannot be imported: {type(error).__name__}: {first_lines(error)}",
+        f"install the version of torchvision that belongs to torch {torch.__version__}",
+    )

@@ -51,7 +51,7 @@ class FeatureKeeping:
             DeviceError: there is no such room.
         """
         needed = sum(count * output[0].numel() * output.element_size() for output in first)
-        storage, left = self.storage, _available(first[0].device) // self.processes
+        storage, left = self.storage, self._available(first[0].device)
         if storage == "auto":
             storage = "memory" if needed <= _SHARE * left else "disk"
             if storage == "disk":
@@ -62,6 +62,12 @@ class FeatureKeeping:
         if storage == "memory":
             return _InMemory(count, first)
         return _OnDisk(self.folder, count, needed, first)
+
+    def _available(self, device: torch.device) -> int:
+        """Bytes that this process may count on: each has a GPU of its own."""
+        if device.type == "cuda":
+            return torch.cuda.mem_get_info(device)[0]
+        return available_memory() // self.processes
 
 
 class FeaturePlace(Protocol):
@@ -155,9 +161,3 @@ def _nameless_file(folder: Path) -> IO[bytes]:
 def _strides(output: Tensor) -> tuple[int, ...]:
     """Those of many such batches as one tensor."""
     return torch.cat([output, output]).stride()
-
-
-def _available(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return available_memory()

@@ -6,10 +6,8 @@ import difflib
 import importlib
 from typing import Any
 
-import torch
-
-from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.torchvision_names import with_torchvision
+from pipeline.core.errors import UsageError
+from pipeline.ingest.torchvision_names import not_imported, with_torchvision
 from pipeline.ingest.zoo.timm_config import TIMM
 
 
@@ -29,11 +27,8 @@ def timm_library(place: str) -> Any:
             raise
         raise TIMM.missing(place) from None
     except Exception as error:  # whatever builds that do not fit together raise
-        raise UsageError(
-            f"timm:{place}: the package `timm` cannot be imported: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            f"install the version of torchvision that belongs to torch {torch.__version__}",
-        ) from error
+        found = not_imported("timm", error)
+        raise UsageError(f"timm:{place}: {found.what}", found.remedy) from error
 
 
 def registered_on_hub(name: str) -> str:

@@ -64,9 +64,10 @@ def _loaded(folder: ModelFolder, progress: Progress) -> Any:
         except ImportError:
             raise TRANSFORMERS.missing(folder.place) from None
     folder.tell_weights(progress)
+    with without_logs():
+        import_torchvision()
     try:
         with without_logs(), _without_bars(transformers):
-            import_torchvision()
             network, found = transformers.AutoModelForImageClassification.from_pretrained(
                 folder.path,
                 local_files_only=True,

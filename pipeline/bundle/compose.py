@@ -97,6 +97,10 @@ class Composition:
         return BACKENDS[self.backend.name].suffix
 
 
+#: File name suffixes of arrays, by what NumPy calls their type.
+_SUFFIXES = {"u1": "u8", "<u2": "u16", "<f4": "f32"}
+
+
 class _Files:
     """Contents by path, each described as it is added."""
 
@@ -131,7 +135,7 @@ def compose_bundle(parts: Composition) -> tuple[Manifest, dict[str, FileContent]
         stages=tuple(stages),
         schedule=parts.schedule,
         golden=_golden(parts.golden, files),
-        evaluation=_evaluation(parts, files),
+        evaluation=_evaluation(parts, model, files),
         warnings=parts.results.warnings,
         provenance=parts.provenance,
     )
@@ -251,13 +255,12 @@ def _golden(golden: GoldenSet, files: _Files) -> Golden:
     )
 
 
-def _evaluation(parts: Composition, files: _Files) -> Evaluation:
+def _evaluation(parts: Composition, model: ModelInfo, files: _Files) -> Evaluation:
     predictions, test = parts.results.predictions, parts.dataset.test
     count = predictions.shape[1]
     labels = test.labels[:count]
-    kind, width = ("u1", "u8") if labels.ndim > 1 else ("<u2", "u16")
-    if parts.dataset.embeds:
-        kind, width = "<f4", "f32"
+    kind = model.label_type
+    suffix = _SUFFIXES[kind]
     if parts.dataset.tensors:
         inputs = _as_read(parts.dataset.normalization.apply(test.images[:count]))
         images = files.add_array("eval/inputs.f32", inputs, "<f4")
@@ -266,8 +269,8 @@ def _evaluation(parts: Composition, files: _Files) -> Evaluation:
     return Evaluation(
         count=count,
         images=images,
-        labels=files.add_array(f"eval/labels.{width}", labels, kind),
-        predictions=files.add_array(f"eval/predictions.{width}", predictions, kind),
+        labels=files.add_array(f"eval/labels.{suffix}", labels, kind),
+        predictions=files.add_array(f"eval/predictions.{suffix}", predictions, kind),
         correct=()
         if parts.dataset.embeds
         else tuple(int(row.sum()) for row in predictions == labels),

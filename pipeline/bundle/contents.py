@@ -27,7 +27,7 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
     golden, evaluation = manifest.golden, manifest.evaluation
     floats = [golden.inputs, *golden.outputs]
     floats += [evaluation.images] if manifest.input.kind != "image" else []
-    embeds = manifest.model.output is not None and manifest.model.output.kind == "embedding"
+    embeds = manifest.model.judged_by == "embedding"
     floats += [evaluation.labels, evaluation.predictions] if embeds else []
     for entry in floats:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
@@ -40,16 +40,18 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
 def _labels(root: Path, manifest: Manifest) -> Iterator[str]:
     """What is wrong with labels and predictions, of images or of pixels."""
     evaluation = manifest.evaluation
-    output, classes = manifest.model.output, len(manifest.model.labels)
-    code: Literal["H", "B"] = "H" if output is None else "B"
+    model, classes = manifest.model, len(manifest.model.labels)
+    code: Literal["H", "B"] = "H" if model.judged_by == "label" else "B"
     labels = _values(root / evaluation.labels.path, code)
     predictions = _values(root / evaluation.predictions.path, code)
-    pixels = output.pixels if output else 1
-    if (found := _unknown(labels, classes, IGNORED if output else None)) is not None:
-        yield f"{evaluation.labels.path}: {_where(found, pixels, 'label', labels)}, {_few(classes)}"
+    pixels = math.prod(model.label_shape)
+    ignored = IGNORED if model.judged_by == "dense" else None
+    if (found := _unknown(labels, classes, ignored)) is not None:
+        where = f"image {found // pixels}: label {labels[found]}"
+        yield f"{evaluation.labels.path}: {where}, {_few(classes)}"
     if (found := _unknown(predictions, classes)) is not None:
         stage, place = divmod(found, len(labels))
-        where = _where(place, pixels, "prediction", predictions[stage * len(labels) :])
+        where = f"image {place // pixels}: prediction {predictions[found]}"
         yield f"{evaluation.predictions.path}: stage {stage}, {where}, {_few(classes)}"
     for stage, stated in enumerate(evaluation.correct):
         row = predictions[stage * len(labels) : (stage + 1) * len(labels)]
@@ -67,13 +69,10 @@ def _values(path: Path, code: Literal["f", "H", "B"]) -> array[Any]:
 
 def _unknown(values: array[int], classes: int, ignored: int | None = None) -> int | None:
     """The place of the first value that is the index of no label; None where all are."""
-    places = (i for i, value in enumerate(values) if value >= classes and value != ignored)
-    return next(places, None)
-
-
-def _where(place: int, pixels: int, kind: str, values: array[int]) -> str:
-    """An image, and what it has at a place of ``[images, pixels]``."""
-    return f"image {place // pixels}: {kind} {values[place]}"
+    strange = {value for value in set(values) if value >= classes and value != ignored}
+    if not strange:
+        return None
+    return next(place for place, value in enumerate(values) if value in strange)
 
 
 def _few(classes: int) -> str:

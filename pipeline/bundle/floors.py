@@ -21,18 +21,22 @@ def require_floors(settings: BundleSettings, evaluated: EvaluatedModel) -> None:
     Raises:
         IntegrityError: the final stage is less accurate.
     """
-    if evaluated.dataset.embeds:
-        return  # settings refuse floors of what is neither right nor wrong
+    if settings.least_top1 is None and settings.least_balanced is None:
+        return
+    from pipeline.evaluation.accuracy import Accuracy
+    from pipeline.evaluation.class_scores import ClassScores
+
+    labels, final = evaluated.dataset.test.labels, evaluated.predictions[-1]
     found = {
         "least_top1": (
             settings.least_top1,
             "per-pixel" if evaluated.dataset.map_size else "top-1",
-            evaluated.accuracy[-1].top1,
+            Accuracy.of(final, labels).top1,
         ),
         "least_balanced": (
             settings.least_balanced,
             "balanced",
-            evaluated.class_scores[-1].balanced,
+            ClassScores.of(final, labels, len(evaluated.dataset.names)).balanced,
         ),
     }
     problems = [

@@ -25,7 +25,7 @@ from pipeline.bundle.artifact import (
     Sha256,
 )
 from pipeline.bundle.manifest_consistency import manifest_contradictions
-from pipeline.bundle.output import Output
+from pipeline.bundle.output import JudgedBy, Output
 from pipeline.bundle.schedule import Schedule
 from pipeline.bundle.split_choice import SplitChoice
 from pipeline.bundle.stated_score import Score
@@ -38,6 +38,9 @@ from pipeline.settings import BackendName, Favor
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
+
+
+_LABEL_TYPES: dict[JudgedBy, str] = {"label": "<u2", "dense": "u1", "embedding": "<f4"}
 
 
 class Stage(Section):
@@ -174,9 +177,20 @@ class ModelInfo(SparseSection):
     output: Output | None = None
 
     @property
-    def judged_by(self) -> Literal["label", "dense", "embedding"]:
-        """What is compared of an answer: a label, or as `Output.kind`."""
+    def judged_by(self) -> JudgedBy:
+        """What is compared of an answer."""
         return "label" if self.output is None else self.output.kind
+
+    @property
+    def label_type(self) -> str:
+        """What labels and predictions of evaluation files are, as numpy calls it."""
+        return _LABEL_TYPES[self.judged_by]
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Of one label: ``()``, ``[height, width]`` of a map, ``[width]`` of an embedding."""
+        shape = self.answer.shape
+        return {"label": (), "dense": shape[1:-1], "embedding": shape[1:]}[self.judged_by]
 
     @property
     def answer(self) -> Edge:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.bundle.score_consistency import score_contradictions
+from pipeline.bundle.score_consistency import ROUNDING, score_contradictions
 from pipeline.bundle.swaps import swaps
 from pipeline.settings import (
     PLAIN,
@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 #: Bytes of what golden and evaluation files are arrays of.
 _FLOAT, _PIXEL = 4, 1
-_LABEL_BYTES = {"label": 2, "dense": 1, "embedding": 4}
 _DIMENSIONS = {"NHWC": [4], "NTC": [3], "NC": [2], "ND": range(5, 65)}
 _LETTERS = {"student": "S", "teacher": "T", "teacher-int8": "t"}
-#: Shares are written with six decimals.
-_ROUNDING = 1e-6
 
 
 def manifest_contradictions(manifest: Manifest) -> Iterator[str]:
@@ -78,8 +75,8 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
     """The sizes of golden and evaluation files, by what they are arrays of."""
     golden, evaluation = manifest.golden, manifest.evaluation
     stages, answer = len(manifest.stages), manifest.model.answer.shape[1:]
-    image, labels = manifest.input.shape[1:], (evaluation.count, *_map_size(manifest))
-    label = _LABEL_BYTES[manifest.model.judged_by]
+    image, labels = manifest.input.shape[1:], (evaluation.count, *manifest.model.label_shape)
+    label = int(manifest.model.label_type[-1])
     pixel = _PIXEL if manifest.input.kind == "image" else _FLOAT
     expected: list[tuple[FileEntry, tuple[int, ...], int]] = [
         (golden.inputs, (golden.images, *image), _FLOAT),
@@ -102,12 +99,6 @@ def _sizes(manifest: Manifest) -> Iterator[str]:
     for position, correct in enumerate(evaluation.correct):
         if correct > math.prod(labels):
             yield f"stage {position}: {correct} of {math.prod(labels)} evaluation images correct"
-
-
-def _map_size(manifest: Manifest) -> tuple[int, ...]:
-    """Height and width of label maps, or the width of embeddings; empty of labels of images."""
-    shape = manifest.model.answer.shape
-    return {"label": (), "dense": shape[1:-1], "embedding": shape[1:]}[manifest.model.judged_by]
 
 
 def _edges(manifest: Manifest) -> Iterator[str]:
@@ -174,7 +165,7 @@ def _precisions(manifest: Manifest) -> Iterator[str]:
         yield f"the plan {choice.taken} was taken, but the networks are {precision}"
     if (student := choice.int8) is not None:
         gain = student.top1 - choice.fp32_top1
-        if not student.low - 2 * _ROUNDING <= gain <= student.high + 2 * _ROUNDING:
+        if not student.low - 2 * ROUNDING <= gain <= student.high + 2 * ROUNDING:
             yield "the plan was taken by a difference outside of its interval"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pipeline.bundle.artifact import Edge
 from pipeline.core.toml_file import Section
+
+#: What is compared of an answer: a label, or as `Output.kind`.
+JudgedBy = Literal["label", "dense", "embedding"]
 
 
 class Output(Section):
@@ -24,8 +26,3 @@ class Output(Section):
     kind: Literal["dense", "embedding"] = "dense"
     edge: Edge
     metric: Literal["pixel_accuracy", "cosine"] = "pixel_accuracy"
-
-    @property
-    def pixels(self) -> int:
-        """Labels of one answer."""
-        return math.prod(self.edge.shape[1:-1])

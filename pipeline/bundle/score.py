@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pipeline.bundle.stated_score import Score
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
-from pipeline.evaluation.pixel_counts import PixelCounts
 
 if TYPE_CHECKING:
     from pipeline.data.label_maps import Labels
@@ -32,12 +31,7 @@ def score_of(
     if accuracy.cosine is not None:
         top1, low, high = (round(v, 6) for v in (accuracy.top1, accuracy.low, accuracy.high))
         return Score(images=accuracy.images, top1=top1, low=low, high=high)
-    if labels.ndim > 1:
-        counts = PixelCounts.of(predictions, labels, classes)
-        scores, overlap = ClassScores.of_pixels(counts), _rounded(counts.overlap)
-        mean_iou = round(counts.mean_overlap, 6)
-    else:
-        scores, overlap, mean_iou = ClassScores.of(predictions, labels, classes), (), None
+    scores = ClassScores.of(predictions, labels, classes)
     return Score(
         correct=accuracy.correct,
         images=accuracy.images,
@@ -48,8 +42,8 @@ def score_of(
         recall=_rounded(scores.recall),
         agreement=None if eager is None else round(float((predictions == eager).mean()), 6),
         pixels=accuracy.pixels,
-        iou=overlap,
-        mean_iou=mean_iou,
+        iou=_rounded(scores.iou),
+        mean_iou=None if scores.mean_iou is None else round(scores.mean_iou, 6),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.data.label_maps import Labels
+from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.data.normalization import Normalization, Values
 from pipeline.data.tensors import InputRule, Standardization
 
@@ -183,7 +183,7 @@ class Dataset:
     @property
     def embeds(self) -> bool:
         """Whether the labels are the teacher's embeddings."""
-        return self.train.labels.dtype == np.float32
+        return are_embeddings(self.train.labels)
 
     @property
     def kind(self) -> Literal["image", "tensor", "tokens"]:

@@ -51,5 +51,14 @@ def label_maps(numbers: npt.NDArray[Any], where: str, ignore_index: int) -> npt.
 
 def classes_in(labels: Labels) -> int:
     """One more than the largest label."""
-    known = labels[labels != IGNORED] if labels.ndim == 3 else labels
-    return int(known.max()) + 1
+    return int(known_labels(labels).max()) + 1
+
+
+def known_labels(labels: Labels) -> Labels:
+    """The labels of all images, or of all labeled pixels, ``[n]``."""
+    return labels[labels != IGNORED] if labels.ndim == 3 else labels
+
+
+def are_embeddings(labels: Labels) -> bool:
+    """Whether they are the teacher's embeddings, float32 ``[n, width]``."""
+    return labels.dtype == np.float32

@@ -30,10 +30,11 @@ def load_parquet(settings: ParquetData, seed: int) -> Dataset:
     """
     parts: list[EncodedSet] = []
     published: tuple[str, ...] | None = None
-    require_apart(*(_files(settings.path, part) for part in ("train", "test")))
-    for part in ("train", "test"):
+    paths = [_files(settings.path, part) for part in ("train", "test")]
+    require_apart(*paths)
+    for of_part in paths:
         files: list[EncodedSet] = []
-        for path in _files(settings.path, part):
+        for path in of_part:
             table = _read(path, (settings.image_column, settings.label_column))
             files.append(encoded_set(table, settings, str(path)))
             published = published or _published_names(table.schema, settings.label_column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -37,15 +38,15 @@ def require_apart(train: Iterable[Path], test: Iterable[Path]) -> None:
 def noting_repeated(dataset: Dataset) -> Dataset:
     """The same data, with a note on labels of one name and on test inputs that are trained on."""
     notes = []
-    for name in dict.fromkeys(dataset.names):
-        if (count := dataset.names.count(name)) > 1:
-            numbers = [index for index, each in enumerate(dataset.names) if each == name]
-            shown = " and ".join(map(str, numbers[:2]))
-            notes.append(
-                f"{count} labels are called {name!r}, such as {shown}: nothing tells them apart in "
-                "tables and apps; name them in data.labels"
-            )
-            break
+    repeated = (each for each in Counter(dataset.names).items() if each[1] > 1)
+    if (found := next(repeated, None)) is not None:
+        name, count = found
+        numbers = [index for index, each in enumerate(dataset.names) if each == name]
+        shown = " and ".join(map(str, numbers[:2]))
+        notes.append(
+            f"{count} labels are called {name!r}, such as {shown}: nothing tells them apart in "
+            "tables and apps; name them in data.labels"
+        )
     known = {_content(values) for values in dataset.train.images}
     count = sum(_content(values) in known for values in dataset.test.images)
     if count > _NOTED * len(dataset.test):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.intervals import mean_interval, wilson_interval
-from pipeline.data.label_maps import Labels
+from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.evaluation.label_scores import cosines
 from pipeline.settings import IGNORED
 
@@ -46,7 +46,7 @@ class Accuracy:
     @classmethod
     def of(cls, predictions: Labels, labels: Labels) -> Accuracy:
         """Compares predicted labels with true ones, both ``[n]`` or ``[n, height, width]``."""
-        if labels.dtype == np.float32:
+        if are_embeddings(labels):
             return cls.of_cosines(cosines(predictions, labels))
         if labels.ndim == 1:
             correct, images = int((predictions == labels).sum()), len(labels)

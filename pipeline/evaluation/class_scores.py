@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -24,12 +24,16 @@ class ClassScores:
             of equal size, and ``1 / classes`` for who always answers the same.
         low: lower end of its 95 % interval, a share.
         high: upper end.
+        iou: of label maps, per class; see `PixelCounts.overlap`.
+        mean_iou: of label maps.
     """
 
     recall: tuple[float | None, ...]
     balanced: float
     low: float
     high: float
+    iou: tuple[float | None, ...] = ()
+    mean_iou: float | None = None
 
     @classmethod
     def of(cls, predictions: Labels, labels: Labels, classes: int) -> ClassScores:
@@ -45,7 +49,8 @@ class ClassScores:
     @classmethod
     def of_pixels(cls, counts: PixelCounts) -> ClassScores:
         """Of label maps. As sure as if each image with a class were one pixel of it."""
-        return cls._of(counts.hits, counts.there, counts.images)
+        found = cls._of(counts.hits, counts.there, counts.images)
+        return replace(found, iou=counts.overlap, mean_iou=counts.mean_overlap)
 
     @classmethod
     def _of(

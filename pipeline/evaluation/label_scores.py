@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.intervals import mean_interval, paired_difference
-from pipeline.data.label_maps import Labels
+from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.settings import IGNORED
 
 #: One of each image, whose mean is the accuracy: bool ``[n]``, or of maps and embeddings float64.
@@ -30,7 +30,7 @@ def label_scores(predictions: Labels, labels: Labels) -> Scores:
         Of embeddings the cosine of each to the teacher's. Of labels whether each is right; of label
         maps, the image's right pixels over the mean number of labeled pixels, ``[..., n]``.
     """
-    if labels.dtype == np.float32:
+    if are_embeddings(labels):
         return cosines(predictions, labels)
     if labels.ndim == 1:
         return np.asarray(predictions == labels)

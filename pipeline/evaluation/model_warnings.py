@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.toml_file import Section
-from pipeline.settings import IGNORED
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and torch
-    import numpy.typing as npt
-
     from pipeline.data.images import Dataset
     from pipeline.data.label_maps import Labels
     from pipeline.evaluation.label_scores import Scores
@@ -71,10 +68,11 @@ def stage_warnings(
         names: of the labels.
     """
     titles = [f"stage {index} ({route})" for index, route in enumerate(routes)]
+    from pipeline.data.label_maps import are_embeddings
     from pipeline.evaluation.label_scores import label_scores
 
     scores = [label_scores(row, labels) for row in predictions]
-    if labels.dtype == "float32":  # embeddings, the teacher's being what is wanted
+    if are_embeddings(labels):  # embeddings, the teacher's being what is wanted
         return list(_worse(titles, scores))
     return [
         *_teacher(titles[-1], scores[-1], labels, names),
@@ -97,9 +95,10 @@ def _teacher(
 ) -> Iterator[ModelWarning]:
     import numpy as np
 
+    from pipeline.data.label_maps import known_labels
     from pipeline.evaluation.label_scores import label_scores, score_difference
 
-    largest = int(np.bincount(_known(labels)).argmax())
+    largest = int(np.bincount(known_labels(labels)).argmax())
     always = label_scores(np.full_like(labels, largest), labels)
     _, low, _ = score_difference(always, scores)
     if low > 0:
@@ -138,8 +137,10 @@ def _one_class(
     labels: Labels,
     names: Sequence[str],
 ) -> Iterator[ModelWarning]:
+    from pipeline.data.label_maps import known_labels
+
     if _of_one_class(labels):
-        name = names[int(_known(labels)[0])]
+        name = names[int(known_labels(labels)[0])]
         yield ModelWarning(
             kind="one-class",
             text=f"all test images are of one class, {name!r}: accuracy on them says nothing",
@@ -175,13 +176,10 @@ def _chance(
 
 
 def _of_one_class(labels: Labels) -> bool:
-    known = _known(labels)
+    from pipeline.data.label_maps import known_labels
+
+    known = known_labels(labels)
     return bool((known == known[0]).all())
-
-
-def _known(labels: Labels) -> npt.NDArray[Any]:
-    """The labels of all images, or of all labeled pixels, ``[n]``."""
-    return labels if labels.ndim == 1 else labels[labels != IGNORED]
 
 
 def _name(names: Sequence[str], label: int) -> str:

@@ -13,12 +13,11 @@ from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Progress
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.label_maps import Labels
+from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.data.tensors import InputRule
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.label_scores import Scores, label_scores
-from pipeline.evaluation.pixel_counts import PixelCounts
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
@@ -100,14 +99,6 @@ class EvaluatedModel:
         return {route: label_scores(row, labels) for route, row in rows}
 
     @property
-    def overlap(self) -> list[float]:
-        """Mean IoU for each route, on the test images; empty where pixels have no labels."""
-        if not self.dataset.map_size:
-            return []
-        labels, classes = self.dataset.test.labels, len(self.dataset.names)
-        return [PixelCounts.of(row, labels, classes).mean_overlap for row in self.predictions]
-
-    @property
     def class_scores(self) -> list[ClassScores]:
         """One for each route, on the test images; none of embeddings."""
         if self.dataset.embeds:
@@ -148,9 +139,9 @@ def predicted_labels(
         inputs = normalization.inputs(images.images)
         shape = images.images.shape[1:]
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
+            embeds = are_embeddings(images.labels)
             for route in missing:
                 parts = batches_of_inputs(len(images), shape)
-                embeds = images.labels.dtype == np.float32
                 pieces = [_labels(model(inputs[part], route), embeds) for part in parts]
                 _require_finite(torch.cat([finite for _, finite in pieces]), route)
                 labels = torch.cat([labels for labels, _ in pieces])

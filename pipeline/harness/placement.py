@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.loading_plan import LOADING_PLAN
 from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.output import JudgedBy
 from pipeline.bundle.verify import Bundle
 from pipeline.harness.measurement_plan import (
     BUNDLE_FOLDER,
@@ -70,7 +70,7 @@ class Deployment:
     stages: int
     golden_images: int
     evaluation_images: int
-    judged_by: Literal["label", "dense", "embedding"] = "label"
+    judged_by: JudgedBy = "label"
     two_step: Deployment | None = None
 
 

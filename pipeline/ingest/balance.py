@@ -22,16 +22,25 @@ def balanced_cuts(
     Raises:
         UsageError: there are fewer parts than blocks.
     """
-    if not 0 < blocks <= len(paths):
-        raise UsageError(
-            f"{where} can be cut into 1 to {len(paths)} blocks by its submodules: not {blocks}",
-            f"python -m pipeline.inspect shows where; {OWN}",
-        )
+    require_parts(where, len(paths), blocks)
     starts = _lightest(weights, blocks)
     names = [paths[start] for start in starts]
     if starts[-1] != len(paths) - 1:
         names[-1] = f"{names[-1]}..{paths[-1]}"
     return names
+
+
+def require_parts(where: str, parts: int, blocks: int) -> None:
+    """Makes sure that a network has the parts for so many blocks.
+
+    Raises:
+        UsageError: as for `balanced_cuts`.
+    """
+    if not 0 < blocks <= parts:
+        raise UsageError(
+            f"{where} can be cut into 1 to {parts} blocks by its submodules: not {blocks}",
+            f"python -m pipeline.inspect shows where; {OWN}",
+        )
 
 
 def _lightest(weights: Sequence[float], count: int) -> list[int]:

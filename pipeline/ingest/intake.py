@@ -124,6 +124,7 @@ class _Ingestion:
     ) -> None:
         self._table, self._source = source, source.source
         self._images, self._profile = images, profile
+        self._choose = profile.split if profile else None
         self._training = training
 
     def read(self, seed: int, progress: Progress) -> tuple[OpenedModel, Content]:
@@ -137,8 +138,7 @@ class _Ingestion:
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
         split = split_of(self._source, given.split, self._table.split)
         shape = image_shape_of(self._source, given.image_shape)
-        measured = self._profile.split if self._profile else None
-        teacher = network_of(self._source, "teacher", given.teacher, split, shape, measured)
+        teacher = network_of(self._source, "teacher", given.teacher, split, shape, self._choose)
         student = self._student(given, teacher, shape, split)
         if len(teacher) != len(student):
             raise UsageError(
@@ -187,7 +187,6 @@ class _Ingestion:
         split: Sequence[str],
     ) -> BlockNet:
         """The student that source or profile gives, or one that is made of the teacher."""
-        measured = self._profile.split if self._profile else None
         stated = self._table.student
         if stated is None:
             if given.student is None:
@@ -196,14 +195,14 @@ class _Ingestion:
                     'name a profile whose [model.student] has from = "teacher" or '
                     '"python:FILE.py:FUNCTION", or give OwnModel one',
                 )
-            return network_of(self._source, "student", given.student, split, shape, measured)
+            return network_of(self._source, "student", given.student, split, shape, self._choose)
         if given.student is not None:
             what = f"{self._source} gives a student, and the profile has [model.student]"
             raise UsageError(what, "give OwnModel student=None, or leave the table out")
         if isinstance(stated, OwnStudent):
             own = called_student(stated, given.vocabulary)
             own_split = stated.split or ()
-            return network_of(stated.origin, "student", own, own_split, shape, measured)
+            return network_of(stated.origin, "student", own, own_split, shape, self._choose)
         if self._training is None:
             raise UsageError(
                 f"{self._source}: a student that is made of the teacher has to be trained",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization
+from pipeline.ingest.zoo.model_folder import invalid_config, read_config
 from pipeline.settings import NormalizationSettings, Resizing
 
 PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
@@ -68,12 +69,7 @@ class PreprocessorConfig(BaseModel):
         Raises:
             UsageError: it cannot be read or holds wrong values.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}", "correct it") from None
-        except ValidationError as error:
-            raise _wrong(path, error) from None
+        return read_config(path, cls, _REMEDY)
 
     def is_of(self, *names: str) -> bool:
         """Whether the image processor is one of some models' own."""
@@ -166,7 +162,7 @@ def stated_normalization(path: Path | None) -> Normalization | None:
     try:
         stated = config.normalization()
     except ValidationError as error:
-        raise _wrong(path, error) from None
+        raise invalid_config(path, error, _REMEDY) from None
     return None if stated is None else Normalization(stated.mean, stated.std)
 
 
@@ -183,11 +179,3 @@ def stated_resizing(path: Path | None) -> Resizing | None:
         return config.resizing()
     except ValueError as error:
         raise UsageError(f"{path}: {error}", _REMEDY) from None
-
-
-def _wrong(path: Path, error: ValidationError) -> UsageError:
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"])) or "the file"
-    return UsageError(
-        f"{path}: {place}: {str(problem['msg']).removeprefix('Value error, ')}", _REMEDY
-    )

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from copy import deepcopy
+from itertools import product
 from math import ceil, gcd
 from typing import Any, cast
 
@@ -63,7 +64,7 @@ def slimmed(
     kept = _logit_layers([*reached], wanted[1])
     refused: UsageError | None = None
     shares = [*_shares([layer for layer in reached if layer not in kept], width)]
-    for share, make in [(share, make) for make in (_alike, _with_exceptions) for share in shares]:
+    for make, share in product((_alike, _with_exceptions), shares):
         slim = deepcopy(short)
         mine = dict(zip(short.modules(), slim.modules(), strict=True))
         shapes = {cast(Layer, mine[each]): reached[each] for each in reached}
@@ -101,7 +102,7 @@ def _shortened(
     for part in (short.embedder, *short.blocks, short.classifier):
         for holder in _sequences(part):
             before = [*holder.children()]
-            _shorten(holder, depth, nested=False)
+            _shorten_sequence(holder, depth)
             if len(holder) == len(before):
                 continue
             try:
@@ -147,12 +148,7 @@ def _alike(network: nn.Module, shapes: _Shapes, kept: set[nn.Module], share: flo
     Returns:
         What makes a layer fit what reaches it.
     """
-    scaled = [layer for layer in shapes if layer not in kept]
-    known = {size for layer in scaled for size in widths_of(layer)}
-    step = max(map(groups_of, shapes), default=1)
-    scale_tables(network, [*shapes], known, share)
-    for layer in scaled:
-        scale_output(layer, share, step)
+    _scale(network, shapes, kept, share, max(map(groups_of, shapes), default=1))
     return fit_input
 
 
@@ -161,22 +157,34 @@ def _with_exceptions(
 ) -> _Fit:
     """As `_alike`, but for layers over places and of heads, and with groups of the same width."""
     kept = {*kept, *head_layers(network)}
-    scaled = [layer for layer in shapes if layer not in kept]
-    known = {size for layer in scaled for size in widths_of(layer)}
     beside = uncalled(network, [*shapes])
-    known |= {layer.out_features for layer in beside}
     before = {
         layer: (shape, layer.out_features)
         for layer, shape in shapes.items()
         if isinstance(layer, nn.Linear)
     }
-    step = group_step([*shapes])
+    _scale(network, shapes, kept, share, group_step([*shapes]), beside)
+    return PlaceLayers(before).fit
+
+
+def _scale(
+    network: nn.Module,
+    shapes: _Shapes,
+    kept: set[nn.Module],
+    share: float,
+    step: int,
+    beside: Sequence[nn.Linear] = (),
+) -> None:
+    """Scales what layers give, and tables of the same sizes; of those beside, whose weights are
+    tables, to random ones.
+    """
+    scaled = [layer for layer in shapes if layer not in kept]
+    known = {size for layer in (*scaled, *beside) for size in widths_of(layer)}
     scale_tables(network, [*shapes], known, share)
     for linear in beside:
         linear.reset_parameters()
     for layer in scaled:
         scale_output(layer, share, step)
-    return PlaceLayers(before).fit
 
 
 def _fitting(axes: Mapping[Layer, int], fit: _Fit) -> Callable[[nn.Module, Tensor], None]:
@@ -235,15 +243,18 @@ def _sequences(network: nn.Module) -> Iterator[nn.Sequential | nn.ModuleList]:
             yield holder
 
 
-def _shorten(network: nn.Module, depth: float, nested: bool = True) -> None:
+def _shorten(network: nn.Module, depth: float) -> None:
     """Leaves modules out of every run of neighbors with the same weights' shapes."""
     for holder in _sequences(network):
-        kept: list[nn.Module] = []
-        for run in _runs([*holder.children()]):
-            kept += run[: ceil(len(run) * depth)]
-        _refill(holder, kept)
-        if not nested:
-            return
+        _shorten_sequence(holder, depth)
+
+
+def _shorten_sequence(holder: nn.Sequential | nn.ModuleList, depth: float) -> None:
+    """The same, of the modules that it holds itself."""
+    kept: list[nn.Module] = []
+    for run in _runs([*holder.children()]):
+        kept += run[: ceil(len(run) * depth)]
+    _refill(holder, kept)
 
 
 def _refill(holder: nn.Sequential | nn.ModuleList, modules: Sequence[nn.Module]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.balance import balanced_cuts
+from pipeline.ingest.balance import require_parts
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.cuts import possible_cuts
 from pipeline.ingest.probe import probe_images, run_network
@@ -53,7 +53,7 @@ class SplitCandidates:
         """
         images = probe_images(self.shape)
         paths = [part.path for part in possible_cuts(self.where, self.network, images).parts[1:]]
-        balanced_cuts(self.where, paths, [1.0] * len(paths), self.blocks)
+        require_parts(self.where, len(paths), self.blocks)
         whole = split_network(self.source, self.name, self.network, paths, images)
         outputs = run_network(self.source, self.name, whole, images)
         return paths, turned(whole, boundaries_channels_last(outputs, outputs, images)).eval()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.output import JudgedBy
 from pipeline.core.errors import DeviceError
 from pipeline.device.guards import Finding
 from pipeline.evaluation.label_scores import cosines
@@ -31,14 +32,12 @@ from pipeline.report.schema import (
     Validity,
     Verdict,
 )
-from pipeline.report.stage_results import stage_results
+from pipeline.report.stage_results import OTHER_HARNESS, stage_results
 from pipeline.report.suspicion import WRONG_RESULTS, suspicions
 from pipeline.settings import PLAIN
 
 T = TypeVar("T")
 Logits64 = npt.NDArray[np.float64]
-
-_REMEDY = "build the harness package with this release; it ran, but it answered something else"
 
 
 def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Report:
@@ -115,26 +114,24 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
         raise DeviceError(
             f"the device gave {len(logits)} answers to golden inputs, not one of each of "
             f"{', '.join(expected)} to each of {golden.images}",
-            _REMEDY,
+            OTHER_HARNESS,
         )
     if lengths := {len(line.logits) for line in logits} - {len(places)}:
         raise DeviceError(
-            f"the device gave {min(lengths)} logits to a golden input, not {len(places)}", _REMEDY
+            f"the device gave {min(lengths)} logits to a golden input, not {len(places)}",
+            OTHER_HARNESS,
         )
     quantized = _quantized_programs(bundle.manifest, payload.controls)
     results: list[ParityResult] = []
     for name, path in expected.items():
         reference = np.fromfile(path, dtype="<f4").reshape(golden.images, size).astype(float)
-        reference = reference[:, list(places)]
+        if judged_by == "dense":
+            reference = reference[:, list(places)]
         rows = {line.input: line.logits for line in logits if line.name == name}
         got = np.array([rows[index] for index in range(golden.images)], dtype=np.float64)
         least = golden.least_sqnr_db if name in quantized else None
-        found = _compared(name, got, reference, ParityLimit(golden.tolerance, least))
-        if judged_by != "label":  # no row of which the largest is one
-            found = found.model_copy(update={"agreement": None})
-        if judged_by == "embedding" and found.max_rel is not None:
-            found = found.model_copy(update={"cosine": float(cosines(got, reference).min())})
-        results.append(found)
+        limit = ParityLimit(golden.tolerance, least)
+        results.append(_compared(name, got, reference, limit, judged_by))
     return results
 
 
@@ -145,11 +142,17 @@ def _quantized_programs(manifest: Manifest, controls: Controls) -> set[str]:
     return stages | {arm.name for arm in controls.arms if arm.precision != PLAIN}
 
 
-def _compared(name: str, got: Logits64, reference: Logits64, limit: ParityLimit) -> ParityResult:
-    """What comparing logits ``[inputs, classes]`` with those of eager PyTorch gives."""
+def _compared(
+    name: str, got: Logits64, reference: Logits64, limit: ParityLimit, judged_by: JudgedBy
+) -> ParityResult:
+    """What comparing answers ``[inputs, floats]`` with those of eager PyTorch gives."""
     finite = bool(np.isfinite(got).all())  # None became NaN
     parity = Parity.of(got, reference)
-    agreeing = got.argmax(axis=1) == reference.argmax(axis=1)
+    agreement = cosine = None
+    if finite and judged_by == "label":  # else no row of which the largest is one
+        agreement = float((got.argmax(axis=1) == reference.argmax(axis=1)).mean())
+    if finite and judged_by == "embedding":
+        cosine = float(cosines(got, reference).min())
     found = ParityResult(
         name=name,
         max_abs=parity.max_abs if finite else None,
@@ -158,7 +161,8 @@ def _compared(name: str, got: Logits64, reference: Logits64, limit: ParityLimit)
         passed=False,
         sqnr_db=parity.sqnr_db if finite else None,
         least_sqnr_db=limit.least_sqnr_db,
-        agreement=float(agreeing.mean()) if finite else None,
+        agreement=agreement,
+        cosine=cosine,
     )
     return found.model_copy(update={"passed": within_limit(found)})
 

@@ -16,12 +16,14 @@ from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.label_scores import cosines
 from pipeline.evaluation.pixel_counts import PixelCounts, images_with
 from pipeline.harness.campaign import Campaign
-from pipeline.harness.map_counts import MapCounts
 from pipeline.report.schema import StagePrecision, StageResult
 from pipeline.settings import PLAIN
 
 _CONVERTERS = ("encoder", "decoder")
-_REMEDY = "build the harness package with this release; it ran, but it answered something else"
+#: What to do where a device answered something else than it was asked.
+OTHER_HARNESS = (
+    "build the harness package with this release; it ran, but it answered something else"
+)
 
 
 def stage_results(bundle: Bundle, campaign: Campaign) -> list[StageResult]:
@@ -72,20 +74,25 @@ def _map_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str, Any]]
     images = _require_all(bundle, campaign, counts, len(campaign.maps))
     labels, expected = _evaluation_labels(bundle, images)
     by_stage = {line.stage: line for line in campaign.maps}
+    classes = len(bundle.manifest.model.labels)
+    labeled = np.bincount(labels.ravel(), minlength=classes)[:classes].tolist()
+    images_there = images_with(labels, classes)
     for stage, host in enumerate(expected):
         line = by_stage[stage]
-        _require_labels(line, labels, len(bundle.manifest.model.labels))
+        if [*line.there] != labeled:
+            raise DeviceError(f"stage {stage} was held against other labels", OTHER_HARNESS)
         hits, given, there = (np.array(row) for row in (line.hits, line.given, line.there))
-        pixels = PixelCounts(hits, given, there, images_with(labels, len(there)))
+        pixels = PixelCounts(hits, given, there, images_there)
         accuracy = Accuracy.of_pixels(np.array(line.right), np.array(line.labeled))
         on_host = Accuracy.of(host, labels)
-        yield _shares(accuracy, ClassScores.of_pixels(pixels)) | {
+        scores = ClassScores.of_pixels(pixels)
+        yield _shares(accuracy, scores) | {
             "host_correct": on_host.correct,
             "host_low": on_host.low,
             "differing": sum(line.differing),
             "pixels": accuracy.pixels,
-            "iou": pixels.overlap,
-            "mean_iou": pixels.mean_overlap,
+            "iou": scores.iou,
+            "mean_iou": scores.mean_iou,
         }
 
 
@@ -110,12 +117,6 @@ def _embedding_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str,
         }
 
 
-def _require_labels(line: MapCounts, labels: Labels, classes: int) -> None:
-    """Makes sure that a device has counted the labels that there are."""
-    if [*line.there] != np.bincount(labels.ravel(), minlength=classes)[:classes].tolist():
-        raise DeviceError(f"stage {line.stage} was held against other labels", _REMEDY)
-
-
 def _shares(accuracy: Accuracy, classes: ClassScores) -> dict[str, Any]:
     return {
         "correct": accuracy.correct,
@@ -133,7 +134,9 @@ def _require_all(bundle: Bundle, campaign: Campaign, counts: dict[int, int], lin
     images = campaign.evaluated or bundle.manifest.evaluation.count
     asked = {stage.index: images for stage in bundle.manifest.stages}
     if counts != asked or lines != len(asked):
-        raise DeviceError(f"the device gave {counts} predictions by stage, not {asked}", _REMEDY)
+        raise DeviceError(
+            f"the device gave {counts} predictions by stage, not {asked}", OTHER_HARNESS
+        )
     return images
 
 
@@ -142,13 +145,7 @@ def _evaluation_labels(bundle: Bundle, images: int) -> tuple[Labels, Labels]:
     each stage.
     """
     manifest, evaluation = bundle.manifest, bundle.manifest.evaluation
-    answer = manifest.model.answer.shape
-    kinds: dict[str, tuple[str, tuple[int, ...]]] = {
-        "label": ("<u2", ()),
-        "dense": ("u1", answer[1:-1]),
-        "embedding": ("<f4", answer[1:]),
-    }
-    kind, size = kinds[manifest.model.judged_by]
+    kind, size = manifest.model.label_type, manifest.model.label_shape
     labels = np.fromfile(bundle.root / evaluation.labels.path, dtype=kind)
     expected = np.fromfile(bundle.root / evaluation.predictions.path, dtype=kind)
     shape = (evaluation.count, *size)

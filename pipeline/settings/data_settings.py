@@ -33,8 +33,9 @@ def _color(value: object) -> object:
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    known: dict[str, int] = {}
     for number, name in enumerate(names):
-        if (first := names.index(name)) < number:
+        if (first := known.setdefault(name, number)) < number:
             raise ValueError(
                 f"labels {first} and {number} are both called {name!r}: give every label a name of "
                 "its own"

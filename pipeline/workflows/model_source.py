@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.model.content import Content
     from pipeline.model.opened import OpenedModel
     from pipeline.model.pwl import PwlModel
+    from pipeline.workflows.load_time_splits import LoadTimeSplits
 
 
 class ModelSource:
@@ -43,7 +44,6 @@ class ModelSource:
         self.progress = progress
         self._work = work
         self._student: StudentChoice | None = None
-        self._splits: dict[str, SplitChoice] = {}
 
     def content(self) -> str:
         """Changes with what the source gives; empty for a model that is made and trained here.
@@ -196,14 +196,15 @@ class ModelSource:
 
     def _split(self, candidates: SplitCandidates) -> tuple[str, ...]:
         """The cuts of a network into blocks that take about as long to load."""
+        return self._load_times.choose(candidates)
+
+    @cached_property
+    def _load_times(self) -> LoadTimeSplits:
         from pipeline.workflows.load_time_splits import LoadTimeSplits
 
         if self._work is None:
             raise ValueError("cuts are chosen by lowering, and nobody said how")
-        splits = LoadTimeSplits(self._settings, self._work)
-        taken = splits.choose(candidates)
-        self._splits |= splits.choices
-        return taken
+        return LoadTimeSplits(self._settings, self._work)
 
     def split_choice(self) -> SplitChoice | None:
         """Where the teacher was cut where that was left to measurements.
@@ -212,7 +213,7 @@ class ModelSource:
             UsageError: as for `content`.
         """
         self.content()
-        return self._splits.get("teacher")
+        return self._load_times.choices.get("teacher") if self._work else None
 
     def student_choice(self) -> StudentChoice | None:
         """Which student was taken where that was left to the build.

@@ -152,10 +152,15 @@ def read_config(path: Path, kind: type[_Config], remedy: str) -> _Config:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", "correct it") from None
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"])) or "the file"
-        said = str(problem["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"{path}: {place}: {said}", remedy) from None
+        raise invalid_config(path, error, remedy) from None
+
+
+def invalid_config(path: Path, error: ValidationError, remedy: str) -> UsageError:
+    """What to say of a file that holds something else than it should."""
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"])) or "the file"
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return UsageError(f"{path}: {place}: {said}", remedy)
 
 
 @cache  # a command asks several times, and means the same files

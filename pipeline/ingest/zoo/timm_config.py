@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -116,13 +116,16 @@ class TimmConfig(BaseModel):
         return names if names and all(names) else None
 
 
-def timm_normalization(path: Path) -> Normalization:
+def timm_normalization(path: Path, config: PretrainedConfig) -> Normalization:
     """The normalization that a config.json states.
 
+    Args:
+        path: the file, for errors.
+        config: what it says.
+
     Raises:
-        UsageError: it cannot be read or holds wrong values.
+        UsageError: it holds wrong values.
     """
-    config = TimmConfig.read(path).pretrained_cfg
     if len(config.mean) != config.input_size[0] or len(config.std) != config.input_size[0]:
         raise UsageError(
             f"{path}: pretrained_cfg: mean and std have {len(config.mean)} and {len(config.std)} "
@@ -150,8 +153,8 @@ def timm_resizing(path: Path) -> Resizing:
 
 
 def _require_classifier(path: Path) -> None:
-    raw: Any = read_config(path, _Kinds, f"name {_WHAT}")
-    if raw.architecture is None and raw.model_type is not None:
+    kinds = read_config(path, _Kinds, f"name {_WHAT}")
+    if kinds.architecture is None and kinds.model_type is not None:
         raise UsageError(
             f"{path}: the folder is of the transformers library, not timm's",
             f'source = "transformers:{path.parent.name}"',

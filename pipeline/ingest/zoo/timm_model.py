@@ -41,9 +41,8 @@ def timm_model(
     channels, *size = config.pretrained_cfg.input_size
     shape = images() if images is not None else (channels, *size)
     require_images(place, network.eval(), shape, channels, size[0])
-    return OwnModel(
-        network, None, shape, normalization=timm_normalization(folder.config), labels=config.labels
-    )
+    normalization = timm_normalization(folder.config, config.pretrained_cfg)
+    return OwnModel(network, None, shape, normalization=normalization, labels=config.labels)
 
 
 def _loaded(folder: ModelFolder, progress: Progress) -> nn.Module:
@@ -52,7 +51,8 @@ def _loaded(folder: ModelFolder, progress: Progress) -> nn.Module:
     folder.tell_weights(progress)
     notes = _Notes()
     log = logging.getLogger("timm.models._builder")
-    level, log.level = log.level, logging.INFO
+    level = log.level
+    log.setLevel(logging.INFO)  # who asked before has it remembered that nothing is told
     log.addHandler(notes)
     try:
         network: Any = timm.create_model(f"local-dir:{folder.path}", pretrained=True)

@@ -25,24 +25,25 @@ def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route
     """Top-1 accuracy with its 95 % interval, and balanced accuracy, one line a route; of label maps
     both of pixels, and mean IoU.
     """
-    overlap, embeds = evaluated.overlap, evaluated.dataset.embeds
+    accuracy, classes = evaluated.accuracy, evaluated.class_scores
+    maps, embeds = bool(evaluated.dataset.map_size), evaluated.dataset.embeds
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
-    of = ("per-pixel", "mean IoU") if overlap else ("cosine",) if embeds else ("top-1",)
+    of = ("per-pixel", "mean IoU") if maps else ("cosine",) if embeds else ("top-1",)
     more = () if embeds else ("balanced", "correct of")
     for name in ("from the teacher", *of, "95 % interval", *more):
         table.add_column(name, justify="right")
     table.add_column("")
     scores = [
         (f"{each.balanced:.1%}", f"{found.correct:,} / {found.pixels or found.images:,}")
-        for found, each in zip(evaluated.accuracy, evaluated.class_scores, strict=not embeds)
+        for found, each in zip(accuracy, classes, strict=not embeds)
     ]
-    for index, (route, found) in enumerate(zip(evaluated.routes, evaluated.accuracy, strict=True)):
+    for index, (route, found) in enumerate(zip(evaluated.routes, accuracy, strict=True)):
         table.add_row(
             str(route),
             f"{str(route).count('T')}/{len(route)}",
             f"{found.top1:.4f}" if embeds else f"{found.top1:.2%}",
-            *((f"{overlap[index]:.1%}",) if overlap else ()),
+            *((f"{classes[index].mean_iou:.1%}",) if maps else ()),
             f"{found.low:.4f}-{found.high:.4f}"
             if embeds
             else f"{100 * found.low:.1f}-{100 * found.high:.1f}",

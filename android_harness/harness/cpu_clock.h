@@ -6,14 +6,12 @@
 
 #include <cstdint>
 
+#include "runtime/clock.h"
+
 namespace pwl::harness {
 
 // Nanoseconds since the process began; exec does not set them back.
-inline int64_t CpuNs() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return int64_t{used.tv_sec} * 1000000000 + used.tv_nsec;
-}
+inline int64_t CpuNs() { return ClockNs(CLOCK_PROCESS_CPUTIME_ID); }
 
 }  // namespace pwl::harness
 

@@ -31,18 +31,15 @@ Result<std::vector<Value>> ReadRows(const std::string& path, size_t count, size_
 
 }  // namespace
 
-Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
-  if (!plan.golden) return Status(Code::kUsage, "the plan has no golden inputs");
-  Result<std::vector<float>> values =
-      ReadRows<float>(plan.golden->inputs, plan.golden->count, floats);
-  if (!values.ok()) return values.status();
-  return Rows(std::move(*values), plan.golden->count);
-}
-
 Result<Rows> ReadFloatRows(const std::string& path, size_t count, size_t row) {
   Result<std::vector<float>> values = ReadRows<float>(path, count, row);
   if (!values.ok()) return values.status();
   return Rows(std::move(*values), count);
+}
+
+Result<Rows> ReadGoldenInputs(const MeasurementPlan& plan, size_t floats) {
+  if (!plan.golden) return Status(Code::kUsage, "the plan has no golden inputs");
+  return ReadFloatRows(plan.golden->inputs, plan.golden->count, floats);
 }
 
 Result<std::vector<uint8_t>> ReadByteRows(const std::string& path, size_t count, size_t row) {
@@ -52,12 +49,7 @@ Result<std::vector<uint8_t>> ReadByteRows(const std::string& path, size_t count,
 Result<Rows> ReadEvaluationInputs(const MeasurementPlan& plan, size_t floats) {
   if (!plan.evaluation) return Status(Code::kUsage, "the plan has no evaluation images");
   const Evaluation& evaluation = *plan.evaluation;
-  if (evaluation.channels == 0) {
-    Result<std::vector<float>> values =
-        ReadRows<float>(evaluation.images, evaluation.count, floats);
-    if (!values.ok()) return values.status();
-    return Rows(std::move(*values), evaluation.count);
-  }
+  if (evaluation.channels == 0) return ReadFloatRows(evaluation.images, evaluation.count, floats);
   if (floats % evaluation.channels != 0) {
     return Status(Code::kInvalidPlan, "an image does not have that many channels");
   }

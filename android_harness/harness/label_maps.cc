@@ -47,9 +47,9 @@ bool MapCounts::Add(const std::vector<float>& logits, const uint8_t* labels,
 }
 
 std::vector<float> Excerpt(const std::vector<float>& values) {
-  std::vector<float> taken = values;
-  if (values.size() > kMostValues) {
-    taken.resize(kMostValues);
+  const bool all = values.size() <= kMostValues;
+  std::vector<float> taken = all ? values : std::vector<float>(kMostValues);
+  if (!all) {
     for (size_t i = 0; i < kMostValues; ++i) {
       taken[i] = values[i * (values.size() - 1) / (kMostValues - 1)];
     }

@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "pwl/engine.h"
-
 namespace pwl::harness {
 
 // What pixels without a label hold.

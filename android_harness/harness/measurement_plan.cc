@@ -122,8 +122,8 @@ class Parser {
 
   Status ReadLabelMaps(const Words& words) {
     uint64_t classes = 0;
-    if (!plan_.evaluation || words.size() != 4 || !ParseNumber(words[1], 1, 255, &classes) ||
-        !IsInside(words[2]) || !IsInside(words[3])) {
+    if (!plan_.evaluation || plan_.embeddings || words.size() != 4 ||
+        !ParseNumber(words[1], 1, 255, &classes) || !IsInside(words[2]) || !IsInside(words[3])) {
       return Wrong("label-maps CLASSES LABELS PREDICTIONS is expected, behind the evaluation");
     }
     plan_.label_maps = LabelMaps{static_cast<size_t>(classes), Below(words[2]), Below(words[3])};

@@ -23,11 +23,14 @@ Status RunParity(const Options& options, const MeasurementPlan& plan, const Bund
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   std::vector<float> logits;
-  std::vector<float> excerpt;          // of label maps, whose logits are too many to print
   std::map<std::string, size_t> lost;  // by program: golden inputs whose logits are no numbers
   const auto print = [&](const std::string& name, size_t input) {
-    const std::vector<float>& shown = plan.label_maps ? (excerpt = Excerpt(logits)) : logits;
-    JsonLine("logits").Add("name", name).Add("input", input).Add("logits", shown).Print();
+    // Those of label maps are too many to print.
+    JsonLine("logits")
+        .Add("name", name)
+        .Add("input", input)
+        .Add("logits", plan.label_maps ? Excerpt(logits) : logits)
+        .Print();
     if (!AllFinite(logits)) ++lost[name];
   };
   const auto compute = [&](size_t stage, ProgressiveModel& model) -> Status {

@@ -3,6 +3,7 @@
 #include <jni.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -106,22 +107,30 @@ void UseEngine(JNIEnv* env, jclass, jlong handle, jobject engine, jbyteArray ver
   });
 }
 
+SessionOptions OptionsOf(JNIEnv* env, jint threads, jbyteArray library, jbyteArray stamps) {
+  SessionOptions options;
+  options.threads = threads;
+  options.library = Text(env, library);
+  options.stamps = Text(env, stamps);
+  return options;
+}
+
+void Write(JNIEnv* env, std::initializer_list<size_t> counts, jintArray into) {
+  std::vector<jint> found;
+  for (const size_t count : counts) found.push_back(static_cast<jint>(count));
+  env->SetIntArrayRegion(into, 0, static_cast<jsize>(found.size()), found.data());
+}
+
 // Writes what was done into `counts`: hashed, known, built, there, without.
 void Install(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jbyteArray stamps,
              jobject steps, jintArray counts) {
   Run(env, [&]() -> Status {
-    SessionOptions options;
-    options.threads = threads;
-    options.library = Text(env, library);
-    options.stamps = Text(env, stamps);
+    const SessionOptions options = OptionsOf(env, threads, library, stamps);
     const JavaSteps asked(env, steps);
     const Result<Installed> done = Of(handle).Install(
         options, [&asked](const InstallStep& next) { return asked.MayGoOn(next); });
     if (!done.ok()) return done.status();
-    const jint found[] = {static_cast<jint>(done->hashed), static_cast<jint>(done->known),
-                          static_cast<jint>(done->built), static_cast<jint>(done->there),
-                          static_cast<jint>(done->without)};
-    env->SetIntArrayRegion(counts, 0, static_cast<jsize>(std::size(found)), found);
+    Write(env, {done->hashed, done->known, done->built, done->there, done->without}, counts);
     return {};
   });
 }
@@ -130,18 +139,13 @@ void Install(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library
 void Start(JNIEnv* env, jclass, jlong handle, jint threads, jbyteArray library, jboolean verify,
            jbyteArray stamps, jobject callbacks, jintArray sizes) {
   Run(env, [&] {
-    SessionOptions options;
-    options.threads = threads;
-    options.library = Text(env, library);
+    SessionOptions options = OptionsOf(env, threads, library, stamps);
     options.verify = verify != JNI_FALSE;
-    options.stamps = Text(env, stamps);
     ModelSession& session = Of(handle);
     const Status status = session.Start(options, std::make_shared<JavaCallbacks>(env, callbacks));
     if (!status.ok()) return status;
     const LoadingPlan& plan = session.plan();
-    const jint found[] = {static_cast<jint>(plan.floats_in), static_cast<jint>(plan.classes),
-                          static_cast<jint>(plan.stages.size())};
-    env->SetIntArrayRegion(sizes, 0, static_cast<jsize>(std::size(found)), found);
+    Write(env, {plan.floats_in, plan.classes, plan.stages.size()}, sizes);
     return Status();
   });
 }

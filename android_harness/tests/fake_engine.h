@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "pwl/engine.h"
+#include "runtime/clock.h"
 
 namespace pwl {
 
@@ -170,12 +171,8 @@ class FakeEngine : public Engine {
   }
   // Keeps a processor busy for so long of this thread's own time.
   static void Compute(std::chrono::nanoseconds time) {
-    const auto spent = [] {
-      timespec now{};
-      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-      return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-    };
-    for (const auto end = spent() + time; spent() < end;) continue;
+    const int64_t end = ClockNs(CLOCK_THREAD_CPUTIME_ID) + time.count();
+    while (ClockNs(CLOCK_THREAD_CPUTIME_ID) < end) continue;
   }
   bool Fails(const std::string& path) {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -92,7 +92,9 @@ TEST(MeasurementPlan, NamesTheTeachersEmbeddingsOfItsImages) {
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   EXPECT_EQ(*plan->embeddings, "/root/bundle/eval/labels.f32");
   ExpectRefused(kInputs + "embeddings ../labels.f32\nend\n", "embeddings TEACHERS");
-  ExpectRefused(kInputs + "label-maps 2 labels.u8 given.u8\n" + teachers + "end\n", "embeddings");
+  const std::string maps = "label-maps 2 labels.u8 given.u8\n";
+  ExpectRefused(kInputs + maps + teachers + "end\n", "embeddings");
+  ExpectRefused(kInputs + teachers + maps + "end\n", "label-maps");
   ExpectRefused("pwl-measurement-plan 1\nbundle bundle\n" + teachers + "end\n", "behind the");
 }
 

@@ -8,12 +8,19 @@
 
 namespace pwl {
 
-// Nanoseconds of CLOCK_MONOTONIC, the same clock in every process of a device.
-inline int64_t NowNs() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
+inline int64_t Nanoseconds(const timespec& time) {
+  return int64_t{time.tv_sec} * 1000000000 + time.tv_nsec;
 }
+
+// Nanoseconds of a clock; 0 where there is none.
+inline int64_t ClockNs(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return Nanoseconds(now);
+}
+
+// Nanoseconds of CLOCK_MONOTONIC, the same clock in every process of a device.
+inline int64_t NowNs() { return ClockNs(CLOCK_MONOTONIC); }
 
 }  // namespace pwl
 

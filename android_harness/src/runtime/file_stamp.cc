@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 
+#include "runtime/clock.h"
 #include "runtime/descriptor.h"
 #include "runtime/guard.h"
 
@@ -24,10 +24,6 @@ constexpr int64_t kNsPerSecond = 1000000000;
 // seconds may be two seconds coarse.
 constexpr int64_t kSettledNs = kNsPerSecond / 10;
 constexpr int64_t kCoarseSettledNs = 2 * kNsPerSecond + kSettledNs;
-
-int64_t Nanoseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * kNsPerSecond + time.tv_nsec;
-}
 
 constexpr char kPart[] = ".part";
 
@@ -59,10 +55,8 @@ void RemoveAbandoned(const std::string& path) {
 
 // How long it takes until a later write would leave another time.
 int64_t UnsettledNs(const struct stat& file) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
   const int64_t settled = file.st_ctim.tv_nsec == 0 ? kCoarseSettledNs : kSettledNs;
-  return Nanoseconds(file.st_ctim) + settled - Nanoseconds(now);
+  return Nanoseconds(file.st_ctim) + settled - ClockNs(CLOCK_REALTIME);
 }
 
 }  // namespace

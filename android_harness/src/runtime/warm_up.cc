@@ -30,10 +30,7 @@ bool Has(const Stage& stage, const std::shared_ptr<LoadedUnit>& unit) {
 
 RunCost CostSoFar() {
   RunCost cost;
-  timespec time{};
-  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0) {
-    cost.cpu_ns = int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-  }
+  cost.cpu_ns = ClockNs(CLOCK_THREAD_CPUTIME_ID);
   rusage usage{};
   if (getrusage(RUSAGE_THREAD, &usage) == 0) {
     cost.touched = (int64_t{usage.ru_minflt} + usage.ru_majflt) * sysconf(_SC_PAGESIZE);
@@ -46,9 +43,9 @@ RunCost CostSoFar() {
 // memory for zeros, the rest stays as it is.
 Status ProgressiveModel::Core::WarmUp(const Stage& stage, const Stage& before, uint64_t generation,
                                       StageLoad* load) {
-  const int64_t begin = NowNs();
   // What new programs touch would come on top of what old ones still hold.
-  const bool warms_up = options_.warm_up && bundle_.plan.favor != Favor::kMemory;
+  if (!options_.warm_up || bundle_.plan.favor == Favor::kMemory) return {};
+  const int64_t begin = NowNs();
   PaddedFloats zeros;
   Floats flow;
   for (const std::shared_ptr<LoadedUnit>& unit : stage.chain) {
@@ -56,7 +53,7 @@ Status ProgressiveModel::Core::WarmUp(const Stage& stage, const Stage& before, u
       flow = {};
       continue;
     }
-    if (!warms_up || !warm_up_pays_ || !AwaitPause(stage.index, generation)) break;
+    if (!warm_up_pays_ || !AwaitPause(stage.index, generation)) break;
     if (flow.data == nullptr) {
       if (!zeros.Allocate(unit->program->floats_in())) break;
       flow = zeros.view();

@@ -23,6 +23,23 @@ internal class BundleFiles(
         for (folder in folders) NativeModel.addFolder(handle, folder.utf8())
     }
 
+    /** Where it is remembered which files were verified. */
+    fun stamps(options: Options): ByteArray =
+        (options.verifiedFiles ?: verified)?.utf8() ?: ByteArray(0)
+
+    /** Gives [block] a handle that knows these files and the caches. Destroys it if that throws. */
+    inline fun <T> withHandle(options: Options, block: (Long) -> T): T {
+        val handle = NativeModel.create()
+        try {
+            addTo(handle)
+            options.weightCaches?.addTo(handle)
+            return block(handle)
+        } catch (error: Throwable) {
+            NativeModel.destroy(handle)
+            throw error
+        }
+    }
+
     /** The text of manifest.json. */
     fun manifest(): String {
         readManifest?.let { return it() }

@@ -78,22 +78,21 @@ internal suspend fun installFiles(
     options: Options,
     onStep: ((InstallStep) -> Unit)?
 ): Installed {
-    val verified = options.verifiedFiles ?: files.verified
-    require(verified != null || options.weightCaches != null) {
+    val stamps = files.stamps(options)
+    require(stamps.isNotEmpty() || options.weightCaches != null) {
         "nothing is kept without verifiedFiles or weightCaches"
     }
-    val handle = NativeModel.create()
-    try {
-        files.addTo(handle) // now: whoever is cancelled may close what the slices are in
-        options.weightCaches?.addTo(handle)
-    } catch (error: Throwable) {
-        NativeModel.destroy(handle)
-        throw error
-    }
+    // The handle now: whoever is cancelled may close what the slices are in.
+    val handle = files.withHandle(options) { it }
     return suspendCancellableCoroutine { waiting ->
-        thread(name = "pwl-install", isDaemon = true) {
-            val steps = NativeSteps(onStep) { waiting.isActive }
-            waiting.resumeWith(runCatching { installed(handle, options, verified, steps) })
+        try {
+            thread(name = "pwl-install", isDaemon = true) {
+                val steps = NativeSteps(onStep) { waiting.isActive }
+                waiting.resumeWith(runCatching { installed(handle, options, stamps, steps) })
+            }
+        } catch (error: Throwable) { // no thread is to be had
+            NativeModel.destroy(handle)
+            throw error
         }
     }
 }
@@ -101,7 +100,7 @@ internal suspend fun installFiles(
 private fun installed(
     handle: Long,
     options: Options,
-    verified: File?,
+    stamps: ByteArray,
     steps: NativeSteps
 ): Installed {
     val counts = IntArray(5)
@@ -110,7 +109,7 @@ private fun installed(
             handle,
             options.threads,
             options.liteRtLibrary.toByteArray(),
-            verified?.utf8() ?: ByteArray(0),
+            stamps,
             steps,
             counts
         )

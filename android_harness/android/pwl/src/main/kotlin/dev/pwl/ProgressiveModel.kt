@@ -234,7 +234,6 @@ private constructor(
     }
 
     private fun start(options: Options, files: BundleFiles) {
-        options.weightCaches?.addTo(handle)
         options.engine?.let { engine ->
             val manifest = BundleManifest.parse(files.manifest())
             val threads = if (options.threads > 0) options.threads else manifest.threads
@@ -243,13 +242,12 @@ private constructor(
             val version = engine.version.toByteArray()
             NativeModel.useEngine(handle, native, version, engine.copies.utf8())
         }
-        val verified = options.verifiedFiles ?: files.verified
         NativeModel.start(
             handle,
             options.threads,
             options.liteRtLibrary.toByteArray(),
             options.verify,
-            verified?.utf8() ?: ByteArray(0),
+            files.stamps(options),
             callbacks,
             sizes
         )
@@ -285,17 +283,11 @@ private constructor(
             options: Options = Options()
         ): ProgressiveModel = open(BundleFiles(slices, folders), options)
 
-        internal fun open(files: BundleFiles, options: Options): ProgressiveModel {
-            val handle = NativeModel.create()
-            val model = ProgressiveModel(handle, NativeCallbacks(options.mayLoad))
-            try {
-                files.addTo(handle)
+        internal fun open(files: BundleFiles, options: Options): ProgressiveModel =
+            files.withHandle(options) { handle ->
+                val model = ProgressiveModel(handle, NativeCallbacks(options.mayLoad))
                 model.start(options, files)
-            } catch (error: Throwable) {
-                NativeModel.destroy(handle)
-                throw error
+                model
             }
-            return model
-        }
     }
 }

@@ -7,8 +7,9 @@ import java.security.MessageDigest
  * Where packed weights are kept between two starts of the app: the next start maps them.
  *
  * A program that has a cache loads in a fraction of the time; the cache takes as much storage as the
- * program. [ProgressiveModel.buildWeightCaches] builds them, or [install]; opening a model and loading its stages
- * only uses those that are there, and never takes longer because of one that is not.
+ * program. [ProgressiveModel.buildWeightCaches] builds them, or [install]; opening a model and
+ * loading its stages only uses those that are there, and never takes longer because of one that is
+ * not.
  *
  * @property folder it belongs to these caches alone, and never travels to another device:
  *   `File(context.codeCacheDir, "pwl")`, which Android empties with each update of app or system.

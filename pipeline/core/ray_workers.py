@@ -16,6 +16,8 @@ from pipeline.core.errors import DeviceError, PipelineError, UsageError
 _START = "start one on each machine by `ray start --address=HOST:6379 --num-cpus=N`"
 #: A call that ended so many workers after the first is given to no other one.
 _RETRIES = 3
+#: So often what serves a connection is started, and what the head node says where it did not.
+_STARTS, _NOT_STARTED = 3, "Starting Ray client server failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,12 @@ class RayWorkers:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import grpc  # noqa: F401  # which Ray Client needs
-            import ray
+            import ray  # noqa: F401
         except ImportError:
             raise remote_workers.not_installed("ray", "ray") from None
         _require_listener(place)
         try:
-            context = ray.init(
-                f"ray://{place}", allow_multiple=True, logging_level="ERROR", log_to_driver=False
-            )
+            context = _init(place)
         except RuntimeError as error:  # "Version mismatch: The cluster was started with: ..."
             what = " ".join(str(error).split())
             raise UsageError(
@@ -123,6 +123,25 @@ class RayWorkers:
             raise
         except (WorkerCrashedError, OutOfMemoryError, NodeDiedError):
             raise remote_workers.deadly(self.place, "") from None
+
+
+def _init(place: str) -> Any:
+    """A connection; the head node starts a process for each, and now and then that fails to start.
+
+    Raises:
+        RuntimeError, ConnectionError: as `ray.init` does.
+    """
+    import ray
+
+    for left in reversed(range(_STARTS)):
+        try:
+            return ray.init(
+                f"ray://{place}", allow_multiple=True, logging_level="ERROR", log_to_driver=False
+            )
+        except ConnectionError as error:
+            if not left or _NOT_STARTED not in str(error):
+                raise
+    raise AssertionError
 
 
 def _nodes() -> dict[str, str]:

@@ -61,6 +61,25 @@ def test_a_worker_of_another_version_is_refused_by_its_name(
         require_other_version_refused(started.cluster, monkeypatch, r".*:\d+")
 
 
+def test_what_serves_a_connection_and_did_not_start_is_started_again(
+    started: RayNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    init, refused = ray.init, ["Starting Ray client server failed. See x.err"] * 2
+
+    def fails_at_first(*words: object, **options: object) -> object:
+        if refused:
+            raise ConnectionError(refused.pop())
+        return init(*words, **options)
+
+    monkeypatch.setattr(ray, "init", fails_at_first)
+    found: list[int] = []
+    with no_hang(120):
+        started.cluster.run(doubled, [(1,)], (), found.append)
+    assert found == [2]
+
+
 def test_nobody_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     require_ray()
     with no_hang(30), pytest.raises(DeviceError, match=r"no Ray cluster answers at 127\.0\.0"):

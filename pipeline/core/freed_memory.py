@@ -1,7 +1,8 @@
-"""What a process does with large pieces of memory that it no longer uses: keep them, or give back.
+"""What is done with large pieces of memory: freed ones are kept, new ones left as they are.
 
 glibc maps every large piece anew and gives it back at once. A network's activations are large, and
 made again in each step: up to half of the time of a training at 224 pixels went into page faults.
+Under deterministic algorithms torch writes NaN over every new tensor before it is computed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -34,6 +36,23 @@ def keeping_freed_memory() -> Iterator[None]:
         yield
     finally:
         library.malloc_trim(0)
+
+
+@contextmanager
+def unfilled_memory() -> Iterator[None]:
+    """Has torch's deterministic algorithms leave new tensors as they are, without NaN at first.
+
+    Results have the same bits: what is computed is written over the whole of a tensor.
+    """
+    from torch.utils import deterministic as typed
+
+    deterministic: Any = typed  # the attribute has no type
+    before = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        deterministic.fill_uninitialized_memory = before
 
 
 def _glibc() -> ctypes.CDLL | None:

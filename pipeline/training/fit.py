@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from pipeline.core.errors import UsageError
-from pipeline.core.freed_memory import keeping_freed_memory
+from pipeline.core.freed_memory import keeping_freed_memory, unfilled_memory
 from pipeline.core.progress import Progress, Task
 from pipeline.settings import OptimizerSettings
 from pipeline.training.conditions import Conditions
@@ -64,13 +64,13 @@ def reproducible(threads: int) -> Iterator[None]:
     """Runs torch with a fixed number of threads and deterministic algorithms only.
 
     Its random numbers, which `fit` seeds, are then where they were. Memory of activations is kept
-    from step to step, see `keeping_freed_memory`.
+    from step to step, see `keeping_freed_memory`, and new memory is not filled.
     """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        with torch.random.fork_rng(devices=[]), keeping_freed_memory():
+        with torch.random.fork_rng(devices=[]), keeping_freed_memory(), unfilled_memory():
             yield
     finally:
         torch.set_num_threads(before)

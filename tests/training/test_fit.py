@@ -303,8 +303,10 @@ def test_reproducible_leaves_torch_as_it_was() -> None:
     with reproducible(1):
         assert torch.get_num_threads() == 1
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
 def test_the_end_of_a_cosine_is_refused_where_there_is_none() -> None:

@@ -126,6 +126,7 @@ def test_a_route_of_another_length_is_refused() -> None:
     [
         ('[[arm]]\nname = "pwl"\nroute = "TTS"', "what results call the bundle itself"),
         ('[[arm]]\nname = "stage-1"\nroute = "TTS"', "what results call the bundle itself"),
+        ('[[arm]]\nname = "two-step"\nroute = "TTT"', "is measured anyway"),
         ('[[arm]]\nname = "half"\nroute = "TXS"', "arm.0.route: should be a word of S and T"),
         (ARMS.replace("odd", "half"), "two arms are called 'half'"),
         ('[[arm]]\nname = "half"\nroute = "TTS"\nspeed = 1', "arm.0.speed"),

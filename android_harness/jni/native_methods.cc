@@ -28,7 +28,8 @@ static_assert(static_cast<int>(Code::kUsage) == 1 && static_cast<int>(Code::kInv
 // So does ProgressiveModel.kt of these.
 static_assert(static_cast<int>(WeightCacheBuilder::Outcome::kThere) == 0 &&
               static_cast<int>(WeightCacheBuilder::Outcome::kBuilt) == 1 &&
-              static_cast<int>(WeightCacheBuilder::Outcome::kWithout) == 2);
+              static_cast<int>(WeightCacheBuilder::Outcome::kWithout) == 2 &&
+              static_cast<int>(WeightCacheBuilder::Outcome::kBusy) == 3);
 
 // Calls what gives a status, and has Java see a failure.
 template <typename Call>

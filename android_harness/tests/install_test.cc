@@ -1,15 +1,21 @@
 #include "pwl/install.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <atomic>
 #include <filesystem>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "runtime/cache_folder.h"
+#include "runtime/descriptor.h"
+#include "runtime/file_stamp.h"
 #include "tests/packed_bundle.h"
 
 namespace pwl {
@@ -152,21 +158,58 @@ TEST_F(InstallTest, SeveralAtOnceTakeTurnsAndBuildNothingTwice) {
   EXPECT_EQ(engine_.loads_, 3);
 }
 
-TEST_F(InstallTest, WaitingForAnotherOneCanBeCancelled) {
-  InstallOptions first = options_;
-  Result<Installed> waited = Status();
-  first.may_go_on = [&](const InstallStep& next) {
-    if (next.number == 5) {  // it has the folder for itself
-      int asked = 0;
-      options_.may_go_on = [&](const InstallStep& waiting) {
-        return !waiting.packs || ++asked < 3;
-      };
-      waited = Installing();
-    }
+TEST_F(InstallTest, WaitsForWhoeverBuildsInTheFolder) {
+  auto turn = std::make_unique<Descriptor>(LockBuilding(cache_.folder));
+  std::vector<size_t> told;
+  options_.may_go_on = [&](const InstallStep& next) {
+    told.push_back(next.number);
+    if (told.size() == 5) turn = nullptr;
     return true;
   };
-  ASSERT_TRUE(Install(bundle_, &engine_, first).ok());
-  EXPECT_EQ(waited.status().code(), Code::kCancelled);
+  const Result<Installed> installed = Installing();
+  ASSERT_TRUE(installed.ok());
+  EXPECT_EQ(installed->built, 3u);
+  EXPECT_EQ(told, (std::vector<size_t>{0, 1, 2, 3, 3, 4, 5}));
+}
+
+TEST_F(InstallTest, WaitingForAnotherOneCanBeCancelled) {
+  const Descriptor turn(LockBuilding(cache_.folder));
+  int asked = 0;
+  options_.may_go_on = [&](const InstallStep& next) { return !next.packs || ++asked < 3; };
+  EXPECT_EQ(Installing().status().code(), Code::kCancelled);
+  EXPECT_EQ(engine_.loads_, 0);
+}
+
+// Its files can be opened for reading until that is taken away, and are the same ones after it.
+class UnreadableFiles final : public BundleFiles {
+ public:
+  explicit UnreadableFiles(std::string folder) : folder_(std::move(folder)) {}
+
+  Result<ProgramSource> Open(const std::string& path) const override {
+    const std::string place = folder_ + "/" + path;
+    const Descriptor file(open(place.c_str(), (unreadable_ ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
+    return ProgramSource::FromDescriptor(path, file.get(), 0, fs::file_size(place));
+  }
+
+  bool unreadable_ = false;
+
+ private:
+  const std::string folder_;
+};
+
+TEST_F(InstallTest, HashesAFileOnceAlsoWhereNothingIsToBeRemembered) {
+  const auto files = std::make_shared<UnreadableFiles>(folder_.path() + "/bundle");
+  bundle_.files = files;
+  options_.verified = nullptr;
+  std::this_thread::sleep_for(UntilSettled(*files->Open("unit-200")));
+  options_.may_go_on = [&](const InstallStep& next) {
+    files->unreadable_ = next.packs;
+    return true;
+  };
+  const Result<Installed> installed = Installing();
+  ASSERT_TRUE(installed.ok()) << installed.status().message();
+  EXPECT_EQ(installed->hashed, 3u);
+  EXPECT_EQ(installed->built, 3u);
 }
 
 TEST_F(InstallTest, ChecksFilesAloneWhereNoCachesAreKept) {
@@ -192,7 +235,7 @@ TEST_F(InstallTest, SaysWhatCannotBeInstalled) {
   options_.cache.folder = folder_.path() + "/nowhere";
   const Status nowhere = Installing().status();
   EXPECT_EQ(nowhere.code(), Code::kMissing);
-  EXPECT_NE(nowhere.message().find("/nowhere/"), std::string::npos) << nowhere.message();
+  EXPECT_NE(nowhere.message().find("/nowhere:"), std::string::npos) << nowhere.message();
   VerifiedFiles lost(folder_.path() + "/gone/verified");
   options_.cache = {};
   options_.verified = &lost;

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/cache_folder.h"
+#include "runtime/descriptor.h"
 #include "tests/packed_bundle.h"
 
 namespace pwl {
@@ -122,6 +124,36 @@ TEST_F(WeightCacheBuilderTest, LeavesWhatSomebodyElseIsBuildingAndCountsIt) {
   EXPECT_GE(cache_.Bytes(), 500u);
   EXPECT_EQ(*builder->Build(1), Outcome::kWithout);
   EXPECT_TRUE(cache_.Open("other", 100).path().empty());  // still held
+}
+
+TEST_F(WeightCacheBuilderTest, BuildsNothingWhileAnotherOneBuildsInTheFolder) {
+  const auto builder = Builder(10000);
+  {
+    const Descriptor turn(LockBuilding(cache_.folder));
+    EXPECT_EQ(*builder->Build(0), Outcome::kBusy);
+    EXPECT_EQ(engine_.loads_, 0);
+  }
+  EXPECT_EQ(*builder->Build(0), Outcome::kBuilt);
+}
+
+TEST_F(WeightCacheBuilderTest, LeavesTheProgramThatALoadIsPackingUntilThatIsDone) {
+  const auto builder = Builder(10000);
+  {
+    CacheUse use = cache_.Open(Sha256(0), 100);
+    std::ofstream(use.path()) << "packed";
+    EXPECT_EQ(*builder->Build(0), Outcome::kBusy);
+    EXPECT_EQ(*builder->Build(1), Outcome::kBuilt);
+    ASSERT_TRUE(use.Keep().ok());
+  }
+  EXPECT_EQ(*builder->Build(0), Outcome::kThere);
+}
+
+TEST_F(WeightCacheBuilderTest, SaysThatItsFolderIsGone) {
+  const auto builder = Builder(10000);
+  fs::remove(cache_.folder);
+  const Status gone = builder->Build(0).status();
+  EXPECT_EQ(gone.code(), Code::kMissing);
+  EXPECT_NE(gone.message().find(cache_.folder), std::string::npos) << gone.message();
 }
 
 TEST_F(WeightCacheBuilderTest, ALoadThatOnlyUsesCachesBuildsNone) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -199,8 +199,8 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     keys, sections = _walk(kind, location[:-1] if unknown else location)
     if unknown:
         names = sorted({name for section in sections for name in section.model_fields})
-        near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(names)}"
+        near = _nearest(str(location[-1]), names, cutoff=0.5)
+        hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(names)}"
         return f"{'.'.join([*keys, str(location[-1])])}: unknown key; {hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     got = problem["input"]
@@ -220,10 +220,17 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
             message = "input should be a table"
         case "literal_error":
             names = re.findall(r"'([^']+)'", problem["ctx"]["expected"])
-            if near := difflib.get_close_matches(str(got), names, n=1):
-                message += f"; did you mean {near[0]!r}?"
+            if near := _nearest(str(got), names):
+                message += f"; did you mean {near!r}?"
     shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{'.'.join(keys) or 'the file'}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _nearest(word: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The name that a word was meant to be, if it is near to any; INT8 is int8."""
+    by_folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=cutoff)
+    return by_folded[near[0]] if near else None
 
 
 def _walk(

@@ -32,8 +32,7 @@ from pipeline.harness.samples import (
     TtfiSample,
 )
 from pipeline.harness.session import HarnessSession, NotColdError
-from pipeline.harness.two_step import TWO_STEP
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import PROGRESSIVE, TWO_STEP
 
 
 class CampaignOptions(Section):

@@ -125,13 +125,13 @@ class Placement:
     def cache_files(self) -> list[PurePosixPath]:
         """Named as pwl/weight_cache.h does it; beside each lie its sha256 and its lock.
 
-        Installing holds a lock of its own.
+        Whoever builds holds a lock of the folder, too.
         """
         arms = self.payload.controls.arms
         programs = [*self.payload.bundle.manifest.artifacts, *(arm.program for arm in arms)]
         names = [f"{one.sha256}-{self.runtime}.xnnpack" for one in programs]
         files = [name + end for name in names for end in ("", ".sha256", ".lock")]
-        return [self.caches / name for name in (*files, "install.lock")]
+        return [self.caches / name for name in (*files, "building.lock")]
 
     def files(self, scratch: Path) -> WantedFiles:
         """Its files by their path on the device; `scratch` is a new folder to write plans to."""

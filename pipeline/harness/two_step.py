@@ -13,8 +13,6 @@ from pipeline.bundle.loading_plan import artifact_line, plan_text
 from pipeline.bundle.manifest import Manifest
 from pipeline.model.arm import STUDENT, TEACHER
 
-#: What reports call it.
-TWO_STEP = "two-step"
 #: Its measurement plan, beside that of the bundle.
 TWO_STEP_PLAN = "two-step.plan"
 

@@ -72,10 +72,12 @@ class Conclusions:
     Attributes:
         sum: in one sentence.
         sentences: why; empty where the results are wrong.
+        pays: the same in a word; None where too little was measured to tell.
     """
 
     sum: str
     sentences: tuple[Conclusion, ...] = ()
+    pays: bool | None = None
 
 
 def conclusions_of(report: Report) -> Conclusions:
@@ -97,10 +99,11 @@ def conclusions_of(report: Report) -> Conclusions:
     sentences = (first, *(cost for cost in costs if cost is not None), *doubts)
     if not compared.enough:
         return Conclusions(f"Too few rounds tell whether it pays: {FEWEST} are needed.", sentences)
-    verb = "pays" if first.pays and not doubts else "does not pay"
+    pays = first.pays is True and not doubts
+    verb = "pays" if pays else "does not pay"
     why = (doubts[0] if doubts else first).about
     doubted = ", as far as suspect numbers tell" if report.validity.verdict == "suspect" else ""
-    return Conclusions(f"Loading progressively {verb} here{doubted}: {why}.", sentences)
+    return Conclusions(f"Loading progressively {verb} here{doubted}: {why}.", sentences, pays)
 
 
 class _Comparison:

@@ -11,6 +11,8 @@ from pipeline.report.suspicion import REASON_IDS, ReasonId
 
 #: What `over` and `minus` call the baseline report.
 BASELINE = "baseline"
+#: What `metric` calls the verdict.
+PAYS = "pays"
 
 
 #: A number of TOML: neither a truth value nor a string that looks like one.
@@ -24,7 +26,9 @@ class Gate(Section):
         name: what a person calls it.
         metric: name of a metric of the report; ``*`` stands for any text, and then every metric
             that fits is judged: those that are there, and those that the report's stages, arms and
-            start states call for, which are errors where they are missing.
+            start states call for, which are errors where they are missing. So is a ratio of the
+            report by its name, and ``pays``: whether the report concludes that loading
+            progressively pays, 1 or 0.
         over: judge the ratio to this metric instead, round by round. ``baseline`` compares with the
             same metric of the baseline report.
         at_most: upper limit.

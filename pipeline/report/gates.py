@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline.core.errors import ExitCode, worst_code
 from pipeline.report.baseline import metric_mismatch, mismatches
-from pipeline.report.gate_file import BASELINE, Gate, GateFile
+from pipeline.report.conclusions import conclusions_of
+from pipeline.report.gate_file import BASELINE, PAYS, Gate, GateFile
 from pipeline.report.integrity import parity_of, wrong_results
 from pipeline.report.metric_names import expected_metrics, no_metric
 from pipeline.report.ratios import estimate_of_ratio
@@ -87,9 +88,9 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Gate
         found.append(_error(gates.gate[0], BASELINE, "every gate is optional: give a --baseline"))
     for gate in asked:
         matching = fnmatch.filter(names, gate.metric)
-        if not matching:
-            found.append(_error(gate, gate.metric, _unknown(gate.metric, report)))
         found += [_apply(gate, name, report, baseline) for name in matching]
+        if not matching:
+            found += _concluded(gate, report)
     return found
 
 
@@ -133,7 +134,32 @@ def _error(gate: Gate, name: str, why: str) -> GateResult:
 
 
 def _unknown(name: str, report: Report) -> str:
-    return f"the report has {no_metric(name, report.metrics)}"
+    return f"the report has {no_metric(name, [*report.metrics, *report.ratios, PAYS])}"
+
+
+def _concluded(gate: Gate, report: Report) -> Iterator[GateResult]:
+    """A gate on what follows from metrics: the verdict, or the ratios of a name or pattern."""
+    names = [PAYS] if gate.metric == PAYS else fnmatch.filter(sorted(report.ratios), gate.metric)
+    if not names:
+        yield _error(gate, gate.metric, _unknown(gate.metric, report))
+    elif (other := gate.over or gate.minus) is not None:
+        yield _error(gate, gate.metric, f"no metric, but what follows from some: leave out {other}")
+    elif names == [PAYS]:
+        yield _verdict(gate, report)
+    else:
+        pairs = [(name, report.ratios[name]) for name in names]
+        for name, pair in pairs:
+            compared = gate.model_copy(update={"over": pair.denominator})
+            yield replace(_apply(compared, pair.numerator, report, None), gate=gate, metric=name)
+
+
+def _verdict(gate: Gate, report: Report) -> GateResult:
+    """Whether loading progressively pays: 1 or 0."""
+    conclusions = conclusions_of(report)
+    if conclusions.pays is None:
+        return _error(gate, PAYS, conclusions.sum)
+    judged = _limit(gate, PAYS, Estimate.of([float(conclusions.pays)]))
+    return replace(judged, why=f"{judged.why}: {conclusions.sum}")
 
 
 def _apply(gate: Gate, name: str, report: Report, baseline: Report | None) -> GateResult:

@@ -1,7 +1,7 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
 from pipeline.settings.android_settings import AndroidSettings
-from pipeline.settings.arm_settings import PROGRESSIVE, ArmSettings
+from pipeline.settings.arm_settings import PROGRESSIVE, TWO_STEP, ArmSettings
 from pipeline.settings.backends import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
 from pipeline.settings.data_settings import (
     DataSettings,
@@ -82,6 +82,7 @@ __all__ = [
     "PROGRESSIVE",
     "RECIPES",
     "SOURCE_KINDS",
+    "TWO_STEP",
     "AndroidSettings",
     "ArmSettings",
     "AugmentationSettings",

@@ -11,11 +11,15 @@ from pipeline.settings.precision_settings import PLAIN, Precision
 
 #: What results call the progressive bundle itself, beside its arms.
 PROGRESSIVE = "pwl"
+#: What they call the student alone, then the whole teacher, which is measured beside its arms.
+TWO_STEP = "two-step"
 
 
 def _not_reserved(name: str) -> str:
     if name == PROGRESSIVE or name.startswith("stage-"):
         raise ValueError(f"{name!r} is what results call the bundle itself: take another name")
+    if name == TWO_STEP:
+        raise ValueError(f"{name!r} is measured anyway, of student and teacher: take another name")
     return name
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.report.conclusions import Conclusions, conclusions_of
+from pipeline.report.gate_file import Gate, GateFile
+from pipeline.report.gates import GateVerdict, judge
 from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
 from pipeline.report.render.terminal import table_console
@@ -42,6 +44,23 @@ def of(
 
 def signs(found: Conclusions) -> dict[str, str]:
     return {sentence.text.split(":")[0]: sentence.sign for sentence in found.sentences}
+
+
+@pytest.mark.parametrize(
+    ("values", "count", "verdict", "said"),
+    [
+        (WORTH, 15, GateVerdict.PASS, "at least 1: Loading progressively pays here"),
+        ({**WORTH, "ttfi_ms.pwl.cold": 500}, 15, GateVerdict.REGRESSION, "at least 1: Loading"),
+        (WORTH, 3, GateVerdict.ERROR, "Too few rounds tell whether it pays"),
+    ],
+)
+def test_a_gate_may_ask_for_it(
+    values: Mapping[str, float], count: int, verdict: GateVerdict, said: str
+) -> None:
+    gate = Gate(name="it pays", metric="pays", at_least=1)
+    (result,) = judge(GateFile(gate=(gate,)), of(values, count=count), None)
+    assert (result.metric, result.verdict) == ("pays", verdict)
+    assert result.why.startswith(said)
 
 
 def test_a_teacher_that_is_late_is_worth_replacing() -> None:

@@ -14,6 +14,7 @@ from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import GateResult, GateVerdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
+from pipeline.report.ratios import ratios_of
 from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
@@ -74,6 +75,22 @@ def test_a_metric_that_is_not_there_is_an_error_that_names_the_nearest() -> None
     assert result.verdict is GateVerdict.ERROR
     assert "did you mean time?" in result.why
     assert decide({"metric": "time", "over": "no", "at_most": 1}).verdict is GateVerdict.ERROR
+
+
+def test_a_ratio_of_the_report_is_judged_by_its_name() -> None:
+    samples = {"ttfi_ms.pwl.warm": metric(around(20)), "ttfi_ms.teacher.warm": metric(around(40))}
+    made = report(samples)
+    made = made.model_copy(
+        update={"ratios": ratios_of(made.metrics, made.bundle.arms, made.stages)}
+    )
+    for name in ("ttfi_over_teacher.warm", "ttfi_over_*"):
+        result = decide({"metric": name, "at_most": 0.6}, made)
+        assert (result.metric, result.verdict) == ("ttfi_over_teacher.warm", GateVerdict.PASS)
+    gate = {"metric": "ttfi_over_teacher.warm", "at_most": 0.4}
+    assert decide(gate, made).verdict is GateVerdict.REGRESSION
+    assert decide({**gate, "over": "baseline"}, made).verdict is GateVerdict.ERROR
+    wrong = decide({**gate, "metric": "ttfi_over_teachr.warm"}, made)
+    assert "did you mean ttfi_over_teacher.warm?" in wrong.why
 
 
 def test_a_star_judges_every_metric_that_fits() -> None:

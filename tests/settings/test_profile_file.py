@@ -60,6 +60,7 @@ def refusal(text: str, folder: Path) -> str:
     [
         ("image_size", "image_sise", "data.image_sise: unknown key; did you mean 'image_size'?"),
         ("[bundle]", "[bumdle]", "bumdle: unknown key; did you mean 'bundle'?"),
+        ("[bundle]", "[BUNDLE]", "BUNDLE: unknown key; did you mean 'bundle'?"),
         ("golden_images", "gold", "bundle.gold: unknown key"),
         ('recipe = "joint"', 'recipe = "join"', "distillation.recipe: input should be one of"),
         ('recipe = "joint"\n', "", "training.distillation.recipe: field required"),

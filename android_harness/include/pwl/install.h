@@ -32,7 +32,7 @@ struct InstallOptions {
   // Without a folder, none are.
   WeightCache cache;
   uint64_t quota = UINT64_MAX;
-  // Asked before each step, on the thread that works, and again while another install builds in the
+  // Asked before each step, on the thread that works, and again while somebody else builds in the
   // same folder; may block, for instance until the app is idle. False ends it with kCancelled. What
   // it throws counts as a failure.
   std::function<bool(const InstallStep& next)> may_go_on;
@@ -56,7 +56,8 @@ struct Installed {
 //
 // Whatever ends it leaves files and caches whole, and what was done is not done again by the next
 // call. When all is done, that costs asking the system about each file. Several at once, also of
-// several processes, do not disturb each other; those that build in one folder take turns.
+// several processes, do not disturb each other; those that build in one folder take turns, with
+// each other and with every WeightCacheBuilder.
 //
 // kMissing, kDamaged and so on when a file is not what the plan says: the message names each of
 // them, and no cache is built. kCancelled; kIo when what was checked cannot be remembered, or the

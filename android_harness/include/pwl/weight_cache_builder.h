@@ -28,6 +28,7 @@ class WeightCacheBuilder {
     kThere,    // it was there already
     kBuilt,    // it was built
     kWithout,  // there is none: no room in the quota or on the storage, or no weights to pack
+    kBusy,     // somebody else builds in the folder just now: nothing was done, ask again later
   };
 
   // `engine` and, unless null, `verified` must outlive the builder. The engine was made with
@@ -43,9 +44,10 @@ class WeightCacheBuilder {
   size_t programs() const { return order_.size(); }
 
   // Builds the cache of a program, counted in the order in which stages need them. Loads the
-  // program for it, which takes memory and time as always, and drops it; blocks until then. kUsage
-  // when there is no such program; kMissing, kDamaged and so on as loading gives them. Throws
-  // nothing.
+  // program for it, which takes memory and time as always, and drops it; blocks until then. Of all
+  // builders of a folder, in whatever process, one at a time builds. kUsage when there is no such
+  // program; kMissing, kDamaged and so on as loading gives them, and as the folder does where it
+  // cannot be written to. Throws nothing.
   Result<Outcome> Build(size_t program) noexcept;
 
  private:

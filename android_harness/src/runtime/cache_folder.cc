@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -20,6 +21,7 @@ namespace {
 constexpr char kRecordEnd[] = ".sha256";
 constexpr char kPartEnd[] = ".part";
 constexpr char kLockEnd[] = ".lock";
+constexpr char kBuilding[] = "/building";
 constexpr uint64_t kStatBlock = 512;  // what st_blocks counts
 
 bool EndsWith(const std::string& text, const std::string& end) {
@@ -57,11 +59,15 @@ int LockCache(const std::string& cache) {
   const std::string path = LockOf(cache);
   const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (lock < 0) return lock;
-  // One that was removed while it was waited for holds nobody back.
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0 && IsStillAt(lock, path)) return lock;
-  close(lock);
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+    if (IsStillAt(lock, path)) return lock;
+    errno = EWOULDBLOCK;  // it was removed while it was waited for, and holds nobody back
+  }
+  const Descriptor refused(lock);  // closed with errno as it is
   return -1;
 }
+
+int LockBuilding(const std::string& folder) { return LockCache(folder + kBuilding); }
 
 void RemoveCache(const std::string& cache) {
   unlink(cache.c_str());

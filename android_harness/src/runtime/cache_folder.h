@@ -16,8 +16,11 @@ std::string RecordOf(const std::string& cache);
 std::string PartOf(const std::string& cache);
 
 // Holds a cache until the descriptor is closed. Negative while another process, or another thread
-// of this one, does.
+// of this one, does, with EWOULDBLOCK in errno, and where the folder cannot be written to.
 int LockCache(const std::string& cache);
+
+// The same for whoever builds caches in a folder, one program after the other.
+int LockBuilding(const std::string& folder);
 
 // Removes a cache and its record.
 void RemoveCache(const std::string& cache);

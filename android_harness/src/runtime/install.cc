@@ -1,20 +1,14 @@
 #include "pwl/install.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "pwl/weight_cache_builder.h"
 #include "runtime/background.h"
-#include "runtime/descriptor.h"
 #include "runtime/file_stamp.h"
 #include "runtime/guard.h"
 #include "runtime/loading.h"
@@ -24,14 +18,16 @@
 namespace pwl {
 namespace {
 
-constexpr char kLock[] = "/install.lock";
-// How often it is looked whether another install has ended.
+// How often it is looked whether whoever builds in the same folder is done.
 constexpr auto kLook = std::chrono::milliseconds(50);
 
 class Installation {
  public:
   Installation(const Bundle& bundle, Engine* engine, const InstallOptions& options)
-      : bundle_(bundle), engine_(engine), options_(options) {}
+      : bundle_(bundle),
+        engine_(engine),
+        options_(options),
+        verified_(options.verified == nullptr ? &forgotten_ : options.verified) {}
 
   Result<Installed> Run() {
     if (bundle_.files == nullptr) return Status(Code::kUsage, "the bundle has no files");
@@ -80,47 +76,38 @@ class Installation {
     const Result<ProgramSource> file =
         OpenArtifact(*bundle_.files, artifact, Verify::kSize, nullptr);
     if (!file.ok()) return file.status();
-    if (options_.verified != nullptr && options_.verified->Knows(*file, artifact.sha256)) {
+    if (verified_->Knows(*file, artifact.sha256)) {
       ++installed_.known;
       return {};
     }
     // One that is hashed at once after it was written is not remembered.
     if (options_.verified != nullptr) std::this_thread::sleep_for(UntilSettled(*file));
-    const Checks checks{Verify::kSha256, options_.verified};
+    const Checks checks{Verify::kSha256, verified_};
     Status status = CheckArtifact(*bundle_.files, artifact, checks, nullptr);
     if (status.ok()) ++installed_.hashed;
     return status;
   }
 
   Status BuildAll() {
-    if (Status status = WaitForTurn(); !status.ok()) return status;
-    const auto builder = WeightCacheBuilder::Make(bundle_, engine_, options_.cache, options_.quota,
-                                                  options_.verified);
+    using Outcome = WeightCacheBuilder::Outcome;
+    step_.packs = true;
+    const auto builder =
+        WeightCacheBuilder::Make(bundle_, engine_, options_.cache, options_.quota, verified_);
     if (!builder.ok()) return builder.status();
-    for (size_t number = 0; number < order_.size(); ++number, ++step_.number) {
+    for (size_t number = 0; number < order_.size();) {
       if (Status status = Next(number); !status.ok()) return status;
       const auto outcome = (*builder)->Build(number);
       if (!outcome.ok()) {
         return {outcome.status().code(), WithPath(outcome.status(), program(number).path)};
       }
-      if (*outcome == WeightCacheBuilder::Outcome::kBuilt) ++installed_.built;
-      if (*outcome == WeightCacheBuilder::Outcome::kThere) ++installed_.there;
-      if (*outcome == WeightCacheBuilder::Outcome::kWithout) ++installed_.without;
-    }
-    return {};
-  }
-
-  // Two that build at once would find each other's programs being built, and leave them out.
-  Status WaitForTurn() {
-    step_.packs = true;
-    const std::string path = options_.cache.folder + kLock;
-    turn_ = std::make_unique<Descriptor>(
-        open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!turn_->valid()) return FileError(path);
-    while (flock(turn_->get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK && errno != EINTR) return FileError(path);
-      if (Status status = Next(0); !status.ok()) return status;
-      std::this_thread::sleep_for(kLook);
+      if (*outcome == Outcome::kBusy) {
+        std::this_thread::sleep_for(kLook);
+        continue;
+      }
+      if (*outcome == Outcome::kBuilt) ++installed_.built;
+      if (*outcome == Outcome::kThere) ++installed_.there;
+      if (*outcome == Outcome::kWithout) ++installed_.without;
+      ++number, ++step_.number;
     }
     return {};
   }
@@ -133,10 +120,11 @@ class Installation {
   const Bundle& bundle_;
   Engine* const engine_;
   const InstallOptions& options_;
+  VerifiedFiles forgotten_{""};  // what was checked, where it is not to be remembered
+  VerifiedFiles* const verified_;
   std::vector<size_t> order_;
   InstallStep step_;
   Installed installed_;
-  std::unique_ptr<Descriptor> turn_;
 };
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "pwl/weight_cache_builder.h"
 
+#include <cerrno>
 #include <string>
 #include <utility>
 
+#include "runtime/cache_folder.h"
+#include "runtime/descriptor.h"
 #include "runtime/guard.h"
 #include "runtime/loading.h"
 #include "runtime/program_order.h"
@@ -52,7 +55,14 @@ Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::Build(size_t program) no
 
 Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::BuildArtifact(
     const Artifact& artifact) const {
-  if (cache_.Check(artifact.sha256).ok()) return Outcome::kThere;
+  const auto there = [&] { return cache_.Check(artifact.sha256).ok(); };
+  if (there()) return Outcome::kThere;
+  const Descriptor turn(LockBuilding(cache_.folder));
+  // A load may be building it as well, whose engine was made to.
+  const bool free = turn.valid() && Descriptor(LockCache(cache_.FileOf(artifact.sha256))).valid();
+  if (!free && errno == EWOULDBLOCK) return Outcome::kBusy;
+  if (!free) return FileError(cache_.folder);
+  if (there()) return Outcome::kThere;  // since it was looked for
   if (!cache_.MakeRoom(Expected(artifact), quota_, keep_)) return Outcome::kWithout;
   LoadTimes times;
   const auto loaded =
@@ -60,7 +70,7 @@ Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::BuildArtifact(
   if (!loaded.ok()) return loaded.status();
   // It may have become larger than expected: then the oldest of the others go first.
   if (!cache_.MakeRoom(0, quota_, keep_)) cache_.Remove(artifact.sha256);
-  return cache_.Check(artifact.sha256).ok() ? Outcome::kBuilt : Outcome::kWithout;
+  return there() ? Outcome::kBuilt : Outcome::kWithout;
 }
 
 }  // namespace pwl

@@ -45,8 +45,8 @@ public data class Installed(
  *
  * @param options those that the model is opened with. Files are hashed whatever [Options.verify]
  *   says.
- * @param onStep told of each step before it is done, on `pwl-install`, and again while another install
- *   in the same folder of caches is waited for. May block, for instance until the app is idle again.
+ * @param onStep told of each step before it is done, on `pwl-install`, and again while somebody
+ *   else builds in the same folder of caches. May block, for instance until the app is idle again.
  *   What it throws ends the installing, and is thrown.
  * @throws PwlException.Missing if a file is not there, [PwlException.Damaged] if one is not what the
  *   plan says: the message names each of them.
@@ -86,7 +86,8 @@ internal suspend fun installFiles(
     val handle = files.withHandle(options) { it }
     return suspendCancellableCoroutine { waiting ->
         try {
-            thread(name = "pwl-install", isDaemon = true) {
+            // Waits for `pwl-install`, which works.
+            thread(name = "pwl-join", isDaemon = true) {
                 val steps = NativeSteps(onStep) { waiting.isActive }
                 waiting.resumeWith(runCatching { installed(handle, options, stamps, steps) })
             }

@@ -164,8 +164,8 @@ private constructor(
      * Builds the weight caches that are missing, on a thread of its own at background priority, and
      * suspends meanwhile. To be called when nobody waits for the app: it loads every program of the
      * bundle once more, one after the other. A second call waits for the first, and finds what that
-     * has built. Being cancelled ends it before the next program, and so does [close]: then it throws
-     * IllegalStateException.
+     * has built; with [install], and with another process of the app, it takes turns. Being cancelled
+     * ends it before the next program, and so does [close]: then it throws IllegalStateException.
      *
      * @throws PwlException.Usage if the model was opened without [Options.weightCaches].
      */
@@ -217,8 +217,15 @@ private constructor(
             val outcomes = IntArray(3)
             val programs = use { NativeModel.beginCaches(it) }
             try {
-                for (program in 0 until programs) {
-                    if (wanted()) outcomes[use { buildCache(it, program) }]++
+                var program = 0
+                while (program < programs && wanted()) {
+                    val outcome = use { buildCache(it, program) }
+                    if (outcome == BUSY) {
+                        Thread.sleep(LOOK_MS)
+                    } else {
+                        outcomes[outcome]++
+                        program++
+                    }
                 }
             } finally {
                 // What is closed gives it back itself.
@@ -257,6 +264,10 @@ private constructor(
     }
 
     public companion object {
+        // Another process builds in the folder; how often it is looked whether that is still so.
+        private const val BUSY = 3
+        private const val LOOK_MS = 50L
+
         /**
          * Opens a bundle that lies in a folder, and loads its student. Blocks as long as that takes.
          *

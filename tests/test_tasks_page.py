@@ -132,7 +132,7 @@ def test_a_device_judges_label_maps_as_the_host_does(segmenter: Build, report: R
 def test_tables_and_page_say_what_accuracy_is(segmenter: Build, report: Report) -> None:
     write_report(report, segmenter.out.parent)
     page = (segmenter.out.parent / "report.html").read_text()
-    assert "Accuracy is that of labeled pixels" in page
+    assert "Of labeled pixels; intervals are by images" in page
     assert f"mean IoU {report.stages[-1].mean_iou:.1%}" in page
     assert "pixels unlike host" in page
 
@@ -223,7 +223,7 @@ def test_cosines_of_embeddings_are_those_of_their_files(embedder: Build) -> None
 
 def test_the_table_of_a_bundle_says_that_it_gives_embeddings(embedder: Build) -> None:
     shown = "".join(str(line) for line in bundle_tables(embedder.bundle.manifest).renderables)
-    assert "an embedding, judged by cosine" in shown
+    assert "an embedding, judged by mean cosine to the teacher" in shown
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +254,9 @@ def test_a_device_judges_embeddings_as_the_host_does(embedder: Build, nearness: 
 
 def test_gates_and_the_page_of_embeddings(nearness: Report, tmp_path: Path) -> None:
     write_report(nearness, tmp_path)
-    assert "accuracy is their mean cosine" in (tmp_path / "report.html").read_text()
+    assert "Answers are embeddings: a mean cosine of 1" in (tmp_path / "report.html").read_text()
     assert ">mean cosine<" in (tmp_path / "report.html").read_text()
+    assert ">mean cosine to the teacher<" in (tmp_path / "curve.svg").read_text()
     for least, verdict in ((0.999, GateVerdict.PASS), (1.1, GateVerdict.REGRESSION)):
         gate = Gate(name="near", metric="accuracy.final", at_least=least)
         results = judge(GateFile(gate=(gate,)), nearness, None)

@@ -34,7 +34,7 @@ from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.settings import BackendName, Favor
+from pipeline.settings import BackendName, Favor, TaskMetric, metric_of
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
@@ -175,6 +175,11 @@ class ModelInfo(SparseSection):
     teacher_parameters: int
     student_parameters: int
     output: Output | None = None
+
+    @property
+    def metric(self) -> TaskMetric:
+        """What stages are judged by."""
+        return metric_of("classification" if self.output is None else self.output.kind)
 
     @property
     def judged_by(self) -> JudgedBy:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from pipeline.bundle.artifact import Edge
 from pipeline.core.toml_file import Section
+from pipeline.settings import metric_of
 
 #: What is compared of an answer: a label, or as `Output.kind`.
 JudgedBy = Literal["label", "dense", "embedding"]
@@ -26,3 +29,9 @@ class Output(Section):
     kind: Literal["dense", "embedding"] = "dense"
     edge: Edge
     metric: Literal["pixel_accuracy", "cosine"] = "pixel_accuracy"
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Self:
+        if self.metric != (wanted := metric_of(self.kind).name):
+            raise ValueError(f"metric is {self.metric}, but that of kind {self.kind} is {wanted}")
+        return self

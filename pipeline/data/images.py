@@ -16,6 +16,7 @@ from pipeline.core.errors import UsageError
 from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.data.normalization import Normalization, Values
 from pipeline.data.tensors import InputRule, Standardization
+from pipeline.settings import TaskKind, TaskMetric, metric_of
 
 #: The largest number of a label.
 MOST_LABEL = 2**16 - 1
@@ -184,6 +185,12 @@ class Dataset:
     def embeds(self) -> bool:
         """Whether the labels are the teacher's embeddings."""
         return are_embeddings(self.train.labels)
+
+    @property
+    def metric(self) -> TaskMetric:
+        """What models of it are judged by."""
+        dense: TaskKind = "dense" if self.map_size else "classification"
+        return metric_of("embedding" if self.embeds else dense)
 
     @property
     def kind(self) -> Literal["image", "tensor", "tokens"]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.toml_file import Section
+from pipeline.settings import TaskMetric, metric_of
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and torch
     from pipeline.data.images import Dataset
@@ -73,10 +74,10 @@ def stage_warnings(
 
     scores = [label_scores(row, labels) for row in predictions]
     if are_embeddings(labels):  # embeddings, the teacher's being what is wanted
-        return list(_worse(titles, scores))
+        return list(_worse(titles, scores, metric_of("embedding")))
     return [
         *_teacher(titles[-1], scores[-1], labels, names),
-        *_worse(titles, scores),
+        *_worse(titles, scores, metric_of("classification")),
         *_one_class(titles, predictions, labels, names),
         *_chance(titles, predictions, labels, len(names)),
     ]
@@ -112,7 +113,9 @@ def _teacher(
     )
 
 
-def _worse(titles: Sequence[str], scores: Sequence[Scores]) -> Iterator[ModelWarning]:
+def _worse(
+    titles: Sequence[str], scores: Sequence[Scores], metric: TaskMetric
+) -> Iterator[ModelWarning]:
     """Of the final stage against all before it; of the others against the one before."""
     from pipeline.evaluation.label_scores import score_difference
 
@@ -123,11 +126,12 @@ def _worse(titles: Sequence[str], scores: Sequence[Scores]) -> Iterator[ModelWar
         difference, _, high = score_difference(scores[best], scores[index])
         if high < 0:
             final = "the final stage, " if index == last else ""
+            after, before_it = (metric.value(float(scores[each].mean())) for each in (index, best))
             yield ModelWarning(
                 kind="worse-stage",
-                text=f"{final}{titles[index]}, is less accurate than {titles[best]} by "
-                f"{-100 * difference:.1f} points, at least {-100 * high:.1f}: "
-                f"{scores[index].mean():.2%} after {scores[best].mean():.2%}",
+                text=f"{final}{titles[index]}, is {metric.worse} than {titles[best]} by "
+                f"{metric.loss(difference)}, at least {metric.loss(high, unit=False)}: "
+                f"{after} after {before_it}",
             )
 
 

@@ -21,6 +21,7 @@ from pipeline.evaluation.label_scores import Scores, label_scores
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
+from pipeline.settings import metric_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +141,15 @@ def predicted_labels(
         shape = images.images.shape[1:]
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             embeds = are_embeddings(images.labels)
+            metric = metric_of("embedding" if embeds else "classification")
             for route in missing:
                 parts = batches_of_inputs(len(images), shape)
                 pieces = [_labels(model(inputs[part], route), embeds) for part in parts]
                 _require_finite(torch.cat([finite for _, finite in pieces]), route)
                 labels = torch.cat([labels for labels, _ in pieces])
                 found[route] = keep_labels(files[route], labels)
-                task.advance(1, f"{route}  {Accuracy.of(found[route], images.labels).top1:.1%}")
+                top1 = Accuracy.of(found[route], images.labels).top1
+                task.advance(1, f"{route}  {metric.value(top1, 1)}")
     empty = np.zeros((0, *images.labels.shape), np.uint16)
     return np.stack([found[route] for route in routes]) if routes else empty
 

@@ -91,6 +91,7 @@ def _conditions(report: Report, baseline: Report) -> Iterator[Condition]:
     for key in ("name", "family", "blocks"):
         name = f"model {key}"
         yield Condition(name, getattr(baseline.bundle, key), getattr(report.bundle, key), _MODEL)
+    yield Condition("stages are judged by", baseline.metric.title, report.metric.title, _MODEL)
     yield Condition("model classes", _classes(baseline), _classes(report), _MODEL)
     if baseline.input is not None and report.input is not None:  # reports of old have none
         before, here = baseline.input.shape, report.input.shape

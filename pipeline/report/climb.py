@@ -10,6 +10,7 @@ from pipeline.harness.samples import ProgressSample, StageLoad
 from pipeline.report.latencies import time_to_stage_ns
 from pipeline.report.metric_samples import rate_name
 from pipeline.report.schema import Report, StageResult
+from pipeline.settings import TaskMetric
 
 #: What a run is called that stays at each stage for a while; the others are called by their state.
 PACED = "paced"
@@ -28,12 +29,14 @@ class Climb:
         round: in which it was measured, from 0.
         sample: its times.
         stages: those of the report.
+        metric: what these are judged by.
     """
 
     run: str
     round: int
     sample: ProgressSample
     stages: tuple[StageResult, ...]
+    metric: TaskMetric
 
 
 def runs_of(report: Report) -> dict[str, dict[int, ProgressSample]]:
@@ -79,7 +82,7 @@ def choose_climb(report: Report, run: str | None = None, number: int | None = No
         raise IntegrityError(
             f"{run} run of round {number}: {problem}, so nothing can be drawn", "measure again"
         )
-    return Climb(run, number, sample, report.stages)
+    return Climb(run, number, sample, report.stages, report.metric)
 
 
 def median_round(rounds: dict[int, ProgressSample]) -> int:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
+from pipeline.bundle.output import Output
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
@@ -24,6 +25,7 @@ from pipeline.report.sessions import Change, change_of, estimate_of, ratio_acros
 from pipeline.report.state_words import state_words
 from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
+from pipeline.settings import TaskMetric, metric_of
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -48,6 +50,7 @@ class ComparedReport(Section):
         device: where.
         engine: name and version of the inference library.
         rounds: how many were measured.
+        output: what the model answers with, where that is not a logit for each label.
         verdict: its own.
         wrong: everything that is wrong with its results, whatever its verdict says.
         reasons: everything that speaks against its timings, whatever its verdict says.
@@ -63,6 +66,12 @@ class ComparedReport(Section):
     verdict: Verdict
     wrong: tuple[str, ...]
     reasons: tuple[Finding, ...]
+    output: Output | None = None
+
+    @property
+    def metric(self) -> TaskMetric:
+        """What stages are judged by."""
+        return metric_of("classification" if self.output is None else self.output.kind)
 
     @classmethod
     def of(cls, report: Report, sha256: str) -> Self:
@@ -82,6 +91,7 @@ class ComparedReport(Section):
             verdict=report.validity.verdict,
             wrong=tuple(wrong),
             reasons=tuple(reasons),
+            output=report.output,
         )
 
 

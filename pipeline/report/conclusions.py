@@ -113,6 +113,7 @@ class _Comparison:
         self._report = report
         self._state = state
         self._final = report.stages[-1]
+        self._metric = report.metric
         arms = report.bundle.arms
         self._rivals = [arm for arm in arms if accuracy_of(arm, report) >= self._final.low]
 
@@ -129,7 +130,7 @@ class _Comparison:
             (arm, self._than(progressive, self._ttfi(arm))) for arm in self._report.bundle.arms
         ]
         pays = _pays([(arm, ratio) for arm, ratio in against if arm in self._rivals])
-        value, accurate = f"{self._ms(progressive)} ms", f"{first.top1:.1%} accurate"
+        value, accurate = f"{self._ms(progressive)} ms", self._metric.words(first.top1)
         return Conclusion(
             "the first answer comes earlier" if pays else "the first answer",
             pays,
@@ -144,12 +145,13 @@ class _Comparison:
         if progressive not in self._report.metrics:
             return None
         against = [(arm, self._than(progressive, self._ttfi(arm))) for arm in self._rivals]
-        value, accuracy = f"{self._ms(progressive)} ms", f"{self._final.top1:.1%}"
+        value, metric, top1 = f"{self._ms(progressive)} ms", self._metric, self._final.top1
+        said = metric.value(top1, 1) if metric.name == "top1" else metric.words(top1)
         return Conclusion(
-            "full accuracy",
+            metric.full,
             _pays(against),
-            f"answers of full accuracy, {accuracy}, begin after {value}{_against(against)}",
-            Figure("full accuracy", value, _note(f"{accuracy} accurate", against)),
+            f"{metric.full_answers}, {said}, begin after {value}{_against(against)}",
+            Figure(metric.full, value, _note(metric.words(top1), against)),
         )
 
     def two_steps(self) -> Conclusion | None:
@@ -160,7 +162,7 @@ class _Comparison:
             return None
         ratios = {
             "first answer": self._than(f"time_to_stage_ms.0.{state}", f"two_step_first_ms.{state}"),
-            "full accuracy": final,
+            self._metric.full: final,
             "peak memory": self._than(
                 f"peak_rss_mb.{PROGRESSIVE}.{state}", f"two_step_peak_rss_mb.{state}"
             ),
@@ -216,16 +218,17 @@ class _Comparison:
     def doubts(self) -> Iterator[Conclusion]:
         """What a user would ship instead, each with the reason."""
         progressive = f"ttfi_ms.{PROGRESSIVE}.{self._state}"
-        images = counted(self._final.images, "image")
+        images, metric = counted(self._final.images, "image"), self._metric
         for arm in self._rivals:
-            accuracy = f"{accuracy_of(arm, self._report):.1%} against {self._final.top1:.1%}"
+            found = (accuracy_of(arm, self._report), self._final.top1)
+            accuracy = " against ".join(metric.value(number, 1) for number in found)
             ratio = self._than(progressive, self._ttfi(arm))
             if ratio.known and ratio.sign >= 0:
                 yield Conclusion(
-                    f"{arm.name} alone is as accurate and answers no later",
+                    f"{arm.name} alone is {metric.as_good} and answers no later",
                     False,
-                    f"{arm.name} alone is as accurate as {images} tell ({accuracy}) and its first "
-                    "answer is no later",
+                    f"{arm.name} alone is {metric.as_good} as {images} tell ({accuracy}) and its "
+                    "first answer is no later",
                 )
             elif (
                 ratio.known

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.bundle.output import Output
 from pipeline.core.errors import ExitCode, PipelineError, worst_code
 from pipeline.core.toml_file import Section, TextPattern
 from pipeline.device.base import DeviceProperties
@@ -20,6 +21,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.report_file import read_document
 from pipeline.report.schema import BundleFacts, Ratio, Report, Validity
+from pipeline.settings import TaskMetric, metric_of
 
 SCHEMA_VERSION: Literal[1] = 1
 DEVICES_FILE = "devices.json"
@@ -49,7 +51,7 @@ class MetricSummary(Section):
 
 
 class StageSummary(Section):
-    """A stage, and how right it is on the device: top-1 and its 95 % interval."""
+    """A stage, and how right it is on the device, by `DevicesReport.metric`, with its interval."""
 
     index: int
     route: str
@@ -186,6 +188,7 @@ class DevicesReport(Section):
         options: how much was measured.
         seconds: how long all of it took.
         devices: in the order in which they were named.
+        output: what the model answers with, where that is not a logit for each label.
         warnings: what speaks against the model, as the manifest says.
     """
 
@@ -197,7 +200,13 @@ class DevicesReport(Section):
     options: CampaignOptions
     seconds: float
     devices: Annotated[tuple[DeviceResult, ...], Field(min_length=1)]
+    output: Output | None = None
     warnings: tuple[ModelWarning, ...] = ()
+
+    @property
+    def metric(self) -> TaskMetric:
+        """What stages are judged by."""
+        return metric_of("classification" if self.output is None else self.output.kind)
 
     def to_json(self) -> str:
         """The text of devices.json."""

@@ -11,21 +11,25 @@ from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
 from pipeline.harness.samples import State
+from pipeline.model.arm import STUDENT, TEACHER
 from pipeline.report.arms import arm_names, program_names
 from pipeline.report.metric_samples import PARTS, PHASES, rate_name
-from pipeline.report.schema import Report
-from pipeline.settings import PROGRESSIVE
+from pipeline.report.schema import Report, StageResult
+from pipeline.settings import PLAIN, PROGRESSIVE
 
 #: By stage; the second, of those that replace another one.
-_BY_STAGE = (
-    *("accuracy", "accuracy_differing", "accuracy_minus_host", "accuracy_minus_host_low"),
-    *("differing_over_allowed", "stage_bytes", "stage_rss_mb"),
-)
+_BY_STAGE = ("accuracy_differing", "differing_over_allowed", "stage_bytes", "stage_rss_mb")
+#: By stage and of the final one; of these, what each kind of answers has beside the others.
+_BY_STAGE_AND_FINAL = ("accuracy", "accuracy_minus_host", "accuracy_minus_host_low")
+_OF_CLASSES, _OF_PIXELS = ("balanced_accuracy",), ("balanced_accuracy", "mean_iou")
 _BY_SWAP = ("latency_during_load_ms", "swap_commit_ms")
 #: The same, at full speed and at every frame rate.
 _FIRST_AFTER_SWAP = ("first_after_swap_ms", "first_after_swap_over_steady")
 _BY_RATE = ("missed_deadlines", "missed_deadlines_steady")
 _BY_PROGRAM = ("parity_max_rel", "parity_over_tolerance", "latency_ms")
+#: Of the bundle as a whole, and of its swaps.
+_ALONE = ("bundle_bytes", "model_warnings", "model_warnings.teacher")
+_OF_SWAPS = ("swap_stall", "swap_stall_quiet")
 _OF_TWO_STEPS = (
     *("two_step_first_ms", "two_step_final_ms"),
     *("two_step_worst_latency_ms", "two_step_peak_rss_mb"),
@@ -35,18 +39,55 @@ _BY_START = ("ttfi_ms", "process_ms", "bytes_read", "peak_rss_mb")
 
 def expected_metrics(report: Report) -> set[str]:
     """Their names, such as ``ttfi_ms.pwl.cold``."""
-    return {*_of_stages(report), *_of_starts(report), *_of_climbs(report)}
+    return {
+        *_of_stages(report),
+        *_of_programs(report),
+        *_of_starts(report),
+        *_of_climbs(report),
+        *_ALONE,
+    }
 
 
 def _of_stages(report: Report) -> Iterator[str]:
     stages = [stage.index for stage in report.stages]
     yield from (f"{kind}.{stage}" for kind in _BY_STAGE for stage in stages)
+    kinds = (*_BY_STAGE_AND_FINAL, *_kinds_of_answers(report.stages[0]))
+    yield from (f"{kind}.{stage}" for kind in kinds for stage in (*stages, "final"))
     yield from (f"{kind}.{stage}" for kind in _BY_SWAP for stage in stages[1:])
-    yield from (f"{kind}.{name}" for kind in _BY_PROGRAM for name in program_names(report))
+    if len(stages) > 1:
+        yield from _OF_SWAPS
     if report.runs.memory:
         arms = arm_names(report.bundle)
         yield from (f"peak_part_mb.{arm}.{part}" for arm in arms for part in PARTS)
     yield from (f"control_bytes.{name}" for name in arm_names(report.bundle)[1:])
+    if any(arm.bytes for arm in report.bundle.arms if arm.name in (STUDENT, TEACHER)):
+        yield "bundle_over_controls"
+
+
+def _kinds_of_answers(stage: StageResult) -> tuple[str, ...]:
+    """What stages are judged by beside accuracy."""
+    if stage.host_cosine is not None:
+        return ()
+    return _OF_CLASSES if stage.pixels is None else _OF_PIXELS
+
+
+def _of_programs(report: Report) -> Iterator[str]:
+    """Of every stage and control arm, whatever the report says of it."""
+    first = report.stages[0]
+    quantized = {arm.name for arm in report.bundle.arms if arm.precision != PLAIN}
+    quantized |= {
+        f"stage-{stage.index}"
+        for stage in report.stages
+        if stage.precision is not None and stage.precision != PLAIN
+    }
+    for name in program_names(report):
+        yield from (f"{kind}.{name}" for kind in _BY_PROGRAM)
+        if first.host_cosine is not None:
+            yield f"parity_cosine.{name}"
+        if name in quantized:
+            yield f"parity_sqnr_db.{name}"
+            if first.host_cosine is None and first.pixels is None:
+                yield f"parity_agreement.{name}"
 
 
 def _of_starts(report: Report) -> Iterator[str]:

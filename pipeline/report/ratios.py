@@ -20,7 +20,7 @@ _WORDS = {
     "reached": "{stage} reached / {arm}'s first answer",
     "latency": "steady latency: {stage} / {arm} alone",
     "first_over_two_steps": "first answer: progressive / in two steps",
-    "final_over_two_steps": "full accuracy: progressive / in two steps",
+    "final_over_two_steps": "final stage reached: progressive / in two steps",
     "peak_rss_over_two_steps": "peak memory: progressive / in two steps",
 }
 

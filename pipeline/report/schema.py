@@ -24,6 +24,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
 from pipeline.report.report_consistency import report_contradictions
+from pipeline.settings import TaskMetric, metric_of
 from pipeline.settings.quantities import Share
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -146,13 +147,6 @@ class StageResult(Section):
     def unit(self) -> str:
         """Of what."""
         return "images" if self.pixels is None else "pixels"
-
-    @property
-    def metric(self) -> str:
-        """What tables call the accuracy."""
-        if self.host_cosine is not None:
-            return "mean cosine"
-        return "top-1" if self.pixels is None else "per-pixel"
 
 
 class ParityResult(Section):
@@ -288,6 +282,11 @@ class Report(Section):
     labels: tuple[str, ...] = ()
     output: Output | None = None
     warnings: tuple[ModelWarning, ...] = ()
+
+    @property
+    def metric(self) -> TaskMetric:
+        """What stages and arms are judged by."""
+        return metric_of("classification" if self.output is None else self.output.kind)
 
     def to_json(self) -> str:
         """The text of report.json."""

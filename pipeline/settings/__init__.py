@@ -60,6 +60,7 @@ from pipeline.settings.source_model import (
     SlimStudent,
     SourceModel,
 )
+from pipeline.settings.task_metric import TaskMetric, metric_of
 from pipeline.settings.task_settings import IGNORED, TaskKind, TaskSettings
 from pipeline.settings.training_settings import (
     AugmentationSettings,
@@ -125,6 +126,7 @@ __all__ = [
     "SlimStudent",
     "SourceModel",
     "TaskKind",
+    "TaskMetric",
     "TaskSettings",
     "TeacherSettings",
     "TrainingSettings",
@@ -138,5 +140,6 @@ __all__ = [
     "for_backend",
     "for_backends",
     "load_settings",
+    "metric_of",
     "with_precision",
 ]

@@ -274,9 +274,9 @@ def _watched(phase: Phase) -> Mapping[str, float]:
 def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
     """Both in few columns: five loss terms and six routes have to fit beside a bar."""
     terms = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
-    shares = " ".join(f"{100 * share:.0f}" for share in accuracy.values())
-    what = "% right" if any(name.startswith("accuracy") for name in accuracy) else "% cosine"
-    return f"{shares} {what}  {terms}" if accuracy else terms
+    cosine = any(name.startswith("cosine") for name in accuracy)
+    shown = " ".join(f"{v:.3f}" if cosine else f"{100 * v:.0f}" for v in accuracy.values())
+    return f"{shown} {'cosine' if cosine else '% right'}  {terms}" if accuracy else terms
 
 
 def _scheduler(

@@ -136,5 +136,6 @@ def measure_devices(
         options=options.amount(),
         seconds=round(time.monotonic() - begin, 3),
         devices=tuple(results),
+        output=manifest.model.output,
         warnings=manifest.warnings,
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.bundle.artifact import Edge
+from pipeline.bundle.output import Output
 from pipeline.core.intervals import wilson_interval
 from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding
 from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
+from pipeline.harness.embedding_cosines import EmbeddingCosines
 from pipeline.harness.samples import (
     Inferences,
     Info,
@@ -175,6 +178,25 @@ def measured(
     return Report.model_validate(plain.model_copy(update=update).model_dump())
 
 
+def judged_by_cosine(plain: Report) -> Report:
+    """The same of embeddings, all with a cosine of 1."""
+    update = dict.fromkeys(("correct", "host_correct", "balanced"))
+    update |= dict.fromkeys(("top1", "low", "high", "host_cosine", "host_low"), 1.0)
+    stages = tuple(each.model_copy(update=update) for each in plain.stages)
+    parity = tuple(each.model_copy(update={"cosine": 1.0}) for each in plain.parity)
+    lines = [EmbeddingCosines(stage=each.index, cosines=(1.0,) * IMAGES, lost=0) for each in stages]
+    found = plain.runs.model_copy(update={"predictions": (), "embeddings": tuple(lines)})
+    edge = Edge(shape=(1, len(ROW)), layout="NC")
+    changed = {
+        "stages": stages,
+        "parity": parity,
+        "runs": found,
+        "metrics": metrics_of(found, stages, parity, plain.bundle, plain.warnings),
+        "output": Output(kind="embedding", edge=edge, metric="cosine"),
+    }
+    return Report.model_validate(plain.model_copy(update=changed).model_dump())
+
+
 def stage(index: int, route: str) -> StageResult:
     return StageResult(
         index=index,
@@ -190,7 +212,8 @@ def stage(index: int, route: str) -> StageResult:
 
 def top1(correct: int) -> dict[str, float]:
     low, high = wilson_interval(correct, IMAGES)
-    return {"top1": correct / IMAGES, "low": low, "high": high}
+    share = correct / IMAGES
+    return {"top1": share, "low": low, "high": high, "balanced": share}
 
 
 def parity(name: str, deviation: float | None) -> ParityResult:

@@ -198,7 +198,7 @@ def test_the_tables_are_no_wider_than_a_terminal_and_hold_every_metric() -> None
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     assert "comparable: the same model, measured the same way" in lines
-    (row,) = (line for line in lines if line.split()[:1] == ["final"] and "90.00%" in line)
+    row, _ = (line for line in lines if line.split()[:1] == ["final"] and "90.00%" in line)
     assert row.split() == ["final", "90.00%", "90.50%", "1.006", "better"]
     count = len(measured(900, 900).metrics)
     assert lines[-1].startswith(f"{count} metrics: ")

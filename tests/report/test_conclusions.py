@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.report.render.html import report_page
 from pipeline.report.render.tables import report_tables
 from pipeline.report.render.terminal import table_console
 from pipeline.report.schema import ArmFacts, Report
-from tests.report.builder import ARMS, around, measured, metric, report
+from tests.report.builder import ARMS, around, judged_by_cosine, measured, metric, report
 
 #: A student of 60 % and a teacher of 90 %, as the stages of the builder's reports have them.
 STUDENT = {**ARMS[0], "host_top1": 0.6}
@@ -173,4 +174,17 @@ def test_table_and_page_begin_with_it() -> None:
     for said in (found.sum, *(row.text for row in found.sentences)):
         assert " ".join(said.split()) in " ".join(text.split())
         assert said.replace("'", "&#39;") in page
-    assert page.index(found.sum) < page.index("Accuracy over time")
+    assert page.index(found.sum) < page.index("Top-1 accuracy over time")
+
+
+def test_of_embeddings_a_mean_cosine_is_said_and_no_accuracy() -> None:
+    found = judged_by_cosine(measured(900, 900))
+    texts = [text for row in conclusions_of(found).sentences for text in (row.text, row.about)]
+    page = report_page(found)
+    (first,) = (text for text in texts if "the first answer is there" in text)
+    assert "mean cosine to the teacher 1.000" in first
+    assert ">Mean cosine to the teacher over time<" in page
+    assert not [text for text in texts if "accura" in text]
+    assert "accura" not in re.sub(r"<script.*", "", page, flags=re.DOTALL).replace(
+        "accuracy_", ""
+    ).replace('"accuracy.', "")

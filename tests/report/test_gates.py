@@ -18,7 +18,7 @@ from pipeline.report.ratios import ratios_of
 from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
-from tests.report.builder import DEVICE, STATE, around, measured, metric, report
+from tests.report.builder import DEVICE, STATE, around, judged_by_cosine, measured, metric, report
 
 TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": metric([0.5])}
 
@@ -266,7 +266,8 @@ ONE_OF_EACH = {
     name.partition(".")[0]: name
     for name in sorted(expected_metrics(WHOLE))
     # These take more inferences than it has.
-    if not name.startswith(("latency_during_load_ms", "first_after_swap_over_steady"))
+    if "." in name
+    and not name.startswith(("latency_during_load_ms", "first_after_swap_over_steady"))
 }
 
 
@@ -282,6 +283,26 @@ def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name:
     assert lost.verdict is GateVerdict.ERROR
     assert f"the report lacks {name}" in lost.why
     assert exit_code(results) is ExitCode.DEVICE
+
+
+EMBEDS = judged_by_cosine(WHOLE)
+
+
+@pytest.mark.parametrize("name", ["parity_cosine.teacher", "accuracy.final", "bundle_bytes"])
+def test_a_program_that_is_missing_is_not_passed_over(name: str) -> None:
+    star = name[:8] + "*"
+    gates = GateFile(gate=(Gate(name="all", metric=star, at_least=-1),))
+    assert exit_code(judge(gates, EMBEDS, None)) is ExitCode.OK
+    metrics = {key: value for key, value in EMBEDS.metrics.items() if key != name}
+    results = judge(gates, EMBEDS.model_copy(update={"metrics": metrics}), None)
+    (lost,) = (j for j in results if j.verdict is not GateVerdict.PASS)
+    assert (lost.metric, lost.verdict) == (name, GateVerdict.ERROR)
+
+
+def test_every_metric_that_a_report_has_is_one_that_it_should_have() -> None:
+    for one in (WHOLE, EMBEDS):
+        more = one.metrics.keys() - expected_metrics(one)
+        assert {name.partition(".")[0] for name in more} <= {"cache_bytes"}  # no state's but one
 
 
 def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() -> None:

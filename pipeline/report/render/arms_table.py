@@ -24,10 +24,12 @@ def arms_rows(report: Report) -> list[list[Cell]]:
     arms = report.bundle.arms
     final, first = report.stages[-1], report.stages[0]
     ways = (final.route, f"from {first.route}")
-    accuracy = (f"{final.top1:.1%}", f"from {first.top1:.1%}")
+    metric = report.metric
+    accuracy = (metric.value(final.top1, 1), f"from {metric.value(first.top1, 1)}")
+    alone = [(metric.value(accuracy_of(arm, report), 1), "") for arm in arms]
     rows = [
         [("route", ""), ways, *((arm.route, arm.precision) for arm in arms)],
-        [("top-1", ""), accuracy, *((f"{accuracy_of(arm, report):.1%}", "") for arm in arms)],
+        [(metric.column, ""), accuracy, *alone],
     ]
     states = states_in(report.metrics)
     for state in states:
@@ -60,7 +62,7 @@ def _full_accuracy(report: Report, state: str) -> list[Cell]:
         return _cell(report.metrics.get(f"ttfi_ms.{arm.name}.{state}"))
 
     progressive = _cell(report.metrics.get(f"time_to_final_ms.{state}"))
-    return [("full accuracy", f"{state}, ms"), progressive, *map(reached, report.bundle.arms)]
+    return [(report.metric.full, f"{state}, ms"), progressive, *map(reached, report.bundle.arms)]
 
 
 def _latency(report: Report) -> list[Cell]:

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from pipeline.lowering.litert.cross_check import CrossCheck
 
 
-#: What tables call what stages are judged by.
-_METRICS = {"pixel_accuracy": "per-pixel", "cosine": "cosine"}
-
-
 #: What a model's labels are.
 _WHAT = {"label": "labels", "dense": "labels", "embedding": "places of an embedding"}
 
@@ -35,7 +31,7 @@ def bundle_tables(manifest: Manifest) -> RenderableType:
         _head(manifest),
         _stages(manifest),
         _recall(manifest),
-        schedule_table(manifest.schedule),
+        schedule_table(manifest.schedule, manifest.model.metric),
         _artifacts(manifest),
     )
 
@@ -64,8 +60,9 @@ def _output(manifest: Manifest) -> str:
     if (output := manifest.model.output) is None:
         return ""
     shape = "x".join(map(str, output.edge.shape))
+    metric = manifest.model.metric
     words = "logits of each pixel" if output.kind == "dense" else "an embedding"
-    return f"output {shape} {output.edge.layout}: {words}, judged by {_METRICS[output.metric]}\n"
+    return f"output {shape} {output.edge.layout}: {words}, judged by {metric.title}\n"
 
 
 def _inputs(read: Input) -> str:
@@ -95,9 +92,8 @@ def _stages(manifest: Manifest) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="stages", title_justify="left", pad_edge=False)
     for name in ("stage", "route", "loads"):
         table.add_column(name)
-    output = manifest.model.output
-    metric = "top-1" if output is None else _METRICS[output.metric]
-    for name in ("bytes", metric, "95 % interval", "balanced", "max rel error"):
+    metric = manifest.model.metric
+    for name in ("bytes", metric.column, "95 % interval", "balanced", "max rel error"):
         table.add_column(name, justify="right")
     for stage in manifest.stages:
         score = stage.accuracy
@@ -106,8 +102,8 @@ def _stages(manifest: Manifest) -> Table:
             stage.route,
             " ".join(stage.loads),
             size(stage.load_bytes),
-            _accuracy(score),
-            _interval(score),
+            metric.value(_accuracy(score)),
+            metric.interval(score.low, score.high),
             share(score.balanced),
             _error(stage.parity),
         )
@@ -137,16 +133,10 @@ def _artifacts(manifest: Manifest) -> Table:
     return table
 
 
-def _accuracy(score: Score) -> str:
+def _accuracy(score: Score) -> float:
     if score.correct is None:
-        return f"{score.top1:.4f}"
-    return f"{score.correct / (score.pixels or score.images):.2%}"  # `top1` is rounded
-
-
-def _interval(score: Score) -> str:
-    if score.correct is None:
-        return f"{score.low:.4f}-{score.high:.4f}"
-    return f"{100 * score.low:.1f}-{100 * score.high:.1f}"
+        return score.top1
+    return score.correct / (score.pixels or score.images)  # `top1` is rounded
 
 
 def _error(parity: Deviation) -> str:

@@ -80,7 +80,7 @@ def climb_plot(report: Report) -> Plot:
     shown = [run for run in (*states[:1], *others) if runs[run]]
     for run in shown:
         number = median_round(runs[run])
-        climb = Climb(run, number, runs[run][number], report.stages)
+        climb = Climb(run, number, runs[run][number], report.stages, report.metric)
         every = [*_inferences(climb)]
         drawn = _thinned(every, MOST_DRAWN // len(shown))
         marks = [*drawn, *_never_answered(climb)]
@@ -191,7 +191,8 @@ def _loads(drawing: Drawing, axis: Axes, climb: Climb, text: float) -> None:
             line = axis.axvline(active, color=SOFT.light, linewidth=1, linestyle=(0, (3, 2)))
             drawing.annotate(
                 line,
-                f"swap to {named}, {stage.top1:.1%} accurate, after {milliseconds(active)} ms; "
+                f"swap to {named}, {climb.metric.words(stage.top1)}, "
+                f"after {milliseconds(active)} ms; "
                 f"it took {milliseconds(load.commit_ns / 1e6)} ms",
             )
         if active >= free:

@@ -94,6 +94,7 @@ def _trust(comparison: Comparison) -> Iterator[str]:
 
 
 def _metrics(comparison: Comparison) -> Table:
+    sides = (comparison.a, comparison.b)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.show_edge = False
     table.add_column("metric", overflow="fold")
@@ -103,6 +104,8 @@ def _metrics(comparison: Comparison) -> Table:
     for kind, changes in groupby(comparison.metrics, lambda one: one.name.partition(".")[0]):
         of_kind = list(changes)
         head = f"{kind} (MB)" if of_kind[0].unit == "bytes" else kind
+        if kind == "accuracy":
+            head = ", ".join([kind, *dict.fromkeys(side.metric.title for side in sides)])
         if len(of_kind) == 1 and of_kind[0].name == kind:
             table.add_row(Text(head, style="bold"), *_cells(of_kind[0]))
             continue

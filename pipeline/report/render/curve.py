@@ -1,4 +1,4 @@
-"""Accuracy over the time since the app wanted an answer: progressive against the control arms."""
+"""How good answers are over the time since the app wanted one: progressive against the arms."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def curve_plot(report: Report, notes: dict[str, str]) -> Plot:
     for state in states_in(report.metrics):
         drawing = Drawing(f"curve-{state}", (PANEL_WIDTH, _HEIGHT))
         _Curve(report, state).draw(drawing, drawing.axes[0])
-        drawing.label("ms since the app wanted an answer", "top-1 accuracy, %")
+        drawing.label("ms since the app wanted an answer", report.metric.axis)
         panels.append(Panel(f"{state} start", drawing.inline(), note=notes[state], by_time=True))
     return Plot(tuple(panels), arm_keys(report.bundle))
 
@@ -67,7 +67,7 @@ def curve_file(report: Report) -> str:
         _Curve(report, state).draw(drawing, axis)
         drawing.label("ms since the app wanted an answer")
         axis.set_title(f"{state} start", fontsize="medium")
-    drawing.axes[0].set_ylabel("top-1 accuracy, %")
+    drawing.axes[0].set_ylabel(report.metric.axis)
     drawing.legend_below(columns=4)
     return drawing.file()
 
@@ -80,21 +80,24 @@ class _Curve:
     def draw(self, drawing: Drawing, axis: Axes) -> None:
         """Every arm's first answer, and the progressive one's every stage."""
         report, stages = self.report, self.report.stages
-        lows, highs = [100 * stage.low for stage in stages], [100 * stage.high for stage in stages]
-        least = min([*lows, *(100 * accuracy_of(arm, report) for arm in report.bundle.arms)])
-        floor = least - 0.35 * (max(highs) - least)
+        metric, scale = report.metric, report.metric.scale
+        lows = [scale * stage.low for stage in stages]
+        highs = [scale * stage.high for stage in stages]
+        least = min([*lows, *(scale * accuracy_of(arm, report) for arm in report.bundle.arms)])
+        floor = least - 0.35 * (max(highs) - least or 0.01 * scale)  # all may be alike
         reached = [self._metric(f"time_to_stage_ms.{stage.index}").median for stage in stages]
         alone = [self._metric(f"ttfi_ms.{arm.name}").median for arm in report.bundle.arms]
         end = 1.15 * max([*reached, *alone])
         colors = arm_colors(report.bundle)
         for arm, at in zip(report.bundle.arms, alone, strict=True):
-            value, color = 100 * accuracy_of(arm, report), colors[arm.name].light
+            top1, color = accuracy_of(arm, report), colors[arm.name].light
             title = arm_title(arm.name)
+            value = scale * top1
             axis.plot([at, at, end], [floor, value, value], color=color, label=title)
             (dot,) = axis.plot([at], [value], "s", color=color, markersize=4)
             words = _words(self._metric(f"ttfi_ms.{arm.name}"))
-            drawing.annotate(dot, f"{title}: first answer after {words}, {value:.1f} % accurate")
-        tops = [100 * stage.top1 for stage in stages]
+            drawing.annotate(dot, f"{title}: first answer after {words}, {metric.words(top1)}")
+        tops = [scale * stage.top1 for stage in stages]
         color = colors[PROGRESSIVE].light
         axis.fill_between(
             [*reached, end],
@@ -115,14 +118,15 @@ class _Curve:
         )
         (dots,) = axis.plot(reached, tops, "o", color=color, markersize=5)
         drawing.annotate(dots, *map(self._stage_words, stages))
-        _name_stages(axis, stages, reached, end)
+        _name_stages(axis, stages, tops, reached, end)
         axis.set(xlim=(0, end), ylim=(floor, max(highs) + 0.18 * (max(highs) - floor)))
 
     def _metric(self, name: str) -> Metric:
         return self.report.metrics[f"{name}.{self.state}"]
 
     def _stage_words(self, stage: StageResult) -> str:
-        accuracy = f"{stage.top1:.1%} accurate [{100 * stage.low:.1f}-{100 * stage.high:.1f}]"
+        metric = self.report.metric
+        accuracy = f"{metric.words(stage.top1)} [{metric.interval(stage.low, stage.high)}]"
         words = _words(self._metric(f"time_to_stage_ms.{stage.index}"))
         return f"stage {stage.index}, {stage.route}: first answer after {words}, {accuracy}"
 
@@ -134,17 +138,21 @@ def _words(metric: Metric) -> str:
 
 
 def _name_stages(
-    axis: Axes, stages: Sequence[StageResult], reached: Sequence[float], end: float
+    axis: Axes,
+    stages: Sequence[StageResult],
+    tops: Sequence[float],
+    reached: Sequence[float],
+    end: float,
 ) -> None:
     """A name for each stage that has room: above the line, or below it before a near step up."""
     free = {_ABOVE: 0.0, _BELOW: 0.0}
-    for stage, at, after in zip(stages, reached, [*reached[1:], 2 * end], strict=True):
+    for stage, top, at, after in zip(stages, tops, reached, [*reached[1:], 2 * end], strict=True):
         name = stage.route if len(stage.route) <= _LONGEST_ROUTE else str(stage.index)
         width = end * (0.03 + 0.022 * len(name))
         wanted = (_BELOW, _ABOVE) if after - at < width else (_ABOVE, _BELOW)
         height = next((each for each in wanted if free[each] <= at), None)
         if height is None:
             continue
-        where = (at, 100 * stage.top1)
+        where = (at, top)
         axis.annotate(name, where, (3, height), textcoords="offset points", fontsize=SMALL)
         free[height] = at + width

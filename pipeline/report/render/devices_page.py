@@ -13,7 +13,7 @@ from pipeline.report.render.page_tables import Table
 from pipeline.report.render.page_template import render_page
 from pipeline.report.render.panel import Plot
 from pipeline.report.render.tables import describe_device
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import PROGRESSIVE, TaskMetric
 
 
 def devices_page(report: DevicesReport) -> str:
@@ -54,8 +54,8 @@ def _numbers(report: DevicesReport, states: list[str]) -> Table:
         name = f"time_to_final_ms.{state}"
         rows.append((f"last stage reached, {state}, ms", [_ms(d, name) for d in devices]))
     for index in range(longest):
-        cells = [_accuracy(device, index) for device in devices]
-        rows.append((f"top-1 of stage {index}", cells))
+        cells = [_accuracy(report.metric, device, index) for device in devices]
+        rows.append((f"{report.metric.column} of stage {index}", cells))
     for name, words in _metrics(longest, states).items():
         rows.append((words, [_metric(device, name) for device in devices]))
     for name in sorted({name for device in devices for name in device.ratios}):
@@ -90,11 +90,11 @@ def _metric(device: Measured, name: str) -> Cell:
     return f"{metric.median:.1f}", f"{metric.low:.1f}-{metric.high:.1f}"
 
 
-def _accuracy(device: Measured, index: int) -> Cell:
+def _accuracy(metric: TaskMetric, device: Measured, index: int) -> Cell:
     stage = next((stage for stage in device.stages if stage.index == index), None)
     if stage is None:
         return "", ""
-    return f"{stage.top1:.2%}", f"{100 * stage.low:.1f}-{100 * stage.high:.1f}"
+    return metric.value(stage.top1), metric.interval(stage.low, stage.high)
 
 
 def _ratio(device: Measured, name: str) -> Cell:

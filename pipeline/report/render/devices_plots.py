@@ -37,7 +37,7 @@ def _curves(report: DevicesReport, state: str, styles: dict[str, tuple[str, Colo
     for name, measured in report.measured:
         if not (times := reached[name]):
             continue
-        top1 = [100 * stage.top1 for stage in measured.stages]
+        top1 = [report.metric.scale * stage.top1 for stage in measured.stages]
         line, color = styles[name]
         axis.plot(
             [*times, end],
@@ -52,12 +52,12 @@ def _curves(report: DevicesReport, state: str, styles: dict[str, tuple[str, Colo
             dots,
             *(
                 f"{name}, stage {stage.index}: first answer after {milliseconds(at)} ms, "
-                f"{stage.top1:.1%} accurate"
+                f"{report.metric.words(stage.top1)}"
                 for stage, at in values
             ),
         )
     axis.set(xlim=(0, end))
-    drawing.label("ms since the app wanted an answer", "top-1 accuracy, %")
+    drawing.label("ms since the app wanted an answer", report.metric.axis)
     return Panel(f"{state} start", drawing.inline())
 
 

@@ -13,7 +13,7 @@ from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.metric_names import states_in
 from pipeline.report.render.curve import arm_title
 from pipeline.report.render.terminal import table_console
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import PROGRESSIVE, TaskMetric
 
 _BAR = 24
 
@@ -54,20 +54,28 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _devices(report: DevicesReport) -> Table:
+    judged = report.metric.column
     table = _table(
-        "devices (latencies and top-1 of the last stage; during: worst while a block loads)",
-        *("device\n", "model\n", "numbers\n", "top-1\n", "latency ms\nsteady", "\nduring"),
+        f"devices (latencies and {judged} of the last stage; during: worst while a block loads)",
+        *(
+            "device\n",
+            "model\n",
+            "numbers\n",
+            f"{judged}\n",
+            "latency ms\nsteady",
+            "\nduring",
+        ),
         "peak RSS\nMB",
     )
     model = table.columns[1]
     model.justify, model.no_wrap, model.overflow, model.max_width = "left", False, "fold", 24
     table.columns[2].justify = "left"
     for result in report.devices:
-        table.add_row(*_row(result))
+        table.add_row(*_row(result, report.metric))
     return table
 
 
-def _row(result: DeviceResult) -> list[str]:
+def _row(result: DeviceResult, metric: TaskMetric) -> list[str]:
     measured = result.measured
     if measured is None:
         return [result.name, "", result.outcome]
@@ -76,7 +84,7 @@ def _row(result: DeviceResult) -> list[str]:
         result.name,
         measured.device.model,
         measured.validity.verdict,
-        f"{last.top1:.2%}",
+        metric.value(last.top1),
         value(measured, f"latency_ms.stage-{last.index}"),
         worst(measured, "latency_during_load_ms."),
         peak_megabytes(measured),

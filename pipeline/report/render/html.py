@@ -47,7 +47,7 @@ def report_page(report: Report) -> str:
         tables=page_tables(report),
         recall=_recall(report),
         images=_images(report),
-        chosen=schedule_sentence(report.schedule) if report.schedule else "",
+        chosen=schedule_sentence(report.schedule, report.metric) if report.schedule else "",
         build=build_words(report),
         cores=cores_words(report),
         rejected=rejected_words(report),
@@ -63,10 +63,11 @@ def _sentence(report: Report, state: str) -> str:
     alone = metrics[f"ttfi_ms.teacher.{state}"].median
     final = metrics[f"time_to_final_ms.{state}"].median
     low, high = report.stages[0].top1, report.stages[-1].top1
+    words = report.metric.words
     return (
         f"The first answer is there after {milliseconds(first)} ms instead of "
-        f"{milliseconds(alone)} ms ({alone / first:.1f} times earlier), {low:.2%} accurate; after "
-        f"{milliseconds(final)} ms answers are the teacher's, {high:.2%} accurate."
+        f"{milliseconds(alone)} ms ({alone / first:.1f} times earlier), {words(low)}; after "
+        f"{milliseconds(final)} ms answers are the teacher's, {words(high)}."
     )
 
 
@@ -74,16 +75,13 @@ def _recall(report: Report) -> str:
     """The final stage's recalls in words, and of label maps and embeddings what accuracy is."""
     final = report.stages[-1]
     if final.host_cosine is not None:
-        return (
-            "Answers are embeddings: accuracy is their mean cosine to the teacher's, 100% being "
-            "the teacher's own."
-        )
+        return "Answers are embeddings: a mean cosine of 1 is that of the teacher's own."
     if not final.recall:
         return ""
     words = f"Final stage, {recall_sentence(final.recall, report.labels)}."
     if final.mean_iou is not None:
         words += f" {overlap_sentence(final.mean_iou, final.iou, report.labels)}."
-        words += " Accuracy is that of labeled pixels, its intervals are by images."
+        words += " Of labeled pixels; intervals are by images."
     return words
 
 

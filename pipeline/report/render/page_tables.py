@@ -53,10 +53,17 @@ def page_tables(report: Report) -> dict[str, Table]:
         "state": Table.plain("state of the device", head, state_rows(report), (1, 2, 3)),
     }
     if report.schedule is not None:
-        choice = ("route", f"loads, {report.schedule.cost_unit}", "gain, points", "why")
+        choice = (
+            "route",
+            f"loads, {report.schedule.cost_unit}",
+            f"gain, {report.metric.step}",
+            "why",
+        )
         chosen = [
             [(route, ships), (cost, ""), (gain, interval), (why, "")]
-            for route, ships, cost, gain, interval, why in schedule_rows(report.schedule)
+            for route, ships, cost, gain, interval, why in schedule_rows(
+                report.schedule, report.metric
+            )
         ]
         found["choice"] = Table("why these stages", choice, chosen, (3,))
     if rows := serving_rows(report):
@@ -71,11 +78,11 @@ def _stages(report: Report) -> Table:
         metric = report.metrics.get(name)
         return milliseconds(metric.median) if metric else ""
 
-    unit, metric = report.stages[0].unit, report.stages[0].metric
+    unit, judged = report.stages[0].unit, report.metric
     head = (
         *("stage", "route", "loads", *(f"first answer, {state}, ms" for state in states)),
         *("load, ms", "steady, ms", "worst during next load, ms", "first after swap, ms"),
-        *("RSS, MB", metric, "balanced", f"{unit} unlike host", "max rel error"),
+        *("RSS, MB", judged.column, "balanced", f"{unit} unlike host", "max rel error"),
     )
     rows: list[list[Cell]] = []
     for stage in report.stages:
@@ -91,13 +98,13 @@ def _stages(report: Report) -> Table:
             cell(f"first_after_swap_ms.{index}"),
             megabytes(report.metrics.get(f"stage_rss_mb.{index}")),
         ]
-        interval = f"{100 * stage.low:.1f}-{100 * stage.high:.1f}"
+        interval = judged.interval(stage.low, stage.high)
         error = parity_text(parity_of(report, f"stage-{index}"))
         last = [share(stage.balanced), str(stage.differing), error]
         rows.append(
             [
                 *((text, "") for text in plain),
-                (f"{stage.top1:.2%}", interval),
+                (judged.value(stage.top1), interval),
                 *((text, "") for text in last),
             ]
         )

@@ -30,8 +30,12 @@ def trace_of(climb: Climb, title: str) -> bytes:
     writer.add_track("stage in service", _stages(climb))
     if sample.fps:
         writer.add_track("frames", _frames(sample))
-    top1 = [(active_ns(load), 100 * climb.stages[load.stage].top1) for load in sample.loads]
-    writer.add_counter(f"{climb.stages[0].metric} of the stage in service", "%", top1)
+    metric = climb.metric
+    top1 = [
+        (active_ns(load), metric.scale * climb.stages[load.stage].top1) for load in sample.loads
+    ]
+    unit = "%" if metric.share else ""
+    writer.add_counter(f"{metric.column} of the stage in service", unit, top1)
     for name, values in _memory(climb).items():
         writer.add_counter(name, "kB", values)
     return writer.to_bytes()
@@ -104,7 +108,7 @@ def _stages(climb: Climb) -> Iterator[Slice]:
     for load, end in zip(loads, ends, strict=True):
         stage = climb.stages[load.stage]
         notes: dict[str, str | int] = {
-            stage.metric: f"{stage.top1:.2%}",
+            climb.metric.column: climb.metric.value(stage.top1),
             "bytes loaded": load.bytes,
         }
         yield Slice(f"stage {load.stage}: {stage.route}", active_ns(load), end, notes)

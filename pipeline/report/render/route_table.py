@@ -26,10 +26,11 @@ def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route
     both of pixels, and mean IoU.
     """
     accuracy, classes = evaluated.accuracy, evaluated.class_scores
-    maps, embeds = bool(evaluated.dataset.map_size), evaluated.dataset.embeds
+    metric, embeds = evaluated.dataset.metric, evaluated.dataset.embeds
+    maps = bool(evaluated.dataset.map_size)
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     table.add_column("route")
-    of = ("per-pixel", "mean IoU") if maps else ("cosine",) if embeds else ("top-1",)
+    of = (metric.column, *(("mean IoU",) if maps else ()))
     more = () if embeds else ("balanced", "correct of")
     for name in ("from the teacher", *of, "95 % interval", *more):
         table.add_column(name, justify="right")
@@ -42,11 +43,9 @@ def route_table(title: str, evaluated: EvaluatedModel, shipped: Collection[Route
         table.add_row(
             str(route),
             f"{str(route).count('T')}/{len(route)}",
-            f"{found.top1:.4f}" if embeds else f"{found.top1:.2%}",
+            metric.value(found.top1),
             *((f"{classes[index].mean_iou:.1%}",) if maps else ()),
-            f"{found.low:.4f}-{found.high:.4f}"
-            if embeds
-            else f"{100 * found.low:.1f}-{100 * found.high:.1f}",
+            metric.interval(found.low, found.high),
             *(() if embeds else scores[index]),
             "ships" if route in shipped else "",
         )

@@ -9,14 +9,15 @@ from rich.text import Text
 
 from pipeline.bundle.schedule import PlanChoice, Schedule
 from pipeline.model.route import Variant
+from pipeline.settings import TaskMetric
 
 
-def schedule_sentence(choice: Schedule) -> str:
+def schedule_sentence(choice: Schedule, metric: TaskMetric) -> str:
     """Which order was chosen, by what, and which precision."""
     images = f"{choice.images:,} {'held-out' if choice.held_out else 'test'} images"
     orders = [
         f"{found.order} {'-'.join(map(str, found.blocks))} (mean gain while it loads "
-        f"{100 * found.mean_gain:+.2f} points)"
+        f"{metric.difference(found.mean_gain)} {metric.step})"
         for found in choice.candidates
     ]
     others = "" if len(orders) == 1 else f", best of {', '.join(orders)}"
@@ -35,29 +36,29 @@ def _plan(choice: PlanChoice) -> str:
     return f"{sentence}, in int8 {choice.int8.top1:.2%}, {low:+.2f} to {high:+.2f} points)"
 
 
-def schedule_rows(choice: Schedule) -> list[list[str]]:
+def schedule_rows(choice: Schedule, metric: TaskMetric) -> list[list[str]]:
     """One row for each stage of the order: route, whether it ships, cost, gain, interval, why."""
     return [
         [
             step.route,
             "ships" if step.shipped else "left out",
             f"{step.cost:.2f}",
-            f"{100 * step.gain:+.2f}",
-            f"{100 * step.low:+.2f} to {100 * step.high:+.2f}",
+            metric.difference(step.gain),
+            f"{metric.difference(step.low)} to {metric.difference(step.high)}",
             step.why,
         ]
         for step in choice.steps
     ]
 
 
-def schedule_table(choice: Schedule) -> RenderableType:
+def schedule_table(choice: Schedule, metric: TaskMetric) -> RenderableType:
     """The sentence and the rows."""
     table = Table(box=box.SIMPLE_HEAD, title="schedule", title_justify="left", pad_edge=False)
     table.add_column("route")
     table.add_column("")
-    for name in (f"loads\n{choice.cost_unit}", "gain\npoints", "95 % interval\n"):
+    for name in (f"loads\n{choice.cost_unit}", f"gain\n{metric.step}", "95 % interval\n"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why")
-    for row in schedule_rows(choice):
+    for row in schedule_rows(choice, metric):
         table.add_row(*row)
-    return Group(table, Text(schedule_sentence(choice) + "\n"))
+    return Group(table, Text(schedule_sentence(choice, metric) + "\n"))

@@ -43,7 +43,7 @@ def report_tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = [_head(report), _conclusions(report)]
     parts += [_starts(report), _stages(report)]
     if report.schedule is not None:
-        parts.append(schedule_table(report.schedule))
+        parts.append(schedule_table(report.schedule, report.metric))
     if serving := serving_rows(report):
         parts.append(_serving(serving))
     if memory := memory_rows(report):
@@ -126,21 +126,21 @@ def _starts(report: Report) -> Table:
 def _stages(report: Report) -> Table:
     # The page has a column for starts with weight caches, too.
     states = [state for state in states_in(report.metrics) if state != "cold-cached"]
-    metric = report.stages[0].metric
+    metric = report.metric
     table = _table(
         "stages (ready: when its first answer is there; during: worst while the next one loads)",
         "stage\nroute",
         "loads\n",
         *(f"ready ms\n{state}" for state in states),
-        *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", f"{metric}\n"),
+        *("load\nms", "latency ms\nsteady", "\nduring", "RSS\nMB", f"{metric.column}\n"),
         "max rel\nerror",
     )
 
     def cell(name: str, digits: str = "ms") -> str:
-        metric = report.metrics.get(name)
-        if metric is None:
+        found = report.metrics.get(name)
+        if found is None:
             return ""
-        return milliseconds(metric.median) if digits == "ms" else f"{metric.median:.1f}"
+        return milliseconds(found.median) if digits == "ms" else f"{found.median:.1f}"
 
     for stage in report.stages:
         index = stage.index
@@ -152,7 +152,8 @@ def _stages(report: Report) -> Table:
             cell(f"latency_ms.stage-{index}"),
             cell(f"latency_during_load_ms.{index + 1}"),
             cell(f"stage_rss_mb.{index}", "MB"),
-            f"{stage.top1:.2%}" + (f" ({stage.differing} differ)" if stage.differing else ""),
+            report.metric.value(stage.top1)
+            + (f" ({stage.differing} differ)" if stage.differing else ""),
             parity_text(parity_of(report, f"stage-{index}")),
         )
     return table

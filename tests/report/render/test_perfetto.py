@@ -174,7 +174,8 @@ def test_frames_have_a_track_that_says_which_were_missed() -> None:
         frame=(1, 3, 5, 8),
     )
     sample = climb(inferences=runs, fps=1_000_000, wall_ns=9000)
-    found = read_trace(trace_of(Climb("1000000fps", 0, sample, climbing([climb()]).stages), "x"))
+    made = climbing([climb()])
+    found = read_trace(trace_of(Climb("1000000fps", 0, sample, made.stages, made.metric), "x"))
     assert spans(found["frames"]) == [
         ("never answered", 0, 0, 1000),
         ("answered in time", 0, 1000, 1000),

@@ -22,7 +22,13 @@ from pipeline.report.integrity import require_right_results, wrong_results
 from pipeline.report.render.bundle_table import bundle_tables
 from pipeline.report.report_file import load_report
 from pipeline.report.schema import Report, Validity
-from pipeline.settings import Settings, for_backend
+from pipeline.settings import (
+    PrecisionPlan,
+    PrecisionSettings,
+    Settings,
+    for_backend,
+    with_precision,
+)
 from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.load_model import model_of
@@ -50,6 +56,11 @@ def scenes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     images = np.clip(labels * 90 + random.normal(20, 20, labels.shape), 0, 255).astype(np.uint8)
     labels[:, 0, 0] = 255
     return images, labels
+
+
+def quantized(settings: Settings, plan: PrecisionPlan) -> Settings:
+    """The same profile with a precision plan."""
+    return with_precision(settings, PrecisionSettings().planned(plan))
 
 
 def settings_in(folder: Path, last: str = LAST) -> Settings:
@@ -99,6 +110,24 @@ def test_what_the_manifest_says_of_its_stages_is_in_its_files(segmenter: Build) 
     golden = np.fromfile(bundle.root / bundle.manifest.golden.outputs[-1].path, "<f4")
     labeled = golden.reshape(2, 8, 8, 3).argmax(axis=-1)
     assert (labeled == given.reshape(-1, 30, 8, 8)[-1, :2]).all()
+
+
+def test_a_segmenter_gets_an_int8_student_where_it_is_as_good(segmenter: Build) -> None:
+    folder = segmenter.out.parent
+    settings = quantized(settings_in(folder), "auto")
+    manifest = assemble(
+        settings, folder / "int8", folder / "cache", Silent(), jobs=1
+    ).bundle.manifest
+    choice, first, last = manifest.schedule.precision, manifest.stages[0], manifest.stages[-1]
+    assert choice is not None
+    assert choice.taken == "S8->T32"
+    assert manifest.artifact("student-1").precision == "dynamic_wi8_afp32"
+    assert first.parity.sqnr_db is not None
+    assert manifest.golden.least_sqnr_db is not None
+    assert first.parity.sqnr_db > manifest.golden.least_sqnr_db
+    assert first.accuracy.agreement is not None
+    assert first.accuracy.agreement > 0.99
+    assert (last.accuracy.agreement, last.accuracy.pixels) == (None, 40 * 63)
 
 
 def measured(root: Path, harness: Package) -> Report:
@@ -250,6 +279,25 @@ def test_a_device_judges_embeddings_as_the_host_does(embedder: Build, nearness: 
         *(f"stage-{stage.index}" for stage in nearness.stages),
         *("student", "teacher"),
     }
+
+
+def test_an_embedder_in_int8_is_held_against_its_own_noise(
+    embedder: Build, harness_package: Package
+) -> None:
+    folder = embedder.out.parent
+    settings = quantized(settings_from(SMALL + EMBEDDING, folder), "S8->T8")
+    settings = for_backend(settings, "litert")
+    build = assemble(settings, folder / "int8", folder / "cache", Silent(), jobs=1)
+    final = build.bundle.manifest.stages[-1].accuracy
+    assert final.agreement is not None
+    assert final.agreement > 0.99
+    assert final.top1 == pytest.approx(final.agreement, abs=1e-6)  # the teacher is eager PyTorch's
+    report = measured(build.out, harness_package)
+    assert wrong_results(report) == []
+    assert [stage.host_agreement for stage in report.stages] == [
+        stage.accuracy.agreement for stage in build.bundle.manifest.stages
+    ]
+    assert report.metrics["parity_over_tolerance.stage-0"].median < 1
 
 
 def test_gates_and_the_page_of_embeddings(nearness: Report, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.bundle.stated_score import Cosine
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, PrecisionPlan
-from pipeline.settings.quantities import Share
 
 #: A difference of two shares, or of two cosines.
 GainShare = Annotated[float, Field(ge=-2, le=2)]
@@ -58,12 +58,12 @@ class Int8Student(Section):
     """What the programs of an int8 student answer on the images that choose the stages.
 
     Attributes:
-        top1: their accuracy; a share.
+        top1: their accuracy; a share, or of embeddings a cosine.
         low: lower end of the 95 % interval of that less the float32 student's.
         high: upper end.
     """
 
-    top1: Share
+    top1: Cosine
     low: GainShare
     high: GainShare
 
@@ -73,13 +73,13 @@ class PlanChoice(Section):
 
     Attributes:
         taken: its name.
-        fp32_top1: accuracy of the float32 student on the images that choose the stages; a share.
+        fp32_top1: accuracy of the float32 student on the images that choose the stages.
         int8: the student that it was compared with; null where none could be lowered.
         why: in words.
     """
 
     taken: PrecisionPlan
-    fp32_top1: Share
+    fp32_top1: Cosine
     int8: Int8Student | None
     why: str
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.bundle.stated_score import Score
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
+from pipeline.evaluation.label_scores import agreement_of
 
 if TYPE_CHECKING:
     from pipeline.data.label_maps import Labels
@@ -28,9 +29,10 @@ def score_of(
         eager: the predictions of eager PyTorch, where the others are those of quantized programs.
     """
     accuracy = Accuracy.of(predictions, labels)
+    agreement = None if eager is None else round(agreement_of(predictions, eager, labels), 6)
     if accuracy.cosine is not None:
         top1, low, high = (round(v, 6) for v in (accuracy.top1, accuracy.low, accuracy.high))
-        return Score(images=accuracy.images, top1=top1, low=low, high=high)
+        return Score(images=accuracy.images, top1=top1, low=low, high=high, agreement=agreement)
     scores = ClassScores.of(predictions, labels, classes)
     return Score(
         correct=accuracy.correct,
@@ -40,7 +42,7 @@ def score_of(
         high=round(accuracy.high, 6),
         balanced=round(scores.balanced, 6),
         recall=_rounded(scores.recall),
-        agreement=None if eager is None else round(float((predictions == eager).mean()), 6),
+        agreement=agreement,
         pixels=accuracy.pixels,
         iou=_rounded(scores.iou),
         mean_iou=None if scores.mean_iou is None else round(scores.mean_iou, 6),

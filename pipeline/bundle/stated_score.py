@@ -29,8 +29,9 @@ class Score(SparseSection):
         balanced: the mean of all recalls, which large classes do not outweigh.
         recall: per label the share of its images, or pixels, that are labeled rightly; null where
             it has none.
-        agreement: of quantized programs: the share of the images to which they give the label that
-            eager PyTorch gives.
+        agreement: of quantized programs: the share of the images, or of labeled pixels, to which
+            they give the label that eager PyTorch gives; of embeddings their mean cosine to eager
+            PyTorch's.
         pixels: labeled pixels of all images, where pixels are labeled.
         iou: then per label intersection over union; null where it is nowhere, nor given.
         mean_iou: their mean.
@@ -43,7 +44,7 @@ class Score(SparseSection):
     high: Cosine
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
-    agreement: Share | None = None
+    agreement: Cosine | None = None
     pixels: Annotated[int, Field(ge=1)] | None = None
     iou: tuple[Share | None, ...] = ()
     mean_iou: Share | None = None

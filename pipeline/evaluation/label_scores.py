@@ -48,6 +48,16 @@ def cosines(embeddings: Labels, wanted: Labels) -> npt.NDArray[np.float64]:
     return np.asarray(found.clip(-1, 1).round(12))
 
 
+def agreement_of(predictions: Labels, eager: Labels, labels: Labels) -> float:
+    """How far two models give the same answers: the share of equal labels, of labeled pixels
+    alone; of embeddings the mean cosine of one's to the other's.
+    """
+    if are_embeddings(labels):
+        return float(cosines(predictions, eager).mean())
+    same = predictions == eager
+    return float(same.mean() if labels.ndim == 1 else same[labels != IGNORED].mean())
+
+
 def score_difference(before: Scores, after: Scores) -> tuple[float, float, float]:
     """The difference of two accuracies on the same images, the lower and the upper end of its 95 %
     interval: see `paired_difference`, and of label maps `mean_interval`.

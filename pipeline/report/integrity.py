@@ -8,7 +8,8 @@ A report is wrong, however fast, when
 - a measured start answers otherwise than the same program did when its parity was taken;
 - more images are labeled otherwise than on the host than ties between two labels can explain;
 - embeddings have no direction, or their mean cosine deviates from the host's by more than the
-  manifest's tolerance, or as many single ones do.
+  manifest's tolerance, or as many single ones do; where programs are quantized, by more than these
+  themselves do from eager PyTorch on the host.
 
 Labels: on the host, eager PyTorch labels, or quantized programs do themselves. A label may change
 only where the two largest logits lie within twice the tolerance of each other. How many images lie
@@ -20,6 +21,7 @@ themselves on the host as often as these do from eager PyTorch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +64,28 @@ def differing_allowed(images: int, tolerance: float, host_agreement: float | Non
     if host_agreement is not None:
         share = max(share, 1 - host_agreement)
     return max(1, int(images * min(_LARGEST_SHARE, share) + 1e-9))
+
+
+def mean_cosine_allowed(tolerance: float, host_agreement: float | None = None) -> float:
+    """How far the mean cosine of embeddings may be from the host's.
+
+    Args:
+        tolerance: the manifest's.
+        host_agreement: of quantized programs: the mean cosine of their embeddings on the host to
+            eager PyTorch's.
+    """
+    return tolerance if host_agreement is None else max(tolerance, 1 - host_agreement)
+
+
+def cosine_allowed(tolerance: float, host_agreement: float | None = None) -> float:
+    """How far the cosine of a single embedding may be; arguments as of `mean_cosine_allowed`.
+
+    A vector that turns by an angle changes its cosine to any other by no more than that angle: here
+    the one by which quantization turns embeddings.
+    """
+    if host_agreement is None:
+        return tolerance
+    return max(tolerance, math.acos(min(1.0, max(-1.0, host_agreement))))
 
 
 def parity_of(report: Report, name: str) -> ParityResult | None:
@@ -166,7 +190,8 @@ def _differing(report: Report) -> Iterator[str]:
                 f"{what} on the host (allowed: {allowed})"
             )
         if stage.host_cosine is not None:
-            apart, most = abs(stage.top1 - stage.host_cosine), tolerance_of(report)
+            apart = abs(stage.top1 - stage.host_cosine)
+            most = mean_cosine_allowed(tolerance_of(report), stage.host_agreement)
             if apart > most:
                 yield (
                     f"stage-{stage.index}: the mean cosine to the teacher's embeddings is "

@@ -103,12 +103,13 @@ class StageResult(Section):
         host_correct: images that the host labels rightly: eager PyTorch, or the programs
             themselves where some are quantized; null of embeddings.
         differing: images, or labeled pixels, that device and host label differently; embeddings
-            whose cosine is further from the host's than the tolerance.
+            whose cosine is further from the host's than `report.integrity.cosine_allowed`.
         balanced: the device's balanced accuracy, the mean of all recalls.
         recall: per label the share of its images that the device labels rightly; null where it
             has none.
-        host_agreement: of quantized programs: the share of the test images that get eager
-            PyTorch's label from them on the host.
+        host_agreement: of quantized programs: the share of the test images, or of their labeled
+            pixels, that get eager PyTorch's label from them on the host; of embeddings their mean
+            cosine to eager PyTorch's.
         pixels: where pixels are labeled, how many of all images are.
         host_cosine: of embeddings: the host's mean cosine, on the same images.
         host_low: of pixels and embeddings the lower end of the interval of the host's accuracy.
@@ -130,7 +131,7 @@ class StageResult(Section):
     differing: NonNegativeInt
     balanced: Share | None = None
     recall: tuple[Share | None, ...] = ()
-    host_agreement: Share | None = None
+    host_agreement: Cosine | None = None
     precision: StagePrecision | None = None
     pixels: Annotated[int, Field(ge=1)] | None = None
     host_cosine: Cosine | None = None

@@ -16,6 +16,7 @@ from pipeline.evaluation.class_scores import ClassScores
 from pipeline.evaluation.label_scores import cosines
 from pipeline.evaluation.pixel_counts import PixelCounts, images_with
 from pipeline.harness.campaign import Campaign
+from pipeline.report.integrity import cosine_allowed
 from pipeline.report.schema import StagePrecision, StageResult
 from pipeline.settings import PLAIN
 
@@ -102,10 +103,11 @@ def _embedding_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str,
     images = _require_all(bundle, campaign, counts, len(campaign.embeddings))
     teachers, expected = _evaluation_labels(bundle, images)
     by_stage = {line.stage: np.array(line.values) for line in campaign.embeddings}
-    for stage, host in enumerate(expected):
-        on_host, found = cosines(host, teachers), by_stage[stage]
+    manifest = bundle.manifest
+    for stage, host in zip(manifest.stages, expected, strict=True):
+        on_host, found = cosines(host, teachers), by_stage[stage.index]
         accuracy, host_accuracy = Accuracy.of_cosines(found), Accuracy.of_cosines(on_host)
-        apart = np.abs(found - on_host) > bundle.manifest.golden.tolerance
+        most = cosine_allowed(manifest.golden.tolerance, stage.accuracy.agreement)
         yield {
             "images": images,
             "top1": accuracy.top1,
@@ -113,7 +115,7 @@ def _embedding_answers(bundle: Bundle, campaign: Campaign) -> Iterator[dict[str,
             "high": accuracy.high,
             "host_cosine": host_accuracy.top1,
             "host_low": host_accuracy.low,
-            "differing": int(apart.sum()),
+            "differing": int((np.abs(found - on_host) > most).sum()),
         }
 
 

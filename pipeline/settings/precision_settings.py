@@ -64,7 +64,8 @@ class PrecisionSettings(Section):
             of what quantized programs give is not so many decibels above its difference from eager
             PyTorch.
         least_agreement: the build fails, too, where a stage with quantized programs gives fewer of
-            the test images the same label as eager PyTorch, as a share.
+            the test images, or of their labeled pixels, the same label as eager PyTorch, as a
+            share; of embeddings where their mean cosine to eager PyTorch's is less.
     """
 
     plan: PrecisionPlan | None = None

@@ -183,9 +183,6 @@ def _require_possible(settings: Settings) -> None:
         "no head is trained alone: leave head_epochs out of [training.teacher]": (
             not (table and table.head_epochs)
         ),
-        'programs compute in float32: leave precision at "fp32", of arms, too': (
-            not settings.quantized
-        ),
         **(_of_maps if settings.task.kind == "dense" else _of_embeddings)(settings),
     }
     if broken := [words for words, holds in problems.items() if not holds]:

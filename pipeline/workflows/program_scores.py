@@ -61,7 +61,7 @@ def arm_scores(
 def require_agreement(
     settings: PrecisionSettings, stages: Mapping[Route, Score], arms: Mapping[str, Score]
 ) -> None:
-    """Refuses quantized programs that label too many test images otherwise than eager PyTorch.
+    """Refuses quantized programs that answer too many test images otherwise than eager PyTorch.
 
     Raises:
         IntegrityError: names all of them.
@@ -69,7 +69,7 @@ def require_agreement(
     scores = {f"stage {route}": score for route, score in stages.items()}
     scores |= {f"arm {name}": score for name, score in arms.items()}
     problems = [
-        f"{name} labels {score.agreement:.2%} of {score.images:,} test images as eager PyTorch does"
+        f"{name} {_agreement(score, score.agreement)}"
         for name, score in scores.items()
         if score.agreement is not None and score.agreement < settings.least_agreement
     ]
@@ -80,3 +80,16 @@ def require_agreement(
             'give some blocks "fp32", calibrate on more images, or ask for less; no bundle was '
             "written",
         )
+
+
+def _agreement(score: Score, agreement: float) -> str:
+    """How far a score's programs agree with eager PyTorch, in words."""
+    if score.correct is None:
+        return (
+            f"gives {score.images:,} test images embeddings whose mean cosine to eager PyTorch's "
+            f"is {agreement:.4f}"
+        )
+    what = "test images" if score.pixels is None else "labeled pixels"
+    return (
+        f"labels {agreement:.2%} of {score.pixels or score.images:,} {what} as eager PyTorch does"
+    )

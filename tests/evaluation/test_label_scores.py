@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
-from pipeline.evaluation.label_scores import label_scores, score_difference
+from pipeline.evaluation.label_scores import agreement_of, label_scores, score_difference
 from pipeline.evaluation.model_warnings import stage_warnings
 from pipeline.evaluation.pixel_counts import PixelCounts
 from pipeline.settings import IGNORED
@@ -89,3 +89,18 @@ def test_a_stage_of_embeddings_is_worse_by_images() -> None:
     rows = np.stack([near, far, wanted]).astype(np.float32)
     (warning,) = stage_warnings(["SS", "TS", "TT"], rows, wanted, ("0", "1", "2", "3"))
     assert (warning.kind, "stage 1 (TS)" in warning.text) == ("worse-stage", True)
+
+
+def test_two_models_agree_on_labeled_pixels_alone() -> None:
+    other = GIVEN.copy()
+    other[0, 1, 1] = 0  # without a label
+    assert agreement_of(GIVEN, other, LABELS) == 1
+    other[0, 0, 0] = 2
+    assert agreement_of(GIVEN, other, LABELS) == pytest.approx(5 / 6)
+    assert agreement_of(np.array([0, 1]), np.array([0, 2]), np.array([2, 2])) == 0.5
+
+
+def test_embeddings_agree_by_their_cosine_to_eager_ones_not_to_the_teachers() -> None:
+    eager, wanted = np.array([[1, 0], [0, 1]], np.float32), np.array([[0, 1]] * 2, np.float32)
+    assert agreement_of(3 * eager, eager, wanted) == 1
+    assert agreement_of(np.array([[1, 0], [1, 0]], np.float32), eager, wanted) == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from pipeline.device.guards import Finding
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import GateVerdict, exit_code, judge
 from pipeline.report.integrity import (
+    cosine_allowed,
     differing_allowed,
+    mean_cosine_allowed,
     parity_of,
     parity_text,
     require_right_results,
@@ -100,6 +103,14 @@ def test_a_report_that_calls_itself_invalid_ends_with_four() -> None:
 
 def test_a_few_labels_that_ties_explain_are_allowed() -> None:
     assert wrong_results(differing(10)) == []
+
+
+def test_quantized_embeddings_may_turn_as_far_as_quantization_turned_them() -> None:
+    assert mean_cosine_allowed(1e-4) == cosine_allowed(1e-4) == 1e-4
+    assert mean_cosine_allowed(1e-4, 1.0) == cosine_allowed(1e-4, 1.0) == 1e-4
+    assert mean_cosine_allowed(1e-4, 0.98) == pytest.approx(0.02)
+    angle = cosine_allowed(1e-4, 0.98)
+    assert math.cos(angle) == pytest.approx(0.98)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ def test_an_int8_student_is_taken_unless_it_is_worse_by_more_than_its_uncertaint
     assert choice.int8.low <= (int8 - fp32) / 1000 <= choice.int8.high
 
 
+@pytest.mark.parametrize(
+    ("loss", "taken"), [(0.0, "S8->T32"), (5e-4, "S8->T32"), (2e-3, "S32->T32")]
+)
+def test_of_embeddings_and_label_maps_a_sure_loss_counts_from_a_thousandth_on(
+    loss: float, taken: str
+) -> None:
+    cosines = np.linspace(0.8, 0.9, 200)
+    choice = choose_plan(cosines, cosines - loss - np.linspace(-1e-5, 1e-5, 200))
+    assert choice.taken == taken
+    assert choice.int8 is not None
+    assert (choice.int8.high < 0) == (loss > 0)
+
+
 def test_where_there_is_none_float32_is_taken_and_it_is_said_why() -> None:
     choice = float32_plan(right(900), "no recipe")
     assert choice == PlanChoice(taken="S32->T32", fp32_top1=0.9, int8=None, why="no recipe")

@@ -37,9 +37,6 @@ def refused(text: str, folder: Path) -> str:
         ("augmentation = { flip = true }", "leave [training.augmentation] out"),
         ("teacher = { epochs = 2, head_epochs = 1 }", "leave head_epochs out"),
         ('[model.teacher]\nhead = "replace"', 'leave head = "replace" out'),
-        ('[lowering]\nprecision = "S8->T32"', 'leave precision at "fp32"'),
-        ('[lowering]\nprecision = "auto"', 'leave precision at "fp32"'),
-        ('[[arm]]\nname = "a"\nroute = "teacher"\nprecision = "int8"', 'leave precision at "fp32"'),
     ],
 )
 def test_what_would_not_work_with_label_maps_is_refused(
@@ -68,7 +65,6 @@ def test_a_task_without_pixels_ignores_none(tmp_path: Path) -> None:
         ("teacher = { epochs = 2 }", "leave [training.teacher] out"),
         ("distillation.alpha = 0.5", "leave alpha and temperature out"),
         ("[bundle]\nleast_top1 = 0.5", "leave least_top1 and least_balanced out"),
-        ('[lowering]\nprecision = "auto"', 'leave precision at "fp32"'),
     ],
 )
 def test_what_embeddings_have_no_use_for_is_refused(more: str, words: str, tmp_path: Path) -> None:

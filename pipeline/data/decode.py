@@ -8,7 +8,7 @@ import math
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +28,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 _MOST_PIXELS = 64_000_000
 _SHRINK = f"shrink it to at most {_MOST_PIXELS:,} pixels"
 #: What Pillow raises for damaged images, by format and by where the damage is.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -38,7 +38,7 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-_EXIF_DAMAGE = (*_DAMAGE, TypeError, OverflowError)
+_EXIF_DAMAGE = (*DAMAGE, TypeError, OverflowError)
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -80,10 +80,14 @@ class Decoded:
     Attributes:
         pixels: uint8 ``[height, width, channels]``.
         notes: some of `ANIMATED`, `DAMAGED_EXIF` and `NO_PROFILE`.
+        size: width and height before it was resized.
+        turned: whether it lies otherwise in its file.
     """
 
     pixels: npt.NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    turned: bool = False
 
 
 def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
@@ -114,20 +118,29 @@ def decode(encoded: Encoded, settings: EncodedData) -> Decoded:
         ) from None
     except Image.DecompressionBombError:  # before it could be asked how large it is
         raise UsageError(f"{encoded.origin}: its pixels are too many", _SHRINK) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UsageError(
             f"{encoded.origin}: a damaged image: {error}", "fetch or make it again"
         ) from None
     if opacity is not None:
         ground = Image.new("RGB", (1, 1), settings.background).convert(colors.mode)
         colors = Image.composite(colors, ground.resize(colors.size), opacity)
+    size = colors.size
     if (resizing := settings.resizing) is not None:
-        colors = _resized(colors, resizing, encoded.origin)
+        colors = resized(colors, resizing, _FILTERS[resizing.filter], encoded.origin)
     pixels = np.asarray(colors, dtype=np.uint8)
-    return Decoded(pixels.reshape(colors.height, colors.width, settings.channels), tuple(notes))
+    shape = (colors.height, colors.width, settings.channels)
+    return Decoded(pixels.reshape(shape), tuple(notes), size, turned is not image)
 
 
-def _resized(image: Image.Image, resizing: Resizing, origin: str) -> Image.Image:
+def resized(
+    image: Image.Image, resizing: Resizing, resampling: Image.Resampling, origin: str
+) -> Image.Image:
+    """An image at the size of a profile, its middle cut out.
+
+    Raises:
+        UsageError: it would be absurdly large before; names the origin.
+    """
     size = resizing.size_for(*image.size)
     if math.prod(size) > _MOST_PIXELS:  # the shorter side of a line has few pixels
         raise UsageError(
@@ -136,7 +149,7 @@ def _resized(image: Image.Image, resizing: Resizing, origin: str) -> Image.Image
             'remove it, cut it to another shape, or set data.resize = "stretch"',
         )
     if image.size != size:
-        image = image.resize(size, _FILTERS[resizing.filter])
+        image = image.resize(size, resampling)
     side = resizing.image_size
     left, top = ((length - side) // 2 for length in image.size)
     return image.crop((left, top, left + side, top + side)) if resizing.crops else image
@@ -271,15 +284,3 @@ def _to_srgb(profile: _Profile, mode: str) -> ImageCms.ImageCmsTransform | None:
     if "sRGB" in ImageCms.getProfileDescription(space):
         return None
     return ImageCms.buildTransform(space, ImageCms.createProfile("sRGB"), mode, "RGB")
-
-
-def describe_notes(counts: Mapping[str, int], first: Mapping[str, str]) -> tuple[str, ...]:
-    """Notes on all images of a data set, a sentence each.
-
-    Args:
-        counts: how many images each note is about.
-        first: the origin of the first of them.
-    """
-    return tuple(
-        f"{count} image(s) {note}; the first is {first[note]}" for note, count in counts.items()
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.data.decode import Encoded, decode, describe_notes
+from pipeline.data.decode import Decoded, Encoded, decode
 from pipeline.data.images import Dataset, ImageSet
 from pipeline.data.normalization import Normalization
 from pipeline.settings import EncodedData
@@ -24,10 +24,13 @@ class EncodedSet:
     Attributes:
         labels: int64 ``[n]``.
         fetch: gives image `i`.
+        label_map: of a dense task: gives the label map of image `i`, which was decoded, uint8
+            ``[height, width]``; labels are then of no use.
     """
 
     labels: npt.NDArray[np.int64]
     fetch: Callable[[int], Encoded]
+    label_map: Callable[[int, Decoded], npt.NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +69,7 @@ def decode_dataset(
     def decode_set(part: EncodedSet, bound: int | None, order_seed: int) -> ImageSet:
         order = np.random.default_rng(order_seed).permutation(len(part))[:bound]
         images: npt.NDArray[np.uint8] | None = None
+        maps: list[npt.NDArray[np.uint8]] = []
         for place, index in enumerate(order):
             encoded = part.fetch(int(index))
             decoded = decode(encoded, settings)
@@ -84,9 +88,11 @@ def decode_dataset(
             if images is None:
                 images = np.empty((len(order), *shape), dtype=np.uint8)
             images[place] = pixels
+            if part.label_map is not None:
+                maps.append(part.label_map(int(index), decoded))
         if images is None:
             raise ValueError("an encoded set is empty")
-        return ImageSet(images, part.labels[order])
+        return ImageSet(images, np.stack(maps) if maps else part.labels[order])
 
     found = decode_set(train, settings.train_images, seed)
     apart = decode_set(test, settings.test_images, seed + 1)
@@ -95,10 +101,22 @@ def decode_dataset(
         apart,
         names,
         Normalization.of(found.images),
-        notes=describe_notes(notes, noted),
+        notes=_describe_notes(notes, noted),
     )
 
 
 def decoder() -> str:
     """Names what decodes, for fingerprints: another version may give other pixels of a JPEG."""
     return f"pillow {version('pillow')}"
+
+
+def _describe_notes(counts: Mapping[str, int], first: Mapping[str, str]) -> tuple[str, ...]:
+    """Notes on all images of a data set, a sentence each.
+
+    Args:
+        counts: how many images each note is about.
+        first: the origin of the first of them.
+    """
+    return tuple(
+        f"{count} image(s) {note}; the first is {first[note]}" for note, count in counts.items()
+    )

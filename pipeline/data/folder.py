@@ -16,7 +16,7 @@ from pipeline.data.images import Dataset
 from pipeline.data.repeated import require_apart
 from pipeline.settings import FolderData
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 _LAYOUT = "lay the images out as train/LABEL/NAME.png and test/LABEL/NAME.png (or .jpg)"
 
 
@@ -35,6 +35,15 @@ def load_folder(settings: FolderData, seed: int) -> Dataset:
             "give train and test the same labels",
         )
     names = tuple(sorted(train))
+    if names == ("images", "labels"):
+        raise UsageError(
+            f"{settings.path}: train holds images and labels, which are no names of labels",
+            'kind = "dense" in [task] takes them as images and their label maps',
+        )
+    if settings.labels is not None:
+        raise UsageError(
+            "data.labels: the names of the folders are the labels", "leave data.labels out"
+        )
     require_apart(*([settings.path / part / name for name in names] for part in ("train", "test")))
     return decode_dataset(_encoded(train, names), _encoded(test, names), names, settings, seed)
 
@@ -65,7 +74,7 @@ def _images(part: Path) -> dict[str, list[Path]]:
     if not part.is_dir():
         raise UsageError(f"{part}: no such folder", _LAYOUT)
     found: dict[str, list[Path]] = {}
-    for label in _entries(part):
+    for label in entries_of(part):
         if not label.is_dir():
             raise UsageError(f"{label}: a file where the folders of the labels belong", _LAYOUT)
         try:
@@ -74,19 +83,20 @@ def _images(part: Path) -> dict[str, list[Path]]:
             raise UsageError(
                 f"{label}: a label is text, and this name is not UTF-8", "rename the folder"
             ) from None
-        found[label.name] = _entries(label)
+        found[label.name] = entries_of(label)
         if not found[label.name]:
             raise UsageError(f"{label}: a label without images", "add some, or remove the folder")
         for file in found[label.name]:
-            if file.suffix.lower() not in _SUFFIXES or not file.is_file():
+            if file.suffix.lower() not in SUFFIXES or not file.is_file():
                 raise UsageError(
-                    f"{file}: not an image file ({', '.join(_SUFFIXES)})", "convert or remove it"
+                    f"{file}: not an image file ({', '.join(SUFFIXES)})", "convert or remove it"
                 )
     if not found:
         raise UsageError(f"{part}: holds no label", _LAYOUT)
     return found
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries_of(folder: Path) -> list[Path]:
+    """What a folder holds, in the order of the names."""
     # Hidden files are what desktops leave behind.
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -67,6 +67,10 @@ def _load(settings: DataSettings, seed: int, task: TaskSettings) -> Dataset:
             from pipeline.data.npz import load_npz
 
             return load_npz(settings, seed, task)
+        case FolderData() if task.kind == "dense":
+            from pipeline.data.map_folder import load_map_folder
+
+            return load_map_folder(settings, seed, task)
         case FolderData():
             from pipeline.data.folder import load_folder
 

@@ -107,9 +107,8 @@ class StageResult(Section):
         balanced: the device's balanced accuracy, the mean of all recalls.
         recall: per label the share of its images that the device labels rightly; null where it
             has none.
-        host_agreement: of quantized programs: the share of the test images, or of their labeled
-            pixels, that get eager PyTorch's label from them on the host; of embeddings their mean
-            cosine to eager PyTorch's.
+        host_agreement: of quantized programs: how far these agree with eager PyTorch on the
+            host, as `Score.agreement` says it.
         pixels: where pixels are labeled, how many of all images are.
         host_cosine: of embeddings: the host's mean cosine, on the same images.
         host_low: of pixels and embeddings the lower end of the interval of the host's accuracy.

@@ -169,12 +169,20 @@ class EncodedData(ImageData):
 class FolderData(EncodedData):
     """Images in ``train/LABEL/`` and ``test/LABEL/``; the folders' names are the labels.
 
+    Of a dense task they are in ``train/images/`` and ``test/images/``, and a label map of each
+    image's name and size in ``train/labels/`` and ``test/labels/``: a PNG of 8-bit gray or with a
+    palette, its values the numbers of classes. Where images are resized, maps are alike, but to
+    the nearest pixel.
+
     Attributes:
         path: the folder of the two.
+        labels: of a dense task: names of the classes, in the order of their numbers; the numbers
+            without it.
     """
 
     source: Literal["images"]
     path: InputPath
+    labels: LabelNames | None = None
 
 
 class ParquetData(EncodedData):

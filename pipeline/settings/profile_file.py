@@ -13,7 +13,7 @@ from pipeline.core.toml_file import Section, TextPattern, load_toml
 from pipeline.settings.android_settings import AndroidSettings
 from pipeline.settings.arm_settings import ArmSettings
 from pipeline.settings.backends import BACKENDS, BackendName
-from pipeline.settings.data_settings import DataSettings, NpzData
+from pipeline.settings.data_settings import DataSettings, FolderData, NpzData
 from pipeline.settings.model_settings import ModelSettings
 from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
 from pipeline.settings.quantities import Share
@@ -190,12 +190,13 @@ def _require_possible(settings: Settings) -> None:
 
 
 def _of_maps(settings: Settings) -> dict[str, bool]:
-    data, training = settings.data, settings.training
+    data = settings.data
     return {
-        'its data are an .npz file: source = "npz" in [data]': isinstance(data, NpzData),
-        "label maps are not resized: leave image_size out of [data]": data.image_size is None,
-        "no image is changed without its label map: leave [training.augmentation] out": (
-            training is None or training.augmentation.changes_nothing
+        'its data are an .npz file or a folder: source = "npz" or "images" in [data]': (
+            isinstance(data, NpzData | FolderData)
+        ),
+        "label maps that are no files are not resized: leave image_size out of [data]": (
+            isinstance(data, FolderData) or data.image_size is None
         ),
     }
 

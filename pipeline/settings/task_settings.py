@@ -21,7 +21,8 @@ class TaskSettings(Section):
         kind: "classification" gives a label to an input: logits ``[n, classes]``, judged by top-1
             accuracy. "dense" gives one to each pixel: logits ``[n, classes, height, width]``,
             judged by per-pixel accuracy, which the stages are chosen by, and by mean IoU; its data
-            are an .npz file with label maps ``[n, height, width]``, its networks your own.
+            are an .npz file with label maps ``[n, height, width]``, or a folder of images and
+            maps, its networks your own.
             "embedding" gives a vector ``[n, width]``, judged by the mean cosine to the teacher's,
             which the student learns: data need no labels, and the teacher, your own, is used as it
             is.

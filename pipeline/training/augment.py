@@ -1,7 +1,8 @@
 """Augmentation: every training image rotated, moved and mirrored at random, a batch at a time.
 
 What comes into an image from outside is black, the pixel value zero, as inputs are normalized; a
-crop may reflect the image's own edge instead.
+crop may reflect the image's own edge instead. A label map goes with its image: to the nearest pixel
+where that is rotated, and without a label where black comes in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.data.tensors import InputRule
-from pipeline.settings import AugmentationSettings
+from pipeline.settings import IGNORED, AugmentationSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,18 @@ class Augmentation:
 
         Rotation about the center is bilinear; moving and mirroring only carry pixels elsewhere.
         """
-        black = self._black.to(images.device)
+        return self._changed(images, changes, self._black, "bilinear")
+
+    def apply_to_maps(self, maps: Tensor, changes: Changes) -> Tensor:
+        """Label maps, uint8 ``[n, height, width]``, changed as their images of that size are."""
+        outside = torch.full((1, 1, 1, 1), float(IGNORED))
+        moved = self._changed(maps.unsqueeze(1).float(), changes, outside, "nearest")
+        return moved.squeeze(1).to(maps.dtype)
+
+    def _changed(self, images: Tensor, changes: Changes, black: Tensor, mode: str) -> Tensor:
+        black = black.to(images.device)
         if changes.angles is not None:
-            images = _rotated(images - black, changes.angles.to(images.device)) + black
+            images = _rotated(images - black, changes.angles.to(images.device), mode) + black
         if changes.moves is not None:
             moves, size = changes.moves.to(images.device), images.shape[2:]
             images = _moved(self._framed(images, black), moves, *size)
@@ -99,13 +109,13 @@ class Augmentation:
         return framed
 
 
-def _rotated(images: Tensor, angles: Tensor) -> Tensor:
+def _rotated(images: Tensor, angles: Tensor, mode: str) -> Tensor:
     height, width = images.shape[2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     # The grid runs from -1 to 1 on both axes, whatever their lengths are.
     rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
     grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _moved(framed: Tensor, moves: Tensor, height: int, width: int) -> Tensor:

@@ -176,6 +176,13 @@ def conditions_for(
                 "pixels out of sight",
                 f"make it {min(size) - 1} or less",
             )
+        if dataset.map_size not in ((), tuple(size)):
+            height, width = dataset.map_size
+            raise UsageError(
+                f"training.augmentation changes images of {size[1]}x{size[0]} pixels, and their "
+                f"label maps of {width}x{height} with them",
+                "give label maps of the images' size, or leave [training.augmentation] out",
+            )
         augmentation = Augmentation.of(table.augmentation, dataset.normalization)
     device = device_for(table.device)
     return Conditions(augmentation, table.precision, device, processes, training_log)

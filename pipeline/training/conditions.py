@@ -77,11 +77,14 @@ class Conditions:
         share = self.processes.share(len(indices))
         mine = indices[share]
         images = examples.inputs[mine].to(self.device)
+        labels = examples.labels[mine].to(self.device)
         if self.augmentation is not None:
             # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)
             images = self.augmentation.apply(images, changes.of(share))
-        return Drawn(mine, images, _whole(examples.labels[mine].to(self.device)))
+            if labels.dim() == 3:
+                labels = self.augmentation.apply_to_maps(labels, changes.of(share))
+        return Drawn(mine, images, _whole(labels))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """Within it networks compute in this precision; teachers' features belong outside."""

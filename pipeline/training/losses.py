@@ -18,6 +18,8 @@ def label_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor
     """
     if labels.dim() == 1:
         return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    if not bool((labels != IGNORED).any()):  # moved out of sight: there is nothing to learn
+        return 0 * logits.float().sum()
     # In rows, as the loss of maps has no deterministic kernel on a GPU.
     return F.cross_entropy(
         _rows(logits.float()), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing

@@ -34,7 +34,6 @@ def refused(text: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("augmentation = { flip = true }", "leave [training.augmentation] out"),
         ("teacher = { epochs = 2, head_epochs = 1 }", "leave head_epochs out"),
         ('[model.teacher]\nhead = "replace"', 'leave head = "replace" out'),
     ],
@@ -50,7 +49,7 @@ def test_what_would_not_work_with_label_maps_is_refused(
 def test_families_and_their_data_give_no_label_maps(tmp_path: Path) -> None:
     found = refused(TINY_PROFILE + '[task]\nkind = "dense"\n', tmp_path)
     assert "its networks are your own" in found
-    assert "its data are an .npz file" in found
+    assert "its data are an .npz file or a folder" in found
     assert "leave image_size out of [data]" in found
 
 

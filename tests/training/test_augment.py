@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.data.tensors import Standardization
 from pipeline.model.family import build_model
 from pipeline.model.route import prefix_routes
 from pipeline.settings import (
+    IGNORED,
     AugmentationSettings,
     JointDistillation,
     Settings,
@@ -147,6 +149,45 @@ def test_random_numbers_come_from_the_generator_of_the_step_alone() -> None:
     assert not torch.equal(first.images, other.images)
     assert torch.equal(first.labels, torch.tensor([4, 1]))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        Changes(mirrored=torch.tensor([True, False])),
+        Changes(moves=torch.tensor([[0, 3], [4, 1]])),
+        Changes(angles=torch.tensor([math.pi / 2, 0.0])),
+    ],
+)
+@pytest.mark.parametrize("border", ["black", "reflect"])
+def test_a_label_map_changes_as_its_image_does(changes: Changes, border: str) -> None:
+    settings = AugmentationSettings(flip=True, crop=2, rotation=90, border=border)
+    maps = torch.arange(1, 51).view(2, 5, 5).to(torch.uint8)
+    images = maps.unsqueeze(1).float()
+    augmentation = Augmentation(settings, torch.zeros(1))  # black: no label's number
+    moved = augmentation.apply(images, changes).squeeze(1).round().to(torch.uint8)
+    found = augmentation.apply_to_maps(maps, changes)
+    assert (found == moved.where(moved > 0, torch.tensor(IGNORED, dtype=torch.uint8))).all()
+    assert not torch.equal(found, maps)
+
+
+def test_labels_in_between_are_none_of_a_rotated_map() -> None:
+    maps = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    maps[:, :, 4:] = 2
+    augmentation = Augmentation(AugmentationSettings(rotation=30), torch.zeros(1))
+    found = augmentation.apply_to_maps(maps, Changes(angles=torch.tensor([0.4])))
+    assert set(found.unique().tolist()) == {0, 2, IGNORED}
+
+
+def test_a_batch_draws_images_and_maps_alike() -> None:
+    maps = torch.arange(1, 101).view(4, 5, 5).to(torch.uint8)
+    inputs = Standardization((), ()).inputs(maps.unsqueeze(1).float().numpy())
+    augmentation = Augmentation(AugmentationSettings(flip=True, crop=2), torch.zeros(1))
+    drawn = Conditions(augmentation).draw(
+        Examples(inputs, maps), torch.arange(4), torch.Generator().manual_seed(0)
+    )
+    black = drawn.images.squeeze(1) == 0
+    assert (drawn.labels == drawn.images.squeeze(1).masked_fill(black, IGNORED)).all()
 
 
 def test_values_that_are_no_pixels_are_not_augmented() -> None:

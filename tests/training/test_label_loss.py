@@ -31,6 +31,15 @@ def test_pixels_without_a_label_are_not_learned() -> None:
     torch.testing.assert_close(label_loss(LOGITS, labels), wanted)
 
 
+def test_maps_of_which_nothing_is_labeled_teach_nothing() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    loss = label_loss(logits, torch.full_like(LABELS, IGNORED))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_class_255_of_labels_is_a_class() -> None:
     logits = torch.randn(4, 300, generator=RANDOM)
     labels = torch.tensor([255, 1, 255, 2])

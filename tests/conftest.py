@@ -44,7 +44,12 @@ _BUILDERS = (
         "test_train_and_evaluate.py",
     ),
     *("training/test_augment.py", "training/test_early.py", "training/test_families.py"),
-    *("training/test_fit.py", "training/test_training_log.py", "training/test_pointwise.py"),
+    *(
+        "training/test_cuda.py",
+        "training/test_fit.py",
+        "training/test_training_log.py",
+        "training/test_pointwise.py",
+    ),
     *("bundle/test_warnings.py", "ingest/test_content.py", "test_two_runs.py"),
     *("test_arms.py", "test_new_backend.py", "test_own_model_page.py", "test_producers.py"),
     *("test_quantized.py", "test_stopped.py", "toolchain/test_installed_library.py"),

@@ -42,13 +42,24 @@ class Normalization:
         """
         import torch
 
-        pixels = torch.from_numpy(images).to(torch.float32)
-        inputs = (pixels / 255.0 - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return self.apply_to(torch.from_numpy(images))
+
+    def apply_to(self, pixels: Tensor) -> Tensor:
+        """The same of a tensor, on the device where it is; a GPU gives the same bits."""
+        import torch
+
+        from pipeline.data.transfer import moved
+
+        # Of a number in place of a tensor, a GPU would multiply by the reciprocal.
+        full, mean, std = (
+            moved(torch.tensor(each), pixels.device) for each in (255.0, self.mean, self.std)
+        )
+        inputs = (pixels.to(torch.float32) / full - mean) / std
         return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
-    def inputs(self, images: Values) -> Inputs:
+    def inputs(self, images: Values) -> LazyInputs:
         """The same, made when they are asked for: in float32 all would take four times as much."""
-        return _Normalized(self, images)
+        return LazyInputs(self, images)
 
     @classmethod
     def of(cls, images: Values) -> Normalization:
@@ -75,17 +86,32 @@ class Normalization:
         return f"mean {mean}, std {std}"
 
 
+class _Rule(Protocol):
+    """How what a data set holds becomes what a model reads."""
+
+    def apply(self, images: Values, /) -> Tensor: ...
+
+    def apply_to(self, values: Tensor, /) -> Tensor: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Normalized:
-    normalization: Normalization
-    images: Values
+class LazyInputs:
+    """Model inputs that are made when they are asked for.
+
+    Attributes:
+        rule: how.
+        values: what a data set holds.
+    """
+
+    rule: _Rule
+    values: Values
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.values)
 
     def __getitem__(self, which: Tensor | slice, /) -> Tensor:
         chosen = which if isinstance(which, slice) else which.numpy()
-        return self.normalization.apply(self.images[chosen])
+        return self.rule.apply(self.values[chosen])
 
 
 def _histogram(values: Values) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.data.normalization import Inputs, Normalization, Values
+from pipeline.data.normalization import LazyInputs, Normalization, Values
 
 if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
     from torch import Tensor
@@ -34,18 +34,27 @@ class Standardization:
         """
         import torch
 
-        from pipeline.data.memory_order import natural_order
+        return self.apply_to(torch.from_numpy(np.ascontiguousarray(images)))
 
-        values = torch.from_numpy(np.ascontiguousarray(images))
+    def apply_to(self, values: Tensor) -> Tensor:
+        """The same of a tensor, on the device where it is; a GPU gives the same bits."""
+        import torch
+
+        from pipeline.data.memory_order import natural_order
+        from pipeline.data.transfer import moved
+
         if self.mean:
             shape = [len(self.mean), *(1 for _ in range(values.dim() - 2))]
-            mean, std = (torch.tensor(each).reshape(shape) for each in (self.mean, self.std))
+            mean, std = (
+                moved(torch.tensor(each).reshape(shape), values.device)
+                for each in (self.mean, self.std)
+            )
             values = (values - mean) / std
         return natural_order(values)
 
-    def inputs(self, images: Values) -> Inputs:
+    def inputs(self, images: Values) -> LazyInputs:
         """The same, made when they are asked for."""
-        return _Standardized(self, images)
+        return LazyInputs(self, images)
 
     def agrees_with(self, other: object) -> bool:
         """Whether both say the same; a normalization of images never does."""
@@ -56,19 +65,6 @@ class Standardization:
             return "values as they are"
         mean, std = (" ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"mean {mean}, std {std} of values"
-
-
-@dataclass(frozen=True, slots=True)
-class _Standardized:
-    standardization: Standardization
-    values: Values
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, which: Tensor | slice, /) -> Tensor:
-        chosen = which if isinstance(which, slice) else which.numpy()
-        return self.standardization.apply(self.values[chosen])
 
 
 #: How what a data set holds becomes what a model reads.

@@ -22,8 +22,10 @@ from pipeline.model.route import Route
 from pipeline.settings import FamilyModel, SourceModel, TrainingSettings
 from pipeline.training.augment import Augmentation
 from pipeline.training.conditions import Conditions, Examples, TrainingRun
+from pipeline.training.device_inputs import inputs_on
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible, require_batch
+from pipeline.training.gpu import gpu_errors, gpu_name, multiplies_bfloat16, require_usable
 from pipeline.training.processes import Processes, device_for
 from pipeline.training.restore import require_restorable
 from pipeline.training.teacher import train_teacher
@@ -81,7 +83,7 @@ class Training:
             description = Description.of(self.model, self.dataset, routes)
             save_trained(files.model, model, description)
 
-        with reproducible(self.table.threads):
+        with reproducible(self.table.threads), gpu_errors(self.conditions.device):
             make = self._checked(model, partial(self._both, model, files, train_for))
             self._cached(files.model, model, make, keep)
         model.cpu().eval()
@@ -91,7 +93,8 @@ class Training:
     ) -> None:
         """The teacher, unless it comes trained, and then its student."""
         images, labels = self.dataset.train.images, self.dataset.train.labels
-        examples = Examples(self.dataset.normalization.inputs(images), torch.from_numpy(labels))
+        device, inputs = self.conditions.device, self.dataset.normalization.inputs(images)
+        examples = Examples(inputs_on(inputs, device), torch.from_numpy(labels))
         teaching, distilling = (
             TrainingRun(
                 2 * self.seed + number,
@@ -101,7 +104,7 @@ class Training:
             )
             for number, file in enumerate((files.teacher, files.model))
         )
-        self._warn_of_slow_bf16()
+        self._describe_device()
         if table := self.table.teacher:
 
             def keep() -> None:
@@ -114,16 +117,16 @@ class Training:
             storage=self.table.teacher_features,
         )
 
-    def _warn_of_slow_bf16(self) -> None:
-        on_processor = self.conditions.device.type == "cpu"
-        if (
-            self.table.precision == "bf16"
-            and on_processor
-            and not _BF16 & {*machine_kind().split()}
-        ):
-            self.progress.say(
-                'precision = "bf16" hardly pays: this processor has no bfloat16 arithmetic'
-            )
+    def _describe_device(self) -> None:
+        device, what = self.conditions.device, "this processor"
+        if device.type == "cuda":
+            what = gpu_name(device)
+            self.progress.say(f"training on {what}")
+            pays = multiplies_bfloat16(device)
+        else:
+            pays = bool(_BF16 & {*machine_kind().split()})
+        if self.table.precision == "bf16" and not pays:
+            self.progress.say(f'precision = "bf16" hardly pays: {what} has no bfloat16 arithmetic')
 
     def _checked(self, module: BlockNet | PwlModel, make: Callable[[], None]) -> Callable[[], None]:
         """What trains a module of the user's, and then makes sure that a checkpoint will do."""
@@ -185,4 +188,5 @@ def conditions_for(
             )
         augmentation = Augmentation.of(table.augmentation, dataset.normalization)
     device = device_for(table.device)
+    require_usable(device)
     return Conditions(augmentation, table.precision, device, processes, training_log)

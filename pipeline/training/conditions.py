@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.core.progress import Progress
 from pipeline.data.normalization import Inputs
+from pipeline.data.transfer import moved
 from pipeline.training.augment import Augmentation
 from pipeline.training.processes import Processes
 from pipeline.training.training_log import NoTrainingLog, TrainingLog
@@ -76,8 +77,8 @@ class Conditions:
         """
         share = self.processes.share(len(indices))
         mine = indices[share]
-        images = examples.inputs[mine].to(self.device)
-        labels = examples.labels[mine].to(self.device)
+        images = moved(examples.inputs[mine], self.device)
+        labels = moved(examples.labels[mine], self.device)
         if self.augmentation is not None:
             # Drawn for the whole batch: one process or several, an image changes the same way.
             changes = self.augmentation.draw(len(indices), generator)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.normalization import Inputs
+from pipeline.data.transfer import moved
 from pipeline.model.blocknet import BlockNet
 from pipeline.training.kept_features import FeatureKeeping
 
@@ -38,9 +39,10 @@ class TeacherFeatures:
 
     def batch(self, indices: Tensor) -> list[Tensor]:
         """Per part the output for images `indices`; the last one is the logits ``[n, classes]``."""
-        if self._kept is not None:
-            return [outputs[indices].to(self._device) for outputs in self._kept]
-        return self.of(self._inputs[indices])
+        if self._kept is None:
+            return self.of(self._inputs[indices])
+        chosen = moved(indices, self._kept[0].device)
+        return [moved(outputs[chosen], self._device) for outputs in self._kept]
 
     def _everything(self, keeping: FeatureKeeping) -> list[Tensor]:
         count, place = len(self._inputs), None
@@ -57,7 +59,7 @@ class TeacherFeatures:
     def of(self, images: Tensor) -> list[Tensor]:
         """Per part the output for any images, such as augmented ones; nothing is kept."""
         outputs: list[Tensor] = []
-        features = images.to(self._device)
+        features = moved(images, self._device)
         for index in range(len(self._teacher)):
             features = self._teacher.part(index)(features)
             outputs.append(features)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from pipeline.core.errors import UsageError
 from pipeline.core.freed_memory import keeping_freed_memory, unfilled_memory
@@ -22,8 +21,10 @@ from pipeline.core.progress import Progress, Task
 from pipeline.settings import OptimizerSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.epoch_checkpoint import resume, save_epoch
+from pipeline.training.gpu import full_float32, gpus_in_use
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
+from pipeline.training.rate_schedule import rate_schedule
 from pipeline.training.shared_norm import shared_norms
 from pipeline.training.training_log import PhaseLog
 
@@ -64,13 +65,19 @@ def reproducible(threads: int) -> Iterator[None]:
     """Runs torch with a fixed number of threads and deterministic algorithms only.
 
     Its random numbers, which `fit` seeds, are then where they were. Memory of activations is kept
-    from step to step, see `keeping_freed_memory`, and new memory is not filled.
+    from step to step, see `keeping_freed_memory`, and new memory is not filled. On a GPU, float32
+    is float32, see `full_float32`.
     """
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
-        with torch.random.fork_rng(devices=[]), keeping_freed_memory(), unfilled_memory():
+        with (
+            torch.random.fork_rng(gpus_in_use()),
+            keeping_freed_memory(),
+            unfilled_memory(),
+            full_float32(),
+        ):
             yield
     finally:
         torch.set_num_threads(before)
@@ -134,7 +141,7 @@ def fit(
         progress.task(phase.title, total=settings.epochs * run.batches) as task,
         conditions.training_log.phase(phase.name, first * run.batches) as log,
         shared_norms(phase.module, conditions.processes),
-        subsampled(phase.module),
+        nullcontext() if conditions.device.type == "cuda" else subsampled(phase.module),
     ):
         if first:
             task.advance(first * run.batches, f"going on after epoch {first}")
@@ -163,7 +170,7 @@ class _Run:
         )
         self._trained = [parameter for parameters, _ in phase.rates for parameter in parameters]
         scales = [scale for _, scale in phase.rates]
-        self._scheduler = _scheduler(self._optimizer, settings, scales, self.batches)
+        self._scheduler = rate_schedule(self._optimizer, settings, scales, self.batches)
         #: Batches of the first epoch after which accuracy is looked at, too.
         self._early = {self.batches * quarter // 4 for quarter in (1, 2, 3)} - {0, self.batches}
 
@@ -277,24 +284,3 @@ def _shown(accuracy: Mapping[str, float], losses: Mapping[str, float]) -> str:
     cosine = any(name.startswith("cosine") for name in accuracy)
     shown = " ".join(f"{v:.3f}" if cosine else f"{100 * v:.0f}" for v in accuracy.values())
     return f"{shown} {'cosine' if cosine else '% right'}  {terms}" if accuracy else terms
-
-
-def _scheduler(
-    optimizer: torch.optim.Optimizer,
-    settings: OptimizerSettings,
-    scales: Sequence[float],
-    batches: int,
-) -> LRScheduler:
-    steps = settings.epochs * batches
-    if settings.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, steps, eta_min=settings.cosine_floor)
-    return OneCycleLR(
-        optimizer,
-        max_lr=[settings.learning_rate * scale for scale in scales],
-        total_steps=steps + 1,  # the step after the last batch must exist too
-        # A fifth of five would be a rise of no step at all, over which torch divides by zero.
-        pct_start=0.25 if steps == 4 else 0.2,
-        div_factor=10,
-        final_div_factor=100,
-        cycle_momentum=False,
-    )

@@ -51,23 +51,24 @@ class FeatureKeeping:
             DeviceError: there is no such room.
         """
         needed = sum(count * output[0].numel() * output.element_size() for output in first)
-        storage, left = self.storage, self._available(first[0].device)
-        if storage == "auto":
-            storage = "memory" if needed <= _SHARE * left else "disk"
-            if storage == "disk":
-                self.progress.say(
-                    f"the teacher's features take {size(needed)}, and {size(left)} of memory are "
-                    f"available: they are kept in {self.folder} until the training ends"
-                )
-        if storage == "memory":
-            return _InMemory(count, first)
+        if self.storage == "disk":
+            return _OnDisk(self.folder, count, needed, first)
+        device = first[0].device
+        if needed <= _SHARE * _free_on_gpu(device):
+            return _InMemory(count, first, device)
+        left = available_memory() // self.processes
+        if self.storage == "memory" or needed <= _SHARE * left:
+            return _InMemory(count, first, torch.device("cpu"))
+        self.progress.say(
+            f"the teacher's features take {size(needed)}, and {size(left)} of memory are "
+            f"available: they are kept in {self.folder} until the training ends"
+        )
         return _OnDisk(self.folder, count, needed, first)
 
-    def _available(self, device: torch.device) -> int:
-        """Bytes that this process may count on: each has a GPU of its own."""
-        if device.type == "cuda":
-            return torch.cuda.mem_get_info(device)[0]
-        return available_memory() // self.processes
+
+def _free_on_gpu(device: torch.device) -> int:
+    """Bytes that are free where a process has a GPU of its own."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 class FeaturePlace(Protocol):
@@ -83,9 +84,9 @@ class FeaturePlace(Protocol):
 
 
 class _InMemory:
-    def __init__(self, count: int, first: Sequence[Tensor]) -> None:
+    def __init__(self, count: int, first: Sequence[Tensor], device: torch.device) -> None:
         self._kept = [
-            output.new_empty_strided((count, *output.shape[1:]), _strides(output))
+            output.new_empty_strided((count, *output.shape[1:]), _strides(output), device=device)
             for output in first
         ]
         self._filled = 0

@@ -198,7 +198,8 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     unknown = problem["type"] == "extra_forbidden"
     keys, sections = _walk(kind, location[:-1] if unknown else location)
     if unknown:
-        names = sorted({name for section in sections for name in section.model_fields})
+        fields = [item for section in sections for item in section.model_fields.items()]
+        names = sorted({field.alias or name for name, field in fields})
         near = _nearest(str(location[-1]), names, cutoff=0.5)
         hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(names)}"
         return f"{'.'.join([*keys, str(location[-1])])}: unknown key; {hint}"

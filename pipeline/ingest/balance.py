@@ -15,7 +15,8 @@ def balanced_cuts(
 
     Args:
         where: how errors call the network.
-        paths: of the submodules that parts begin with, in the order in which they run.
+        paths: of the submodules that parts begin with, in the order in which they run; the last
+            one may say where it ends, ``layer3..layer4``.
         weights: of the parts.
         blocks: how many.
 
@@ -26,7 +27,7 @@ def balanced_cuts(
     starts = _lightest(weights, blocks)
     names = [paths[start] for start in starts]
     if starts[-1] != len(paths) - 1:
-        names[-1] = f"{names[-1]}..{paths[-1]}"
+        names[-1] = f"{names[-1]}..{paths[-1].rpartition('..')[2]}"
     return names
 
 

@@ -9,11 +9,17 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.errors import UsageError
 from pipeline.ingest.balance import balanced_cuts
-from pipeline.ingest.fx_trace import Flow, ValueInterpreter, plain_attention, traced
+from pipeline.ingest.fx_trace import (
+    Flow,
+    ValueInterpreter,
+    behind,
+    plain_attention,
+    running,
+    traced,
+)
 from pipeline.model.blocknet import BlockNet
-from pipeline.model.wrapping import token_advice
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 #: They belong to the layer before them.
@@ -45,10 +51,19 @@ class Cuts:
     Attributes:
         parts: in the order in which they run; the first begins with the network's input.
         closed: why some modules could not be looked into, by their paths.
+        end: of the submodule with which the last block ends, where that is not the one that the
+            last part begins with: a shortcut leads around that.
     """
 
     parts: Sequence[NetworkPart]
     closed: dict[str, str]
+    end: str = ""
+
+    @property
+    def split(self) -> list[str]:
+        """All parts but the first as `split_network` takes them."""
+        paths = [part.path for part in self.parts[1:]]
+        return [*paths[:-1], f"{paths[-1]}..{self.end}"] if self.end else paths
 
 
 def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
@@ -78,7 +93,7 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
         held = {id(each): each.numel() for node in run for each in _parameters(network, node)}
         done = sum(values.multiply_adds.get(node, 0) for node in run) // len(images)
         parts.append(NetworkPart(path, tuple(features.shape[1:]), sum(held.values()), done))
-    return Cuts(parts, closed)
+    return Cuts(parts, closed, _end(network, flow, values, paths[-1]))
 
 
 def balanced_split(
@@ -86,7 +101,7 @@ def balanced_split(
     network: nn.Module,
     images: Tensor,
     blocks: int,
-    parts: Sequence[NetworkPart] | None = None,
+    cuts: Cuts | None = None,
 ) -> list[str]:
     """Where to cut a network into blocks whose parameters weigh alike; see `split_network`.
 
@@ -97,18 +112,36 @@ def balanced_split(
         network: as for `possible_cuts`.
         images: as there.
         blocks: how many.
-        parts: the network's, if they are known.
+        cuts: the network's, if they are known.
 
     Raises:
         UsageError: it has fewer possible cuts than blocks.
     """
-    if parts is None:
-        parts = possible_cuts(where, network, images).parts
-    found = [*parts[1:]]
-    weights = [part.parameters for part in found]
-    if found:
-        weights[0] += parts[0].parameters  # an embedder is fused into the first block
-    return balanced_cuts(where, [part.path for part in found], weights, blocks)
+    if cuts is None:
+        cuts = possible_cuts(where, network, images)
+    first, *others = cuts.parts
+    weights = [part.parameters for part in others]
+    if weights:
+        weights[0] += first.parameters  # an embedder is fused into the first block
+    return balanced_cuts(where, cuts.split, weights, blocks)
+
+
+def _end(network: nn.Module, flow: Flow, values: ValueInterpreter, last: str) -> str:
+    """Where a block ends that begins with the last part: see `Cuts.end`."""
+    calls = [node for node in flow.nodes if node.op == "call_module"]
+    begun = [node for node in calls if f"{node.target}.".startswith(f"{last}.")]
+    if not last or not begun or not _ends_with_its_parts(network.get_submodule(last)):
+        return ""
+    for node in calls[calls.index(begun[-1]) :]:
+        crossing = flow.crossing(behind(flow.nodes, node))
+        if sum(isinstance(values[each], Tensor) for each in crossing) == 1:
+            return "" if node is begun[-1] else str(node.target)
+    return ""
+
+
+def _ends_with_its_parts(module: nn.Module) -> bool:
+    """Whether nothing runs in it behind the last of its parts, where it is looked into."""
+    return isinstance(module, nn.Sequential) or not _holds_blocks(module)
 
 
 def _followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], dict[str, str]]:
@@ -177,15 +210,8 @@ class _Measured(ValueInterpreter):
 
 
 def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> _Measured:
-    try:
-        with plain_attention():
-            return _Measured(network, graph, images)
-    except Exception as error:  # a user's code
-        raise UsageError(
-            f"{where}, given {list(images.shape)}, failed: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            token_advice(str(error)) or "correct it, or the shape of its images",
-        ) from error
+    with running(where, images), plain_attention():
+        return _Measured(network, graph, images)
 
 
 def _cuts(

@@ -5,7 +5,8 @@ Modules that nobody has to look into are called as they are, so what they do ins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.model.wrapping import token_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
 #: Defaults such as those of ``mask=None`` and ``return_features=False``.
@@ -186,6 +188,38 @@ class Flow:
         What parameters alone are used for does not count: it can be computed on either side.
         """
         return [node for node, last in self._last.items() if self._places[node] < place <= last]
+
+
+def behind(nodes: Sequence[fx.Node], call: fx.Node) -> int:
+    """The place behind a call and behind what is taken out of the tuple or table that it gives."""
+    end = nodes.index(call) + 1
+    while nodes[end].args[:1] == (call,) and _takes_out(nodes[end]):
+        end += 1
+    return end
+
+
+def _takes_out(node: fx.Node) -> bool:
+    """Whether a node takes an entry of a tuple, or an attribute that no tensor has."""
+    if node.target is operator.getitem:
+        return isinstance(node.args[1], int | str)
+    return node.target is getattr and not hasattr(Tensor, str(node.args[1]))
+
+
+@contextmanager
+def running(where: str, images: Tensor) -> Iterator[None]:
+    """Says of a user's network that it fails, given such images.
+
+    Raises:
+        UsageError: what runs within raised anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UsageError(
+            f"{where}, given {list(images.shape)}, failed: {type(error).__name__}: "
+            f"{first_lines(error)}",
+            token_advice(str(error)) or "correct it, or the shape of its images",
+        ) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
-from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, node_name, traced
+from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, behind, node_name, running, traced
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
@@ -38,24 +38,31 @@ def split_network(
         images: some, ``[2, channels, height, width]``.
 
     Raises:
-        UsageError: there is no such submodule, it runs never or twice or in another order, more
-            than one tensor crosses a cut, or what the network does depends on values.
+        UsageError: there is no such submodule, it runs never or twice or in another order, two
+            parts overlap, more than one tensor crosses a cut, or what the network does depends on
+            values.
     """
     where = f"{source}: the {name}"
-    if found := _AUTO.match(split[0]):
+    if len(split) == 1 and (found := _AUTO.match(split[0])):
         split = balanced_split(where, network, images, int(found["blocks"]))
     edges = [_edges(where, network, text) for text in split]
     graph = _graph(where, network, [path for edge in edges for path in edge], images)
     nodes = list(graph.nodes)
     calls = [(_call(where, nodes, first), _call(where, nodes, last)) for first, last in edges]
     begins = [nodes.index(first) for first, _ in calls]
-    for (before, after), (text, following) in zip(pairwise(begins), pairwise(split), strict=True):
-        if before >= after:
+    lasts = [nodes.index(last) for _, last in calls]
+    for i, (text, following) in enumerate(pairwise(split)):
+        if begins[i] >= begins[i + 1]:
             raise UsageError(
                 f"{where} runs {following} before {text}",
                 "name the parts in the order in which they run, each once",
             )
-    ends = [*begins, _behind(nodes, calls[-1][1])]
+        if lasts[i] >= begins[i + 1]:
+            raise UsageError(
+                f"{where}'s split names {text} and {following}, which have parts in common",
+                "let each begin behind the end of the one before",
+            )
+    ends = [*begins, behind(nodes, calls[-1][1])]
     texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
     crossings = _Crossings(where, network, graph, images)
     given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
@@ -116,21 +123,6 @@ def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:
             f"name a part that runs once, {OWN}",
         )
     return calls[0]
-
-
-def _behind(nodes: Sequence[fx.Node], call: fx.Node) -> int:
-    """The place behind a call and behind what is taken out of the tuple or table that it gives."""
-    end = nodes.index(call) + 1
-    while nodes[end].args[:1] == (call,) and _takes_out(nodes[end]):
-        end += 1
-    return end
-
-
-def _takes_out(node: fx.Node) -> bool:
-    """Whether a node takes an entry of a tuple, or an attribute that no tensor has."""
-    if node.target is operator.getitem:
-        return isinstance(node.args[1], int | str)
-    return node.target is getattr and not hasattr(Tensor, str(node.args[1]))
 
 
 class _PieceInput:
@@ -202,10 +194,11 @@ class _Crossings:
     def _values(self) -> tuple[ValueInterpreter, ValueInterpreter]:
         """What every node gives for two images and for three."""
         two, three = (torch.cat([self._image] * count) for count in (2, 3))
-        return (
-            ValueInterpreter(self._network, self._graph, two),
-            ValueInterpreter(self._network, self._graph, three),
-        )
+        with running(self._where, two):
+            return (
+                ValueInterpreter(self._network, self._graph, two),
+                ValueInterpreter(self._network, self._graph, three),
+            )
 
 
 def _sized(two: object, three: object) -> bool:

@@ -52,7 +52,7 @@ class SplitCandidates:
             UsageError: it cannot be cut into so many blocks.
         """
         images = probe_images(self.shape)
-        paths = [part.path for part in possible_cuts(self.where, self.network, images).parts[1:]]
+        paths = possible_cuts(self.where, self.network, images).split
         require_parts(self.where, len(paths), self.blocks)
         whole = split_network(self.source, self.name, self.network, paths, images)
         outputs = run_network(self.source, self.name, whole, images)
@@ -85,7 +85,7 @@ def measured_split(
         UsageError: nobody can measure, or the network cannot be cut into so many blocks.
     """
     found = _BY_LOAD_TIME.match(split[0])
-    if found is None:
+    if found is None or len(split) > 1:
         return split
     if choose is None:
         raise UsageError(

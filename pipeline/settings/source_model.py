@@ -41,7 +41,18 @@ def _listed(split: object) -> object:
                 'or "auto:N:load_time" for N that take as long to load'
             )
         return (split,)
+    if isinstance(split, list | tuple) and len(split) > 1:
+        for name in split:
+            if str(name).startswith("auto:"):
+                raise ValueError(f"{name!r} finds all blocks: write it alone, or name submodules")
     return split
+
+
+def _share_or_auto(width: object) -> object:
+    number = isinstance(width, int | float) and not isinstance(width, bool)
+    if width == "auto" or (number and 0 < float(str(width)) <= 1):
+        return width
+    raise ValueError('should be a share above 0, 1 at most, or "auto"')
 
 
 _Submodules = Annotated[
@@ -99,7 +110,7 @@ class SlimStudent(Section):
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     origin: Annotated[Literal["teacher"], Field(alias="from")]
-    width: _Kept | Literal["auto"]
+    width: Annotated[_Kept | Literal["auto"], BeforeValidator(_share_or_auto)]
     depth: _Kept = 1.0
     budget_bytes: Count | None = None
     budget_ms: Rate | None = None

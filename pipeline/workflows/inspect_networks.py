@@ -154,7 +154,7 @@ def _inspected(
         return InspectedNetwork(name, kind, True, given_cuts(where, parts, images), {})
     cuts = possible_cuts(where, network.eval(), images)
     splits = {
-        f"auto:{count}": balanced_split(where, network, images, count, cuts.parts)
+        f"auto:{count}": balanced_split(where, network, images, count, cuts)
         for count in blocks
         if count < len(cuts.parts)
     }

@@ -53,6 +53,47 @@ def test_parts_are_told_with_what_flows_in_and_what_they_cost() -> None:
     assert found[2].multiply_adds == 8 * 8 * 9 * 64
 
 
+class EndsInAShortcut(nn.Module):
+    """Its own code adds what its last two layers were given: neither of them ends a block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3)
+        self.features = nn.Sequential(*(nn.Conv2d(8, 8, 1) for _ in range(3)))
+        self.layer1, self.layer2 = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(self.stem(x))
+        return self.fc((x + self.layer2(self.layer1(x).relu())).mean((2, 3)))
+
+
+@torch.no_grad()
+def test_the_last_block_ends_behind_a_shortcut() -> None:
+    network, images = EndsInAShortcut().eval(), torch.randn(2, 1, 8, 8)
+    cuts = possible_cuts("mine", network, images)
+    assert cuts.split == ["features.0", "features.1", "features.2", "layer1..fc"]
+    for count in (1, 2, 4):
+        blocks = split_network("mine", "teacher", network, [f"auto:{count}"], images).eval()
+        assert len(blocks.blocks) == count
+        torch.testing.assert_close(blocks(images), network(images))
+    assert possible_cuts("mine", ResNet().eval(), images).end == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "channels", "what"),
+    [
+        (["features[0:2]", "features[1:3]"], 1, r"features\[0:2\] and features\[1:3\], which"),
+        (["layer1", "layer2"], 3, r"given \[2, 3, 8, 8\], failed: RuntimeError"),
+        (["auto:2", "layer1"], 1, "no submodule auto:2"),
+    ],
+)
+def test_what_cannot_be_cut_so_is_told(names: list[str], channels: int, what: str) -> None:
+    images = torch.zeros(2, channels, 8, 8)
+    with pytest.raises(UsageError, match=what):
+        split_network("mine", "teacher", EndsInAShortcut().eval(), names, images)
+
+
 def test_tokens_are_features_and_a_shortcut_is_never_cut() -> None:
     found = parts_of(DeiT())
     assert [part.path for part in found] == ["", *(f"blocks.{i}" for i in range(4)), "norm"]

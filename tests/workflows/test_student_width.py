@@ -135,6 +135,21 @@ def test_a_budget_beside_a_width_is_refused(tmp_path: Path) -> None:
         settings_from(text, tmp_path)
 
 
+@pytest.mark.parametrize("width", ["0", "2", "-1", "nan", "true", '"aut"'])
+def test_a_width_that_is_none_is_told_once(width: str, tmp_path: Path) -> None:
+    text = PROFILE.replace('"auto", BUDGET', width)
+    with pytest.raises(UsageError) as refused:
+        settings_from(text, tmp_path)
+    (line,) = refused.value.what.splitlines()[1:]
+    assert line.strip().startswith("model.student.width: should be a share above 0, 1 at most, or")
+
+
+def test_a_key_is_named_as_a_profile_spells_it(tmp_path: Path) -> None:
+    text = PROFILE.replace("BUDGET", "budget_ms = 2").replace("from =", "form =")
+    with pytest.raises(UsageError, match="form: unknown key; did you mean 'from'"):
+        settings_from(text, tmp_path)
+
+
 def test_candidates_are_lowered_and_their_first_answer_is_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

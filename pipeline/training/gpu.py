@@ -28,14 +28,28 @@ def full_float32() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
     kinds: list[Any] = [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul]
     precisions, tried = [kind.fp32_precision for kind in kinds], cudnn.benchmark
+    rounds = [(holder, _allows_tf32(holder)) for holder in (cudnn, torch.backends.cuda.matmul)]
     # These setters and not those of `kinds`: after "ieee", torch's own cudnn.flags would raise.
     cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = cudnn.benchmark = False
     try:
         yield
     finally:
         cudnn.benchmark = tried
+        # First these: torch keeps them apart, and its own cudnn.flags, which torch.export calls,
+        # raises where one says that TF32 is used and the other that it is not.
+        for holder, allowed in rounds:
+            if allowed is not None:
+                holder.allow_tf32 = allowed
         for kind, precision in zip(kinds, precisions, strict=True):
             kind.fp32_precision = precision
+
+
+def _allows_tf32(holder: Any) -> bool | None:
+    """What the older of torch's two settings says; None where a module's code has them differ."""
+    try:
+        return bool(holder.allow_tf32)
+    except RuntimeError:
+        return None
 
 
 def require_usable(device: torch.device) -> None:

@@ -55,6 +55,18 @@ def test_float32_is_not_rounded_to_tf32_and_a_callers_choice_comes_back(
         assert tuple(kind.fp32_precision for kind in kinds) == precisions
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_exports_after_training_can_ask_torch_as_before(allowed: bool) -> None:
+    with kept_flags():
+        torch.backends.cudnn.allow_tf32 = allowed  # both of torch's settings say the same
+        with full_float32():
+            pass
+        with torch.backends.cudnn.flags(enabled=False):  # as torch.export does; raises else
+            pass
+        assert torch.backends.cudnn.allow_tf32 == allowed
+        torch.backends.cudnn.allow_tf32 = True
+
+
 def test_algorithms_are_not_chosen_by_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with full_float32():

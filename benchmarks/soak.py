@@ -40,9 +40,10 @@ from pipeline.workflows.model_source import ModelSource
 
 Sample = dict[str, int]
 
-#: By how much memory may differ between the second fifth of a run and the last: what is allocated,
-#: and what is resident, which pages that malloc holds in part let come and go.
-_GROWTH = {"allocated_kb": 1.01, "rss_kb": 1.25}
+#: By how much medians may differ between the second fifth of a run and the last: what is allocated,
+#: and what is resident, which pages that malloc holds in part let come and go. After loading was
+#: cancelled, a sample may meet the loading thread with a file open: two of a hundred do.
+_GROWTH = {"descriptors": 1.0, "threads": 1.0, "allocated_kb": 1.01, "rss_kb": 1.25}
 
 
 def main() -> None:
@@ -134,10 +135,6 @@ def faults_of(samples: Sequence[Sample]) -> list[str]:
         return ["too short a run to judge"]
     early, late = samples[fifth : 2 * fifth], samples[-fifth:]
     found = []
-    for key in ("descriptors", "threads"):
-        before, after = (max(sample[key] for sample in some) for some in (early, late))
-        if after > before:
-            found.append(f"{key} grew from {before} to {after}")
     for key, growth in _GROWTH.items():
         before, after = (median(sample[key] for sample in some) for some in (early, late))
         if after > growth * before:

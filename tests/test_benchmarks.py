@@ -14,6 +14,7 @@ from benchmarks.models import networks
 from benchmarks.size_bars import BARS, print_size_bars
 from benchmarks.size_bundles import SIZES, BuildCost, profile_with_images
 from benchmarks.size_tables import Measured, kept, markdown, put_into_page
+from benchmarks.soak import faults_of
 from pipeline.core.errors import UsageError
 from pipeline.report.schema import Ratio
 from tests.fixtures import ROOT
@@ -126,3 +127,14 @@ def test_the_curve_of_a_cluster_is_of_medians_and_has_its_place_in_the_page(tmp_
     page.write_text((ROOT / "docs" / "cluster.md").read_text())
     put_into_page("cluster", page, text)
     assert text in page.read_text()
+
+
+def test_a_soak_finds_what_grows_and_not_what_was_open_for_a_moment() -> None:
+    held = {"descriptors": 6, "threads": 2, "allocated_kb": 600, "rss_kb": 12_000}
+    samples = [dict(held) for _ in range(100)]
+    samples[95]["descriptors"] = 7
+    assert faults_of(samples) == []
+    for sample in samples[60:]:
+        sample["descriptors"] = 7
+    assert faults_of(samples) == ["descriptors grew from 6 to 7"]
+    assert faults_of(samples[:4]) == ["too short a run to judge"]

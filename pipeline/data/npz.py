@@ -198,6 +198,8 @@ def _vocabulary(settings: NpzData, *parts: ImageSet) -> int:
 
 
 def _require_inputs(values: npt.NDArray[Any], where: str) -> None:
+    if values.ndim > 0 and len(values) == 0:
+        raise UsageError(f"{where} is {list(values.shape)}: it holds no input", "save some in it")
     if values.ndim < 2 or 0 in values.shape:
         raise UsageError(
             f"{where} is {list(values.shape)}",

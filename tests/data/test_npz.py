@@ -173,6 +173,7 @@ def test_another_file_has_another_name(tmp_path: Path) -> None:
         ({"x_train": (SOUND * 9).astype(np.int16)}, "x_train holds int16 [12, 2, 7]"),
         ({"x_train": SOUND[:, 0, 0]}, "x_train is [12]"),
         ({"x_train": SOUND[:, :0]}, "x_train is [12, 0, 7]"),
+        ({"x_train": SOUND[:0]}, "x_train is [0, 2, 7]: it holds no input"),
         ({"x_train": COLOR[..., 0, 0]}, "x_train is uint8 [12, 6]"),
         ({"x_train": COLOR.transpose(0, 3, 1, 2)}, "[12, 3, 6, 5]: images of 5 channels, 3 pixels"),
         ({"x_train": COLOR[:0], "y_train": LABELS[:0]}, "x_train is uint8 [0, 6, 5, 3]"),

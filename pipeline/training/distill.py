@@ -14,6 +14,7 @@ from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
 from pipeline.training.features import TeacherFeatures
 from pipeline.training.fit import Phase, fit
+from pipeline.training.gradient_layout import matching_gradients
 from pipeline.training.kept_features import FeatureKeeping
 from pipeline.training.recipes.recipe import Batch
 from pipeline.training.recipes.recipe_registry import recipe_for
@@ -68,7 +69,8 @@ def distill(
         *(title, name, trainable.module, trainable.rates, len(examples), run.seed, run.checkpoint),
         watch=lambda: early.of_routes(model, features, watched),
     )
-    fit(phase, settings, step, run.progress, conditions)
+    with matching_gradients(model):
+        fit(phase, settings, step, run.progress, conditions)
     model.eval()
 
 

@@ -16,6 +16,7 @@ from pipeline.settings import TeacherSettings
 from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.early import EarlyImages
 from pipeline.training.fit import Phase, fit
+from pipeline.training.gradient_layout import matching_gradients
 from pipeline.training.losses import label_loss
 
 #: Further than any profile's seed: batches of the head come in an order of their own.
@@ -73,7 +74,8 @@ def _train(
         *(*names, trained, rates, len(examples), run.seed, run.checkpoint),
         watch=lambda: early.of_network(teacher),
     )
-    fit(phase, settings, step, run.progress, conditions)
+    with matching_gradients(teacher):
+        fit(phase, settings, step, run.progress, conditions)
 
 
 def _head(teacher: BlockNet, examples: Examples) -> Sequence[nn.Module]:

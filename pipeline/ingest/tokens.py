@@ -102,12 +102,11 @@ def vocabulary_of(network: nn.Module, used: int) -> int:
 
     Args:
         network: as a user's function gives it alone.
-        used: how many the data has; no less.
+        used: how many the data has. Tables of fewer are of something else, unless all of them are:
+            then the largest counts. A network without tables knows them all.
     """
-    tables = [each for each in network.modules() if isinstance(each, nn.Embedding)]
-    return min(
-        (each.num_embeddings for each in tables if each.num_embeddings >= used), default=used
-    )
+    rows = [each.num_embeddings for each in network.modules() if isinstance(each, nn.Embedding)]
+    return min((count for count in rows if count >= used), default=max(rows, default=used))
 
 
 def require_vocabulary(source: str, model: int | None, data: int | None) -> None:

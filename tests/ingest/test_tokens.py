@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,15 @@ def test_a_network_alone_knows_as_many_tokens_as_its_smallest_table(tmp_path: Pa
     opened = ModelSource(settings, Silent()).model
     assert opened(torch.arange(12.0).reshape(2, 6), Route.parse("TS")).shape == (2, 3)
     assert vocabulary_of(opened.teacher, 19) == 20
-    assert vocabulary_of(opened.teacher, 21) == 21
+    assert vocabulary_of(opened.teacher, 21) == 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"), [((), 60), ((12, 80), 80), ((90, 80), 80), ((12, 50), 50)]
+)
+def test_tables_say_how_many_tokens_a_network_knows(rows: Sequence[int], known: int) -> None:
+    network = nn.ModuleList(nn.Embedding(count, 2) for count in rows)
+    assert vocabulary_of(network, 60) == known  # of 50, `require_vocabulary` says that 60 are more
 
 
 def test_what_is_no_token_is_the_nearest_one() -> None:

@@ -146,8 +146,7 @@ Status RunAccuracy(const Options& options, const MeasurementPlan& plan, const Bu
     if (!said.ok()) return said;
     if (lost > 0) {
       faults += "; stage-" + std::to_string(stage) + ": logits of " + std::to_string(lost) +
-                " of " + std::to_string(count) + " images hold NaN or infinity" +
-                (plan.embeddings ? ", or are zeros" : "");
+                " of " + std::to_string(count) + " images hold NaN or infinity";
     }
     return {};
   };

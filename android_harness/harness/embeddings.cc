@@ -21,14 +21,15 @@ bool EmbeddingCosines::Add(const std::vector<float>& embedding, Floats teacher) 
     squares += one * one;
     teacher_squares += other * other;
   }
-  if (!AllFinite(embedding) || squares == 0) {
+  if (!AllFinite(embedding)) {
     cosines.push_back(std::numeric_limits<float>::quiet_NaN());
     ++lost;
     return true;
   }
   // A root of each: the product of both squares may be larger than a double.
   const double lengths = std::sqrt(squares) * std::sqrt(teacher_squares);
-  const double cosine = lengths > 0 ? product / lengths : 0;
+  const bool same = squares == 0 && teacher_squares == 0;
+  const double cosine = lengths > 0 ? product / lengths : same ? 1 : 0;
   cosines.push_back(static_cast<float>(std::clamp(cosine, -1.0, 1.0)));
   return true;
 }

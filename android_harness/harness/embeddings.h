@@ -11,12 +11,12 @@ namespace pwl::harness {
 
 // The cosines of some embeddings to those that a teacher gives the same images.
 struct EmbeddingCosines {
-  // By image, in order, summed in double; NaN of an embedding without a direction.
+  // By image, in order, summed in double; NaN of an embedding that holds NaN or infinity.
   std::vector<float> cosines;
-  int64_t lost = 0;  // how many have none: they hold NaN or infinity, or nothing but zeros
+  int64_t lost = 0;  // how many hold NaN or infinity
 
-  // Adds an image. A teacher's embedding of zeros has a cosine of 0 to any. False for lengths that
-  // differ.
+  // Adds an image. Zeros alone have no direction: their cosine is 1 to zeros, and 0 to all else.
+  // False for lengths that differ.
   bool Add(const std::vector<float>& embedding, Floats teacher);
 };
 

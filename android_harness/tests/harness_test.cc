@@ -342,7 +342,7 @@ TEST(EmbeddingCosines, AreSummedInDouble) {
   EXPECT_FLOAT_EQ(found.cosines[1], 1.0f);
 }
 
-TEST(EmbeddingCosines, TellOfWhatHasNoDirection) {
+TEST(EmbeddingCosines, TellOfWhatIsNoVectorAndOfZeros) {
   EmbeddingCosines found;
   const float teacher[] = {3, 4};
   const float zeros[] = {0, 0};
@@ -350,10 +350,14 @@ TEST(EmbeddingCosines, TellOfWhatHasNoDirection) {
   ASSERT_TRUE(found.Add({0, 0}, {teacher, 2}));
   ASSERT_TRUE(found.Add({1, infinity}, {teacher, 2}));
   ASSERT_TRUE(found.Add({1, 2}, {zeros, 2}));
+  ASSERT_TRUE(found.Add({0, -0.0f}, {zeros, 2}));
+  ASSERT_TRUE(found.Add({0, std::nanf("")}, {zeros, 2}));
   EXPECT_EQ(found.lost, 2);
-  EXPECT_NE(found.cosines[0], found.cosines[0]);  // NaN
-  EXPECT_NE(found.cosines[1], found.cosines[1]);
+  EXPECT_EQ(found.cosines[0], 0.0f);
+  EXPECT_NE(found.cosines[1], found.cosines[1]);  // NaN
   EXPECT_EQ(found.cosines[2], 0.0f);
+  EXPECT_EQ(found.cosines[3], 1.0f);
+  EXPECT_NE(found.cosines[4], found.cosines[4]);
   EXPECT_FALSE(found.Add({1}, {teacher, 2}));
 }
 

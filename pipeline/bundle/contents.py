@@ -6,12 +6,13 @@ import math
 import sys
 from array import array
 from collections.abc import Iterator
-from operator import eq
+from operator import eq, mul
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.bundle.loading_plan import loading_plan_of
 from pipeline.bundle.manifest import Manifest
+from pipeline.bundle.score_consistency import ROUNDING
 from pipeline.settings import IGNORED
 
 
@@ -33,8 +34,42 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
         # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
         if not math.isfinite(sum(_values(root / entry.path, "f"))):
             yield f"{entry.path}: some values are not finite"
-    if not embeds:
-        yield from _labels(root, manifest)
+    yield from (_cosines if embeds else _labels)(root, manifest)
+
+
+def _cosines(root: Path, manifest: Manifest) -> Iterator[str]:
+    """Stages whose embeddings are not as near to the teacher's as is said of them.
+
+    What the evaluation images lack to a cosine of 1, all test images lack at least.
+    """
+    evaluation, (width,) = manifest.evaluation, manifest.model.label_shape
+    teachers = _rows(_values(root / evaluation.labels.path, "f"), width)
+    given = _rows(_values(root / evaluation.predictions.path, "f"), width)
+    for stage in manifest.stages:
+        stated, first = stage.accuracy, stage.index * evaluation.count
+        rows = zip(given[first : first + evaluation.count], teachers, strict=True)
+        lacks = math.fsum(1 - _cosine(one, other) for one, other in rows)
+        most = stated.images * (1 - stated.top1 + 2 * ROUNDING)
+        least = stated.images * (1 - stated.top1 - 2 * ROUNDING)
+        if lacks > most or (evaluation.count == stated.images and lacks < least):
+            yield (
+                f"{evaluation.predictions.path}: stage {stage.index}: a mean cosine of "
+                f"{1 - lacks / evaluation.count:.6f} to {evaluation.labels.path}, but "
+                f"{stated.top1:.6f} is said of all {stated.images} test images"
+            )
+
+
+def _rows(values: array[Any], width: int) -> list[array[Any]]:
+    return [values[first : first + width] for first in range(0, len(values), width)]
+
+
+def _cosine(one: array[Any], other: array[Any]) -> float:
+    """As `pipeline.evaluation.label_scores.cosines`, without numpy."""
+    lengths = math.hypot(*one) * math.hypot(*other)
+    if lengths == 0:
+        return float(not any(one) and not any(other))
+    product: float = sum(map(mul, one, other))
+    return product / lengths
 
 
 def _labels(root: Path, manifest: Manifest) -> Iterator[str]:

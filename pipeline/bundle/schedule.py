@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.bundle.stated_score import Cosine
 from pipeline.core.toml_file import Section, SparseSection
 from pipeline.model.route import RouteName
 from pipeline.settings import OrderName, PrecisionPlan
+from pipeline.settings.quantities import Cosine
 
 #: A difference of two shares, or of two cosines.
 GainShare = Annotated[float, Field(ge=-2, le=2)]

@@ -7,10 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline.core.toml_file import SparseSection
-from pipeline.settings.quantities import Share
-
-#: A share, or of embeddings a cosine.
-Cosine = Annotated[float, Field(ge=-1, le=1)]
+from pipeline.settings.quantities import Cosine, Share
 
 
 class Score(SparseSection):

@@ -40,11 +40,17 @@ def label_scores(predictions: Labels, labels: Labels) -> Scores:
 
 
 def cosines(embeddings: Labels, wanted: Labels) -> npt.NDArray[np.float64]:
-    """Of each embedding ``[..., n, width]`` to the one that it should be; 0 of all zeros."""
+    """Of each embedding ``[..., n, width]`` to the one that it should be.
+
+    Zeros alone have no direction: they are right where zeros are wanted, with a cosine of 1, and
+    wrong where anything else is, or is given, with 0. As `harness/embeddings.cc`.
+    """
     one, other = embeddings.astype(np.float64), wanted.astype(np.float64)
-    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    given, asked = np.linalg.norm(one, axis=-1), np.linalg.norm(other, axis=-1)
+    lengths = given * asked
     products = (one * other).sum(axis=-1)
-    found = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    zeros = ((given == 0) & (asked == 0)).astype(np.float64)
+    found = np.divide(products, lengths, out=zeros, where=lengths > 0)
     return np.asarray(found.clip(-1, 1).round(12))
 
 

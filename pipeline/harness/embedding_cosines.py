@@ -14,9 +14,9 @@ class EmbeddingCosines(Section):
 
     Attributes:
         stage: which one.
-        cosines: by image, of the stage's embedding to the teacher's; null where that of the stage
-            has no direction, for it holds NaN or infinity, or nothing but zeros.
-        lost: how many have none.
+        cosines: by image, of the stage's embedding to the teacher's; that of zeros alone is 1 to
+            zeros and 0 to all else; null where the stage's holds NaN or infinity.
+        lost: how many do.
     """
 
     stage: int
@@ -31,5 +31,5 @@ class EmbeddingCosines(Section):
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Those of all images; 0, which is near nothing, of what has no direction."""
+        """Those of all images; 0, which is near nothing, of what is no vector."""
         return tuple(0.0 if cosine is None else cosine for cosine in self.cosines)

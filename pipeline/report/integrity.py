@@ -7,7 +7,7 @@ A report is wrong, however fast, when
   where programs are quantized, are not as many decibels above that difference as it asks for;
 - a measured start answers otherwise than the same program did when its parity was taken;
 - more images are labeled otherwise than on the host than ties between two labels can explain;
-- embeddings have no direction, or their mean cosine deviates from the host's by more than the
+- embeddings hold NaN or infinity, or their mean cosine deviates from the host's by more than the
   manifest's tolerance, or as many single ones do; where programs are quantized, by more than these
   themselves do from eager PyTorch on the host.
 
@@ -170,7 +170,7 @@ def _unlabeled(report: Report) -> Iterator[str]:
         if found.lost:
             yield (
                 f"stage-{found.stage}: {found.lost} of {len(found.cosines)} embeddings hold NaN or "
-                "infinity, or nothing but zeros"
+                "infinity"
             )
     for counts in report.runs.maps:
         if counts.lost:

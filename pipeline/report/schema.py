@@ -15,7 +15,6 @@ from pydantic import Field, NonNegativeInt, model_validator
 from pipeline.bundle.manifest import Input
 from pipeline.bundle.output import Output
 from pipeline.bundle.schedule import Schedule
-from pipeline.bundle.stated_score import Cosine
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding, GuardId
@@ -25,7 +24,7 @@ from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
 from pipeline.report.report_consistency import report_contradictions
 from pipeline.settings import TaskMetric, metric_of
-from pipeline.settings.quantities import Share
+from pipeline.settings.quantities import Cosine, Share
 
 SCHEMA_VERSION: Literal[3] = 3
 

@@ -16,7 +16,7 @@ from pipeline.settings.backends import BACKENDS, BackendName
 from pipeline.settings.data_settings import DataSettings, FolderData, NpzData
 from pipeline.settings.model_settings import ModelSettings
 from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, PrecisionSettings
-from pipeline.settings.quantities import Share
+from pipeline.settings.quantities import Cosine, Share
 from pipeline.settings.runtime_settings import RuntimeSettings, with_orders_of_favor
 from pipeline.settings.schedule_settings import ScheduleSettings
 from pipeline.settings.source_model import SourceModel
@@ -72,6 +72,9 @@ class BundleSettings(Section):
             pixels, in eager PyTorch.
         least_balanced: the same for balanced accuracy, the mean of the shares of each class: who
             always answers the largest class gets ``1 / classes``.
+        least_mean_iou: the same for mean IoU, of a dense task.
+        least_cosine: of an embedding task the same for the mean cosine to the teacher of every
+            stage that ships, as that of the whole teacher says nothing.
     """
 
     golden_images: Annotated[int, Field(ge=1, le=256)] = 8
@@ -79,6 +82,8 @@ class BundleSettings(Section):
     evaluation_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 8
     least_top1: Share | None = None
     least_balanced: Share | None = None
+    least_mean_iou: Share | None = None
+    least_cosine: Cosine | None = None
 
     def evaluated(self, images: int, image_bytes: int) -> int:
         """How many of so many test images of so many bytes go into a bundle to be evaluated."""
@@ -137,6 +142,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _task_is_possible(self) -> Self:
+        if self.bundle.least_mean_iou is not None and self.task.kind != "dense":
+            raise ValueError('bundle.least_mean_iou is of task.kind = "dense" alone: leave it out')
+        if self.bundle.least_cosine is not None and self.task.kind != "embedding":
+            raise ValueError(
+                'bundle.least_cosine is of task.kind = "embedding" alone: name least_top1'
+            )
         if self.task.kind != "classification":
             _require_possible(self)
         return self
@@ -210,9 +221,8 @@ def _of_embeddings(settings: Settings) -> dict[str, bool]:
         ),
         "there are no labels and no logits: leave alpha and temperature out of "
         "[training.distillation]": not given & {"alpha", "temperature"},
-        "there is no accuracy: leave least_top1 and least_balanced out of [bundle]": (
-            bundle.least_top1 is None and bundle.least_balanced is None
-        ),
+        "there is no accuracy: name least_cosine in place of least_top1 and least_balanced in "
+        "[bundle]": bundle.least_top1 is None and bundle.least_balanced is None,
     }
 
 

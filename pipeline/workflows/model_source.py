@@ -107,12 +107,13 @@ class ModelSource:
         settings, dataset = self._settings, self._dataset
         if settings.task.kind == "embedding":
             from pipeline.evaluation.teacher_answers import labeled_by
+            from pipeline.workflows.training_cache import answers_file
 
             model, dataset = self._read(settings, dataset)
-            with self.progress.task("teacher's embeddings", total=1) as task:
-                dataset = labeled_by(model.teacher, dataset)
-                task.advance(1)
-            return model, dataset
+            keep = None
+            if self._work is not None:
+                keep = answers_file(settings, self._work.cache, self.content(), dataset)
+            return model, labeled_by(model.teacher, dataset, keep, self.progress)
         if settings.training is not None:
             return self._read(settings, dataset)
         with self.progress.task(f"{settings.model.family} model", total=1) as task:

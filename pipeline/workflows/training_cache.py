@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
@@ -10,6 +11,9 @@ from pipeline.core.producers import DATA, EVALUATION, TRAINING
 from pipeline.data.source import data_fingerprint
 from pipeline.settings import Settings, SourceModel, TaskSettings, TrainingSettings
 from pipeline.training.trained import TrainingFiles
+
+if TYPE_CHECKING:
+    from pipeline.data.images import Dataset
 
 
 def training_table(settings: Settings) -> TrainingSettings:
@@ -86,6 +90,19 @@ def evaluation_file(settings: Settings, cache: Path, content: str) -> Path:
         machine_kind(),
     )
     return cache / "training" / f"evaluation-{key[:16]}.safetensors"
+
+
+def answers_file(settings: Settings, cache: Path, content: str, dataset: Dataset) -> Path:
+    """Where a teacher's embeddings are kept.
+
+    Args:
+        settings: the profile.
+        cache: the same folder as `assemble` takes.
+        content: as `ModelSource.content` tells it.
+        dataset: of the profile, normalized as it will be embedded.
+    """
+    whole = evaluation_file(settings, cache, fingerprint(content, str(dataset.normalization)))
+    return whole.with_stem(whole.stem.replace("evaluation", "embeddings"))
 
 
 def _task(settings: Settings) -> tuple[TaskSettings, ...]:

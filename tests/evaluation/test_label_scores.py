@@ -76,6 +76,8 @@ def test_embeddings_are_judged_by_their_cosine() -> None:
     wanted = np.array([[1, 0], [0, 2], [3, 4]], np.float32)
     given = np.array([[5, 0], [1, 0], [0, 0]], np.float32)
     assert [*label_scores(given, wanted)] == [1, 0, 0]
+    assert [*label_scores(np.zeros_like(given), np.zeros_like(given))] == [1, 1, 1]
+    assert [*label_scores(given, np.zeros_like(given))] == [0, 0, 1]
     found = Accuracy.of(given, wanted)
     assert found.top1 == found.cosine == pytest.approx(1 / 3)
     assert -1 <= found.low < found.top1 < found.high <= 1

@@ -130,6 +130,32 @@ def evaluated(truth: npt.NDArray[np.int64], final: npt.NDArray[np.uint16]) -> Ev
     return EvaluatedModel(PwlModel.__new__(PwlModel), dataset, routes, rows, rows)
 
 
+def test_a_floor_of_embeddings_holds_for_every_stage() -> None:
+    wanted = np.array([[1, 0], [0, 0], [3, 4]], np.float32)
+    student = np.array([[1, 0], [0, 0], [4, -3]], np.float32)
+    images = ImageSet(np.zeros((3, 1, 1, 1), np.uint8), wanted)
+    dataset = Dataset(images, images, NAMES, Normalization((0.5,), (0.5,)))
+    rows, routes = np.stack([student, wanted]), [Route.parse("SS"), Route.parse("TT")]
+    found = EvaluatedModel(PwlModel.__new__(PwlModel), dataset, routes, rows, rows)
+    require_floors(BundleSettings(least_cosine=0.66), found)
+    low = r"stage 0 \(SS\): mean cosine to the teacher is 0.6667, less than \[bundle\] least_cosine"
+    with pytest.raises(IntegrityError, match=low):
+        require_floors(BundleSettings(least_cosine=0.67), found)
+
+
+def test_floors_of_label_maps_hold_for_their_overlap() -> None:
+    wanted = np.array([[[0, 1]], [[1, 1]]], np.uint8)
+    images = ImageSet(np.zeros((2, 1, 2, 1), np.uint8), wanted)
+    dataset = Dataset(images, images, ("0", "1"), Normalization((0.5,), (0.5,)))
+    rows = np.zeros((1, 2, 1, 2), np.uint8)
+    found = EvaluatedModel(PwlModel.__new__(PwlModel), dataset, [Route.parse("TT")], rows, rows)
+    require_floors(BundleSettings(least_top1=0.25, least_mean_iou=0.125), found)
+    with pytest.raises(IntegrityError, match=r"mean IoU is 12\.50%, less than .*least_mean_iou"):
+        require_floors(BundleSettings(least_mean_iou=0.13), found)
+    with pytest.raises(IntegrityError, match=r"per-pixel accuracy is 25\.00%, less than"):
+        require_floors(BundleSettings(least_top1=0.26), found)
+
+
 def test_floors_hold_for_the_final_stage() -> None:
     truth = labels(889, 71, 40)
     found = evaluated(truth, np.zeros(1000, np.uint16))

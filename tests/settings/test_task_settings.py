@@ -59,11 +59,23 @@ def test_a_task_without_pixels_ignores_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("floor", "words"),
+    [
+        ("least_mean_iou = 0.5", 'least_mean_iou is of task.kind = "dense" alone'),
+        ("least_cosine = 0.5", 'least_cosine is of task.kind = "embedding" alone'),
+    ],
+)
+def test_a_floor_of_another_task_is_refused(floor: str, words: str, tmp_path: Path) -> None:
+    text = TINY_PROFILE.replace("[bundle]", f"[bundle]\n{floor}")
+    assert words in refused(text, tmp_path)
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         ("teacher = { epochs = 2 }", "leave [training.teacher] out"),
         ("distillation.alpha = 0.5", "leave alpha and temperature out"),
-        ("[bundle]\nleast_top1 = 0.5", "leave least_top1 and least_balanced out"),
+        ("[bundle]\nleast_top1 = 0.5", "name least_cosine in place of least_top1"),
     ],
 )
 def test_what_embeddings_have_no_use_for_is_refused(more: str, words: str, tmp_path: Path) -> None:

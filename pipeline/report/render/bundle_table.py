@@ -93,7 +93,9 @@ def _stages(manifest: Manifest) -> Table:
     for name in ("stage", "route", "loads"):
         table.add_column(name)
     metric = manifest.model.metric
-    for name in ("bytes", metric.column, "95 % interval", "balanced", "max rel error"):
+    labels = manifest.model.judged_by != "embedding"
+    balanced = ("balanced",) if labels else ()
+    for name in ("bytes", metric.column, "95 % interval", *balanced, "max rel error"):
         table.add_column(name, justify="right")
     for stage in manifest.stages:
         score = stage.accuracy
@@ -104,7 +106,7 @@ def _stages(manifest: Manifest) -> Table:
             size(stage.load_bytes),
             metric.value(_accuracy(score)),
             metric.interval(score.low, score.high),
-            share(score.balanced),
+            *((share(score.balanced),) if labels else ()),
             _error(stage.parity),
         )
     return table

@@ -126,10 +126,23 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
             f"{where} uses {len(inputs)} inputs ({', '.join(inputs)})",
             f"let it take one tensor of images, {OWN}",
         )
+    _read_sizes_early(graph)
     for node in list(graph.nodes):
         if node.target is nn.functional.dropout:
             _as_module(network, graph, node)
     return graph
+
+
+def _read_sizes_early(graph: fx.Graph) -> None:
+    """Moves reads of a tensor's sizes to where it is made: it is not kept for them until then.
+
+    A segmenter whose last line is ``interpolate(x, images.shape[-2:])`` can be cut before it.
+    """
+    for node in list(graph.nodes):
+        reads = node.op == "call_method" and node.target == "size"
+        reads |= node.target is getattr and node.args[1:] == ("shape",)
+        if reads and len(node.all_input_nodes) == 1:
+            node.all_input_nodes[0].append(node)
 
 
 def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:

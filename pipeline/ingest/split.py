@@ -43,8 +43,9 @@ def split_network(
             values.
     """
     where = f"{source}: the {name}"
-    if len(split) == 1 and (found := _AUTO.match(split[0])):
-        split = balanced_split(where, network, images, int(found["blocks"]))
+    automatic = _AUTO.match(split[0]) if len(split) == 1 else None
+    if automatic:
+        split = balanced_split(where, network, images, int(automatic["blocks"]))
     edges = [_edges(where, network, text) for text in split]
     graph = _graph(where, network, [path for edge in edges for path in edge], images)
     nodes = list(graph.nodes)
@@ -65,6 +66,8 @@ def split_network(
     ends = [*begins, behind(nodes, calls[-1][1])]
     texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
     crossings = _Crossings(where, network, graph, images)
+    if automatic and crossings.several(ends[-1]):
+        ends[-1] = len(nodes) - 1  # such as a head that reads maps of several sizes
     given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
     pieces = list(_pieces(network, nodes, ends, given))
     return BlockNet(pieces[0], pieces[1:-1], pieces[-1])
@@ -166,12 +169,27 @@ class _Crossings:
         self._flow = Flow(graph)
         self._network, self._graph, self._image = network, graph, images[:1]
 
+    def several(self, end: int) -> bool:
+        """Whether more than one tensor crosses before the node at `end`."""
+        return len(self._tensors(end)[0]) > 1
+
     def at(self, end: int, text: str) -> _PieceInput:
         """What crosses before the node at `end`.
 
         Raises:
             UsageError: that is more than one tensor, or none.
         """
+        tensors, sizes = self._tensors(end)
+        if len(tensors) != 1:
+            names = " and ".join(map(node_name, tensors)) or "nothing"
+            raise UsageError(
+                f"{self._where} cannot be cut {text}: {names} cross there",
+                "one tensor alone can pass from block to block; cut where a shortcut has ended",
+            )
+        return _PieceInput(tensors[0], sizes)
+
+    def _tensors(self, end: int) -> tuple[list[fx.Node], dict[fx.Node, tuple[Any, Any]]]:
+        """The tensors that cross before a node, and what else does, as `_PieceInput.sizes`."""
         crossing = self._flow.crossing(end)
         sizes: dict[fx.Node, tuple[Any, Any]] = {}
         if len(crossing) > 1:
@@ -181,14 +199,7 @@ class _Crossings:
                 for node in crossing
                 if _sized(two[node], three[node])
             }
-        tensors = [node for node in crossing if node not in sizes]
-        if len(tensors) != 1:
-            names = " and ".join(map(node_name, tensors)) or "nothing"
-            raise UsageError(
-                f"{self._where} cannot be cut {text}: {names} cross there",
-                "one tensor alone can pass from block to block; cut where a shortcut has ended",
-            )
-        return _PieceInput(tensors[0], sizes)
+        return [node for node in crossing if node not in sizes], sizes
 
     @cached_property
     def _values(self) -> tuple[ValueInterpreter, ValueInterpreter]:

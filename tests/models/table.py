@@ -13,11 +13,12 @@ from pipeline.core.errors import UsageError
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.split import split_network
 from pipeline.model.blocknet import BlockNet
-from tests.models import convolutional, sequences, transformers
+from tests.models import convolutional, dense, embedders, sequences, transformers
 from tests.models.hugging_face import LIBRARY
 from tests.models.sequences import SOUND, TEXT
 
 SHAPE = (3, 32, 32)
+MAP, VECTOR = "map", "vector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Case:
         what: what is particular about it.
         make: gives it, small, with random weights.
         shape: of what it reads, without the batch axis.
+        answer: what it gives, by the task that it is for: a label, a label map or an embedding.
     """
 
     name: str
     what: str
     make: Callable[[], nn.Module]
     shape: tuple[int, ...] = SHAPE
+    answer: str = "label"
 
 
 CASES = (
@@ -52,7 +55,7 @@ CASES = (
     Case("DeiT (timm)", "fused qkv, distillation token, two heads", transformers.DeiT),
     Case(
         "ViT with RMSNorm",
-        "SwiGLU, layer scale, normalized queries, mean over tokens",
+        "SwiGLU, layer scale, normalized queries",
         transformers.ModernViT,
     ),
     Case("Swin", "shifted windows, maps `[n, h, w, c]` between blocks", transformers.Swin),
@@ -65,6 +68,19 @@ CASES = (
         TEXT,
     ),
     *(Case(f"{name} (transformers)", "the library's own code", make) for name, make in LIBRARY),
+    Case("U-Net", "concatenated skips, transposed convolutions", dense.UNet, answer=MAP),
+    Case("FPN", "maps of three sizes, nearest and bilinear", dense.FPN, answer=MAP),
+    Case("LR-ASPP on MobileNetV3", "maps of two sizes, bilinear", dense.LRASPP, answer=MAP),
+    Case("DeepLabV3 on ResNet", "dilations, ASPP, bilinear", dense.DeepLab, answer=MAP),
+    Case("ResNet for metric learning", "`F.normalize`", embedders.MetricResNet, answer=VECTOR),
+    Case(
+        "Encoder of sentences",
+        "mean over tokens, `F.normalize`",
+        embedders.sentence_encoder,
+        TEXT,
+        VECTOR,
+    ),
+    Case("x-vectors", "mean and deviation over time", embedders.SoundEncoder, SOUND, VECTOR),
 )
 
 

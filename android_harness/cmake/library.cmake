@@ -20,6 +20,7 @@ configure_file(${CMAKE_CURRENT_LIST_DIR}/version.h.in
 
 # The runtime: no dependency beyond the C++ library, so that it can be tested on its own.
 pwl_library(pwl
+  src/runtime/ahead_load.cc
   src/runtime/bundle.cc
   src/runtime/cache_folder.cc
   src/runtime/engine.cc

@@ -142,6 +142,8 @@ void Print(const StageLoad& load, const Memory& memory, int64_t origin) {
       .Add("load_begin_ns", load.begin_ns - origin)
       .Add("ready_ns", load.ready_ns - origin)
       .Add("warm_ns", load.warm_ns)
+      .Add("ahead_begin_ns", load.ahead_ns > 0 ? load.ahead_begin_ns - origin : 0)
+      .Add("ahead_ns", load.ahead_ns)
       .Add("commit_ns", load.commit_ns)
       .Add("locate_ns", load.times.locate_ns)
       .Add("verify_ns", load.times.verify_ns)

@@ -87,6 +87,19 @@ TEST(LoadingPlan, SaysWhatIsFavored) {
   ExpectRefused(Replaced("threads 2", "favor speed"), "line 4: favor is accuracy or memory");
 }
 
+TEST(LoadingPlan, SaysHowManyThreadsLoad) {
+  const auto loaders = [](const std::string& line) {
+    const auto plan = ParseLoadingPlan(Replaced("threads 2\n", "threads 2\n" + line));
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    return plan.ok() ? plan->loaders : -1;
+  };
+  EXPECT_EQ(loaders(""), 1);
+  EXPECT_EQ(loaders("loaders 1\n"), 1);
+  EXPECT_EQ(loaders("loaders 2\n"), 2);
+  EXPECT_EQ(loaders("loaders auto\n"), LoadingPlan::kAutoLoaders);
+  ExpectRefused(Replaced("threads 2", "loaders 3"), "line 4: loaders is 1, 2 or auto");
+}
+
 TEST(LoadingPlan, CutShortAnywhereIsRefused) {
   const std::string text = GoodPlan();
   for (size_t length = 0; length < text.size() - 1; ++length) {

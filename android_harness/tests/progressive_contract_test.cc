@@ -197,6 +197,7 @@ TEST_F(LoadingContract, LetsSeveralThreadsWaitAtOnce) {
 
 TEST_F(LoadingContract, IsControlledBySeveralThreadsAtOnce) {
   for (int repetition = 0; repetition < 30; ++repetition) {
+    bundle_.plan.loaders = 1 + repetition % 2;
     auto model = Start();
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {

@@ -256,6 +256,32 @@ TEST_F(RealBundle, GivesTheGoldenLogitsWhereMemoryIsFavored) {
   expect_golden();
 }
 
+TEST_F(RealBundle, GivesTheGoldenLogitsWhereTwoThreadsLoad) {
+  bundle_.plan.loaders = 2;
+  const TemporaryFolder folder;
+  const WeightCache built{folder.path(), "runtime"};
+  // Caches are built by both threads at once, and then used by both.
+  for (const WeightCache& cache : {WeightCache(), built, built}) {
+    const auto engine = EngineOf(plan(), cache);
+    auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    std::vector<float> logits;
+    const auto expect_golden = [&] {
+      const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
+      ASSERT_TRUE(stage.ok()) << stage.status().message();
+      EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
+    };
+    (*model)->LoadInBackground();
+    while ((*model)->active_stage() + 1 < (*model)->stages()) expect_golden();
+    expect_golden();
+    EXPECT_TRUE((*model)->WaitForLoading().ok());
+  }
+  for (const Artifact& artifact : plan().artifacts) {
+    EXPECT_FALSE(built.ExistingFileOf(artifact.sha256).empty() && artifact.bytes > 1 << 16)
+        << artifact.id;
+  }
+}
+
 TEST_F(RealBundle, HasOneWorkspaceForAFirstStageAndWhereMemoryIsFavored) {
   if (PWL_SANITIZED) GTEST_SKIP() << "not under sanitizers: they have an allocator of their own";
   if (plan().backend != "executorch") GTEST_SKIP() << "not here: LiteRT shares no workspaces";

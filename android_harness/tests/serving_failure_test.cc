@@ -165,6 +165,7 @@ TEST_F(ServingFailure, OfAnInputOfAnotherSizeIsNoFailureOfThePrograms) {
 
 TEST_F(ServingFailure, HappensWhileOthersInferAndLoad) {
   for (int repetition = 0; repetition < 30; ++repetition) {
+    bundle_.plan.loaders = 1 + repetition % 2;
     auto model = Start();
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;

@@ -104,6 +104,13 @@ TEST_F(ShortMemory, AtAnySingleAllocationEndsNothing) {
   EXPECT_GT(after, 50);
 }
 
+TEST_F(ShortMemory, OfEitherLoadingThreadEndsNothing) {
+  bundle_.plan.loaders = 2;
+  long after = 0;
+  while (Survives(after, 1) && !HasFailure()) ++after;
+  EXPECT_GT(after, 50);
+}
+
 TEST_F(ShortMemory, AtTwoAllocationsInARowEndsNothing) {
   long after = 0;
   while (Survives(after, 2) && !HasFailure()) ++after;

@@ -92,8 +92,11 @@ def _lines(
     yield f"backend {backend.name}"
     yield f"runtime {backend.minimum_runtime}"
     yield f"threads {backend.threads}"
-    if backend.favor != "accuracy":  # older runtimes read the others
+    # Older runtimes read plans without these two.
+    if backend.favor != "accuracy":
         yield f"favor {backend.favor}"
+    if backend.loaders != 1:
+        yield f"loaders {backend.loaders}"
     yield f"input {math.prod(input.shape)}"
     yield f"classes {classes}"
     yield from programs

@@ -34,7 +34,7 @@ from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.settings import BackendName, Favor, TaskMetric, metric_of
+from pipeline.settings import BackendName, Favor, Loaders, TaskMetric, metric_of
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
@@ -160,6 +160,7 @@ class BackendInfo(SparseSection):
     precision: str
     threads: Annotated[int, Field(ge=1)]
     favor: Favor = "accuracy"
+    loaders: Loaders = 1
 
 
 class ModelInfo(SparseSection):

@@ -99,13 +99,15 @@ class TtfiSample(Section):
 class StageLoad(Section):
     """How a stage became ready. Times in nanoseconds since the app wanted an answer.
 
-    Until `ready_ns`, `warm_ns` were spent on runs of its new programs before they served.
+    Until `ready_ns`, `warm_ns` ran its new programs; a second thread loaded some in `ahead_ns`.
     """
 
     stage: int
     load_begin_ns: int
     ready_ns: int
     warm_ns: int = 0
+    ahead_begin_ns: int = 0
+    ahead_ns: int = 0
     commit_ns: int
     locate_ns: int
     verify_ns: int
@@ -245,9 +247,7 @@ class Rejected(Section):
     Attributes:
         round: in which it was run.
         wall_over_cpu: see `pipeline.harness.contention`.
-        ttfi: what it gave, if it was a start of an arm.
-        progress: if it went through all stages, in whichever way.
-        latency: if it took steady latencies.
+        ttfi, progress, latency: what it gave, as one of these.
     """
 
     round: NonNegativeInt

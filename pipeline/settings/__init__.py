@@ -50,7 +50,7 @@ from pipeline.settings.quantities import (
     Count,
 )
 from pipeline.settings.resizing import Resizing
-from pipeline.settings.runtime_settings import Favor, RuntimeSettings
+from pipeline.settings.runtime_settings import Favor, Loaders, RuntimeSettings
 from pipeline.settings.schedule_settings import OrderName, ScheduleSettings
 from pipeline.settings.source_model import (
     LIBRARY_KINDS,
@@ -103,6 +103,7 @@ __all__ = [
     "IdxData",
     "ImageData",
     "JointDistillation",
+    "Loaders",
     "LoweringSettings",
     "ModelSettings",
     "NormalizationSettings",

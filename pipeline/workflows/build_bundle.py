@@ -248,6 +248,7 @@ def _backend(settings: Settings, target: LoweringTarget) -> BackendInfo:
         precision=str(settings.lowering.precision),
         threads=settings.runtime.threads,
         favor=settings.runtime.favor,
+        loaders=settings.runtime.loaders,
     )
 
 

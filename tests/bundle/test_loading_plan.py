@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.bundle.loading_plan import LOADING_PLAN, loading_plan_of
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.verify import Bundle
+from pipeline.settings import Loaders
 
 
 def test_the_plan_of_a_bundle_says_what_its_manifest_says(either_bundle: Bundle) -> None:
@@ -33,6 +36,20 @@ def test_only_a_bundle_that_favors_memory_says_what_it_favors(either_bundle: Bun
     lines = loading_plan_of(favored).splitlines()
     assert lines[lines.index(f"threads {backend.threads}") + 1] == "favor memory"
     assert Manifest.model_validate_json(favored.model_dump_json()).backend.favor == "memory"
+
+
+@pytest.mark.parametrize("loaders", [2, "auto"])
+def test_only_a_bundle_that_is_not_loaded_by_one_thread_says_by_how_many(
+    loaders: Loaders, either_bundle: Bundle
+) -> None:
+    manifest = either_bundle.manifest
+    assert "loaders" not in loading_plan_of(manifest)
+    assert "loaders" not in manifest.backend.model_dump()
+    backend = manifest.backend.model_copy(update={"loaders": loaders})
+    changed = manifest.model_copy(update={"backend": backend})
+    lines = loading_plan_of(changed).splitlines()
+    assert lines[lines.index(f"threads {backend.threads}") + 1] == f"loaders {loaders}"
+    assert Manifest.model_validate_json(changed.model_dump_json()).backend.loaders == loaders
 
 
 def test_it_names_nothing_that_does_not_ship(either_bundle: Bundle) -> None:

@@ -8,6 +8,7 @@
 //   runtime 1.5.0                                          the oldest that can read the programs
 //   threads 1                                              of one inference
 //   favor accuracy                                         or memory
+//   loaders 1                                              threads that load: 1, 2 or auto
 //   input FLOATS                                           floats that the first program reads
 //   classes COUNT                                          floats that the last program writes:
 //                                                          one a class, or so many of each pixel
@@ -15,8 +16,8 @@
 //   stage INDEX ID...                                      artifact ids in execution order
 //   end
 //
-// PATH is relative to the bundle. `runtime` and `favor` may be missing. `end` proves that nothing
-// was cut off.
+// PATH is relative to the bundle. `runtime`, `favor` and `loaders` may be missing. `end` proves
+// that nothing was cut off.
 #ifndef PWL_BUNDLE_H_
 #define PWL_BUNDLE_H_
 
@@ -50,6 +51,10 @@ struct LoadingPlan {
   std::string minimum_runtime;  // empty: any
   int threads = 1;
   Favor favor = Favor::kAccuracy;
+  // Threads that load stages: 2 prepare the next stage while one is being made, unless memory is
+  // favored. kAutoLoaders: 2 where this process may run on four processors or more.
+  int loaders = 1;
+  static constexpr int kAutoLoaders = 0;
   size_t floats_in = 0;
   size_t classes = 0;
   std::vector<Artifact> artifacts;

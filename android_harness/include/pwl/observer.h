@@ -17,8 +17,12 @@ struct StageLoad {
   int64_t ready_ns = 0;   // all of its programs were loaded, and warmed up where that is done
   int64_t warm_ns = 0;    // of that, how long its new programs were warmed up
   int64_t commit_ns = 0;  // how long the change of the active stage took
-  LoadTimes times;        // summed over its new programs
-  uint64_t bytes = 0;     // size of its new programs
+  // When a second thread began to load its programs, while the stage before was being made, and
+  // for how long it did, which may be until after begin_ns. 0: it did not.
+  int64_t ahead_begin_ns = 0;
+  int64_t ahead_ns = 0;
+  LoadTimes times;     // summed over its new programs, on whichever thread
+  uint64_t bytes = 0;  // size of its new programs
 };
 
 // Told what happens to the stages, one call at a time: by the loading thread, or by an inferring

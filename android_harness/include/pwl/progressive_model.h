@@ -43,7 +43,7 @@ struct ProgressiveOptions {
   Verify verify = Verify::kSha256;
   // Asked on the loading thread before a later stage is loaded; may block, for instance until the
   // app is idle. False ends the loading at the stage before. What it throws counts as a failure of
-  // the stage.
+  // the stage. Where it is set, nothing of a stage is loaded before it was asked for.
   std::function<bool(size_t stage)> may_load;
   // Files whose sha256 was checked in an earlier start and that have not changed are not hashed
   // again; new ones are remembered, and saved when loading ends, or with the model. Must outlive
@@ -71,8 +71,8 @@ class ProgressiveModel {
                                                          Observer* observer,
                                                          StageLoad* load) noexcept;
 
-  // Waits for the inferences that run, the program that is being loaded, and the observer if it is
-  // being called; not for `may_load`, whose answer is ignored then. Engine and observer are not
+  // Waits for the inferences that run, the programs that are being loaded, and the observer if it
+  // is being called; not for `may_load`, whose answer is ignored then. Engine and observer are not
   // touched afterwards. No other member may be called any more.
   ~ProgressiveModel();
 
@@ -80,10 +80,11 @@ class ProgressiveModel {
   ProgressiveModel& operator=(const ProgressiveModel&) = delete;
 
   // Begins to load the stages after the active one, up to `up_to` or the last, on one background
-  // thread, which waits for the first answer (see ProgressiveOptions); never blocks. While loading
-  // goes on, it changes where loading ends. May be called again after a failure, to go on from
-  // where loading stopped. kUsage when there is no such stage, kRuntime when no thread is to be had
-  // (loading can be asked for again). WaitForLoading gives the failure, too.
+  // thread (or two: see LoadingPlan::loaders), which waits for the first answer (see
+  // ProgressiveOptions); never blocks. While loading goes on, it changes where loading ends. May be
+  // called again after a failure, to go on from where loading stopped. kUsage when there is no such
+  // stage, kRuntime when no thread is to be had (loading can be asked for again). WaitForLoading
+  // gives the failure, too.
   void LoadInBackground() noexcept;
   Status LoadInBackground(size_t up_to) noexcept;
 

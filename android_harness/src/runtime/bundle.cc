@@ -54,6 +54,13 @@ class Parser {
       plan_.favor = words[1] == "memory" ? Favor::kMemory : Favor::kAccuracy;
       return {};
     }
+    if (name == "loaders") {
+      if (words[1] != "1" && words[1] != "2" && words[1] != "auto") {
+        return Wrong("loaders is 1, 2 or auto");
+      }
+      plan_.loaders = words[1] == "auto" ? LoadingPlan::kAutoLoaders : words[1].front() - '0';
+      return {};
+    }
     uint64_t number = 0;
     if (!ParseNumber(words[1], 1, name == "threads" ? kMostThreads : kMostFloats, &number)) {
       return Wrong("a positive number is expected");

@@ -78,6 +78,7 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
         return Status();
       });
       if (!lock.owns_lock()) lock.lock();
+      if (!WantsAhead()) DropAhead(&lock);
       stepping_ = false;
       if (!thrown.ok() && !Outdated(generation)) Fail(&lock, next, thrown);
     } else if (!retired_.empty()) {
@@ -105,12 +106,13 @@ size_t ProgressiveModel::Core::NextStage() const {
 void ProgressiveModel::Core::Step(Lock* lock, size_t next) {
   if (next > active_->index && !MayLoad(lock, next)) return;
   const uint64_t generation = generation_;
+  const size_t goal = goal_;
   std::shared_ptr<Stage> before = active_;
   retired_.reserve(retired_.size() + 1);
   lock->unlock();
 
   StageLoad load;
-  Result<std::shared_ptr<Stage>> made = Make(next, before, &load);
+  Result<std::shared_ptr<Stage>> made = Make(next, before, goal, &load);
   if (made.ok() && next > before->index) {
     if (Status status = WarmUp(**made, *before, generation, &load); !status.ok()) made = status;
   }
@@ -166,23 +168,48 @@ bool ProgressiveModel::Core::MayLoad(Lock* lock, size_t next) {
   return goal_ >= next && active_->index + 1 == next;
 }
 
-// Loads a stage, while the files of the one after it are being read.
+// Loads a stage, unless that was begun ahead, while another thread loads the one after it, and
+// while the files of the one after what is being loaded are being read. Nothing is loaded ahead
+// where each stage is asked for.
 Result<std::shared_ptr<Stage>> ProgressiveModel::Core::Make(size_t next,
                                                             const std::shared_ptr<Stage>& before,
-                                                            StageLoad* load) {
-  std::vector<ProgramSource> sources;
+                                                            size_t goal, StageLoad* load) {
   const bool up = next > before->index;
+  std::unique_ptr<AheadLoad> begun = std::move(ahead_);
+  if (begun != nullptr && begun->stage() != next) begun.reset();
+  if (up && next < goal && loaders_ > 1 && !options_.may_load) {
+    ahead_ = AheadLoad::Begin(&factory_, next + 1);
+  }
+  std::vector<ProgramSource> sources;
+  const size_t last = next + (up ? 1 : 0) + (ahead_ != nullptr ? 1 : 0);
   // Nothing was being prepared yet while the first one of them could have been read.
-  for (size_t stage = up ? std::max(looked_ahead_, next) : next; stage <= next + (up ? 1 : 0);
-       ++stage) {
+  for (size_t stage = up ? std::max(looked_ahead_, next) : next; stage <= last; ++stage) {
     for (ProgramSource& source : factory_.SourcesToRead(stage)) {
       sources.push_back(std::move(source));
     }
   }
-  looked_ahead_ = up ? next + 2 : 0;
+  looked_ahead_ = up ? last + 1 : 0;
   if (!up) warm_up_pays_ = true;
   const ReadAhead reading(std::move(sources));
-  return factory_.Make(next, before.get(), load);
+  const int64_t begin = NowNs();
+  PreparedUnits prepared;
+  if (begun != nullptr) prepared = begun->Take();
+  auto made = factory_.Make(next, before.get(), std::move(prepared), load);
+  load->begin_ns = begin;
+  return made;
+}
+
+// Whether what is being loaded ahead is what is loaded next. Called with mutex_ held.
+bool ProgressiveModel::Core::WantsAhead() const {
+  return ahead_ != nullptr && loading_ && !stopping_ && !active_->broken &&
+         ahead_->stage() == active_->index + 1 && ahead_->stage() <= goal_;
+}
+
+void ProgressiveModel::Core::DropAhead(Lock* lock) {
+  if (ahead_ == nullptr) return;
+  lock->unlock();
+  ahead_.reset();
+  lock->lock();
 }
 
 void ProgressiveModel::Core::Fail(Lock* lock, size_t stage, const Status& failure) {
@@ -197,6 +224,7 @@ void ProgressiveModel::Core::Fail(Lock* lock, size_t stage, const Status& failur
 // Ends loading, unless more was asked for since `requests` was read.
 void ProgressiveModel::Core::Finish(Lock* lock, uint64_t requests, const Status& outcome) {
   const uint64_t generation = generation_;
+  DropAhead(lock);
   DestroyRetired(lock, /*wait=*/true);
   SaveVerified(lock);
   if (Outdated(generation) || requests != requests_ || !loading_) return;

@@ -13,12 +13,13 @@ ProgressiveModel::Core::Core(Bundle bundle, Engine* engine, ProgressiveOptions o
     : bundle_(std::move(bundle)),
       options_(std::move(options)),
       observer_(observer),
-      factory_(&bundle_, engine, Checks(options_.verify, options_.verified)) {}
+      factory_(&bundle_, engine, Checks(options_.verify, options_.verified)),
+      loaders_(LoadersFor(bundle_.plan)) {}
 
 Status ProgressiveModel::Core::LoadFirst(StageLoad* load) {
   // All files are being read while the first one is being prepared.
   for (const ProgramSource& source : factory_.SourcesToRead(0)) Prefetch(source);
-  Result<std::shared_ptr<Stage>> stage = factory_.Make(0, nullptr, load);
+  Result<std::shared_ptr<Stage>> stage = factory_.Make(0, nullptr, {}, load);
   if (!stage.ok()) return stage.status();
   active_ = std::move(*stage);
   return {};

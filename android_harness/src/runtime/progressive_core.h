@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "pwl/progressive_model.h"
+#include "runtime/ahead_load.h"
 #include "runtime/stage.h"
 
 namespace pwl {
@@ -58,7 +59,9 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   void Step(Lock* lock, size_t next);
   bool MayLoad(Lock* lock, size_t next);
   Result<std::shared_ptr<Stage>> Make(size_t next, const std::shared_ptr<Stage>& before,
-                                      StageLoad* load);
+                                      size_t goal, StageLoad* load);
+  bool WantsAhead() const;
+  void DropAhead(Lock* lock);
   void Fail(Lock* lock, size_t stage, const Status& failure);
   void Finish(Lock* lock, uint64_t requests, const Status& outcome);
   void SaveVerified(Lock* lock);
@@ -76,6 +79,7 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   const ProgressiveOptions options_;
   Observer* const observer_;
   const StageFactory factory_;
+  const int loaders_;  // threads that load at a time
 
   std::mutex infer_mutex_;               // held for a whole inference
   std::mutex thread_mutex_;              // guards loader_
@@ -107,8 +111,9 @@ class ProgressiveModel::Core : public std::enable_shared_from_this<ProgressiveMo
   std::thread::id loader_id_;
 
   // Of the loading thread alone:
-  size_t looked_ahead_ = 0;   // the first stage whose files may have to be read
-  bool warm_up_pays_ = true;  // the programs that were warmed up so far touched much memory
+  size_t looked_ahead_ = 0;           // the first stage whose files may have to be read
+  bool warm_up_pays_ = true;          // the programs that were warmed up so far touched much memory
+  std::unique_ptr<AheadLoad> ahead_;  // the stage after the active one, between two steps
 };
 
 }  // namespace pwl

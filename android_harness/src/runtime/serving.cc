@@ -151,7 +151,7 @@ Status ProgressiveModel::Core::Recover(std::vector<Event>* events) {
     }
     broken = std::move(rest);
     StageLoad load;
-    Result<std::shared_ptr<Stage>> stage = factory_.Make(index, broken.get(), &load);
+    Result<std::shared_ptr<Stage>> stage = factory_.Make(index, broken.get(), {}, &load);
     if (stage.ok()) {
       const int64_t begin = NowNs();
       const std::lock_guard<std::mutex> lock(mutex_);

@@ -30,26 +30,57 @@ Status RequireWholeStages(const LoadingPlan& plan) {
   return {Code::kUsage, "the plan has no stage, or one without its artifacts"};
 }
 
+Result<std::shared_ptr<LoadedUnit>> StageFactory::Load(size_t artifact, LoadTimes* times) const {
+  auto loaded = LoadArtifact(*files_, plan_->artifacts[artifact], checks_, engine_, times);
+  if (!loaded.ok()) return loaded.status();
+  return std::make_shared<LoadedUnit>(artifact, std::move(*loaded));
+}
+
 Result<std::shared_ptr<Stage>> StageFactory::Make(size_t index, const Stage* before,
-                                                  StageLoad* load) const {
+                                                  PreparedUnits prepared, StageLoad* load) const {
   load->stage = index;
   load->begin_ns = NowNs();
   auto stage = std::make_shared<Stage>();
   stage->index = index;
+  load->times = prepared.times;
+  load->bytes = prepared.bytes;
+  load->ahead_begin_ns = prepared.begin_ns;
+  load->ahead_ns = prepared.end_ns - prepared.begin_ns;
   Chain there = before == nullptr ? Chain() : before->chain;
+  for (std::shared_ptr<LoadedUnit>& unit : prepared.units) there.push_back(std::move(unit));
   for (const size_t artifact : plan_->stages[index]) {
     std::shared_ptr<LoadedUnit> unit = Take(artifact, &there);
     if (unit == nullptr) {
-      const Artifact& wanted = plan_->artifacts[artifact];
-      auto loaded = LoadArtifact(*files_, wanted, checks_, engine_, &load->times);
+      auto loaded = Load(artifact, &load->times);
       if (!loaded.ok()) return loaded.status();
-      unit = std::make_shared<LoadedUnit>(artifact, std::move(*loaded));
-      load->bytes += wanted.bytes;
+      unit = std::move(*loaded);
+      load->bytes += plan_->artifacts[artifact].bytes;
     }
     stage->chain.push_back(std::move(unit));
   }
   load->ready_ns = NowNs();
   return stage;
+}
+
+void StageFactory::Prepare(size_t index, const std::atomic<bool>& unwanted,
+                           PreparedUnits* prepared) const {
+  prepared->begin_ns = prepared->end_ns = NowNs();
+  std::vector<size_t> there = plan_->stages[index - 1];
+  for (const size_t artifact : plan_->stages[index]) {
+    const auto same = std::find(there.begin(), there.end(), artifact);
+    if (same != there.end()) {
+      there.erase(same);
+      continue;
+    }
+    if (unwanted) return;
+    LoadTimes times;
+    auto loaded = Load(artifact, &times);
+    if (!loaded.ok()) continue;
+    prepared->units.push_back(std::move(*loaded));
+    prepared->times += times;
+    prepared->bytes += plan_->artifacts[artifact].bytes;
+    prepared->end_ns = NowNs();
+  }
 }
 
 std::shared_ptr<Stage> StageFactory::RestFor(size_t index, const Stage& stage) const {

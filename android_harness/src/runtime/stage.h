@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,6 +36,15 @@ struct Stage {
   bool broken = false;
 };
 
+// Programs that were loaded before their stage's turn, and what that took.
+struct PreparedUnits {
+  std::vector<std::shared_ptr<LoadedUnit>> units;
+  LoadTimes times;
+  uint64_t bytes = 0;
+  int64_t begin_ns = 0;
+  int64_t end_ns = 0;
+};
+
 // kUsage for a plan without stages, or with one that is empty or names artifacts that there are
 // not: plans may be made without ParseLoadingPlan, which has looked.
 Status RequireWholeStages(const LoadingPlan& plan);
@@ -47,9 +57,15 @@ class StageFactory {
   StageFactory(const Bundle* bundle, Engine* engine, Checks checks)
       : plan_(&bundle->plan), files_(bundle->files.get()), engine_(engine), checks_(checks) {}
 
-  // Loads the programs of a stage, but for those that `before` has, unless null. A unit that occurs
-  // twice in a stage is loaded twice: a program must not read the output that it is writing.
-  Result<std::shared_ptr<Stage>> Make(size_t index, const Stage* before, StageLoad* load) const;
+  // Loads the programs of a stage, but for those that `before` has, unless null, and those that are
+  // `prepared`. A unit that occurs twice in a stage is loaded twice: a program must not read the
+  // output that it is writing.
+  Result<std::shared_ptr<Stage>> Make(size_t index, const Stage* before, PreparedUnits prepared,
+                                      StageLoad* load) const;
+
+  // Loads the programs that a stage has and the one before it has not, until they are `unwanted`.
+  // Those that cannot be loaded are left out. Throws std::bad_alloc at most.
+  void Prepare(size_t index, const std::atomic<bool>& unwanted, PreparedUnits* prepared) const;
 
   // What is left of a stage for another one to use: the programs that `index` needs, too, and that
   // have not failed.
@@ -60,6 +76,8 @@ class StageFactory {
   std::vector<ProgramSource> SourcesToRead(size_t index) const;
 
  private:
+  Result<std::shared_ptr<LoadedUnit>> Load(size_t artifact, LoadTimes* times) const;
+
   const LoadingPlan* const plan_;
   const BundleFiles* const files_;
   Engine* const engine_;

@@ -96,9 +96,9 @@ def _load(load: StageLoad, climb: Climb) -> Slice:
 
 def _load_notes(load: StageLoad) -> dict[str, str | int]:
     """What the harness sums over a stage's new programs; when each one began it does not say."""
-    return {f"{phase}, ns": getattr(load, f"{phase}_ns") for phase in _PHASES} | {
-        "bytes": load.bytes
-    }
+    ahead = {"ahead, begin, ns": load.ahead_begin_ns, "ahead, ns": load.ahead_ns}
+    phases = {f"{phase}, ns": getattr(load, f"{phase}_ns") for phase in _PHASES}
+    return phases | {"bytes": load.bytes} | (ahead if load.ahead_ns else {})
 
 
 def _stages(climb: Climb) -> Iterator[Slice]:

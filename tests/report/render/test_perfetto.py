@@ -53,7 +53,7 @@ def climb(state: str = "warm", slower: int = 0, **more: Any) -> ProgressSample:
             "loads": (
                 load(0, 300, 900, 0),
                 load(1, 1010, 1300, 2, rss_kb=-1),
-                load(2, 1305, 1600 + slower, 3, peak_rss_kb=-1),
+                load(2, 1305, 1600 + slower, 3, peak_rss_kb=-1, ahead_ns=0),
             ),
             "inferences": Inferences(
                 begin_ns=begin,
@@ -143,7 +143,10 @@ def test_what_the_harness_says_of_a_slice_is_beside_it() -> None:
     assert loads[0].notes == {
         **{f"{phase}, ns": 7 for phase in ("locate", "verify", "map", "parse", "prepare")},
         "bytes": 7,
+        "ahead, begin, ns": 7,
+        "ahead, ns": 7,
     }
+    assert "ahead, ns" not in loads[1].notes
     runs = [one.notes for one in found["serving"] if one.name.startswith("inference")]
     assert [note["CPU time of the process, ns"] for note in runs] == [1, 2, 3, 4]
     assert found["stage in service"][0].notes == {"top-1": "90.00%", "bytes loaded": 7}

@@ -1,0 +1,57 @@
+#include "runtime/ahead_load.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <utility>
+
+#include "runtime/guard.h"
+
+namespace pwl {
+namespace {
+
+// One for inferences, two for loading, and one for the rest of the app.
+constexpr int kEnoughProcessors = 4;
+
+// Those that this process may run on; 0 where the kernel does not say.
+int Processors() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
+}
+
+}  // namespace
+
+int LoadersFor(const LoadingPlan& plan) {
+  if (plan.favor == Favor::kMemory) return 1;
+  if (plan.loaders != LoadingPlan::kAutoLoaders) return plan.loaders;
+  return Processors() >= kEnoughProcessors ? 2 : 1;
+}
+
+std::unique_ptr<AheadLoad> AheadLoad::Begin(const StageFactory* factory, size_t stage) noexcept {
+  try {
+    std::unique_ptr<AheadLoad> load(new AheadLoad(stage));
+    load->thread_ = std::thread([factory, load = load.get()] {
+      (void)Guarded("loading ahead failed", [&] {
+        factory->Prepare(load->stage_, load->unwanted_, &load->prepared_);
+        return Status();
+      });
+    });
+    (void)pthread_setname_np(load->thread_.native_handle(), "pwl-ahead");
+    return load;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+AheadLoad::~AheadLoad() {
+  unwanted_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+PreparedUnits AheadLoad::Take() {
+  thread_.join();
+  return std::move(prepared_);
+}
+
+}  // namespace pwl

@@ -19,7 +19,14 @@ TRAINING = 2
 EVALUATION = 1
 #: Programs, and how far they are from eager PyTorch.
 LOWERING = 4
+#: What int8 programs have beside that: which of their numbers are int8.
+QUANTIZATION = 2
 #: Which stages ship, and in which order.
 SCHEDULE = 1
 #: What a bundle and its control arms are made of.
 BUNDLE = 2
+
+
+def build_versions() -> tuple[int, ...]:
+    """Of all that takes part in a build, but for what gives the network: its content is known."""
+    return (DATA, TRAINING, EVALUATION, LOWERING, QUANTIZATION, SCHEDULE, BUNDLE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.core.fingerprint import fingerprint
-from pipeline.core.producers import LOWERING
+from pipeline.core.producers import LOWERING, QUANTIZATION
 from pipeline.settings import BACKENDS, PLAIN, LoweringSettings
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
@@ -38,4 +38,5 @@ class LoweringTarget:
         if quantization is None:  # what quantizes others has no part in it
             exporters.pop(BACKENDS[self.backend].quantizer, None)
         precision = quantization.key if quantization else PLAIN
-        return (fingerprint(exporters), precision, f"lowering {LOWERING}")
+        made = (fingerprint(exporters), precision, f"lowering {LOWERING}")
+        return made if quantization is None else (*made, f"quantization {QUANTIZATION}")

@@ -21,7 +21,7 @@ from pipeline.core.atomic_files import write_text
 from pipeline.core.cluster import Cluster
 from pipeline.core.fingerprint import fingerprint, machine_kind, versions
 from pipeline.core.locks import replacing_place, using_folder
-from pipeline.core.producers import BUNDLE, DATA, EVALUATION, LOWERING, SCHEDULE, TRAINING
+from pipeline.core.producers import build_versions
 from pipeline.core.progress import Progress
 from pipeline.core.work import Work
 from pipeline.data.source import data_fingerprint
@@ -106,7 +106,7 @@ def assemble(
     key = fingerprint(
         settings,
         data_fingerprint(settings.data),
-        (DATA, TRAINING, EVALUATION, LOWERING, SCHEDULE, BUNDLE),
+        build_versions(),
         source.content(),
         report_content(settings.schedule.load_times),
         versions(*_PACKAGES) | dict(target.exporters),

@@ -16,6 +16,8 @@ from pipeline.evaluation.parity import Parity
 from pipeline.lowering import worker
 from pipeline.lowering.backend import Backend, Program
 from pipeline.lowering.capture import capture
+from pipeline.lowering.litert.flatbuffer import WeightedLayer
+from pipeline.lowering.litert.quantize import int8_pays
 from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.preflight import PreflightScope, preflight
@@ -64,6 +66,54 @@ def test_a_stem_that_pools_runs() -> None:
     program, parity = lowered(resnet(settings, 1, 3).part(0), torch.randn(4, 1, 16, 16))
     assert parity.sqnr_db > 20
     assert program.operators["max_pool2d"] == 1
+
+
+def int8_kernels(*layers: nn.Module) -> dict[tuple[int, ...], bool]:
+    """Which kernels, by shape, are int8 on LiteRT, of a unit that reads images of 24x24x3."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    torch.manual_seed(0)
+    features = torch.randn(1, 3, 24, 24)
+    backend = backend_for(LoweringSettings(backend=("litert",)))
+    captured = capture(nn.Sequential(*layers).eval(), features, "unit")
+    quantization = Quantization("int8", None).resolved(captured, backend.spec, "unit")
+    data = backend.lower(captured, features, "unit", quantization).data
+    (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0)).subgraphs
+    kernels = [graph.tensors[node.inputs[1]] for node in graph.operators if len(node.inputs) == 3]
+    return {tuple(map(int, each.shape)): each.type == schema.TensorType.INT8 for each in kernels}
+
+
+def test_litert_s_layers_with_few_weights_for_many_pixels_stay_float32() -> None:
+    found = int8_kernels(
+        nn.Conv2d(3, 16, 3, padding=1),  # 432 weights for 1,728 values
+        nn.Conv2d(16, 8, 1),  # 128 for 9,216
+        nn.Conv2d(8, 80, 1),  # 640 for 4,608, with more multiplications than preparation
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(80, 10),
+    )
+    kernels = [(16, 3, 3, 3), (8, 1, 1, 16), (80, 1, 1, 8), (10, 80)]
+    assert found == dict(zip(kernels, [True, False, True, True], strict=True))
+
+
+def test_a_unit_by_litert_s_int8_recipe_has_int8_weights() -> None:
+    found = int8_kernels(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 1))
+    assert found == {(8, 1, 1, 3): False, (16, 1, 1, 8): True}
+
+
+@pytest.mark.parametrize(
+    ("layer", "pays"),
+    [
+        (WeightedLayer("", weights=2352, channels=3, values=158700, products=29_503_488), False),
+        (WeightedLayer("", weights=384, channels=8, values=100352, products=4_816_896), False),
+        (WeightedLayer("", weights=2304, channels=16, values=50176, products=7_225_344), True),
+        (WeightedLayer("", weights=1536, channels=16, values=12544, products=1_204_224), True),
+        (WeightedLayer("", weights=1000, channels=4, values=4, products=1000), True),
+    ],
+    ids=["a stem's three channels", "an expansion", "3x3", "many weights", "a head"],
+)
+def test_what_int8_saves_a_layer_on_litert(layer: WeightedLayer, pays: bool) -> None:
+    assert int8_pays(layer) == pays
 
 
 def test_a_program_that_lowers_and_does_not_run_is_refused_and_not_kept(

@@ -6,6 +6,7 @@ from it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,25 @@ class Node:
 
     operator: str
     output: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedLayer:
+    """A convolution or a linear layer.
+
+    Attributes:
+        output: as of `Node`.
+        weights: how many numbers its kernel has.
+        channels: of what the kernel reads.
+        values: how many numbers it reads.
+        products: how many multiplications it takes.
+    """
+
+    output: str
+    weights: int
+    channels: int
+    values: int
+    products: int
 
 
 def without_tensor_names(data: bytes) -> bytes:
@@ -44,6 +64,26 @@ def count_operators(data: bytes) -> dict[str, int]:
     model = _read(data)
     counts = Counter(_name(model, operator) for operator in model.subgraphs[0].operators)
     return dict(sorted(counts.items()))
+
+
+def weighted_layers(data: bytes) -> list[WeightedLayer]:
+    """The convolutions, but for those of each channel by itself, and linear layers of a program."""
+    model = _read(data)
+    tensors = model.subgraphs[0].tensors
+    found = []
+    for node in model.subgraphs[0].operators:
+        if _name(model, node) not in ("CONV_2D", "FULLY_CONNECTED"):
+            continue
+        source, kernel, target = (tensors[each] for each in (*node.inputs[:2], node.outputs[0]))
+        if model.buffers[kernel.buffer].data is None:  # another operator gives it
+            continue
+        weights, values, given = (
+            math.prod(map(int, each.shape)) for each in (kernel, source, target)
+        )
+        places = given // int(kernel.shape[0])
+        name, channels = _text(target.name), int(kernel.shape[-1])
+        found.append(WeightedLayer(name, weights, channels, values, weights * places))
+    return found
 
 
 def named_in(data: bytes, text: str) -> list[Node]:

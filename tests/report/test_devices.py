@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipeline.bundle.artifact import Edge
+from pipeline.bundle.output import Output
 from pipeline.core.errors import ExitCode, IntegrityError, UsageError, worst_code
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.report.devices import DeviceResult, DevicesReport, load_devices
@@ -151,3 +153,18 @@ def test_every_control_arm_is_in_table_and_plot() -> None:
     for arm in ["progressive", *arms]:
         assert re.search(rf"{arm} +\d", table)
         assert f"one, {arm}: " in page
+
+
+def test_of_embeddings_their_mean_cosine_has_room() -> None:
+    edge = Edge(shape=(1, 16), layout="NC")
+    found = several([well("one")]).model_copy(
+        update={"output": Output(kind="embedding", edge=edge, metric="cosine")}
+    )
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(devices_tables(found))
+    table = stream.getvalue().partition("warm start")[0]
+    assert "latencies and mean cosine of the last stage" in table
+    assert "peak RSS " in table
+    page = devices_page(found)
+    assert ">mean cosine to the teacher<" in page
+    assert "top-1" not in page

@@ -55,13 +55,14 @@ def _table(title: str, *columns: str) -> Table:
 
 def _devices(report: DevicesReport) -> Table:
     judged = report.metric.column
+    name = judged.replace(" ", "\n") if " " in judged else f"{judged}\n"
     table = _table(
         f"devices (latencies and {judged} of the last stage; during: worst while a block loads)",
         *(
             "device\n",
             "model\n",
             "numbers\n",
-            f"{judged}\n",
+            name,
             "latency ms\nsteady",
             "\nduring",
         ),

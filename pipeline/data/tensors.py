@@ -34,7 +34,9 @@ class Standardization:
         """
         import torch
 
-        return self.apply_to(torch.from_numpy(np.ascontiguousarray(images)))
+        # Of what is mapped from a file that nobody may write to, torch takes no tensor: a copy.
+        writable = np.require(images, requirements=["C", "W"])
+        return self.apply_to(torch.from_numpy(writable))
 
     def apply_to(self, values: Tensor) -> Tensor:
         """The same of a tensor, on the device where it is; a GPU gives the same bits."""

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from pipeline.core.progress import Progress
+from pipeline.core.random_state import own_random_numbers
 from pipeline.ingest.function import FunctionSource
 from pipeline.ingest.new_head import with_new_head
 from pipeline.ingest.own_parts import ImageShape, stated_model
@@ -91,8 +91,7 @@ def _called(source: str, place: str) -> object:
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers that start from a seed; the caller's are then where they were."""
     random_before, numpys = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_numbers(seed):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         try:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Progress, Silent
+from pipeline.core.random_state import own_random_numbers
 from pipeline.data.images import ImageSpec
 from pipeline.ingest.answer_shape import require_answer, require_one_answer
 from pipeline.ingest.calling import called, called_student, functions_of, seeded
@@ -213,7 +214,7 @@ class _Ingestion:
             if self._profile is None:
                 what = f'{self._source}: width = "auto" is chosen for the backends of a profile'
                 raise UsageError(what, "name the profile, or give width as a share")
-            with torch.random.fork_rng(devices=[]):  # whether it is measured or kept
+            with own_random_numbers():  # whether it is measured or kept
                 table = StudentCandidates(self._source, teacher, shape, stated)
                 width = self._profile.width(table)
         return slimmed(self._source, teacher, shape, width, stated.depth)

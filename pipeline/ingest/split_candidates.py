@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from pipeline.core.errors import UsageError
+from pipeline.core.random_state import own_random_numbers
 from pipeline.ingest.balance import require_parts
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.cuts import possible_cuts
@@ -92,5 +92,5 @@ def measured_split(
             f"{source}: split = {split[0]!r} is measured for the backends of a profile",
             f'name the profile, or give split = "auto:{found["blocks"]}"',
         )
-    with torch.random.fork_rng(devices=[]):  # whether it is measured or kept
+    with own_random_numbers():  # whether it is measured or kept
         return choose(SplitCandidates(source, name, network, shape, int(found["blocks"])))

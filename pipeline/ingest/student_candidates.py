@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
+from pipeline.core.random_state import own_random_numbers
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.probe import probe_images, run_network
 from pipeline.ingest.slim import slimmed
@@ -38,8 +37,7 @@ class StudentCandidates:
             UsageError: the teacher cannot be made that slim.
         """
         images = probe_images(self.shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_random_numbers(0):
             student = slimmed(self.source, self.teacher, self.shape, width, self.table.depth)
             teachers = run_network(self.source, "teacher", self.teacher, images)
             outputs = run_network(self.source, "student", student, images)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.random_state import own_random_numbers
 from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.converter import MissingConverter
@@ -54,8 +55,7 @@ def answers_of(model: PwlModel, images: Tensor) -> dict[str, Tensor]:
         model: in eval mode, on the processor.
         images: as `answer_images` makes them.
     """
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with one_thread(), own_random_numbers(0):
         teacher = network_answers("teacher", model.teacher, images)
         student = network_answers("student", model.student, images)
         found = {**teacher, **student}

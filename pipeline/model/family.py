@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from pipeline.core.errors import UsageError
+from pipeline.core.random_state import own_random_numbers
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.model.resnet import resnet
@@ -34,8 +33,7 @@ def build_model(
             'write the networks yourself: [model] source = "python:FILE.py:FUNCTION"',
         )
     shape = (image_shape[0], image_shape[1], image_shape[2])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_numbers(seed):
         teacher = _network(settings.teacher, shape, classes)
         student = _network(settings.student, shape, classes)
         return PwlModel.pair(teacher, student, shape)

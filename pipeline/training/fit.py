@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError
 from pipeline.core.freed_memory import keeping_freed_memory, unfilled_memory
 from pipeline.core.progress import Progress, Task
+from pipeline.core.random_state import own_random_numbers
 from pipeline.settings import OptimizerSettings
 from pipeline.training.conditions import Conditions
 from pipeline.training.epoch_checkpoint import resume, save_epoch
-from pipeline.training.gpu import full_float32, gpus_in_use
+from pipeline.training.gpu import full_float32
 from pipeline.training.pointwise import subsampled
 from pipeline.training.processes import Processes
 from pipeline.training.rate_schedule import rate_schedule
@@ -73,7 +74,7 @@ def reproducible(threads: int) -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     try:
         with (
-            torch.random.fork_rng(gpus_in_use()),
+            own_random_numbers(),
             keeping_freed_memory(),
             unfilled_memory(),
             full_float32(),

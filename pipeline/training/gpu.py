@@ -69,12 +69,6 @@ def require_usable(device: torch.device) -> None:
         ) from error
 
 
-def gpus_in_use() -> list[int]:
-    """Those that this process has computed on, or none."""
-    used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return list(range(torch.cuda.device_count())) if used else []
-
-
 def gpu_name(device: torch.device) -> str:
     """Such as ``NVIDIA H100 80GB HBM3``."""
     return torch.cuda.get_device_name(device)
@@ -115,8 +109,8 @@ def _in_words(error: RuntimeError) -> PipelineError | None:
         return UsageError(
             f"a network uses {unrepeatable[1]}, which gives other bits every time it is computed "
             "on a GPU, and training has to be repeatable",
-            "use another layer in its place (an average over the whole map for an adaptive pool, "
-            f"nearest for other interpolation), or {_ON_PROCESSOR}",
+            "use another layer in its place (a pool with a kernel_size for an adaptive one, "
+            f"bilinear or nearest for bicubic interpolation), or {_ON_PROCESSOR}",
         )
     if "Expected all tensors to be on the same device" in message or (
         "is not on the expected device" in message

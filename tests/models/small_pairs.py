@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.models.networks import InvertedResidual
+from pipeline.core.random_state import own_random_numbers
 from pipeline.data.normalization import Normalization
 from pipeline.data.tensors import Standardization
 from pipeline.ingest.tokens import TokenEmbedder
@@ -139,8 +140,7 @@ def tokens() -> SmallPair:
 
 
 def _pair(network: Callable[[int], BlockNet], shape: tuple[int, ...]) -> PwlModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_random_numbers(0):
         return PwlModel.pair(network(12), network(8), shape)
 
 

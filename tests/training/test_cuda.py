@@ -203,10 +203,13 @@ def test_augmented_training_repeats(gpu: torch.device, tmp_path: Path) -> None:
     assert equal(found, trained("depthwise", tmp_path, conditions))
 
 
-def test_random_numbers_of_the_caller_stay_as_they_are(gpu: torch.device, tmp_path: Path) -> None:
-    torch.zeros(1, device=gpu)
+@pytest.mark.parametrize("kind", ["residual", "tokens"])  # made by `build_model`, and by the test
+def test_random_numbers_of_the_caller_stay_as_they_are(
+    kind: str, gpu: torch.device, tmp_path: Path
+) -> None:
+    torch.rand(1, device=gpu)
     before = torch.cuda.get_rng_state(gpu)
-    trained("tokens", tmp_path, Conditions(device=gpu))
+    trained(kind, tmp_path, Conditions(device=gpu))
     assert torch.equal(torch.cuda.get_rng_state(gpu), before)
 
 
@@ -276,13 +279,18 @@ def test_a_full_memory_is_told_with_what_needs_less(gpu: torch.device, tmp_path:
     assert "lower batch_size" in caught.value.remedy
 
 
+def upsampled_rows() -> nn.Module:
+    wider = nn.Upsample(scale_factor=2, mode="linear")
+    return nn.Sequential(nn.Flatten(2), wider, nn.Unflatten(2, (8, 9)))
+
+
 @pytest.mark.parametrize(
     ("layers", "named"),
     [
         (lambda: nn.AdaptiveAvgPool2d(4), "adaptive_avg_pool2d_backward_cuda"),
         (lambda: nn.AdaptiveMaxPool2d(4), "adaptive_max_pool2d"),
-        (lambda: nn.ReflectionPad2d(1), "reflection_pad2d"),
         (lambda: nn.Upsample(scale_factor=2, mode="bicubic"), "upsample_bicubic2d"),
+        (upsampled_rows, "upsample_linear1d"),
     ],
 )
 def test_a_layer_that_never_repeats_its_bits_is_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,3 +192,11 @@ def test_features_stay_on_a_gpu_if_they_fit_else_in_memory_else_on_disk(
     assert (tmp_path / "files").exists() == (place is None)
     if place is not None:
         assert [each.device for each in kept.features()] == [place]
+
+
+@pytest.mark.parametrize("rule", [Standardization(), Standardization((0.1,) * 3, (0.7,) * 3)])
+def test_a_tensor_shares_no_memory_that_nobody_may_write_to(rule: Standardization) -> None:
+    values = lazy_inputs()["values"].values
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.shares_memory(rule.apply(values).numpy(), values)

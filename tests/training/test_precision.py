@@ -197,7 +197,8 @@ def test_a_processor_that_gains_nothing_from_it_is_told(
             said.append(line)
 
     monkeypatch.setattr(train_module, "machine_kind", lambda: kind)
-    settings = settings_from(BF16.replace("epochs = 3", "epochs = 1"), tmp_path)
+    on_processor = BF16.replace("threads = 1\n", 'threads = 1\ndevice = "cpu"\n', 1)
+    settings = settings_from(on_processor.replace("epochs = 3", "epochs = 1"), tmp_path)
     scheduled_model(settings, tmp_path, Saying())
     assert any("no bfloat16 arithmetic" in line for line in said) == warned
 

@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.random_state import own_random_numbers
 from pipeline.ingest.balance import require_parts
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.cuts import possible_cuts
-from pipeline.ingest.probe import probe_images, run_network
+from pipeline.ingest.probe import probe_images, run_module, run_network
 from pipeline.ingest.split import split_network
+from pipeline.model.answers import answer_images, one_thread
 from pipeline.model.blocknet import BlockNet
 
 _BY_LOAD_TIME = re.compile(r"^auto:(?P<blocks>\d+):load_time$")
@@ -42,6 +43,16 @@ class SplitCandidates:
     def where(self) -> str:
         """How errors call it."""
         return f"{self.source}: the {self.name}"
+
+    def answers(self) -> Tensor:
+        """What it makes of images that never change, ``[n, ...]``.
+
+        Raises:
+            UsageError: it fails, or gives something else.
+        """
+        name, images = f"the {self.name}", answer_images(self.shape)
+        with one_thread():
+            return run_module(self.source, name, self.network, images, own_input=True)
 
     def parts(self) -> tuple[list[str], BlockNet]:
         """The network cut wherever it can be: what its parts begin with, and these as blocks.

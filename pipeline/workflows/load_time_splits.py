@@ -10,13 +10,14 @@ from pipeline.bundle.split_choice import PartCost, SplitChoice
 from pipeline.core.work import Work
 from pipeline.settings import Settings
 from pipeline.workflows.lowering_targets import targets_of
-from pipeline.workflows.measured_choice import key_of_network, remembered
+from pipeline.workflows.measured_choice import key_of_answers, remembered
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
     from pipeline.ingest.split_candidates import SplitCandidates
     from pipeline.lowering.lowering_target import LoweringTarget
-    from pipeline.model.blocknet import BlockNet
 
+#: How cuts are found and chosen; raised where that gives others.
+_RULES = 2
 #: What every program takes, whatever is in it, is at most this share of the fastest one's time.
 _MOST_FIXED = 0.9
 
@@ -49,23 +50,29 @@ class LoadTimeSplits:
         Raises:
             UsageError: the network cannot be cut into so many, or a part cannot be lowered whole.
         """
-        paths, whole = candidates.parts()
-        what = [[*paths], candidates.name, candidates.blocks]
         choice = self.choices[candidates.name] = remembered(
             self._work.cache / "splits",
-            key_of_network("whole", whole, candidates.shape, what, self._targets),
+            self._key(candidates),
             SplitChoice,
-            lambda: self._measured(candidates, paths, whole),
+            lambda: self._measured(candidates),
         )
         return choice.split
 
-    def _measured(
-        self, candidates: SplitCandidates, paths: Sequence[str], whole: BlockNet
-    ) -> SplitChoice:
+    def _key(self, candidates: SplitCandidates) -> str:
+        """The network as it is, by its weights, their places and its answers: cutting takes long,
+        and is needed where it is measured alone.
+        """
+        what = [_RULES, candidates.name, candidates.blocks]
+        answers = {"answers": candidates.answers()}
+        network, targets = candidates.network, self._targets
+        return key_of_answers("whole", network, answers, [*what, [*candidates.shape]], targets)
+
+    def _measured(self, candidates: SplitCandidates) -> SplitChoice:
         from pipeline.ingest.balance import balanced_cuts
         from pipeline.lowering.first_answer import load_times_ms, lowered_chain
         from pipeline.model.route import Variant
 
+        paths, whole = candidates.parts()
         sizes, times = [0] * len(paths), [0.0] * len(paths)
         variant = Variant.STUDENT if candidates.name == "student" else Variant.TEACHER
         with self._work.progress.task("measure parts", total=len(self._targets)) as task:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,8 @@ from pipeline.core.fingerprint import fingerprint, machine_kind
 from pipeline.lowering.lowering_target import LoweringTarget
 
 if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of it
+    from torch import Tensor, nn
+
     from pipeline.model.blocknet import BlockNet
 
 _Choice = TypeVar("_Choice", bound=BaseModel)
@@ -56,14 +58,25 @@ def key_of_network(
         targets: that its parts are lowered for, to be measured.
     """
     from pipeline.model.answers import answer_images, network_answers, one_thread
-    from pipeline.model.content import content_of
 
     with one_thread():
         answers = network_answers(name, network, answer_images(tuple(shape)))
+    return key_of_answers(name, network, answers, [*what, [*shape]], targets)
+
+
+def key_of_answers(
+    name: str,
+    network: nn.Module,
+    answers: Mapping[str, Tensor],
+    what: Sequence[object],
+    targets: Sequence[LoweringTarget],
+) -> str:
+    """The same of any network, with what it answers to images that never change, by place."""
+    from pipeline.model.content import content_of
+
     return fingerprint(
         content_of({name: network}).with_tensors(answers).numbers,
         *what,
-        [*shape],
         [(target.settings.model_dump(mode="json"), dict(target.exporters)) for target in targets],
         machine_kind(),
     )

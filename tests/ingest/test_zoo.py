@@ -112,7 +112,8 @@ def no_json(folder: Path) -> None:
     ("damage", "what", "remedy"),
     [
         (without_config, "there is no config.json in it", "save_pretrained writes it"),
-        (of_timm, "the folder is timm's", 'source = "timm:resnet"'),
+        (of_timm, "the folder is timm's", 'source = "timm:/'),
+        (of_timm, "the folder is timm's", '/resnet"'),
         (no_json, "config.json: the file: Invalid JSON", "of the transformers library"),
         (without_weights, "there are no weights in it", "copy the whole folder"),
         (cut_short, "cannot read it: SafetensorError", "copy the whole folder"),
@@ -128,6 +129,15 @@ def test_what_is_no_whole_classifier_is_refused(
 ) -> None:
     damage(folder)
     require_refused(transformers_model, folder, what, remedy)
+
+
+def test_a_folder_of_the_hub_is_called_as_the_hub_calls_it(folder: Path) -> None:
+    of_timm(folder)
+    kept = folder.parent / "models--timm--resnet18.a1_in1k" / "snapshots" / "0a1b2c"
+    kept.parent.mkdir(parents=True)
+    folder.rename(kept)
+    said = "the folder is timm's"
+    require_refused(transformers_model, kept, said, 'source = "timm:timm/resnet18.a1_in1k"')
 
 
 def test_images_that_a_model_does_not_take_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def of_borders(folder: Path) -> None:
         (with_another_head, "not those of its config.json: Missing keys (fc.", "whole"),
         (of_no_classes, "it gives features", "trained to classify images"),
         (of_no_such_code, "cannot read it: RuntimeError: Unknown model (resnet0)", "save_for_hf"),
-        (of_transformers, "the folder is of the transformers library", '"transformers:resnet"'),
+        (of_transformers, "the folder is of the transformers library", '/resnet"'),
         (of_borders, "mean and std have 1 and 3 values", "set mean, std"),
         (shutil.rmtree, "no such folder", "or a model of the hub"),
     ],

@@ -155,6 +155,16 @@ def read_config(path: Path, kind: type[_Config], remedy: str) -> _Config:
         raise invalid_config(path, error, remedy) from None
 
 
+def source_name(folder: Path) -> str:
+    """What names a folder in a profile: its path; of one that the hub's library keeps, the model's
+    name, for what lies beside its snapshots is nobody's to name.
+    """
+    kept = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and kept.startswith("models--"):
+        return kept.removeprefix("models--").replace("--", "/")
+    return str(folder)
+
+
 def invalid_config(path: Path, error: ValidationError, remedy: str) -> UsageError:
     """What to say of a file that holds something else than it should."""
     problem = error.errors()[0]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization
 from pipeline.ingest.preprocessor import PerChannel, Pixels
-from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config
+from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config, source_name
 from pipeline.settings import NormalizationSettings, Resizing
 
 _WHAT = "a folder as timm.models.save_for_hf writes it, with config.json and model.safetensors"
@@ -157,7 +157,7 @@ def _require_classifier(path: Path) -> None:
     if kinds.architecture is None and kinds.model_type is not None:
         raise UsageError(
             f"{path}: the folder is of the transformers library, not timm's",
-            f'source = "transformers:{path.parent.name}"',
+            f'source = "transformers:{source_name(path.parent)}"',
         )
     config = TimmConfig.read(path)
     if config.num_classes == 0:

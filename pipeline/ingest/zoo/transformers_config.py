@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config
+from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config, source_name
 
 _WHAT = "a folder as save_pretrained writes it, with config.json and model.safetensors"
 _CLASSIFIES = "ForImageClassification"
@@ -36,7 +36,7 @@ def _require_classifier(path: Path) -> None:
         of_timm = config.architecture is not None
         raise UsageError(
             f"{path}: model_type: Field required" + (": the folder is timm's" if of_timm else ""),
-            f'source = "timm:{path.parent.name}"' if of_timm else remedy,
+            f'source = "timm:{source_name(path.parent)}"' if of_timm else remedy,
         )
     names = config.architectures
     if names and not any(_CLASSIFIES in name for name in names):

@@ -13,6 +13,7 @@ from pipeline.lowering.rules import (
     reduce,
     resize,
     sequence,
+    shuffle,
     spatial,
 )
 
@@ -55,6 +56,7 @@ RULES: Rules = {
     aten.pow.Tensor_Scalar: elementwise.power,
     aten.reflection_pad2d.default: spatial.reflection,
     aten.replication_pad2d.default: spatial.replication,
+    aten.reshape.default: shuffle.shuffled_channels,
     aten.rrelu.default: elementwise.leaky_relu_of_rrelu,
     aten.scaled_dot_product_attention.default: attention.masked_scaled_dot_product,
     aten.selu.default: elementwise.selu,

@@ -37,6 +37,12 @@ def require_parts(where: str, parts: int, blocks: int) -> None:
     Raises:
         UsageError: as for `balanced_cuts`.
     """
+    if not parts:
+        raise UsageError(
+            f"{where} can be cut nowhere between its submodules: more than one tensor flows there, "
+            "or they cannot be looked into",
+            f"python -m pipeline.inspect shows why; {OWN}",
+        )
     if not 0 < blocks <= parts:
         raise UsageError(
             f"{where} can be cut into 1 to {parts} blocks by its submodules: not {blocks}",

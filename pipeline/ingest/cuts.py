@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx, nn
 
-from pipeline.core.errors import UsageError
 from pipeline.ingest.balance import balanced_cuts
 from pipeline.ingest.fx_trace import (
     Flow,
@@ -19,9 +18,9 @@ from pipeline.ingest.fx_trace import (
     running,
     traced,
 )
+from pipeline.ingest.holders import followed, holds_blocks, idle
 from pipeline.model.blocknet import BlockNet
 
-_SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 #: They belong to the layer before them.
 _FOLLOWERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
@@ -80,12 +79,16 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
     Raises:
         UsageError: what it does around its parts depends on values, or it fails.
     """
-    holders, closed = _followed(where, network, images)
-    graph = traced(where, network, holders, images)
-    flow, values = Flow(graph), _measured(where, network, graph, images)
-    cuts = {flow.source: images} | dict(_cuts(network, flow, values))
-    targets = [str(node.target) for node in [*cuts][1:]]
-    paths = ["", *_outermost(network, targets, holders)]
+    holders, closed = followed(where, network, images)
+    while True:
+        graph = traced(where, network, holders, images)
+        flow, values = Flow(graph), _measured(where, network, graph, images)
+        cuts = {flow.source: images} | dict(_cuts(network, flow, values))
+        targets = [str(node.target) for node in [*cuts][1:]]
+        paths = ["", *_outermost(network, targets, holders)]
+        if not (unwanted := idle(holders, targets)):
+            break
+        holders -= unwanted
     ends = [*map(flow.place, [*cuts][1:]), len(flow.nodes)]
     parts = []
     for (begin, features), path, end in zip(cuts.items(), paths, ends, strict=True):
@@ -141,54 +144,7 @@ def _end(network: nn.Module, flow: Flow, values: ValueInterpreter, last: str) ->
 
 def _ends_with_its_parts(module: nn.Module) -> bool:
     """Whether nothing runs in it behind the last of its parts, where it is looked into."""
-    return isinstance(module, nn.Sequential) or not _holds_blocks(module)
-
-
-def _followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], dict[str, str]]:
-    """The modules that are looked into, and why others that should be cannot."""
-    holders: set[str] = set()
-    closed: dict[str, str] = {}
-    traced(where, network, holders, images)
-    for path in _holders(network):
-        if any(path.startswith(f"{outer}.") for outer in closed):
-            continue
-        try:
-            traced(where, network, holders | {path}, images)
-        except UsageError as error:
-            closed[path] = error.what.partition("from part to part: ")[2]
-        else:
-            holders.add(path)
-    return holders, closed
-
-
-def _holders(network: nn.Module) -> Iterator[str]:
-    """Sequences, and what holds one of blocks, outermost first."""
-    waiting: list[tuple[str, nn.Module]] = [("", network)]
-    while waiting:
-        path, module = waiting.pop(0)
-        if path:
-            yield path
-        for name, child in module.named_children():
-            if isinstance(child, _SEQUENCES) or _holds_blocks(child):
-                waiting.append((f"{path}.{name}" if path else name, child))
-
-
-def _holds_blocks(module: nn.Module) -> bool:
-    """Whether most parts of a sequence in it are of one class with parts of its own.
-
-    Layers and their activations in one, as torchvision has them, are a sequence themselves.
-    """
-    for sequence in module.modules():
-        if isinstance(sequence, _SEQUENCES):
-            parts = [*sequence.children()]
-            blocks = Counter(
-                type(part)
-                for part in parts
-                if [*part.children()] and not isinstance(part, _SEQUENCES)
-            )
-            if blocks and 2 * max(blocks.values()) >= len(parts):
-                return True
-    return False
+    return isinstance(module, nn.Sequential) or not holds_blocks(module)
 
 
 class _Measured(ValueInterpreter):
@@ -209,8 +165,21 @@ class _Measured(ValueInterpreter):
         return found
 
 
+@contextmanager
+def _without_gradients(network: nn.Module) -> Iterator[None]:
+    """Keeps torch's counter, which looks for gradients, from finding tables that have one."""
+    learning = [each for each in network.parameters() if each.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
 def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> _Measured:
-    with running(where, images), plain_attention():
+    with running(where, images), plain_attention(), _without_gradients(network):
         return _Measured(network, graph, images)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +18,8 @@ from pipeline.core.errors import UsageError, first_lines
 from pipeline.model.wrapping import token_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
+#: Where `nn.Module` keeps what it knows of; a graph's constants are written there.
+_TABLES = {*vars(nn.Module())}
 #: Defaults such as those of ``mask=None`` and ``return_features=False``.
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -66,6 +69,11 @@ class _Tracer(fx.Tracer):
             raise RuntimeError("what is counted depends on the number of images")
         return found.pop()
 
+    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
+        """The parts of a value that has as many for any images, such as those of a tuple."""
+        parts = cast(Any, obj)
+        return iter([parts[place] for place in range(self.length(obj))])
+
     def to_bool(self, obj: fx.Proxy) -> bool:
         found = {self._value(obj.node, count) for count in (2, 3)}
         if len(found) == 1 and isinstance(value := found.pop(), bool | int):
@@ -112,7 +120,8 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
         UsageError: what it does depends on values of tensors, or it uses more than one input.
     """
     try:
-        graph = _Tracer(holders, images).trace(network)
+        with _kept_attributes(network):
+            graph = _Tracer(holders, images).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
         raise UsageError(
             f"{where} cannot be followed from part to part: {type(error).__name__}: "
@@ -143,6 +152,38 @@ def _read_sizes_early(graph: fx.Graph) -> None:
         reads |= node.target is getattr and node.args[1:] == ("shape",)
         if reads and len(node.all_input_nodes) == 1:
             node.all_input_nodes[0].append(node)
+
+
+@contextmanager
+def _kept_attributes(network: nn.Module) -> Iterator[None]:
+    """Lets no module keep what it noted while it was followed, such as LeViT's tables of biases.
+
+    What flows through one graph means nothing in the next.
+    """
+    before = [(module, _plain_attributes(module)) for module in network.modules()]
+    try:
+        yield
+    finally:
+        for module, kept in before:
+            for name in _plain_attributes(module).keys() - kept.keys():
+                if isinstance(vars(module)[name], fx.Proxy):
+                    delattr(module, name)
+            for name, (value, entries) in kept.items():
+                vars(module)[name] = value
+                if isinstance(value, dict):
+                    value.clear()
+                    value.update(entries)
+                elif isinstance(value, list):
+                    value[:] = entries
+
+
+def _plain_attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """What it holds beside its tensors and modules, each with its entries."""
+    return {
+        name: (value, copy(value) if isinstance(value, dict | list) else None)
+        for name, value in vars(module).items()
+        if name not in _TABLES
+    }
 
 
 def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:

@@ -39,6 +39,7 @@ from pipeline.ingest.probe import (
     user_code,
 )
 from pipeline.ingest.python import OwnModel
+from pipeline.ingest.recurrence import require_no_recurrence
 from pipeline.ingest.slim import slimmed
 from pipeline.ingest.stated_normalization import normalization_of
 from pipeline.ingest.student_candidates import ProfileAnswers, StudentCandidates
@@ -209,6 +210,7 @@ class _Ingestion:
                 f"{self._source}: a student that is made of the teacher has to be trained",
                 "give the profile [training.distillation]",
             )
+        require_no_recurrence(f"{self._source}: the teacher", teacher)
         width = stated.width
         if width == "auto":
             if self._profile is None:

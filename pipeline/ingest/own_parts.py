@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from pipeline.core.errors import UsageError
 from pipeline.ingest.probe import make_writable, probe_images
 from pipeline.ingest.python import OwnModel
+from pipeline.ingest.separate import separate
 from pipeline.ingest.split import split_network
 from pipeline.ingest.split_candidates import MeasuredSplit, measured_split
 from pipeline.model.blocknet import BlockNet
@@ -70,6 +71,7 @@ def network_of(
         _require_made(source, name, network)
         split = measured_split(source, name, network.eval(), split, shape, measured)
         taken = split_network(source, name, network, split, probe_images(shape))
+        separate(taken)
     else:
         taken = _given_parts(source, name, network)
     _require_made(source, name, taken)

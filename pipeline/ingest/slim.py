@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from copy import deepcopy
+from dataclasses import dataclass
 from itertools import product
-from math import ceil, gcd
+from math import gcd
 from typing import Any, cast
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.ingest.fx_trace import plain_attention
 from pipeline.ingest.probe import probe_images, run_network
+from pipeline.ingest.slim_depth import refill, sequences, shorten, shorten_sequence
 from pipeline.ingest.slim_exceptions import PlaceLayers, group_step, head_layers, uncalled
 from pipeline.ingest.slim_layers import (
     Layer,
@@ -25,14 +28,21 @@ from pipeline.ingest.slim_layers import (
     layers_of,
     normalizes,
     scale_output,
+    scaled_width,
     widths_of,
 )
+from pipeline.ingest.slim_repairs import SizeRepairs
 from pipeline.ingest.slim_tables import scale_tables
 from pipeline.model.blocknet import BlockNet
 
 _REMEDY = "give another width, or write the student yourself, with as many parts"
 #: Widths beside the one that is wanted, the nearest first, of which one may suit all layers.
 _TRIALS = 24
+
+_Fit = Callable[[Layer, Tensor, int], None]
+_Shapes = Mapping[Layer, tuple[int, ...]]
+#: Scales a network: itself, its layers' shapes, those that stay, and the share that is kept.
+_Make = Callable[[nn.Module, _Shapes, set[nn.Module], float], _Fit]
 
 
 def slimmed(
@@ -62,25 +72,72 @@ def slimmed(
     if not reached:
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
     kept = _logit_layers([*reached], wanted[1])
+    scaled = [layer for layer in reached if layer not in kept]
+    trial = _Trial(where, short, reached, kept, images)
     refused: UsageError | None = None
-    shares = [*_shares([layer for layer in reached if layer not in kept], width)]
-    for make, share in product((_alike, _with_exceptions), shares):
-        slim = deepcopy(short)
-        mine = dict(zip(short.modules(), slim.modules(), strict=True))
-        shapes = {cast(Layer, mine[each]): reached[each] for each in reached}
-        axes = {cast(Layer, mine[each]): channel_axis(each, reached[each]) for each in reached}
-        fit = make(slim, shapes, {mine[layer] for layer in kept}, share)
-        try:
-            found = _run(where, slim, images, axes, _fitting(axes, fit))
-        except UsageError as error:
-            refused = refused or error
-            continue
-        if found.shape == wanted:
-            return slim.requires_grad_(True)
-        got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
-        refused = refused or UsageError(got, _REMEDY)
+    for repaired, make in product((False, True), (_alike, _with_exceptions)):
+        repairs = SizeRepairs() if repaired else None
+        for share in _shares(scaled, width, repaired):
+            try:
+                found, slim = trial.run(make, share, repairs)
+            except UsageError as error:
+                refused = refused or error
+                continue
+            if found.shape == wanted:
+                return slim.requires_grad_(True)
+            got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
+            refused = refused or UsageError(got, _REMEDY)
     assert refused is not None
     raise refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A network whose layers are told to give a share of their channels.
+
+    Attributes:
+        where: how errors call it.
+        short: it stays as it is.
+        reached: its layers, and the shape of what reaches them.
+        kept: those of them that give what they gave.
+        images: some.
+    """
+
+    where: str
+    short: BlockNet
+    reached: Mapping[Layer, tuple[int, ...]]
+    kept: set[Layer]
+    images: Tensor
+
+    def run(
+        self, make: _Make, share: float, repairs: SizeRepairs | None
+    ) -> tuple[Tensor, BlockNet]:
+        """What a slim network makes of the images, and the network.
+
+        Args:
+            make: scales what layers give.
+            share: of the channels that is kept.
+            repairs: learns from code that fails, which is then tried again.
+
+        Raises:
+            UsageError: it does not run.
+        """
+        known = {n for each in self.reached if each not in self.kept for n in widths_of(each)}
+        while True:
+            slim = deepcopy(self.short)
+            mine = dict(zip(self.short.modules(), slim.modules(), strict=True))
+            shapes = {cast(Layer, mine[each]): self.reached[each] for each in self.reached}
+            sides = {each: channel_axis(each, shape) for each, shape in self.reached.items()}
+            axes = {cast(Layer, mine[each]): side for each, side in sides.items()}
+            slim.train().eval()  # what some make of their weights once for eval mode
+            fit = make(slim, shapes, {mine[layer] for layer in self.kept}, share)
+            if repairs is not None:
+                repairs.apply(self.short, slim, known, lambda size: scaled_width(size, share, 1))
+            try:
+                return _run(self.where, slim, self.images, axes, _fitting(axes, fit)), slim
+            except UsageError as error:
+                if repairs is None or not repairs.learn(error.__cause__, known):
+                    raise
 
 
 def _shortened(
@@ -92,7 +149,7 @@ def _shortened(
     """
     short = deepcopy(network)
     for part in (short.embedder, *short.blocks, short.classifier):
-        _shorten(part, depth)
+        shorten(part, depth)
     try:
         return short, _in_order(where, short, images)
     except UsageError:
@@ -100,15 +157,15 @@ def _shortened(
             raise
     short = deepcopy(network)
     for part in (short.embedder, *short.blocks, short.classifier):
-        for holder in _sequences(part):
+        for holder in sequences(part):
             before = [*holder.children()]
-            _shorten_sequence(holder, depth)
+            shorten_sequence(holder, depth)
             if len(holder) == len(before):
                 continue
             try:
                 _in_order(where, short, images)
             except UsageError:
-                _refill(holder, before)
+                refill(holder, before)
     return short, _in_order(where, short, images)
 
 
@@ -123,17 +180,22 @@ def _logit_layers(order: Sequence[Layer], classes: int) -> set[Layer]:
     return found
 
 
-def _shares(layers: Sequence[Layer], width: float) -> Iterator[float]:
-    """The share that is wanted, then others near it that leave whole numbers of all channels."""
+def _shares(layers: Sequence[Layer], width: float, of_most: bool) -> Iterator[float]:
+    """The share that is wanted, then others near it that leave whole numbers of all channels, or
+    of those that most layers have.
+    """
     yield width
-    whole = gcd(*(size for layer in layers for size in widths_of(layer)))
+    counts = Counter(size for layer in layers for size in widths_of(layer))
+    yield from _near(gcd(*counts), width)
+    if of_most:
+        yield from _near(max(counts, key=counts.__getitem__, default=1), width)
+
+
+def _near(whole: int, width: float) -> Iterator[float]:
+    """Shares of so many channels, the nearest first."""
     near = sorted(range(1, whole), key=lambda kept: abs(kept / whole - width))
     shares = [kept / whole for kept in near[:_TRIALS]]
     yield from (share for share in shares if width / 2 <= share <= 2 * width and share != width)
-
-
-_Fit = Callable[[Layer, Tensor, int], None]
-_Shapes = Mapping[Layer, tuple[int, ...]]
 
 
 def _alike(network: nn.Module, shapes: _Shapes, kept: set[nn.Module], share: float) -> _Fit:
@@ -235,51 +297,3 @@ def _run(
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _sequences(network: nn.Module) -> Iterator[nn.Sequential | nn.ModuleList]:
-    for holder in [*network.modules()]:
-        if isinstance(holder, nn.Sequential | nn.ModuleList):
-            yield holder
-
-
-def _shorten(network: nn.Module, depth: float) -> None:
-    """Leaves modules out of every run of neighbors with the same weights' shapes."""
-    for holder in _sequences(network):
-        _shorten_sequence(holder, depth)
-
-
-def _shorten_sequence(holder: nn.Sequential | nn.ModuleList, depth: float) -> None:
-    """The same, of the modules that it holds itself."""
-    kept: list[nn.Module] = []
-    for run in _runs([*holder.children()]):
-        kept += run[: ceil(len(run) * depth)]
-    _refill(holder, kept)
-
-
-def _refill(holder: nn.Sequential | nn.ModuleList, modules: Sequence[nn.Module]) -> None:
-    """Makes a sequence hold some modules, and no others."""
-    for index in reversed(range(len(modules), len(holder))):
-        del holder[index]
-    for index, module in enumerate(modules):
-        if index < len(holder):
-            holder[index] = module
-        else:
-            holder.append(module)
-
-
-def _runs(modules: list[nn.Module]) -> Iterator[list[nn.Module]]:
-    """Neighbors that are alike; a module without weights is like none."""
-    run: list[nn.Module] = []
-    for module in modules:
-        if run and not (_shapes(module) and _shapes(module) == _shapes(run[-1])):
-            yield run
-            run = []
-        run.append(module)
-    if run:
-        yield run
-
-
-def _shapes(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
-    found = [(name, tuple(tensor.shape)) for name, tensor in module.named_parameters()]
-    return [(type(module).__name__, ()), *found] if found else []

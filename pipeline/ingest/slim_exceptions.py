@@ -12,15 +12,13 @@ from typing import cast
 from torch import Tensor, nn
 
 from pipeline.ingest.slim_layers import Layer, fit_input, groups_of, widths_of
-
-#: Numbers of heads, as modules call them.
-_HEADS = ("num_heads", "n_heads", "nhead", "heads", "num_attention_heads")
+from pipeline.ingest.slim_tables import HEADS
 
 
 def head_layers(network: nn.Module) -> Iterator[nn.Module]:
     """Layers that give a value for each head of an attention, which keeps its heads."""
     for module in network.modules():
-        counts = [vars(module).get(name) for name in _HEADS]
+        counts = [vars(module).get(name) for name in HEADS]
         for part in module.modules():
             if isinstance(part, Layer) and any(count in widths_of(part) for count in counts):
                 yield part

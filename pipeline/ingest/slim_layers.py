@@ -77,10 +77,22 @@ def _is_last(layer: _Last, shape: Sequence[int]) -> bool:
 
 def scale_output(layer: Layer, width: float, step: int) -> None:
     """Makes a layer give a share of its channels, of a convolution a multiple of `step`."""
+    if sizes := widths_of(layer):
+        steps = 1 if isinstance(layer, nn.Linear) else step
+        set_width(layer, scaled_width(sizes[0], width, steps))
+
+
+def set_width(layer: Layer, width: int) -> None:
+    """Makes a layer that says how many channels it gives give so many."""
     if isinstance(layer, nn.Linear):
-        layer.out_features = _scaled(layer.out_features, width, 1)
+        layer.out_features = width
     elif isinstance(layer, _Convolution) and not _depthwise(layer):
-        layer.out_channels = _scaled(layer.out_channels, width, step)
+        layer.out_channels = width
+
+
+def scaled_width(channels: int, width: float, step: int) -> int:
+    """A share of some channels, in steps; at least one."""
+    return max(1, round(channels * width / step)) * step
 
 
 def fit_input(layer: Layer, features: Tensor, axis: int) -> None:
@@ -145,7 +157,3 @@ def _fit_attention(layer: nn.MultiheadAttention, channels: int) -> nn.Module:
 
 def _depthwise(layer: _Convolution) -> bool:
     return layer.groups == layer.in_channels > 1
-
-
-def _scaled(channels: int, width: float, step: int) -> int:
-    return max(1, round(channels * width / step)) * step

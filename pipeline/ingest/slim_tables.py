@@ -17,6 +17,8 @@ from pipeline.ingest.slim_layers import Layer
 _WORDS = ("dim", "width", "channel", "feature", "embed", "hidden", "planes", "normalized_shape")
 #: In the names of those of one head of an attention.
 _HEAD = ("head_dim", "head_size", "dim_head")
+#: Numbers of heads, as modules call them.
+HEADS = ("num_heads", "n_heads", "nhead", "heads", "num_attention_heads")
 
 _RESHAPING = ("expand", "reshape", "view", torch.reshape)
 
@@ -44,7 +46,8 @@ def scale_tables(
     for module in rest:
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
             if tensor is not None and tensor.is_floating_point() and tensor.numel() > 1:
-                _keep(module, name, tensor, _axes(tensor, numbers), share)
+                axes = [] if _is_bias_of_heads(module, name, tensor) else _axes(tensor, numbers)
+                _keep(module, name, tensor, axes, share)
 
 
 def _scale_numbers(module: nn.Module, known: Collection[int], share: float) -> set[int]:
@@ -78,6 +81,12 @@ def _scale_code(module: fx.GraphModule, known: Collection[int], share: float) ->
         if node.target in _RESHAPING:
             node.args = (node.args[0], *map(scaled, node.args[1:]))
     module.recompile()
+
+
+def _is_bias_of_heads(module: nn.Module, name: str, tensor: Tensor) -> bool:
+    """Whether it has an entry for each head and distance, such as LeViT's: neither are channels."""
+    counts = [vars(module).get(count) for count in HEADS]
+    return "bias" in name and tensor.dim() == 2 and any(size in counts for size in tensor.shape)
 
 
 def _axes(tensor: Tensor, numbers: Collection[int]) -> list[int]:

@@ -132,6 +132,8 @@ def load_into(
             what, remedy = f"{path}: {found}\n  {shown}", strip_remedy(found, path)
         raise IntegrityError(what, remedy)
     module.load_state_dict(tensors, assign=assign)
+    if not module.training:  # what some make of their weights once for eval mode, as LeViT does
+        module.train().eval()
     for name, tensor in apart.items():
         owner, _, leaf = name.rpartition(".")
         buffers = module.get_submodule(owner)._buffers

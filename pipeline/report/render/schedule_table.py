@@ -24,16 +24,17 @@ def schedule_sentence(choice: Schedule, metric: TaskMetric) -> str:
     sentence = f"order: {choice.order}{others}; chosen on {images}; costs: {choice.cost_origin}"
     if any(Variant.TEACHER_INT8 in step.route for step in choice.steps):
         sentence += "; t: a block of the teacher in int8, which arrives in float32 later"
-    return f"{sentence}; {_plan(choice.precision)}" if choice.precision else sentence
+    return f"{sentence}; {_plan(choice.precision, metric)}" if choice.precision else sentence
 
 
-def _plan(choice: PlanChoice) -> str:
+def _plan(choice: PlanChoice, metric: TaskMetric) -> str:
     """Which precision plan was taken, by which two numbers."""
-    sentence = f"precision: {choice.taken}, {choice.why} (student in float32 {choice.fp32_top1:.2%}"
-    if choice.int8 is None:
+    plain = metric.value(choice.fp32_top1)
+    sentence = f"precision: {choice.taken}, {choice.why} (student in float32 {plain}"
+    if (int8 := choice.int8) is None:
         return f"{sentence})"
-    low, high = 100 * choice.int8.low, 100 * choice.int8.high
-    return f"{sentence}, in int8 {choice.int8.top1:.2%}, {low:+.2f} to {high:+.2f} points)"
+    low, high = metric.difference(int8.low), metric.difference(int8.high)
+    return f"{sentence}, in int8 {metric.value(int8.top1)}, {low} to {high} {metric.step})"
 
 
 def schedule_rows(choice: Schedule, metric: TaskMetric) -> list[list[str]]:

@@ -214,7 +214,7 @@ def test_the_page_is_whole_and_needs_no_other_file(
     reported: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     page = (reported[0] / "report.html").read_text()
-    for heading in ("Accuracy over time", "Arms side by side", "The climb", "Memory"):
+    for heading in ("Top-1 accuracy over time", "Arms side by side", "The climb", "Memory"):
         assert f">{heading}</h2>" in page
     assert page.count("<svg") == page.count("</svg>") > 8
     assert '<th scope="row">memory available</th>' in page

@@ -208,8 +208,8 @@ class TrainingSettings(Section):
         device: "auto" is a GPU if torch finds one. A build for the same profile, seed and kind of
             machine repeats byte for byte; a machine's GPU is part of its kind.
         precision: of forward pass and gradients; "bf16" pays where the processor multiplies
-            bfloat16 numbers (AMX, AVX512-BF16; a GPU is not sure to gain by it). Weights, losses and the teacher's features
-            are float32 all the same.
+            bfloat16 numbers (AMX, AVX512-BF16; a GPU is not sure to gain by it). Weights,
+            losses and the teacher's features are float32 all the same.
         teacher: None only where the model's source gives a teacher that is trained already.
         teacher_features: where the teacher's outputs for all training images are kept while the
             student learns: in "memory", in files of the cache's "disk" that end with the process,

@@ -25,6 +25,7 @@ from pipeline.core.progress import Silent
 from pipeline.core.toml_file import load_toml
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.harness.campaign import CampaignOptions
+from pipeline.harness.chain_arm import arm_names_of
 from pipeline.harness.measurement_plan import MEASUREMENT_PLAN, measurement_plan
 from pipeline.harness.placement import Deployment
 from pipeline.report.schema import Report
@@ -258,7 +259,7 @@ def deployment_in(
         command=tuple(package.command(home, backend)),
         plan=PurePosixPath(plan),
         plans=(sha256_of(plan), manifest.loading_plan.sha256),
-        arms=tuple(arm.name for arm in controls.arms) if controls else (),
+        arms=arm_names_of(manifest, controls) if controls else (),
         engine=package.description.engines[backend],
         caching=("--weight-cache", str(root / "caches"), "--runtime", package.runtime_id(backend)),
         stages=len(manifest.stages),

@@ -69,7 +69,7 @@ def test_it_does_not_ship(built: Build) -> None:
 
 def test_it_is_measured_and_right(report: Report) -> None:
     assert report.validity.verdict != "invalid"
-    assert [result.name for result in report.parity][-2:] == ["half", "odd"]
+    assert [result.name for result in report.parity][-3:] == ["half", "odd", "chain"]
     assert all(result.passed for result in report.parity)
     for kind in ("ttfi_ms", "process_ms", "peak_rss_mb"):
         assert f"{kind}.odd.warm" in report.metrics
@@ -126,7 +126,8 @@ def test_a_route_of_another_length_is_refused() -> None:
     [
         ('[[arm]]\nname = "pwl"\nroute = "TTS"', "what results call the bundle itself"),
         ('[[arm]]\nname = "stage-1"\nroute = "TTS"', "what results call the bundle itself"),
-        ('[[arm]]\nname = "two-step"\nroute = "TTT"', "is measured anyway"),
+        ('[[arm]]\nname = "two-step"\nroute = "TTT"', "is measured anyway, of student"),
+        ('[[arm]]\nname = "chain"\nroute = "TTT"', "is measured anyway, of the last stage"),
         ('[[arm]]\nname = "half"\nroute = "TXS"', "arm.0.route: should be a word of S and T"),
         (ARMS.replace("odd", "half"), "two arms are called 'half'"),
         ('[[arm]]\nname = "half"\nroute = "TTS"\nspeed = 1', "arm.0.speed"),

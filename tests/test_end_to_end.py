@@ -79,18 +79,18 @@ def test_the_device_labels_as_the_host_does(report: Report, either_bundle: Bundl
 
 def test_every_stage_and_control_passes_parity(report: Report) -> None:
     names = [result.name for result in report.parity]
-    assert names == ["stage-0", "stage-1", "stage-2", "stage-3", "student", "teacher"]
+    assert names == ["stage-0", "stage-1", "stage-2", "stage-3", "student", "teacher", "chain"]
     assert all(result.passed for result in report.parity)
     # Not zero: it was computed by another library in another process.
     assert any(result.max_rel for result in report.parity)
 
 
 def test_every_sample_is_kept(report: Report) -> None:
-    for arm in ("pwl", "student", "teacher"):
+    for arm in ("pwl", "student", "teacher", "chain"):
         for state in ("cold", "warm", "cold-cached"):
             assert len(report.metrics[f"ttfi_ms.{arm}.{state}"].samples) == 3
     assert len(report.runs.ttfi) == len(report.runs.progress) == 3
-    assert sum(len(samples) for samples in report.runs.ttfi) == 3 * 9
+    assert sum(len(samples) for samples in report.runs.ttfi) == 3 * 12
 
 
 def test_cold_starts_found_nothing_in_memory_and_read_everything(report: Report) -> None:
@@ -107,7 +107,7 @@ def test_only_cached_starts_have_weight_caches_and_their_size_is_reported(report
     for samples in report.runs.ttfi:
         for sample in samples:
             assert (sample.cache_bytes > 0) == (sample.state == "cold-cached")
-    for arm in ("pwl", "student", "teacher", "all"):
+    for arm in ("pwl", "student", "teacher", "chain", "all"):
         assert report.metrics[f"cache_bytes.{arm}.cold-cached"].median > 0
 
 
@@ -160,13 +160,33 @@ def test_it_is_compared_with_the_student_alone_and_then_the_whole_teacher(report
     assert any("against loading the student, then the whole teacher" in text for text in said)
 
 
+def test_it_is_compared_with_its_own_teacher_as_a_chain_that_is_loaded_in_parallel(
+    report: Report, either_bundle: Bundle
+) -> None:
+    chain, final = report.bundle.arms[-1], either_bundle.manifest.stages[-1]
+    programs = [either_bundle.manifest.artifact(unit) for unit in final.units]
+    assert (chain.name, chain.route, chain.precision) == ("chain", "TTT", "fp32")
+    assert chain.bytes == sum(program.bytes for program in programs)
+    assert chain.host_top1 == final.accuracy.top1
+    # The same programs, whoever loads them.
+    logits = {(line.name, line.input): line.logits for line in report.runs.logits}
+    for number in range(either_bundle.manifest.golden.images):
+        assert logits["chain", number] == logits["stage-3", number]
+    pages = {sample.state: sample.pages for sample in report.runs.ttfi[0] if sample.arm == "chain"}
+    assert pages["cold"] >= chain.bytes / 65536  # of at most 64 KiB
+    for state in ("cold", "warm", "cold-cached"):
+        assert report.ratios[f"final_over_chain_ttfi.{state}"].rounds == 3
+        assert {f"ttfi_over_chain.{state}", f"peak_rss_over_chain.{state}"} <= report.ratios.keys()
+    assert "latency_final_over_chain" in report.ratios
+
+
 def test_the_highest_memory_of_every_arm_is_told_apart(
     report: Report, either_bundle: Bundle
 ) -> None:
     assert [[sample.arm for sample in each] for each in report.runs.memory] == (
-        [["pwl", "student", "teacher"]] * 3
+        [["pwl", "student", "teacher", "chain"]] * 3
     )
-    for arm in ("pwl", "student", "teacher"):
+    for arm in ("pwl", "student", "teacher", "chain"):
         weights, workspaces, mappings, rest, whole = (
             report.metrics[f"peak_part_mb.{arm}.{part}"].median for part in PARTS
         )

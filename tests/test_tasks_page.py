@@ -315,7 +315,7 @@ def test_a_device_judges_embeddings_as_the_host_does(embedder: Build, nearness: 
     assert nearness.stages[0].top1 < 0.9999
     assert {result.name for result in nearness.parity if (result.cosine or 0) > 0.9999} == {
         *(f"stage-{stage.index}" for stage in nearness.stages),
-        *("student", "teacher"),
+        *("student", "teacher", "chain"),
     }
 
 

@@ -11,11 +11,13 @@
 namespace pwl::harness {
 namespace {
 
-// The control arms as one bundle: each is a stage, none is ever run.
+// The control arms as one bundle: each is a stage, none is ever run. The programs of a parallel one
+// are the bundle's own.
 Bundle ArmsOf(const MeasurementPlan& plan) {
   Bundle arms;
   arms.files = std::make_shared<const FolderFiles>(plan.folder);
   for (const Arm& arm : plan.arms) {
+    if (arm.parallel) continue;
     arms.plan.stages.emplace_back();
     for (const Artifact& program : arm.programs) {
       arms.plan.stages.back().push_back(arms.plan.artifacts.size());
@@ -45,8 +47,9 @@ Status RunInstall(const Options& options, const MeasurementPlan& plan, const Bun
   const Result<std::unique_ptr<Engine>> engine = MakeEngineFor(bundle.plan, options);
   if (!engine.ok()) return engine.status();
   Status status = InstallAndPrint(bundle, engine->get(), options.cache);
-  if (!status.ok() || plan.arms.empty()) return status;
-  return InstallAndPrint(ArmsOf(plan), engine->get(), options.cache);
+  const Bundle arms = ArmsOf(plan);
+  if (!status.ok() || arms.plan.stages.empty()) return status;
+  return InstallAndPrint(arms, engine->get(), options.cache);
 }
 
 }  // namespace pwl::harness

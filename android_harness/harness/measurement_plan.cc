@@ -36,7 +36,7 @@ class Parser {
     if (name == "bundle") return ReadBundle(words);
     if (name == "verify") return ReadVerify(words);
     if (name == "program") return ReadProgram(words);
-    if (name == "arm") return ReadArm(words);
+    if (name == "arm" || name == "chain") return ReadArm(words, name == "chain");
     if (name == "golden") return ReadGolden(words);
     if (name == "evaluation") return ReadEvaluation(words);
     if (name == "evaluation-inputs") return ReadEvaluationInputs(words);
@@ -74,9 +74,9 @@ class Parser {
     return {};
   }
 
-  Status ReadArm(const Words& words) {
-    if (words.size() < 3) return Wrong("arm NAME ID... is expected");
-    Arm arm{std::string(words[1]), {}};
+  Status ReadArm(const Words& words, bool parallel) {
+    if (words.size() < 3) return Wrong(std::string(words[0]) + " NAME ID... is expected");
+    Arm arm{std::string(words[1]), {}, parallel};
     if (plan_.FindArm(arm.name) != nullptr) return Wrong("arm " + arm.name + " occurs twice");
     for (size_t i = 2; i < words.size(); ++i) {
       const auto found = programs_.find(std::string(words[i]));

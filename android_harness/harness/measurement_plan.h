@@ -6,6 +6,7 @@
 //   verify size | sha256                                   before a program is loaded; see Verify
 //   program ID PATH BYTES SHA256 FLOATS_IN FLOATS_OUT      of a control arm
 //   arm NAME ID...                                         programs in execution order
+//   chain NAME ID...                                       an arm, loaded by a thread a program
 //   golden COUNT INPUTS                                    a float32 file
 //   evaluation COUNT CHANNELS IMAGES                       a uint8 file
 //   normalize MEAN STD                                     per channel: (pixel/255 - mean)/std
@@ -14,10 +15,10 @@
 //   embeddings TEACHERS                                    a float32 file, of what gives vectors
 //   end
 //
-// Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`, `program`
-// and `arm` may be missing. `evaluation-inputs` takes the place of `evaluation`. `label-maps` has
-// the labels of its images and what the host answers at each stage; `embeddings` what the teacher
-// does.
+// Paths are relative to the plan's folder. `verify`, `golden`, `evaluation`, `normalize`,
+// `program`, `arm` and `chain` may be missing. `evaluation-inputs` takes the place of `evaluation`.
+// `label-maps` has the labels of its images and what the host answers at each stage; `embeddings`
+// what the teacher does.
 #ifndef PWL_HARNESS_MEASUREMENT_PLAN_H_
 #define PWL_HARNESS_MEASUREMENT_PLAN_H_
 
@@ -37,6 +38,7 @@ namespace pwl::harness {
 struct Arm {
   std::string name;
   std::vector<Artifact> programs;
+  bool parallel = false;  // its programs, the bundle's own, are loaded by several threads
 };
 
 // Float32 model inputs, little endian, one after the other.

@@ -1,11 +1,62 @@
 #include "harness/programs.h"
 
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <system_error>
+#include <thread>
 #include <utility>
 
+#include "harness/affinity.h"
 #include "harness/process.h"
+#include "runtime/clock.h"
 #include "runtime/loading.h"
 
 namespace pwl::harness {
+namespace {
+
+// What one thread has loaded.
+struct Share {
+  LoadTimes times;
+  int64_t end_ns = 0;
+};
+
+// The places of an arm's programs, the largest first: it decides when all of them are there.
+std::vector<size_t> LargestFirst(const Arm& arm) {
+  std::vector<size_t> order(arm.programs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t one, size_t other) {
+    return arm.programs[one].bytes > arm.programs[other].bytes;
+  });
+  return order;
+}
+
+// Threads that are joined whatever happens.
+class Helpers {
+ public:
+  Helpers() = default;
+  Helpers(const Helpers&) = delete;
+  Helpers& operator=(const Helpers&) = delete;
+  ~Helpers() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // False where the system has no more threads.
+  template <typename Work>
+  bool Add(Work work) {
+    try {
+      threads_.emplace_back(std::move(work));
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
 
 Result<std::vector<PlacedProgram>> ProgramsOf(const Options& options, const MeasurementPlan& plan,
                                               const LoadingPlan& loading) {
@@ -42,6 +93,9 @@ int64_t CacheBytes(const Options& options, const MeasurementPlan& plan,
 
 Result<Chain> LoadArm(const MeasurementPlan& plan, const Arm& arm, Engine* engine,
                       LoadTimes* times) {
+  if (arm.parallel) {
+    return LoadInParallel(plan, arm, CoresAllowed().size(), engine, times);
+  }
   const FolderFiles files(plan.folder);
   Chain chain;
   for (const Artifact& artifact : arm.programs) {
@@ -49,6 +103,39 @@ Result<Chain> LoadArm(const MeasurementPlan& plan, const Arm& arm, Engine* engin
     if (!program.ok()) return program.status();
     chain.push_back(std::move(*program));
   }
+  return chain;
+}
+
+Result<Chain> LoadInParallel(const MeasurementPlan& plan, const Arm& arm, size_t threads,
+                             Engine* engine, LoadTimes* times) {
+  const FolderFiles files(plan.folder);
+  const std::vector<size_t> order = LargestFirst(arm);
+  const size_t count = std::max<size_t>(1, std::min(threads, order.size()));
+  Chain chain(order.size());
+  std::vector<Status> statuses(order.size());
+  std::vector<Share> shares(count);
+  std::atomic<size_t> next{0};
+  const auto load = [&](Share* share) {
+    for (size_t turn = next++; turn < order.size(); turn = next++) {
+      const size_t place = order[turn];
+      auto program = LoadArtifact(files, arm.programs[place], plan.verify, engine, &share->times);
+      statuses[place] = program.status();
+      if (program.ok()) chain[place] = std::move(*program);
+    }
+    share->end_ns = NowNs();
+  };
+  {
+    Helpers helpers;
+    for (size_t i = 1; i < count; ++i) {
+      if (!helpers.Add([&load, share = &shares[i]] { load(share); })) break;
+    }
+    load(&shares[0]);
+  }
+  for (const Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  const auto later = [](const Share& one, const Share& other) { return one.end_ns < other.end_ns; };
+  *times += std::max_element(shares.begin(), shares.end(), later)->times;
   return chain;
 }
 

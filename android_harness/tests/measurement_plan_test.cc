@@ -54,6 +54,7 @@ TEST(MeasurementPlan, SaysWhatIsInItsText) {
   ASSERT_NE(plan->FindArm("chain"), nullptr);
   EXPECT_EQ(plan->FindArm("chain")->programs[1].path, "control/other.pte");
   EXPECT_EQ(plan->FindArm("teacher"), nullptr);
+  EXPECT_FALSE(plan->FindArm("chain")->parallel);
   EXPECT_EQ(plan->golden->count, 4u);
   EXPECT_EQ(plan->golden->inputs, "/root/bundle/golden/in.f32");
   EXPECT_EQ(plan->evaluation->mean.size(), 3u);
@@ -63,6 +64,15 @@ TEST(MeasurementPlan, SaysWhatIsInItsText) {
 // A plan of nine inputs that are no images, before its end.
 const std::string kInputs =
     "pwl-measurement-plan 1\nbundle bundle\nevaluation-inputs 9 bundle/eval/inputs.f32\n";
+
+TEST(MeasurementPlan, SaysWhichArmIsLoadedInParallel) {
+  const auto plan = ParseMeasurementPlan(Replaced("arm chain half", "chain chain half"), "/root");
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  ASSERT_NE(plan->FindArm("chain"), nullptr);
+  EXPECT_TRUE(plan->FindArm("chain")->parallel);
+  EXPECT_FALSE(plan->FindArm("student")->parallel);
+  ExpectRefused(Replaced("arm chain half other", "chain chain"), "chain NAME ID");
+}
 
 TEST(MeasurementPlan, NamesInputsThatAreNoImages) {
   const Result<MeasurementPlan> plan = ParseMeasurementPlan(kInputs + "end\n", "/root");

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
+from pipeline.harness.chain_arm import ChainArm, chain_arm
 
 MEASUREMENT_PLAN = "measurement.plan"
 #: Folders of a deployment, below the plan's own.
@@ -30,6 +31,16 @@ def measurement_plan(
     return "\n".join([*_lines(manifest, controls, folder), "end", ""])
 
 
+def _of_chain(chain: ChainArm) -> Iterator[str]:
+    """Its programs, by names that no control arm can have, and the arm."""
+    for unit in chain.programs:
+        file = f"{BUNDLE_FOLDER}/{unit.path} {unit.bytes} {unit.sha256}"
+        edges = f"{math.prod(unit.input.shape)} {math.prod(unit.output.shape)}"
+        yield f"program {chain.name}.{unit.id} {file} {edges}"
+    names = " ".join(f"{chain.name}.{unit.id}" for unit in chain.programs)
+    yield f"chain {chain.name} {names}"
+
+
 def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterator[str]:
     yield "pwl-measurement-plan 1"
     yield f"bundle {folder}"
@@ -41,6 +52,8 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
         file = f"{CONTROL_FOLDER}/{program.path} {program.bytes} {program.sha256}"
         yield f"program {arm.name} {file} {floats} {answer}"
         yield f"arm {arm.name} {arm.name}"
+    if controls and (chain := chain_arm(manifest, controls)) is not None:
+        yield from _of_chain(chain)
     golden, evaluation = manifest.golden, manifest.evaluation
     yield f"golden {golden.images} {BUNDLE_FOLDER}/{golden.inputs.path}"
     if (normalization := manifest.input.normalization) is None or manifest.input.kind != "image":

@@ -11,6 +11,7 @@ from pipeline.bundle.loading_plan import LOADING_PLAN
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.output import JudgedBy
 from pipeline.bundle.verify import Bundle
+from pipeline.harness.chain_arm import arm_names_of
 from pipeline.harness.measurement_plan import (
     BUNDLE_FOLDER,
     CONTROL_FOLDER,
@@ -51,7 +52,7 @@ class Deployment:
         plan: path of the measurement plan.
         plans: sha256 of the measurement plan and of the bundle's loading.plan; the harness says
             which ones it has read.
-        arms: names of the control arms.
+        arms: names of the control arms, that of the teacher's chain among them.
         engine: name and version of the inference library.
         caching: flags that make it keep packed weights.
         stages: how many the bundle has.
@@ -163,7 +164,7 @@ class Placement:
             command=tuple(package.command(harness, self.backend)),
             plan=self.home / MEASUREMENT_PLAN,
             plans=(_digest(self.plan), manifest.loading_plan.sha256),
-            arms=tuple(arm.name for arm in self.payload.controls.arms),
+            arms=arm_names_of(manifest, self.payload.controls),
             engine=package.description.engines[self.backend],
             caching=("--weight-cache", str(self.caches), "--runtime", self.runtime),
             stages=len(manifest.stages),

@@ -150,12 +150,21 @@ class _Comparison:
         return Conclusion(
             metric.full,
             _pays(against),
-            f"{metric.full_answers}, {said}, begin after {value}{_against(against)}",
+            f"{metric.full_answers}, {said}, begin after {value}{_against(against)}"
+            f"{self._earlier(against)}",
             Figure(metric.full, value, _note(metric.words(top1), against)),
         )
 
+    def _earlier(self, against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
+        """Which rival has its first answer before, if any, in words after a semicolon."""
+        earlier = [arm for arm, ratio in against if ratio.sign > 0]
+        if not earlier:
+            return ""
+        first = min(earlier, key=lambda arm: self._report.metrics[self._ttfi(arm)].median)
+        return f"; first of all {first.name}'s, after {self._ms(self._ttfi(first))} ms"
+
     def two_steps(self) -> Conclusion | None:
-        """Against the student alone, then the whole teacher: what an app does that has both."""
+        """Against the student, then the whole teacher: what an app does that has both."""
         state = self._state
         final = self._than(f"time_to_final_ms.{state}", f"two_step_final_ms.{state}")
         if final.estimate is None:

@@ -175,13 +175,13 @@ class ParityResult(Section):
 
 
 class ArmFacts(Section):
-    """A control arm.
+    """A control arm: a whole network as one program, or as ``chain`` the last stage's programs.
 
     Attributes:
         name: what metrics call it.
         route: the variant of each block.
         precision: of its program.
-        bytes: size of its program.
+        bytes: size of its program, or of all programs of the chain.
         host_top1: accuracy on the whole test set, on the host: of eager PyTorch along its route, or
             of the program itself where it is quantized; of embeddings the mean cosine.
     """

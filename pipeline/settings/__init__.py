@@ -1,7 +1,7 @@
 """Profiles: the typed TOML files that say what to build, a module a table."""
 
 from pipeline.settings.android_settings import AndroidSettings
-from pipeline.settings.arm_settings import PROGRESSIVE, TWO_STEP, ArmSettings
+from pipeline.settings.arm_settings import CHAIN, PROGRESSIVE, TWO_STEP, ArmSettings
 from pipeline.settings.backends import BACKENDS, BackendName, BackendSpec, RuntimeLibrary
 from pipeline.settings.data_settings import (
     DataSettings,
@@ -76,6 +76,7 @@ from pipeline.settings.training_settings import (
 __all__ = [
     "AUTO",
     "BACKENDS",
+    "CHAIN",
     "IGNORED",
     "LIBRARY_KINDS",
     "NETWORK_KINDS",

@@ -13,6 +13,8 @@ from pipeline.settings.precision_settings import PLAIN, Precision
 PROGRESSIVE = "pwl"
 #: What they call the student alone, then the whole teacher, which is measured beside its arms.
 TWO_STEP = "two-step"
+#: And the teacher as the chain of the bundle's own programs, loaded in parallel.
+CHAIN = "chain"
 
 
 def _not_reserved(name: str) -> str:
@@ -20,6 +22,8 @@ def _not_reserved(name: str) -> str:
         raise ValueError(f"{name!r} is what results call the bundle itself: take another name")
     if name == TWO_STEP:
         raise ValueError(f"{name!r} is measured anyway, of student and teacher: take another name")
+    if name == CHAIN:
+        raise ValueError(f"{name!r} is measured anyway, of the last stage: take another name")
     return name
 
 
@@ -27,7 +31,9 @@ class ArmSettings(Section):
     """A control arm: a whole network as one program, measured in turns with the bundle.
 
     There are always two, ``student`` and ``teacher``; those named here come on top, and one of
-    these two names takes that one's place. Arms do not ship: they lie in ``NAME.control``.
+    these two names takes that one's place. Arms do not ship: they lie in ``NAME.control``. Where
+    the last stage is the teacher alone, its programs are measured as an arm, too: ``chain``, all
+    of them loaded in parallel.
 
     Attributes:
         name: what reports call it.

@@ -15,6 +15,7 @@ from pipeline.core.errors import DeviceError, IntegrityError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.device.base import Completed, Device
 from pipeline.device.connect import connect
+from pipeline.harness.chain_arm import arm_names_of, chain_arm
 from pipeline.harness.deploy import Installation, deploy
 from pipeline.harness.measurement_plan import measurement_plan
 from pipeline.harness.placement import Payload
@@ -344,3 +345,34 @@ def test_the_measurement_plan_names_arms_and_images(
     assert "arm teacher teacher" in lines
     assert "golden 3 bundle/golden/inputs.f32" in lines
     assert "evaluation 40 1 bundle/eval/images.u8" in lines
+    last = [either_bundle.manifest.artifact(u) for u in either_bundle.manifest.stages[-1].units]
+    assert f"chain chain {' '.join(f'chain.{unit.id}' for unit in last)}" in lines
+    (first,) = (line for line in lines if line.startswith(f"program chain.{last[0].id} "))
+    assert f" bundle/{last[0].path} {last[0].bytes} {last[0].sha256} 64 " in first
+    assert not any(line.startswith("chain") for line in _plan_without_arms(either_bundle))
+
+
+def _plan_without_arms(bundle: Bundle) -> list[str]:
+    return measurement_plan(bundle.manifest, None).splitlines()
+
+
+@pytest.mark.parametrize("change", ["student behind", "two precisions", "an arm of its name"])
+def test_no_other_last_stage_is_a_chain_of_the_teacher(
+    change: str, either_bundle: Bundle, controls: Controls
+) -> None:
+    manifest = either_bundle.manifest
+    assert chain_arm(manifest, controls) is not None
+    if change == "student behind":
+        manifest = manifest.model_copy(update={"stages": manifest.stages[:-1]})
+    elif change == "two precisions":
+        last = manifest.stages[-1].units[-1]
+        artifacts = tuple(
+            each.model_copy(update={"precision": "static_wi8_ai8"}) if each.id == last else each
+            for each in manifest.artifacts
+        )
+        manifest = manifest.model_copy(update={"artifacts": artifacts})
+    else:
+        arm = controls.arms[0].model_copy(update={"name": "chain"})
+        controls = controls.model_copy(update={"arms": (*controls.arms, arm)})
+    assert chain_arm(manifest, controls) is None
+    assert arm_names_of(manifest, controls) == tuple(arm.name for arm in controls.arms)

@@ -34,7 +34,9 @@ def session(either_bundle: Bundle, harness_package: Package, tmp_path: Path) -> 
 
 def test_only_the_programs_that_give_nan_have_no_logits(session: HarnessSession) -> None:
     lines = session.parity()
-    assert {line.name for line in lines if not is_finite(line.logits)} == {"stage-3"}
+    assert {line.name for line in lines if not is_finite(line.logits)} == {
+        *("stage-3", "chain")  # the same programs
+    }
 
 
 def test_images_without_a_label_are_told_apart_from_the_first_label(
@@ -53,5 +55,5 @@ def test_some_images_are_the_first_ones(session: HarnessSession) -> None:
 
 @pytest.mark.parametrize("task", ["parity", "accuracy"])
 def test_the_tasks_themselves_fail(task: str, session: HarnessSession) -> None:
-    with pytest.raises(IntegrityError, match="not-finite: stage-3: logits of"):
+    with pytest.raises(IntegrityError, match=r"not-finite: .*stage-3: logits of"):
         session.run(task)

@@ -54,6 +54,7 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     expected = np.fromfile(root / "eval/predictions.u16", "<u2").reshape(len(stages), -1)
     files = {f"stage-{k}": root / manifest.golden.outputs[k].path for k in stages}
     files |= {arm.name: control_folder(root) / arm.golden.path for arm in controls.arms}
+    files["chain"] = files[f"stage-{stages[-1]}"]
     golden = {
         name: np.fromfile(file, "<f4").reshape(manifest.golden.images, -1)
         for name, file in files.items()
@@ -61,7 +62,7 @@ def campaign(built_bundle: Bundle, controls: Controls) -> Campaign:
     run = through("warm", len(stages))
     numbers = dict.fromkeys(Info.model_fields, 1)
     words = dict.fromkeys(("harness", "engine", "abi", "compiler"), "x") | {"cores": (0,)}
-    answers = {"pwl": "stage-0", "student": "student", "teacher": "teacher"}
+    answers = {"pwl": "stage-0"} | {arm: arm for arm in ("student", "teacher", "chain")}
     return Campaign(
         info=Info.model_validate(numbers | words),
         ttfi=[[_start(arm, golden[name][0]) for arm, name in answers.items()]],

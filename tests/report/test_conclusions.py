@@ -101,7 +101,7 @@ def test_two_steps_are_what_else_an_app_could_do(
 @pytest.mark.parametrize(
     ("changes", "text", "sign"),
     [
-        ({"time_to_final_ms.cold": 460}, "1.15 of teacher's", "-"),
+        ({"time_to_final_ms.cold": 460}, "1.15 of teacher's; first of all teacher's, after", "-"),
         ({"time_to_final_ms.cold": 400}, "1.00 of teacher's (not told apart)", "="),
         ({"peak_rss_mb.pwl.cold": 130}, "1.30 of teacher's", "-"),
         ({"swap_stall": 2, "swap_stall_quiet": 1.1}, "takes 2.00 times the steady time", "-"),
@@ -112,6 +112,16 @@ def test_what_it_costs_is_said(changes: Mapping[str, float], text: str, sign: st
     found = conclusions_of(of(WORTH | changes))
     assert [row.sign for row in found.sentences if text in row.text] == [sign]
     assert found.sum.startswith("Loading progressively pays here")
+
+
+def test_what_is_accurate_first_is_named() -> None:
+    chain = {**ARMS[1], "name": "chain"}
+    found = conclusions_of(of(WORTH | {"ttfi_ms.chain.cold": 200}, chain))
+    assert found.sentences[1].text == (
+        "answers of full accuracy, 90.0%, begin after 380.0 ms: 0.95 of teacher's, "
+        "1.90 of chain's; first of all chain's, after 200.0 ms"
+    )
+    assert found.sentences[1].sign == "-"
 
 
 def test_a_small_teacher_that_is_as_accurate_and_as_early_would_do() -> None:

@@ -14,7 +14,7 @@ from pipeline.report.render.drawing import PANEL_WIDTH, SMALL, Drawing
 from pipeline.report.render.palette import SERIES, Color
 from pipeline.report.render.panel import Key, Panel, Plot
 from pipeline.report.schema import BundleFacts, Metric, Report, StageResult
-from pipeline.settings import PROGRESSIVE
+from pipeline.settings import CHAIN, PROGRESSIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,8 @@ def arm_colors(facts: BundleFacts) -> dict[str, Color]:
 
 def arm_title(arm: str) -> str:
     """What plots call an arm."""
+    if arm == CHAIN:
+        return "chain in parallel"
     return "progressive" if arm == PROGRESSIVE else f"{arm} alone"
 
 

@@ -8,12 +8,13 @@ from pipeline.report.devices import DeviceResult, DevicesReport, Measured
 from pipeline.report.ratios import ratio_words
 from pipeline.report.render import devices_plots
 from pipeline.report.render.arms_table import Cell
+from pipeline.report.render.curve import arm_title
 from pipeline.report.render.devices_table import measured_states
 from pipeline.report.render.page_tables import Table
 from pipeline.report.render.page_template import render_page
 from pipeline.report.render.panel import Plot
 from pipeline.report.render.tables import describe_device
-from pipeline.settings import PROGRESSIVE, TaskMetric
+from pipeline.settings import TaskMetric
 
 
 def devices_page(report: DevicesReport) -> str:
@@ -49,8 +50,9 @@ def _numbers(report: DevicesReport, states: list[str]) -> Table:
     for state in states:
         for arm in arm_names(report.bundle):
             name = f"ttfi_ms.{arm}.{state}"
-            title = "progressive" if arm == PROGRESSIVE else f"{arm} alone"
-            rows.append((f"first answer, {title}, {state}, ms", [_ms(d, name) for d in devices]))
+            rows.append(
+                (f"first answer, {arm_title(arm)}, {state}, ms", [_ms(d, name) for d in devices])
+            )
         name = f"time_to_final_ms.{state}"
         rows.append((f"last stage reached, {state}, ms", [_ms(d, name) for d in devices]))
     for index in range(longest):

@@ -18,7 +18,7 @@ from pipeline.ingest.fx_trace import (
     running,
     traced,
 )
-from pipeline.ingest.holders import followed, holds_blocks, idle
+from pipeline.ingest.holders import followed, holds_blocks, holds_tensors, idle
 from pipeline.model.blocknet import BlockNet
 
 #: They belong to the layer before them.
@@ -137,7 +137,7 @@ def _end(network: nn.Module, flow: Flow, values: ValueInterpreter, last: str) ->
         return ""
     for node in calls[calls.index(begun[-1]) :]:
         crossing = flow.crossing(behind(flow.nodes, node))
-        if sum(isinstance(values[each], Tensor) for each in crossing) == 1:
+        if sum(holds_tensors(values[each]) for each in crossing) == 1:
             return "" if node is begun[-1] else str(node.target)
     return ""
 
@@ -192,11 +192,13 @@ def _cuts(
         if node.op != "call_module" or targets.count(node.target) > 1:
             continue
         module = network.get_submodule(str(node.target))
-        before = [each for each in flow.crossing(place) if isinstance(values[each], Tensor)]
+        before = [each for each in flow.crossing(place) if holds_tensors(values[each])]
         if len(before) != 1 or not [*module.parameters()] or _follows(network, node, module):
             continue
         features = values[before[0]]
-        if before[0] is not flow.source and _is_features(features, values[flow.source]):
+        if not isinstance(features, Tensor) or before[0] is flow.source:
+            continue
+        if _is_features(features, values[flow.source]):
             yield node, features
 
 

@@ -80,3 +80,12 @@ def idle(holders: Collection[str], targets: Collection[str]) -> set[str]:
         for path in holders
         if not any(each.startswith(f"{path}.") for each in (*targets, *holders))
     }
+
+
+def holds_tensors(value: object) -> bool:
+    """Whether a value is a tensor, or a list, tuple or table with one in it."""
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, list | tuple):
+        return any(holds_tensors(each) for each in value)
+    return isinstance(value, Tensor)

@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from pipeline.core.errors import UsageError
 from pipeline.ingest.probe import make_writable, probe_images
 from pipeline.ingest.python import OwnModel
+from pipeline.ingest.recurrence import cutting_recurrence
 from pipeline.ingest.separate import separate
 from pipeline.ingest.split import split_network
 from pipeline.ingest.split_candidates import MeasuredSplit, measured_split
@@ -69,8 +70,9 @@ def network_of(
     """
     if split and isinstance(network, nn.Module) and not has_parts(network):
         _require_made(source, name, network)
-        split = measured_split(source, name, network.eval(), split, shape, measured)
-        taken = split_network(source, name, network, split, probe_images(shape))
+        with cutting_recurrence(f"{source}: the {name}", network):
+            split = measured_split(source, name, network.eval(), split, shape, measured)
+            taken = split_network(source, name, network, split, probe_images(shape))
         separate(taken)
     else:
         taken = _given_parts(source, name, network)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.failing_part import failing_part
 from pipeline.ingest.fx_trace import plain_attention
 from pipeline.ingest.probe import probe_images, run_network
 from pipeline.ingest.slim_depth import refill, sequences, shorten, shorten_sequence
@@ -289,11 +290,9 @@ def _run(
         with plain_attention(), redirect_stderr(io.StringIO()):
             return cast(Tensor, network(images.clone()))
     except Exception as error:  # a user's code
-        raise UsageError(
-            f"{where} does not run with fewer channels: {type(error).__name__}: "
-            f"{first_lines(error)}",
-            _REMEDY,
-        ) from error
+        place = f", in {part}" if (part := failing_part(network, error)) else ""
+        what = f"{where} does not run with fewer channels{place}: {type(error).__name__}"
+        raise UsageError(f"{what}: {first_lines(error)}", _REMEDY) from error
     finally:
         for handle in handles:
             handle.remove()

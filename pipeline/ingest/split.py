@@ -15,7 +15,16 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
-from pipeline.ingest.fx_trace import OWN, Flow, ValueInterpreter, behind, node_name, running, traced
+from pipeline.ingest.fx_trace import (
+    OWN,
+    Flow,
+    ValueInterpreter,
+    behind,
+    node_name,
+    running,
+    traced,
+)
+from pipeline.ingest.holders import holds_tensors
 from pipeline.model.blocknet import BlockNet
 
 _RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
@@ -216,9 +225,11 @@ def _sized(two: object, three: object) -> bool:
     """Whether a value is a size that is always the same, or a multiple of the number of images."""
     if isinstance(two, tuple) and isinstance(three, tuple):
         return len(two) == len(three) and all(map(_sized, two, three))
+    if holds_tensors(two):  # a list of them, which nothing says is the same
+        return False
     if isinstance(two, int) and isinstance(three, int):
         return two == three or (two % 2 == 0 and three == two // 2 * 3)
-    return not isinstance(two, Tensor) and type(two) is type(three) and two == three
+    return type(two) is type(three) and two == three
 
 
 def _pieces(

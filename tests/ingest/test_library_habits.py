@@ -182,6 +182,63 @@ def test_recurrent_layers_are_named_before_anything_is_made_of_them() -> None:
     assert "nn.Conv1d" in refused.value.remedy
 
 
+@pytest.mark.parametrize("layer", [nn.GRU, nn.LSTM, nn.RNN])
+def test_recurrent_layers_are_named_before_a_network_is_cut(
+    layer: Callable[..., nn.Module],
+) -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), layer(4, 4)))
+    with pytest.raises(UsageError, match=r"holds nn.\w+ \(1.1\), which no backend runs"):
+        network_of("mine", "teacher", network, ["auto:2"], (8, 4))
+
+
+class Looping(nn.Module):
+    """Runs a cell over time, in its own loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.cell, self.head = nn.Linear(4, 6), nn.GRUCell(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.first(x)
+        state = features[:, 0]
+        for time in range(x.shape[1]):
+            state = self.cell(features[:, time], state)
+        logits: Tensor = self.head(state)
+        return logits
+
+
+def test_cells_in_a_loop_are_named_where_they_cannot_be_followed_or_made_slimmer() -> None:
+    with pytest.raises(UsageError, match=r"runs nn.GRUCell \(cell\) in a loop") as refused:
+        network_of("mine", "teacher", Looping().eval(), ["auto:2"], (8, 4))
+    assert "move cell and loop into a module" in refused.value.remedy
+    with pytest.raises(UsageError, match=r"nn.GRUCell \(cell\), which cannot be made slimmer"):
+        require_no_recurrence("mine: the teacher", Looping())
+
+
+class Lists(nn.Module):
+    """Keeps what its branches give in a list, as CrossViT does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList([nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)])
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = torch.stack([branch(x) for branch in self.branches]).unbind()
+        maps = [norm(each) for norm, each in zip(self.norms, maps, strict=True)]
+        logits: Tensor = self.head(sum(maps).mean((2, 3)))
+        return logits
+
+
+def test_lists_of_tensors_cross_a_cut_as_tensors_do() -> None:
+    network = Lists().eval()
+    with pytest.raises(UsageError, match="cut nowhere"):
+        network_of("mine", "teacher", network, ["auto:1"], SHAPE)
+    with pytest.raises(UsageError, match=r"cannot be cut before norms.1: .* cross there"):
+        network_of("mine", "teacher", network, ["norms.1"], SHAPE)
+
+
 class Mixed(nn.Module):
     """Splits its channels by a list that it keeps, as MixNet's convolutions do."""
 

@@ -31,12 +31,21 @@ from pipeline.report.schema import Metric, Report
 from pipeline.workflows.measure_device import ProfileOptions, measure_together, write_report
 
 _STATES = ("cold", "cold-cached", "warm")
+#: The demo's arms: what each is, and its name in the report.
+_ARMS = (
+    ("PWL", "pwl"),
+    ("student alone", "student"),
+    ("int8 student alone", "student8"),
+    ("teacher alone", "teacher"),
+    ("int8 teacher alone", "teacher8"),
+    ("teacher's blocks in parallel", "chain"),
+)
 #: What is shown, the name in the report, and by how much it is divided.
 _ROWS = (
     *(
         (f"first answer, {arm}, {state}, ms", f"ttfi_ms.{name}.{state}", 1.0)
         for state in _STATES
-        for arm, name in (("progressive", "pwl"), ("teacher alone", "teacher"))
+        for arm, name in _ARMS
     ),
     *((f"final stage reached, {state}, ms", f"time_to_final_ms.{state}", 1.0) for state in _STATES),
     ("steady latency, stage 0, ms", "latency_ms.stage-0", 1.0),
@@ -53,7 +62,7 @@ _TITLES = {"executorch": "ExecuTorch", "litert": "LiteRT"}
 _PAGE_ROWS = (
     *(
         (f"first answer, {arm} *", [f"ttfi_ms.{name}.{state}" for state in _STATES])
-        for arm, name in (("PWL", "pwl"), ("teacher alone", "teacher"))
+        for arm, name in _ARMS
     ),
     ("last stage reached *", [f"time_to_final_ms.{state}" for state in _STATES]),
     ("steady latency, last stage", ["latency_ms.stage-{final}"]),

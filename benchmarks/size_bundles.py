@@ -74,6 +74,11 @@ least_agreement = 0
 golden_images = 2
 
 [[arm]]
+name = "student8"
+route = "student"
+precision = "int8"
+
+[[arm]]
 name = "teacher8"
 route = "teacher"
 precision = "int8"

@@ -161,7 +161,7 @@ class _Comparison:
         if not earlier:
             return ""
         first = min(earlier, key=lambda arm: self._report.metrics[self._ttfi(arm)].median)
-        return f"; first of all {first.name}'s, after {self._ms(self._ttfi(first))} ms"
+        return f"; {first.name}'s come first, after {self._ms(self._ttfi(first))} ms"
 
     def two_steps(self) -> Conclusion | None:
         """Against the student, then the whole teacher: what an app does that has both."""

@@ -101,7 +101,7 @@ def test_two_steps_are_what_else_an_app_could_do(
 @pytest.mark.parametrize(
     ("changes", "text", "sign"),
     [
-        ({"time_to_final_ms.cold": 460}, "1.15 of teacher's; first of all teacher's, after", "-"),
+        ({"time_to_final_ms.cold": 460}, "1.15 of teacher's; teacher's come first, after", "-"),
         ({"time_to_final_ms.cold": 400}, "1.00 of teacher's (not told apart)", "="),
         ({"peak_rss_mb.pwl.cold": 130}, "1.30 of teacher's", "-"),
         ({"swap_stall": 2, "swap_stall_quiet": 1.1}, "takes 2.00 times the steady time", "-"),
@@ -119,7 +119,7 @@ def test_what_is_accurate_first_is_named() -> None:
     found = conclusions_of(of(WORTH | {"ttfi_ms.chain.cold": 200}, chain))
     assert found.sentences[1].text == (
         "answers of full accuracy, 90.0%, begin after 380.0 ms: 0.95 of teacher's, "
-        "1.90 of chain's; first of all chain's, after 200.0 ms"
+        "1.90 of chain's; chain's come first, after 200.0 ms"
     )
     assert found.sentences[1].sign == "-"
 

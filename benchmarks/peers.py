@@ -135,12 +135,12 @@ def environment(folder: Path) -> Path:
     wanted = _PINNED.read_text(encoding="utf-8")
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         venv.create(folder, clear=True, with_pip=True)
-        packages = next(folder.glob("lib/python*/site-packages"))
-        here = sysconfig.get_path("purelib")
-        (packages / "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
         command = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         subprocess.run([*command, "-r", str(_PINNED)], check=True)
         stamp.write_text(wanted, encoding="utf-8")
+    # Each time: an environment that was kept may have been made from another one than this.
+    packages, here = next(folder.glob("lib/python*/site-packages")), sysconfig.get_path("purelib")
+    (packages / "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
     return python
 
 

@@ -54,7 +54,7 @@ def test_litert_is_measured_with_the_library_that_is_named(
     )
     report = measure(litert_bundle.root, options, Silent())
     assert report.context.engine == f"litert {library.name} {sha256_of(library)[:12]}"
-    assert [result.passed for result in report.parity] == [True] * 6
+    assert [result.passed for result in report.parity] == [True] * 7
     assert report.runs.progress
 
 

@@ -78,7 +78,7 @@ def test_a_family_labels_on_the_device_as_on_the_host(
     assert report.bundle.family == family
     assert [stage.route for stage in report.stages] == ["SS", "TS", "TT"]
     assert all(stage.differing <= 1 for stage in report.stages)
-    assert len(report.parity) == 5
+    assert len(report.parity) == 6
     assert all(result.passed for result in report.parity)
     assert any(result.max_rel for result in report.parity)
 

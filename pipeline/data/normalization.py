@@ -42,7 +42,8 @@ class Normalization:
         """
         import torch
 
-        return self.apply_to(torch.from_numpy(images))
+        # Of what nobody may write to, torch takes no tensor without a warning: a copy.
+        return self.apply_to(torch.from_numpy(np.require(images, requirements="W")))
 
     def apply_to(self, pixels: Tensor) -> Tensor:
         """The same of a tensor, on the device where it is; a GPU gives the same bits."""

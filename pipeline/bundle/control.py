@@ -37,6 +37,11 @@ class ControlArm(Section):
     parity: Deviation
     accuracy: Score
 
+    @property
+    def bytes(self) -> int:
+        """Size of its program."""
+        return self.program.bytes
+
 
 class Controls(Section):
     """The control arms of one bundle. `bundle` is the id of its manifest."""

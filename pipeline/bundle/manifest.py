@@ -25,7 +25,7 @@ from pipeline.bundle.artifact import (
     Sha256,
 )
 from pipeline.bundle.manifest_consistency import manifest_contradictions
-from pipeline.bundle.output import JudgedBy, Output
+from pipeline.bundle.output import JudgedBy, Output, metric_of_output
 from pipeline.bundle.schedule import Schedule
 from pipeline.bundle.split_choice import SplitChoice
 from pipeline.bundle.stated_score import Score
@@ -34,7 +34,7 @@ from pipeline.core.toml_file import Section, SparseSection
 from pipeline.data.preprocessing import Preprocessing
 from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.model.route import RouteName
-from pipeline.settings import BackendName, Favor, Loaders, TaskMetric, metric_of
+from pipeline.settings import BackendName, Favor, Loaders, TaskMetric
 
 #: Raised when a reader of the version before could not use the file any more.
 SCHEMA_VERSION: Literal[2] = 2
@@ -180,7 +180,7 @@ class ModelInfo(SparseSection):
     @property
     def metric(self) -> TaskMetric:
         """What stages are judged by."""
-        return metric_of("classification" if self.output is None else self.output.kind)
+        return metric_of_output(self.output)
 
     @property
     def judged_by(self) -> JudgedBy:

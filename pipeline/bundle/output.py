@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from pipeline.bundle.artifact import Edge
 from pipeline.core.toml_file import Section
-from pipeline.settings import metric_of
+from pipeline.settings import TaskMetric, metric_of
 
 #: What is compared of an answer: a label, or as `Output.kind`.
 JudgedBy = Literal["label", "dense", "embedding"]
@@ -35,3 +35,8 @@ class Output(Section):
         if self.metric != (wanted := metric_of(self.kind).name):
             raise ValueError(f"metric is {self.metric}, but that of kind {self.kind} is {wanted}")
         return self
+
+
+def metric_of_output(output: Output | None) -> TaskMetric:
+    """What stages are judged by that write it; None: logits of labels."""
+    return metric_of("classification" if output is None else output.kind)

@@ -16,7 +16,7 @@ from pipeline.data.images import Dataset
 from pipeline.data.repeated import require_apart
 from pipeline.settings import FolderData
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+_SUFFIXES = (".png", ".jpg", ".jpeg")
 _LAYOUT = "lay the images out as train/LABEL/NAME.png and test/LABEL/NAME.png (or .jpg)"
 
 
@@ -87,10 +87,7 @@ def _images(part: Path) -> dict[str, list[Path]]:
         if not found[label.name]:
             raise UsageError(f"{label}: a label without images", "add some, or remove the folder")
         for file in found[label.name]:
-            if file.suffix.lower() not in SUFFIXES or not file.is_file():
-                raise UsageError(
-                    f"{file}: not an image file ({', '.join(SUFFIXES)})", "convert or remove it"
-                )
+            require_image_file(file)
     if not found:
         raise UsageError(f"{part}: holds no label", _LAYOUT)
     return found
@@ -100,3 +97,15 @@ def entries_of(folder: Path) -> list[Path]:
     """What a folder holds, in the order of the names."""
     # Hidden files are what desktops leave behind.
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def require_image_file(file: Path) -> None:
+    """Checks that a file's name is one of an image.
+
+    Raises:
+        UsageError: it is not, or it is no file.
+    """
+    if file.suffix.lower() not in _SUFFIXES or not file.is_file():
+        raise UsageError(
+            f"{file}: not an image file ({', '.join(_SUFFIXES)})", "convert or remove it"
+        )

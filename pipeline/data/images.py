@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.data.label_maps import Labels, are_embeddings
+from pipeline.data.label_maps import Labels, are_embeddings, metric_of_labels
 from pipeline.data.normalization import Normalization, Values
 from pipeline.data.tensors import InputRule, Standardization
-from pipeline.settings import TaskKind, TaskMetric, metric_of
+from pipeline.settings import TaskMetric
 
 #: The largest number of a label.
 MOST_LABEL = 2**16 - 1
@@ -189,8 +189,7 @@ class Dataset:
     @property
     def metric(self) -> TaskMetric:
         """What models of it are judged by."""
-        dense: TaskKind = "dense" if self.map_size else "classification"
-        return metric_of("embedding" if self.embeds else dense)
+        return metric_of_labels(self.train.labels)
 
     @property
     def kind(self) -> Literal["image", "tensor", "tokens"]:

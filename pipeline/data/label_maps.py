@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import UsageError
-from pipeline.settings import IGNORED
+from pipeline.settings import IGNORED, TaskMetric, metric_of
 
 #: Labels, ``[n]`` or ``[n, height, width]``.
 Labels = npt.NDArray[Any]
@@ -62,3 +62,10 @@ def known_labels(labels: Labels) -> Labels:
 def are_embeddings(labels: Labels) -> bool:
     """Whether they are the teacher's embeddings, float32 ``[n, width]``."""
     return labels.dtype == np.float32
+
+
+def metric_of_labels(labels: Labels) -> TaskMetric:
+    """What models are judged by that learn these."""
+    if are_embeddings(labels):
+        return metric_of("embedding")
+    return metric_of("dense" if labels.ndim == 3 else "classification")

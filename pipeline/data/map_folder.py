@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.core.errors import UsageError
 from pipeline.data.decode import DAMAGE, Decoded, Encoded, resized
 from pipeline.data.encoded import EncodedSet, decode_dataset
-from pipeline.data.folder import SUFFIXES, entries_of
+from pipeline.data.folder import entries_of, require_image_file
 from pipeline.data.images import Dataset
 from pipeline.data.label_maps import classes_in, label_maps
 from pipeline.data.repeated import require_apart
@@ -146,10 +146,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         raise UsageError(f"{folder}: no such folder", _LAYOUT)
     found: dict[str, Path] = {}
     for file in entries_of(folder):
-        if file.suffix.lower() not in SUFFIXES or not file.is_file():
-            raise UsageError(
-                f"{file}: not an image file ({', '.join(SUFFIXES)})", "convert or remove it"
-            )
+        require_image_file(file)
         if file.stem in found:
             raise UsageError(
                 f"{file} and {found[file.stem]} have one name", "which is meant? rename one"

@@ -40,10 +40,9 @@ class Normalization:
         Args:
             images: uint8 ``[n, height, width, channels]``.
         """
-        import torch
+        from pipeline.data.transfer import tensor_of
 
-        # Of what nobody may write to, torch takes no tensor without a warning: a copy.
-        return self.apply_to(torch.from_numpy(np.require(images, requirements="W")))
+        return self.apply_to(tensor_of(images))
 
     def apply_to(self, pixels: Tensor) -> Tensor:
         """The same of a tensor, on the device where it is; a GPU gives the same bits."""
@@ -90,8 +89,6 @@ class Normalization:
 class _Rule(Protocol):
     """How what a data set holds becomes what a model reads."""
 
-    def apply(self, images: Values, /) -> Tensor: ...
-
     def apply_to(self, values: Tensor, /) -> Tensor: ...
 
 
@@ -111,8 +108,13 @@ class LazyInputs:
         return len(self.values)
 
     def __getitem__(self, which: Tensor | slice, /) -> Tensor:
-        chosen = which if isinstance(which, slice) else which.numpy()
-        return self.rule.apply(self.values[chosen])
+        return self.rule.apply_to(self.picked(which))
+
+    def picked(self, which: Tensor | slice) -> Tensor:
+        """What a data set holds there."""
+        from pipeline.data.transfer import tensor_of
+
+        return tensor_of(self.values[which if isinstance(which, slice) else which.numpy()])
 
 
 def _histogram(values: Values) -> npt.NDArray[np.float64]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.data.normalization import LazyInputs, Normalization, Values
 
 if TYPE_CHECKING:  # imported where it is used: naming a data set must be quick
@@ -32,11 +30,9 @@ class Standardization:
         Args:
             images: the values, float32 ``[n, ...]``.
         """
-        import torch
+        from pipeline.data.transfer import tensor_of
 
-        # Of what is mapped from a file that nobody may write to, torch takes no tensor: a copy.
-        writable = np.require(images, requirements=["C", "W"])
-        return self.apply_to(torch.from_numpy(writable))
+        return self.apply_to(tensor_of(images))
 
     def apply_to(self, values: Tensor) -> Tensor:
         """The same of a tensor, on the device where it is; a GPU gives the same bits."""

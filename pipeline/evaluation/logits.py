@@ -22,6 +22,7 @@ from pipeline.core.outputs import require_file
 from pipeline.core.progress import Progress
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import ImageSpec
+from pipeline.data.transfer import tensor_of
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
 
@@ -128,13 +129,13 @@ def read_inputs(path: Path, spec: ImageSpec) -> ReadInputs:
     if kind is None:
         raise UsageError(f"{path}: holds {array.dtype} {list(array.shape)}", str(spec))
     if kind == "plain" and spec.normalization is not None:
-        tensor = spec.normalization.apply(np.array(array))
+        tensor = spec.normalization.apply(array)
         done = "uint8 images, normalized with the model's mean and deviation"
     elif kind == "tokens":
         tensor = torch.from_numpy(array.astype(np.float32))
         done = "inputs of tokens"
     else:
-        tensor = torch.from_numpy(np.array(array, order="C"))
+        tensor = tensor_of(array)
         done = "float32 images, taken as normalized already"
     if not tensor.isfinite().all():
         raise UsageError(f"{path}: some values are not finite", "look for NaN where it was made")

@@ -13,7 +13,7 @@ from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Progress
 from pipeline.data.batches import batches_of_inputs
 from pipeline.data.images import Dataset, ImageSet
-from pipeline.data.label_maps import Labels, are_embeddings
+from pipeline.data.label_maps import Labels, are_embeddings, metric_of_labels
 from pipeline.data.tensors import InputRule
 from pipeline.evaluation.accuracy import Accuracy
 from pipeline.evaluation.class_scores import ClassScores
@@ -21,7 +21,6 @@ from pipeline.evaluation.label_scores import Scores, label_scores
 from pipeline.model.checkpoint import load_tensors, save_tensors
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import Route
-from pipeline.settings import metric_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def predicted_labels(
         shape = images.images.shape[1:]
         with progress.task("evaluate", total=len(missing)) as task, torch.no_grad():
             embeds = are_embeddings(images.labels)
-            metric = metric_of("embedding" if embeds else "classification")
+            metric = metric_of_labels(images.labels)
             for route in missing:
                 parts = batches_of_inputs(len(images), shape)
                 pieces = [_labels(model(inputs[part], route), embeds) for part in parts]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.bundle.artifact import Artifact
-from pipeline.bundle.control import Controls
+from pipeline.bundle.control import ControlArm, Controls
 from pipeline.bundle.manifest import Manifest, Stage
+from pipeline.bundle.stated_score import Score
 from pipeline.settings import CHAIN, Precision
 
 
@@ -32,6 +33,16 @@ class ChainArm:
     def name(self) -> str:
         """What results call it."""
         return CHAIN
+
+    @property
+    def route(self) -> str:
+        """The variant of each block."""
+        return self.stage.route.upper()
+
+    @property
+    def accuracy(self) -> Score:
+        """On the whole test set."""
+        return self.stage.accuracy
 
     @property
     def bytes(self) -> int:
@@ -59,7 +70,12 @@ def chain_arm(manifest: Manifest, controls: Controls) -> ChainArm | None:
     return ChainArm(stage, programs, precisions.pop())
 
 
-def arm_names_of(manifest: Manifest, controls: Controls) -> tuple[str, ...]:
-    """The names of all arms that a bundle is measured against, as plans and results list them."""
+def measured_arms(manifest: Manifest, controls: Controls) -> tuple[ControlArm | ChainArm, ...]:
+    """All arms that a bundle is measured against, as plans and results list them."""
     chain = chain_arm(manifest, controls)
-    return (*(arm.name for arm in controls.arms), *([chain.name] if chain else []))
+    return (*controls.arms, *([chain] if chain else []))
+
+
+def arm_names_of(manifest: Manifest, controls: Controls) -> tuple[str, ...]:
+    """Their names."""
+    return tuple(arm.name for arm in measured_arms(manifest, controls))

@@ -18,6 +18,7 @@ from pipeline.data.images import ImageSet
 from pipeline.data.label_maps import Labels, are_embeddings
 from pipeline.data.normalization import Values
 from pipeline.data.tensors import InputRule
+from pipeline.data.transfer import tensor_of
 from pipeline.evaluation.predictions import keep_labels, kept_labels
 from pipeline.lowering.lowering_target import LoweringTarget
 from pipeline.lowering.pool import in_processes, processors
@@ -77,7 +78,7 @@ def labels_of(
     """
     if not chains:  # a float32 build hashes no test set
         return {}
-    content = tensor_digest(torch.from_numpy(images.images))
+    content = tensor_digest(tensor_of(images.images))
     files = {
         name: _file(work.cache, chain, content, normalization, target)
         for name, chain in chains.items()

@@ -17,7 +17,7 @@ from pipeline.device.guards import Finding
 from pipeline.evaluation.label_scores import cosines
 from pipeline.evaluation.parity import Parity, ParityLimit
 from pipeline.harness.campaign import Campaign
-from pipeline.harness.chain_arm import chain_arm
+from pipeline.harness.chain_arm import chain_arm, measured_arms
 from pipeline.harness.excerpt import excerpt_places
 from pipeline.harness.placement import Payload
 from pipeline.harness.samples import Logits, Runs
@@ -78,26 +78,6 @@ def compose_report(payload: Payload, campaign: Campaign, context: Context) -> Re
 
 def bundle_facts(manifest: Manifest, controls: Controls) -> BundleFacts:
     """What a report says of a bundle and its control arms."""
-    arms = [
-        ArmFacts(
-            name=arm.name,
-            route=arm.route,
-            precision=arm.precision,
-            bytes=arm.program.bytes,
-            host_top1=arm.accuracy.top1,
-        )
-        for arm in controls.arms
-    ]
-    if (chain := chain_arm(manifest, controls)) is not None:
-        arms.append(
-            ArmFacts(
-                name=chain.name,
-                route=chain.stage.route.upper(),
-                precision=chain.precision,
-                bytes=chain.bytes,
-                host_top1=chain.stage.accuracy.top1,
-            )
-        )
     return BundleFacts(
         name=manifest.name,
         id=manifest.id,
@@ -108,7 +88,16 @@ def bundle_facts(manifest: Manifest, controls: Controls) -> BundleFacts:
         precision=manifest.backend.precision,
         threads=manifest.backend.threads,
         bytes=sum(entry.bytes for entry in manifest.artifacts),
-        arms=tuple(arms),
+        arms=tuple(
+            ArmFacts(
+                name=arm.name,
+                route=arm.route,
+                precision=arm.precision,
+                bytes=arm.bytes,
+                host_top1=arm.accuracy.top1,
+            )
+            for arm in measured_arms(manifest, controls)
+        ),
     )
 
 
@@ -121,8 +110,7 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
     places = excerpt_places(size) if judged_by == "dense" else range(size)
     expected = {f"stage-{k}": bundle.root / file.path for k, file in enumerate(golden.outputs)}
     expected |= {arm.name: payload.control_root / arm.golden.path for arm in payload.controls.arms}
-    chain = chain_arm(bundle.manifest, payload.controls)
-    if chain is not None:
+    if (chain := chain_arm(bundle.manifest, payload.controls)) is not None:
         expected[chain.name] = bundle.root / golden.outputs[chain.stage.index].path
     asked = sorted((name, image) for name in expected for image in range(golden.images))
     if sorted((line.name, line.input) for line in logits) != asked:
@@ -137,8 +125,6 @@ def _parity(payload: Payload, logits: Sequence[Logits]) -> list[ParityResult]:
             OTHER_HARNESS,
         )
     quantized = _quantized_programs(bundle.manifest, payload.controls)
-    if chain is not None and chain.precision != PLAIN:
-        quantized.add(chain.name)
     results: list[ParityResult] = []
     for name, path in expected.items():
         reference = np.fromfile(path, dtype="<f4").reshape(golden.images, size).astype(float)
@@ -156,7 +142,9 @@ def _quantized_programs(manifest: Manifest, controls: Controls) -> set[str]:
     """The stages and control arms that have programs which do not compute in float32."""
     units = {unit.id for unit in manifest.artifacts if unit.precision != PLAIN}
     stages = {f"stage-{s.index}" for s in manifest.stages if units.intersection(s.units)}
-    return stages | {arm.name for arm in controls.arms if arm.precision != PLAIN}
+    return stages | {
+        arm.name for arm in measured_arms(manifest, controls) if arm.precision != PLAIN
+    }
 
 
 def _compared(

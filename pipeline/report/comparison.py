@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
-from pipeline.bundle.output import Output
+from pipeline.bundle.output import Output, metric_of_output
 from pipeline.core.errors import UsageError
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
@@ -25,7 +25,7 @@ from pipeline.report.sessions import Change, change_of, estimate_of, ratio_acros
 from pipeline.report.state_words import state_words
 from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
-from pipeline.settings import TaskMetric, metric_of
+from pipeline.settings import TaskMetric
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -71,7 +71,7 @@ class ComparedReport(Section):
     @property
     def metric(self) -> TaskMetric:
         """What stages are judged by."""
-        return metric_of("classification" if self.output is None else self.output.kind)
+        return metric_of_output(self.output)
 
     @classmethod
     def of(cls, report: Report, sha256: str) -> Self:

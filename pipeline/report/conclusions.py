@@ -146,11 +146,10 @@ class _Comparison:
             return None
         against = [(arm, self._than(progressive, self._ttfi(arm))) for arm in self._rivals]
         value, metric, top1 = f"{self._ms(progressive)} ms", self._metric, self._final.top1
-        said = metric.value(top1, 1) if metric.name == "top1" else metric.words(top1)
         return Conclusion(
             metric.full,
             _pays(against),
-            f"{metric.full_answers}, {said}, begin after {value}{_against(against)}"
+            f"{metric.full_words(top1)}, begin after {value}{_against(against)}"
             f"{self._earlier(against)}",
             Figure(metric.full, value, _note(metric.words(top1), against)),
         )

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.bundle.output import Output
+from pipeline.bundle.output import Output, metric_of_output
 from pipeline.core.errors import ExitCode, PipelineError, worst_code
 from pipeline.core.toml_file import Section, TextPattern
 from pipeline.device.base import DeviceProperties
@@ -21,7 +21,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.report.report_file import read_document
 from pipeline.report.schema import BundleFacts, Ratio, Report, Validity
-from pipeline.settings import TaskMetric, metric_of
+from pipeline.settings import TaskMetric
 
 SCHEMA_VERSION: Literal[1] = 1
 DEVICES_FILE = "devices.json"
@@ -206,7 +206,7 @@ class DevicesReport(Section):
     @property
     def metric(self) -> TaskMetric:
         """What stages are judged by."""
-        return metric_of("classification" if self.output is None else self.output.kind)
+        return metric_of_output(self.output)
 
     def to_json(self) -> str:
         """The text of devices.json."""

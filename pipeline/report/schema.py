@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from pipeline.bundle.manifest import Input
-from pipeline.bundle.output import Output
+from pipeline.bundle.output import Output, metric_of_output
 from pipeline.bundle.schedule import Schedule
 from pipeline.core.toml_file import Section
 from pipeline.device.base import DeviceProperties
@@ -23,7 +23,7 @@ from pipeline.evaluation.model_warnings import ModelWarning
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.samples import Dropping, Info, Runs
 from pipeline.report.report_consistency import report_contradictions
-from pipeline.settings import TaskMetric, metric_of
+from pipeline.settings import TaskMetric
 from pipeline.settings.quantities import Cosine, Share
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -285,7 +285,7 @@ class Report(Section):
     @property
     def metric(self) -> TaskMetric:
         """What stages and arms are judged by."""
-        return metric_of("classification" if self.output is None else self.output.kind)
+        return metric_of_output(self.output)
 
     def to_json(self) -> str:
         """The text of report.json."""

@@ -21,7 +21,7 @@ class TaskMetric:
         column: the same in few letters.
         answers: what networks answer with.
         full: of answers that are as good as they get.
-        full_answers: these, at the beginning of a sentence.
+        full_answers: these, at the beginning of a sentence, with what their value is in ``{}``.
         as_good: how an arm is that is not told apart from the last stage.
         worse: how a stage is that is told apart from a better one.
         said: a value with what it is, of which sentences have it in place of ``{}``.
@@ -78,25 +78,30 @@ class TaskMetric:
         """A value with what it is, such as ``97.5% accurate``."""
         return self.said.format(self.value(number, 1))
 
+    def full_words(self, number: float) -> str:
+        """Answers that are as good as they get, with how good."""
+        return self.full_answers.format(self.value(number, 1))
+
 
 _METRICS: Final[dict[TaskKind, TaskMetric]] = {
     "classification": TaskMetric(
         "top1",
         *("top-1 accuracy", "top-1", "logits"),
-        *("full accuracy", "answers of full accuracy", "as accurate", "less accurate"),
+        *("full accuracy", "answers of full accuracy, {}", "as accurate", "less accurate"),
         "{} accurate",
     ),
     "dense": TaskMetric(
         "pixel_accuracy",
         *("per-pixel accuracy", "per-pixel", "logits"),
-        *("full per-pixel accuracy", "label maps of full per-pixel accuracy"),
+        "full per-pixel accuracy",
+        "label maps of full per-pixel accuracy, per-pixel accuracy {}",
         *("as accurate by pixels", "less accurate by pixels"),
         "per-pixel accuracy {}",
     ),
     "embedding": TaskMetric(
         "cosine",
         *("mean cosine to the teacher", "mean cosine", "embeddings"),
-        *("final embeddings", "final embeddings"),
+        *("final embeddings", "final embeddings, mean cosine to the teacher {}"),
         *("as near to the teacher", "farther from the teacher"),
         "mean cosine to the teacher {}",
         share=False,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.data.normalization import Inputs, LazyInputs, Values
-from pipeline.data.transfer import moved
+from pipeline.data.transfer import moved, tensor_of
+from pipeline.training.gpu import free_on_gpu
 
 #: Of the GPU's free memory; a share of the rest is for the teacher's features.
 _SHARE = 0.25
@@ -36,7 +36,7 @@ class DeviceInputs:
     def __init__(self, inputs: LazyInputs, device: torch.device) -> None:
         self._inputs, self._device = inputs, device
         self._resident: Tensor | None = None
-        if inputs.values.nbytes <= _SHARE * _free(device):
+        if inputs.values.nbytes <= _SHARE * free_on_gpu(device):
             self._resident = _copied(inputs.values, device)
 
     def __len__(self) -> int:
@@ -46,21 +46,13 @@ class DeviceInputs:
         if self._resident is not None:
             chosen = which if isinstance(which, slice) else moved(which, self._device)
             return self._inputs.rule.apply_to(self._resident[chosen])
-        picked = self._inputs.values[which if isinstance(which, slice) else which.numpy()]
-        values = torch.from_numpy(np.require(picked, requirements=["C", "W"]))
-        return self._inputs.rule.apply_to(moved(values, self._device))
-
-
-def _free(device: torch.device) -> int:
-    """Bytes of memory that a GPU has left."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+        return self._inputs.rule.apply_to(moved(self._inputs.picked(which), self._device))
 
 
 def _copied(values: Values, device: torch.device) -> Tensor:
-    """All values on a device; they may be mapped from a file that nobody may write to."""
-    first = torch.from_numpy(np.array(values[:1]))
-    copied = torch.empty(values.shape, dtype=first.dtype, device=device)
+    """All values on a device."""
+    copied = torch.empty(values.shape, dtype=tensor_of(values[:1]).dtype, device=device)
     for start in range(0, len(values), _CHUNK):
         part = slice(start, start + _CHUNK)
-        copied[part] = torch.from_numpy(np.array(values[part]))
+        copied[part] = tensor_of(values[part])
     return copied

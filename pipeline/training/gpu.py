@@ -74,6 +74,11 @@ def gpu_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device)
 
 
+def free_on_gpu(device: torch.device) -> int:
+    """Bytes of memory that a GPU has left; none of any other device."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a GPU has arithmetic for bfloat16 numbers; torch does without, slowly."""
     return torch.cuda.get_device_capability(device) >= _BF16_SINCE

@@ -19,6 +19,7 @@ from pipeline.core.formatting import size
 from pipeline.core.memory import available_memory
 from pipeline.core.progress import Progress
 from pipeline.settings import FeatureStorage
+from pipeline.training.gpu import free_on_gpu
 
 #: What features may take of the memory that is available: activations need the rest.
 _SHARE = 0.5
@@ -54,7 +55,7 @@ class FeatureKeeping:
         if self.storage == "disk":
             return _OnDisk(self.folder, count, needed, first)
         device = first[0].device
-        if needed <= _SHARE * _free_on_gpu(device):
+        if needed <= _SHARE * free_on_gpu(device):
             return _InMemory(count, first, device)
         left = available_memory() // self.processes
         if self.storage == "memory" or needed <= _SHARE * left:
@@ -64,11 +65,6 @@ class FeatureKeeping:
             f"available: they are kept in {self.folder} until the training ends"
         )
         return _OnDisk(self.folder, count, needed, first)
-
-
-def _free_on_gpu(device: torch.device) -> int:
-    """Bytes that are free where a process has a GPU of its own."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
 class FeaturePlace(Protocol):

@@ -163,7 +163,7 @@ def test_features_on_the_gpu_in_memory_and_on_disk_have_the_same_bits(
     assert equal(kept, trained("residual", tmp_path, conditions, recipe, "disk"))
     recomputed = trained("residual", tmp_path, conditions, recipe, "recompute")
     assert furthest(kept, recomputed) < 1e-4
-    monkeypatch.setattr(kept_features, "_free_on_gpu", lambda _: 0)
+    monkeypatch.setattr(kept_features, "free_on_gpu", lambda _: 0)
     assert equal(kept, trained("residual", tmp_path, conditions, recipe, "memory"))
 
 
@@ -172,7 +172,7 @@ def test_features_on_the_gpu_in_memory_and_on_disk_have_the_same_bits(
 def test_inputs_are_those_of_the_processor_to_the_last_bit(
     free: int, kind: str, gpu: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_inputs, "_free", lambda _: free)
+    monkeypatch.setattr(device_inputs, "free_on_gpu", lambda _: free)
     inputs = SMALL_PAIRS[kind]().examples.inputs
     there = inputs_on(inputs, gpu)
     for which in (slice(3, 9), torch.tensor([5, 0, 23])):

@@ -17,6 +17,7 @@ from pipeline.core.errors import DeviceError, PipelineError, UsageError
 from pipeline.core.progress import Silent
 from pipeline.data.normalization import LazyInputs, Normalization
 from pipeline.data.tensors import Standardization
+from pipeline.data.transfer import tensor_of
 from pipeline.settings import FeatureStorage
 from pipeline.training import device_inputs, gpu, kept_features
 from pipeline.training.device_inputs import DeviceInputs
@@ -149,7 +150,7 @@ def lazy_inputs() -> dict[str, LazyInputs]:
 def test_inputs_of_a_device_are_the_same_whether_they_lie_there_or_come_batch_by_batch(
     free: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_inputs, "_free", lambda _: free)
+    monkeypatch.setattr(device_inputs, "free_on_gpu", lambda _: free)
     monkeypatch.setattr(device_inputs, "_CHUNK", 4)
     inputs = lazy_inputs()[kind]
     there = DeviceInputs(inputs, CPU)
@@ -185,7 +186,7 @@ def test_features_stay_on_a_gpu_if_they_fit_else_in_memory_else_on_disk(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kept_features, "_free_on_gpu", lambda _: gpu_bytes)
+    monkeypatch.setattr(kept_features, "free_on_gpu", lambda _: gpu_bytes)
     monkeypatch.setattr(kept_features, "available_memory", lambda: bytes_left)
     keeping = FeatureKeeping(storage, tmp_path / "files", Silent())
     kept = keeping.place_for(10, [torch.zeros(2, 3, device=META)])
@@ -200,3 +201,10 @@ def test_a_tensor_shares_no_memory_that_nobody_may_write_to(rule: Standardizatio
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not np.shares_memory(rule.apply(values).numpy(), values)
+
+
+def test_a_tensor_is_of_an_array_s_memory_unless_nobody_may_write_to_that() -> None:
+    values = np.zeros((2, 3), np.uint8)
+    assert np.shares_memory(tensor_of(values).numpy(), values)
+    values.flags.writeable = False
+    assert not np.shares_memory(tensor_of(values).numpy(), values)

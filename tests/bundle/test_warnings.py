@@ -15,16 +15,7 @@ from pipeline.settings import BundleSettings, Settings
 from pipeline.workflows.build_bundle import assemble
 from tests.fixtures import settings_from
 from tests.ingest.test_stated_normalization import MODEL, PROFILE
-
-
-class Said(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+from tests.said_lines import SaidLines
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +35,7 @@ def untrained(folder: Path) -> Settings:
 @pytest.fixture(scope="module")
 def said(untrained: Settings, folder: Path) -> list[str]:
     """What the build of it says."""
-    progress = Said()
+    progress = SaidLines()
     assemble(untrained, folder / "bundle", folder / "cache", progress, jobs=1)
     return progress.lines
 
@@ -62,7 +53,7 @@ def test_build_and_manifest_say_that_a_teacher_is_at_chance(said: list[str], fol
 def test_a_build_that_has_nothing_to_do_says_it_again(
     said: list[str], untrained: Settings, folder: Path
 ) -> None:
-    progress = Said()
+    progress = SaidLines()
     built = assemble(untrained, folder / "bundle", folder / "cache", progress)
     assert not built.rebuilt
     assert progress.lines == said

@@ -23,6 +23,7 @@ from pipeline.harness.samples import (
 )
 from pipeline.harness.session import NotColdError
 from tests.report.builder import HARNESS, start, through
+from tests.said_lines import SaidLines
 
 SMALL = CampaignOptions(rounds=4, states=("cold", "warm"), paced=2, latency_runs=1)
 #: Starts of three arms, runs through all stages and in two steps, in two states and four rounds;
@@ -141,17 +142,13 @@ def test_an_evaluation_is_bounded_in_time(parity_s: float, images: int) -> None:
 
 
 def test_a_device_that_is_too_slow_for_all_images_labels_some_and_that_is_said() -> None:
-    class Said(Silent):
-        def say(self, line: str) -> None:
-            lines.append(line)
-
-    lines: list[str] = []
+    said = SaidLines()
     session = Session()
     many = 10**15  # more than the parity of no program at all leaves time for
     session.deployment = SimpleNamespace(**vars(Session.deployment) | {"evaluation_images": many})
-    campaign(session, progress=Said())
+    campaign(session, progress=said)
     assert 0 < session.evaluated < many
-    assert lines == [
+    assert said.lines == [
         f"accuracy of the first {session.evaluated} of {many} evaluation images: all of them would "
         "take longer than 120 s"
     ]

@@ -22,6 +22,7 @@ from pipeline.settings import Settings, SourceModel
 from pipeline.workflows.build_bundle import assemble
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import settings_from
+from tests.said_lines import SaidLines
 from tests.workflows.test_build_bundle import Titles
 
 #: A network that comes trained, with a table of ten offsets that is no part of its state dict.
@@ -208,16 +209,6 @@ def test_a_build_asks_the_function_before_it_says_that_nothing_changed(
     assert predicted == [{0}, {7}, {7}]
 
 
-class Lines(Silent):
-    """Notes what was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def key_of(source: SourceModel, seed: int = 0) -> str:
     return own_model(source, seed, None, Silent())[1].key
 
@@ -273,7 +264,7 @@ def test_what_changes_at_every_call_and_means_nothing_is_named_and_left_out(
 ) -> None:
     set_table(tmp_path, 0, monkeypatch)
     kept = "def keep(self):\n        self.offsets, self.made = read(), os.urandom(8).hex()"
-    progress = Lines()
+    progress = SaidLines()
     source = write(tmp_path, kept)
     _, content = own_model(source, 0, None, progress)
     assert content.key == key_of(source)

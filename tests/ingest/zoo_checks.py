@@ -22,21 +22,12 @@ from pipeline.ingest.slim import slimmed
 from pipeline.ingest.split import split_network
 from pipeline.model.content import content_of
 from tests.ingest.zoo_models import SHAPE
+from tests.said_lines import SaidLines
 
 IMAGES = probe_images(SHAPE)
 EXACT = 1e-5
 #: Opens a model of a library: place, shape of the images, and who is told.
 Opening = Callable[[str, Callable[[], tuple[int, ...]] | None, Progress], OwnModel]
-
-
-class Told(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 def told(command: Any, *arguments: Any) -> str:
@@ -104,7 +95,7 @@ def require_pickles_read_safely(opening: Opening, folder: Path) -> None:
     weights = folder / "model.safetensors"
     torch.save(load_file(weights), folder / "pytorch_model.bin")
     weights.unlink()
-    said = Told()
+    said = SaidLines()
     teacher = opening(str(folder), lambda: SHAPE, said).teacher
     assert isinstance(teacher, nn.Module)
     assert torch.equal(logits(teacher), expected)

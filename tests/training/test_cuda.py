@@ -35,6 +35,7 @@ from pipeline.training.teacher import train_teacher
 from pipeline.workflows.schedule_model import scheduled_model
 from tests.fixtures import TINY_PROFILE, settings_from
 from tests.models.small_pairs import CLASSES, IMAGES, SMALL_PAIRS, SmallPair
+from tests.said_lines import SaidLines
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 
@@ -222,14 +223,6 @@ def test_a_head_is_trained_alone_at_first(gpu: torch.device, tmp_path: Path) -> 
     assert not pair.model.teacher.training
 
 
-class NotedProgress(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_profile_is_trained_there_and_its_model_is_on_the_processor(
     precision: str, gpu: torch.device, tmp_path: Path
@@ -238,7 +231,7 @@ def test_a_profile_is_trained_there_and_its_model_is_on_the_processor(
         table = f'device = "{device}"\nprecision = "{precision}"\nthreads = 1\n\n[training.t'
         return TINY_PROFILE.replace("threads = 1\n\n[training.t", table)
 
-    progress, right, files = NotedProgress(), [], []
+    progress, right, files = SaidLines(), [], []
     for device, cache in (("cuda", "one"), ("cuda", "two"), ("cpu", "three")):
         scheduled = scheduled_model(
             settings_from(settings(device), tmp_path), tmp_path / cache, progress

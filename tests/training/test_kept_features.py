@@ -20,6 +20,7 @@ from pipeline.training.conditions import Examples, TrainingRun
 from pipeline.training.distill import distill
 from pipeline.training.fit import reproducible
 from pipeline.training.kept_features import FeatureKeeping
+from tests.said_lines import SaidLines
 
 IMAGES = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 NETWORK = ResNetModel(
@@ -29,17 +30,7 @@ NETWORK = ResNetModel(
 )
 
 
-class Noted(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def distilled(folder: Path, storage: FeatureStorage, progress: Noted) -> dict[str, Tensor]:
+def distilled(folder: Path, storage: FeatureStorage, progress: SaidLines) -> dict[str, Tensor]:
     model = build_model(NETWORK, (1, 8, 8), 10, seed=0)
     examples = Examples(IMAGES, torch.arange(40) % 10)
     recipe = JointDistillation(recipe="joint", epochs=1, batch_size=8, learning_rate=0.001)
@@ -51,7 +42,7 @@ def distilled(folder: Path, storage: FeatureStorage, progress: Noted) -> dict[st
 
 @pytest.fixture(scope="module")
 def in_memory(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
-    return distilled(tmp_path_factory.mktemp("memory"), "memory", Noted())
+    return distilled(tmp_path_factory.mktemp("memory"), "memory", SaidLines())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +58,7 @@ def test_weights_are_those_of_features_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kept_features, "available_memory", lambda: available)
-    progress = Noted()
+    progress = SaidLines()
     found = distilled(tmp_path, storage, progress)
     for name, tensor in in_memory.items():
         if storage == "recompute":  # of another number of images at once

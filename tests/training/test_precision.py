@@ -34,6 +34,7 @@ from pipeline.training.teacher import train_teacher
 from pipeline.workflows.schedule_model import scheduled_model
 from pipeline.workflows.training_cache import training_files
 from tests.fixtures import TINY_PROFILE, settings_from
+from tests.said_lines import SaidLines
 
 Distillation = JointDistillation | ReferenceDistillation
 RECIPES = [
@@ -190,17 +191,12 @@ def test_precision_has_a_part_in_the_names_of_what_is_trained(
 def test_a_processor_that_gains_nothing_from_it_is_told(
     kind: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-
-    class Saying(Silent):
-        def say(self, line: str) -> None:
-            said.append(line)
-
+    said = SaidLines()
     monkeypatch.setattr(train_module, "machine_kind", lambda: kind)
     on_processor = BF16.replace("threads = 1\n", 'threads = 1\ndevice = "cpu"\n', 1)
     settings = settings_from(on_processor.replace("epochs = 3", "epochs = 1"), tmp_path)
-    scheduled_model(settings, tmp_path, Saying())
-    assert any("no bfloat16 arithmetic" in line for line in said) == warned
+    scheduled_model(settings, tmp_path, said)
+    assert any("no bfloat16 arithmetic" in line for line in said.lines) == warned
 
 
 def test_another_precision_is_refused(tmp_path: Path) -> None:

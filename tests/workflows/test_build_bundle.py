@@ -18,6 +18,7 @@ from pipeline.workflows.schedule_model import scheduled_model
 from tests.bundle.test_bundle import digest, flip_bit
 from tests.fixtures import TINY_PROFILE, deployment_in, settings_from
 from tests.resealed import reseal
+from tests.said_lines import SaidLines
 
 #: What is announced of a distillation, to its end.
 DISTILLED = ["teacher's features", "distil (joint)", "evaluate"]
@@ -118,17 +119,13 @@ def test_a_bundle_of_another_distillation_has_the_same_teacher(
 def test_more_golden_than_evaluation_images_make_a_bundle_that_a_device_takes(
     tiny_cache: Path, harness_package: Package, tmp_path: Path
 ) -> None:
-    class Said(Silent):
-        def say(self, line: str) -> None:
-            lines.append(line)
-
-    lines: list[str] = []
+    said = SaidLines()
     text = TINY_PROFILE.replace("evaluation_images = 40", "evaluation_mb = 0.00015")  # 2.3 images
-    made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, Said())
+    made = assemble(settings_from(text, tmp_path), tmp_path / "out", tiny_cache, said)
     manifest = open_bundle(made.bundle.root).manifest
     assert (manifest.golden.images, manifest.golden.inputs.bytes) == (3, 3 * 8 * 8 * 4)
     assert (manifest.evaluation.count, manifest.evaluation.images.bytes) == (2, 2 * 8 * 8)
-    assert [line for line in lines if line.startswith("2 of ")] == [
+    assert [line for line in said.lines if line.startswith("2 of ")] == [
         "2 of 1500 test images go into the bundle, to be evaluated on devices: "
         "bundle.evaluation_mb = 0.00015"
     ]

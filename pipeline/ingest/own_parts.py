@@ -71,8 +71,9 @@ def network_of(
     if split and isinstance(network, nn.Module) and not has_parts(network):
         _require_made(source, name, network)
         with cutting_recurrence(f"{source}: the {name}", network):
-            split = measured_split(source, name, network.eval(), split, shape, measured)
-            taken = split_network(source, name, network, split, probe_images(shape))
+            found = measured_split(source, name, network.eval(), split, shape, measured)
+            chosen, images = found is not split, probe_images(shape)
+            taken = split_network(source, name, network, found, images, chosen)
         separate(taken)
     else:
         taken = _given_parts(source, name, network)

@@ -32,7 +32,12 @@ _AUTO = re.compile(r"^auto:(?P<blocks>\d+)$")
 
 
 def split_network(
-    source: str, name: str, network: nn.Module, split: Sequence[str], images: Tensor
+    source: str,
+    name: str,
+    network: nn.Module,
+    split: Sequence[str],
+    images: Tensor,
+    chosen: bool = False,
 ) -> BlockNet:
     """A network as blocks, which share its parameters.
 
@@ -45,6 +50,8 @@ def split_network(
             reaches from one to the next, the last to its own end; what runs before them all is the
             embedder, what runs after them the classifier. ``auto:N`` alone: see `balanced_split`.
         images: some, ``[2, channels, height, width]``.
+        chosen: whether the parts were found, as those of ``auto:N`` are, and not named by a user:
+            where several tensors leave the last one, its block reaches to the end.
 
     Raises:
         UsageError: there is no such submodule, it runs never or twice or in another order, two
@@ -54,6 +61,7 @@ def split_network(
     where = f"{source}: the {name}"
     automatic = _AUTO.match(split[0]) if len(split) == 1 else None
     if automatic:
+        chosen = True
         split = balanced_split(where, network, images, int(automatic["blocks"]))
     edges = [_edges(where, network, text) for text in split]
     graph = _graph(where, network, [path for edge in edges for path in edge], images)
@@ -75,7 +83,7 @@ def split_network(
     ends = [*begins, behind(nodes, calls[-1][1])]
     texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
     crossings = _Crossings(where, network, graph, images)
-    if automatic and crossings.several(ends[-1]):
+    if chosen and crossings.several(ends[-1]):
         ends[-1] = len(nodes) - 1  # such as a head that reads maps of several sizes
     given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
     pieces = list(_pieces(network, nodes, ends, given))

@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import NetworkPart, possible_cuts
+from pipeline.ingest.own_parts import network_of
+from pipeline.ingest.probe import probe_images
 from pipeline.ingest.split import split_network
+from pipeline.ingest.split_candidates import SplitCandidates
 from pipeline.inspect import inspect
 from tests.ingest.test_split import Residual, ResNet
 from tests.models.transformers import DeiT, Swin
@@ -78,6 +81,39 @@ def test_the_last_block_ends_behind_a_shortcut() -> None:
         assert len(blocks.blocks) == count
         torch.testing.assert_close(blocks(images), network(images))
     assert possible_cuts("mine", ResNet().eval(), images).end == ""
+
+
+class TwoHeads(nn.Module):
+    """Logits of maps of two depths are summed up: nothing but the sum leaves its last part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*(nn.Conv2d(1 if not i else 8, 8, 1) for i in range(3)))
+        self.last = nn.Conv2d(8, 8, 1)
+        self.head1, self.head2 = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.features(x)
+        return self.head1(x) + self.head2(self.last(x))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("split", ["auto:2", "auto:2:load_time"])
+def test_the_last_block_of_parts_that_are_found_reaches_to_the_end_where_it_has_to(
+    split: str,
+) -> None:
+    network, images = TwoHeads().eval(), probe_images((1, 8, 8))
+    expected = network(images)
+
+    def choose(candidates: SplitCandidates) -> list[str]:
+        paths, _ = candidates.parts()
+        return [paths[0], paths[-1]]
+
+    blocks = network_of("mine", "teacher", network, [split], (1, 8, 8), choose)
+    assert len(blocks.blocks) == 2
+    torch.testing.assert_close(blocks(images), expected)
+    with pytest.raises(UsageError, match=r"cannot be cut behind head1: .* cross there"):
+        network_of("mine", "teacher", TwoHeads(), ["features.1", "head1"], (1, 8, 8))
 
 
 @pytest.mark.parametrize(

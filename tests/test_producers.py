@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from pipeline.core.progress import Silent
 from pipeline.data.source import load_dataset
 from pipeline.evaluation.predictions import EvaluatedModel
 from pipeline.ingest.reference.reference_model import read_reference
+from pipeline.lowering.backend import Backend
 from pipeline.lowering.capture import capture
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.registry import backend_for
@@ -179,16 +180,21 @@ class Unit(nn.Module):
         return logits
 
 
+def exporting(settings: Settings) -> Iterator[tuple[Backend, str]]:
+    """Every backend, and its exporter with the version."""
+    for name in BACKENDS:
+        mine = for_backend(settings, name)
+        (exporter, version), *_ = target_of(mine).exporters.items()
+        yield backend_for(mine.lowering), f"{exporter} {version}"
+
+
 def test_lowering(tiny_settings: Settings, compare: Callable[..., None]) -> None:
     example = torch.linspace(-1, 1, 2 * 6 * 6).view(1, 2, 6, 6)
     captured = capture(Unit().eval(), example, "unit", {})
     found: Result = {}
-    for name in BACKENDS:
-        settings = for_backend(tiny_settings, name)
-        backend = backend_for(settings.lowering)
+    for backend, exporter in exporting(tiny_settings):
         program = backend.lower(captured, example, "unit")
-        (exporter, version), *_ = target_of(settings).exporters.items()
-        found[f"{exporter} {version}"] = {
+        found[exporter] = {
             "operators": dict(program.operators),
             "logits": backend.run([program.data], example)[0].tolist(),
             "bytes": len(program.data),
@@ -202,14 +208,11 @@ def test_quantization(tiny_settings: Settings, compare: Callable[..., None]) -> 
     example = torch.linspace(-1, 1, 2 * 24 * 24).view(1, 2, 24, 24)
     captured = capture(Unit().eval(), example, "unit", {})
     found: Result = {}
-    for name in BACKENDS:
-        settings = for_backend(tiny_settings, name)
-        backend = backend_for(settings.lowering)
-        (exporter, version), *_ = target_of(settings).exporters.items()
+    for backend, exporter in exporting(tiny_settings):
         for recipe in backend.spec.recipes:
             quantization = Quantization(recipe, example)
             program = backend.lower(captured, example, "unit", quantization)
-            found[f"{exporter} {version} {recipe}"] = {
+            found[f"{exporter} {recipe}"] = {
                 "operators": dict(program.operators),
                 "bytes": len(program.data),
             }

@@ -74,7 +74,8 @@ def slimmed(
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
     kept = _logit_layers([*reached], wanted[1])
     scaled = [layer for layer in reached if layer not in kept]
-    trial = _Trial(where, short, reached, kept, images)
+    axes = {layer: channel_axis(layer, shape) for layer, shape in reached.items()}
+    trial = _Trial(where, short, reached, axes, kept, images)
     refused: UsageError | None = None
     for repaired, make in product((False, True), (_alike, _with_exceptions)):
         repairs = SizeRepairs() if repaired else None
@@ -100,6 +101,7 @@ class _Trial:
         where: how errors call it.
         short: it stays as it is.
         reached: its layers, and the shape of what reaches them.
+        axes: of the channels of that.
         kept: those of them that give what they gave.
         images: some.
     """
@@ -107,6 +109,7 @@ class _Trial:
     where: str
     short: BlockNet
     reached: Mapping[Layer, tuple[int, ...]]
+    axes: Mapping[Layer, int]
     kept: set[Layer]
     images: Tensor
 
@@ -128,8 +131,7 @@ class _Trial:
             slim = deepcopy(self.short)
             mine = dict(zip(self.short.modules(), slim.modules(), strict=True))
             shapes = {cast(Layer, mine[each]): self.reached[each] for each in self.reached}
-            sides = {each: channel_axis(each, shape) for each, shape in self.reached.items()}
-            axes = {cast(Layer, mine[each]): side for each, side in sides.items()}
+            axes = {cast(Layer, mine[each]): axis for each, axis in self.axes.items()}
             slim.train().eval()  # what some make of their weights once for eval mode
             fit = make(slim, shapes, {mine[layer] for layer in self.kept}, share)
             if repairs is not None:

@@ -7,11 +7,11 @@ where a slimmer network does not run, the sizes that the failing module holds ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from types import TracebackType
 from typing import Any, cast
 
 from torch import fx, nn
 
+from pipeline.ingest.failing_part import failing_modules
 from pipeline.ingest.slim_layers import Layer, set_width, widths_of
 
 #: In the names of numbers that count channels, or may.
@@ -44,7 +44,7 @@ class SizeRepairs:
         self._count += 1
         if error is None or self._count > _MOST:
             return False
-        for module in _failing(error.__traceback__):
+        for module in failing_modules(error):
             if isinstance(module, fx.GraphModule):
                 if not self._codes:
                     self._codes = True
@@ -78,19 +78,8 @@ class SizeRepairs:
                     setattr(module, name, _less(size, known, scaled))
                     if isinstance(size, int):
                         numbers[size] = scaled(size)
-            for layer in module.children():
-                _keep_gates(layer, _twin(before, module, layer), numbers)
-
-
-def _failing(trace: TracebackType | None) -> Iterator[nn.Module]:
-    """The modules whose code was running, the innermost first."""
-    found: list[nn.Module] = []
-    while trace is not None:
-        module = trace.tb_frame.f_locals.get("self")
-        if isinstance(module, nn.Module) and not isinstance(module, Layer):
-            found.append(module)
-        trace = trace.tb_next
-    return reversed(found)
+            for name, layer in module.named_children():
+                _keep_gates(layer, before.get_submodule(name), numbers)
 
 
 def _sizes(module: nn.Module, known: Collection[int]) -> Iterator[tuple[str, Any]]:
@@ -116,18 +105,12 @@ def _less(value: Any, known: Collection[int], scaled: Scaled) -> Any:
         return scaled(value)
     if min(value) <= _MOST_GATES // 2 < _MOST_GATES < max(value):
         return type(value)(size if size <= _MOST_GATES else scaled(size) for size in value)
-    if not {*value} & {*known} or sum(value) in known:
+    if len(value) > 1 and sum(value) in known:
         less = [scaled(size) for size in value]
         less[0] += scaled(sum(value)) - sum(less)  # as a layer that gives all of them does
-        if min(less) > 0 and len(value) > 1 and sum(value) in known:
+        if min(less) > 0:
             return type(value)(less)
     return type(value)(scaled(size) if size in known else size for size in value)
-
-
-def _twin(before: nn.Module, module: nn.Module, layer: nn.Module) -> nn.Module:
-    """A part of a module as it was before."""
-    name = next(name for name, child in module.named_children() if child is layer)
-    return before.get_submodule(name)
 
 
 def _keep_gates(layer: nn.Module, before: nn.Module, numbers: dict[int, int]) -> None:

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <numeric>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "harness/affinity.h"
 #include "harness/process.h"
 #include "runtime/clock.h"
+#include "runtime/joined_thread.h"
 #include "runtime/loading.h"
 
 namespace pwl::harness {
@@ -30,31 +29,6 @@ std::vector<size_t> LargestFirst(const Arm& arm) {
   });
   return order;
 }
-
-// Threads that are joined whatever happens.
-class Helpers {
- public:
-  Helpers() = default;
-  Helpers(const Helpers&) = delete;
-  Helpers& operator=(const Helpers&) = delete;
-  ~Helpers() {
-    for (std::thread& thread : threads_) thread.join();
-  }
-
-  // False where the system has no more threads.
-  template <typename Work>
-  bool Add(Work work) {
-    try {
-      threads_.emplace_back(std::move(work));
-    } catch (const std::system_error&) {
-      return false;
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::thread> threads_;
-};
 
 }  // namespace
 
@@ -125,9 +99,9 @@ Result<Chain> LoadInParallel(const MeasurementPlan& plan, const Arm& arm, size_t
     share->end_ns = NowNs();
   };
   {
-    Helpers helpers;
+    std::vector<JoinedThread> helpers(count - 1);
     for (size_t i = 1; i < count; ++i) {
-      if (!helpers.Add([&load, share = &shares[i]] { load(share); })) break;
+      if (!helpers[i - 1].Begin([&load, share = &shares[i]] { load(share); })) break;
     }
     load(&shares[0]);
   }

@@ -16,6 +16,7 @@
 
 #include "pwl/bundle.h"
 #include "pwl/make_engine.h"
+#include "pwl/progressive_model.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PWL_SANITIZED 1
@@ -79,6 +80,22 @@ class RealBundle : public testing::Test {
       scale = std::max(scale, std::fabs(static_cast<double>(golden[i])));
     }
     return largest / scale;
+  }
+
+  // Asks a model, and expects the golden logits of the stage that it names.
+  void ExpectGolden(ProgressiveModel* model) const {
+    std::vector<float> logits;
+    const auto stage = model->Infer({input_.data(), input_.size()}, &logits);
+    ASSERT_TRUE(stage.ok()) << stage.status().message();
+    EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
+  }
+
+  // Loads all stages of a model, which is asked meanwhile, and once more at the end.
+  void ExpectGoldenWhileLoading(ProgressiveModel* model) const {
+    model->LoadInBackground();
+    while (model->active_stage() + 1 < model->stages()) ExpectGolden(model);
+    ExpectGolden(model);
+    EXPECT_TRUE(model->WaitForLoading().ok());
   }
 
   std::string folder_;

@@ -30,16 +30,7 @@ TEST_F(RealBundle, GivesTheGoldenLogitsAtEveryStageItPassesThrough) {
   const auto engine = EngineOf(plan());
   auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
   ASSERT_TRUE(model.ok()) << model.status().message();
-  (*model)->LoadInBackground();
-  std::vector<float> logits;
-  bool last = false;
-  while (!last) {
-    last = (*model)->active_stage() + 1 == (*model)->stages();
-    const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
-    ASSERT_TRUE(stage.ok()) << stage.status().message();
-    EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
-  }
-  EXPECT_TRUE((*model)->WaitForLoading().ok());
+  ExpectGoldenWhileLoading(model->get());
 }
 
 TEST_F(RealBundle, GivesTheGoldenLogitsWithProgramsThatWereWarmedUp) {
@@ -241,19 +232,10 @@ TEST_F(RealBundle, GivesTheGoldenLogitsWhereMemoryIsFavored) {
   const auto engine = EngineOf(plan());
   auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
   ASSERT_TRUE(model.ok()) << model.status().message();
-  std::vector<float> logits;
-  const auto expect_golden = [&] {
-    const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
-    ASSERT_TRUE(stage.ok()) << stage.status().message();
-    EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
-  };
-  (*model)->LoadInBackground();
-  while ((*model)->active_stage() + 1 < (*model)->stages()) expect_golden();
-  expect_golden();
-  EXPECT_TRUE((*model)->WaitForLoading().ok());
+  ExpectGoldenWhileLoading(model->get());
   ASSERT_TRUE((*model)->ReturnInBackground(0).ok());
   EXPECT_TRUE((*model)->WaitForLoading().ok());
-  expect_golden();
+  ExpectGolden(model->get());
 }
 
 TEST_F(RealBundle, GivesTheGoldenLogitsWhereTwoThreadsLoad) {
@@ -265,16 +247,7 @@ TEST_F(RealBundle, GivesTheGoldenLogitsWhereTwoThreadsLoad) {
     const auto engine = EngineOf(plan(), cache);
     auto model = ProgressiveModel::Start(bundle_, engine.get(), {}, nullptr, nullptr);
     ASSERT_TRUE(model.ok()) << model.status().message();
-    std::vector<float> logits;
-    const auto expect_golden = [&] {
-      const auto stage = (*model)->Infer({input_.data(), input_.size()}, &logits);
-      ASSERT_TRUE(stage.ok()) << stage.status().message();
-      EXPECT_LT(Deviation(logits, *stage), 1e-4) << "stage " << *stage;
-    };
-    (*model)->LoadInBackground();
-    while ((*model)->active_stage() + 1 < (*model)->stages()) expect_golden();
-    expect_golden();
-    EXPECT_TRUE((*model)->WaitForLoading().ok());
+    ExpectGoldenWhileLoading(model->get());
   }
   for (const Artifact& artifact : plan().artifacts) {
     EXPECT_FALSE(built.ExistingFileOf(artifact.sha256).empty() && artifact.bytes > 1 << 16)

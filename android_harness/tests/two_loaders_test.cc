@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "runtime/ahead_load.h"
@@ -37,6 +40,22 @@ class TwoLoaders : public ProgressiveModelTest {
     AwaitLoads(7);  // all but e1, which is loaded after t1
     return model;
   }
+
+  // Lets the engine go, and waits until loading ends.
+  void ExpectEndAt(size_t stage, ProgressiveModel& model, int alive) {
+    engine_.LetGo();
+    EXPECT_TRUE(model.WaitForLoading().ok());
+    EXPECT_EQ(Ask(model), kAnswers[stage]);
+    EXPECT_EQ(engine_.alive(), alive);
+  }
+
+  // Destroys a model while the engine lets go.
+  void ExpectEndOf(std::unique_ptr<ProgressiveModel> model) {
+    std::thread lets_go([&] { engine_.LetGo(); });
+    model.reset();
+    lets_go.join();
+    EXPECT_EQ(engine_.alive(), 0);
+  }
 };
 
 TEST_F(TwoLoaders, PrepareAStageWhileTheOneBeforeIsMade) {
@@ -46,11 +65,8 @@ TEST_F(TwoLoaders, PrepareAStageWhileTheOneBeforeIsMade) {
   AwaitAlive(3 + 2);  // t1 and e1 are there, t0 is not yet
   AwaitLoads(3 + 1 + 2);
   EXPECT_EQ(Ask(*model), kAnswers[0]);
-  engine_.LetGo();
-  EXPECT_TRUE(model->WaitForLoading().ok());
-  EXPECT_EQ(Ask(*model), kAnswers[3]);
+  ExpectEndAt(3, *model, 3);
   EXPECT_EQ(engine_.loads(), 8);  // each once
-  EXPECT_EQ(engine_.alive(), 3);
 }
 
 TEST_F(TwoLoaders, ChangeStagesInTheirOrder) {
@@ -140,38 +156,52 @@ TEST_F(TwoLoaders, DropWhatIsPreparedWhenLoadingIsCancelled) {
 TEST_F(TwoLoaders, DropWhatIsPreparedWhenLoadingShallEndBefore) {
   auto model = StartAndHoldStage2();
   EXPECT_TRUE(model->LoadInBackground(2).ok());
+  ExpectEndAt(2, *model, 4);
+}
+
+// Cancels loading at its first stage, and asks for one more at once.
+class Restarter : public Observer {
+ public:
+  void StageActive(const StageLoad& load) override {
+    if (load.stage != 1) return;
+    model->CancelLoading();
+    EXPECT_TRUE(model->LoadInBackground(2).ok());
+    restarted = true;
+  }
+  void StageFailed(size_t, const Status&) override {}
+  ProgressiveModel* model = nullptr;
+  std::atomic<bool> restarted{false};
+};
+
+TEST_F(TwoLoaders, DropWhatIsPreparedWhenLoadingIsCancelledWhileItWaitsForAnAnswer) {
+  Restarter observer;
+  options_.wait_for_first_answer = std::chrono::milliseconds(50);
+  auto model = ProgressiveModel::Start(bundle_, &engine_, options_, &observer, nullptr);
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  observer.model = model->get();
+  engine_.Hold(PathOf("t0-2"));
+  (*model)->LoadInBackground();
+  AwaitAlive(3 + 2);  // t1 and e1 are there
   engine_.LetGo();
-  EXPECT_TRUE(model->WaitForLoading().ok());
-  EXPECT_EQ(Ask(*model), kAnswers[2]);
-  EXPECT_EQ(engine_.alive(), 4);
+  while (!observer.restarted) std::this_thread::yield();
+  (*model)->CancelLoading();
+  AwaitAlive(4);  // those of one stage
 }
 
 TEST_F(TwoLoaders, GiveMemoryBackWhenTheModelReturns) {
   auto model = StartAndHoldStage2();
   EXPECT_TRUE(model->ReturnInBackground(0).ok());
-  engine_.LetGo();
-  EXPECT_TRUE(model->WaitForLoading().ok());
-  EXPECT_EQ(Ask(*model), kAnswers[0]);
-  EXPECT_EQ(engine_.alive(), 3);
+  ExpectEndAt(0, *model, 3);
 }
 
-TEST_F(TwoLoaders, EndWithTheModel) {
-  auto model = StartAndHoldStage2();
-  std::thread lets_go([&] { engine_.LetGo(); });
-  model.reset();
-  lets_go.join();
-  EXPECT_EQ(engine_.alive(), 0);
-}
+TEST_F(TwoLoaders, EndWithTheModel) { ExpectEndOf(StartAndHoldStage2()); }
 
 TEST_F(TwoLoaders, EndWithTheModelWhileTheSecondOneLoads) {
   engine_.Hold(PathOf("e1-1000"));
   auto model = Start();
   EXPECT_TRUE(model->LoadInBackground(2).ok());
   AwaitLoads(7);  // e1 is the last one
-  std::thread lets_go([&] { engine_.LetGo(); });
-  model.reset();
-  lets_go.join();
-  EXPECT_EQ(engine_.alive(), 0);
+  ExpectEndOf(std::move(model));
 }
 
 // Remembers on threads of which policy files were loaded.

@@ -136,6 +136,19 @@ TEST_F(WeightCacheBuilderTest, BuildsNothingWhileAnotherOneBuildsInTheFolder) {
   EXPECT_EQ(*builder->Build(0), Outcome::kBuilt);
 }
 
+TEST_F(WeightCacheBuilderTest, RemovesNothingBesideAnotherOneThatBuilds) {
+  // What its engine is about to hold looks as if it were abandoned.
+  const std::string lock = cache_.FileOf("other") + ".lock";
+  std::ofstream(lock).put('-');
+  {
+    const Descriptor turn(LockBuilding(cache_.folder));
+    (void)Builder(10000);
+    EXPECT_TRUE(fs::exists(lock));
+  }
+  (void)Builder(10000);
+  EXPECT_FALSE(fs::exists(lock));
+}
+
 TEST_F(WeightCacheBuilderTest, LeavesTheProgramThatALoadIsPackingUntilThatIsDone) {
   const auto builder = Builder(10000);
   {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from pipeline.bundle.artifact import FileEntry
 from pipeline.bundle.control import Controls
 from pipeline.bundle.manifest import Manifest
 from pipeline.harness.chain_arm import ChainArm, chain_arm
@@ -31,12 +32,16 @@ def measurement_plan(
     return "\n".join([*_lines(manifest, controls, folder), "end", ""])
 
 
+def _program(name: str, folder: str, file: FileEntry, floats: int, answer: int) -> str:
+    """The line of a program that reads and writes so many floats."""
+    return f"program {name} {folder}/{file.path} {file.bytes} {file.sha256} {floats} {answer}"
+
+
 def _of_chain(chain: ChainArm) -> Iterator[str]:
     """Its programs, by names that no control arm can have, and the arm."""
     for unit in chain.programs:
-        file = f"{BUNDLE_FOLDER}/{unit.path} {unit.bytes} {unit.sha256}"
-        edges = f"{math.prod(unit.input.shape)} {math.prod(unit.output.shape)}"
-        yield f"program {chain.name}.{unit.id} {file} {edges}"
+        floats, answer = math.prod(unit.input.shape), math.prod(unit.output.shape)
+        yield _program(f"{chain.name}.{unit.id}", BUNDLE_FOLDER, unit, floats, answer)
     names = " ".join(f"{chain.name}.{unit.id}" for unit in chain.programs)
     yield f"chain {chain.name} {names}"
 
@@ -48,9 +53,7 @@ def _lines(manifest: Manifest, controls: Controls | None, folder: str) -> Iterat
     yield "verify size"
     floats, answer = (math.prod(e.shape) for e in (manifest.input, manifest.model.answer))
     for arm in controls.arms if controls else ():
-        program = arm.program
-        file = f"{CONTROL_FOLDER}/{program.path} {program.bytes} {program.sha256}"
-        yield f"program {arm.name} {file} {floats} {answer}"
+        yield _program(arm.name, CONTROL_FOLDER, arm.program, floats, answer)
         yield f"arm {arm.name} {arm.name}"
     if controls and (chain := chain_arm(manifest, controls)) is not None:
         yield from _of_chain(chain)

@@ -109,7 +109,8 @@ struct WeightCache {
   void Remove(const std::string& program_sha256) const;
 
   // Removes what processes left in the folder that were killed while they built, whatever program
-  // or runtime it was for. What is being built stays.
+  // or runtime it was for. What is being built stays, and everything while a WeightCacheBuilder
+  // builds.
   void RemoveAbandoned() const;
 
   // Bytes of all caches in the folder, whatever made them, and of those that are being built.

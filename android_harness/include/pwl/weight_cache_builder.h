@@ -34,8 +34,9 @@ class WeightCacheBuilder {
   // `engine` and, unless null, `verified` must outlive the builder. The engine was made with
   // `cache`, whose `build` is true. All caches of the folder together take at most `quota` bytes:
   // those of other bundles and of older releases give way, the least recently used first; what was
-  // left by builds that were killed is removed now. kUsage without files or an engine, and for a
-  // plan whose stages are not whole; throws nothing.
+  // left by builds that were killed is removed now, unless somebody else builds in the folder just
+  // now. kUsage without files or an engine, and for a plan whose stages are not whole; throws
+  // nothing.
   static Result<std::unique_ptr<WeightCacheBuilder>> Make(Bundle bundle, Engine* engine,
                                                           WeightCache cache, uint64_t quota,
                                                           VerifiedFiles* verified) noexcept;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <new>
 #include <utility>
 
 #include "runtime/guard.h"
@@ -29,28 +30,19 @@ int LoadersFor(const LoadingPlan& plan) {
 }
 
 std::unique_ptr<AheadLoad> AheadLoad::Begin(const StageFactory* factory, size_t stage) noexcept {
-  try {
-    std::unique_ptr<AheadLoad> load(new AheadLoad(stage));
-    load->thread_ = std::thread([factory, load = load.get()] {
-      (void)Guarded("loading ahead failed", [&] {
-        factory->Prepare(load->stage_, load->unwanted_, &load->prepared_);
-        return Status();
-      });
+  std::unique_ptr<AheadLoad> load(new (std::nothrow) AheadLoad(stage));
+  const auto prepare = [factory, load = load.get()] {
+    (void)pthread_setname_np(pthread_self(), "pwl-ahead");
+    (void)Guarded("loading ahead failed", [&] {
+      factory->Prepare(load->stage_, load->unwanted_, &load->prepared_);
+      return Status();
     });
-    (void)pthread_setname_np(load->thread_.native_handle(), "pwl-ahead");
-    return load;
-  } catch (...) {
-    return nullptr;
-  }
-}
-
-AheadLoad::~AheadLoad() {
-  unwanted_ = true;
-  if (thread_.joinable()) thread_.join();
+  };
+  return load != nullptr && load->thread_.Begin(prepare) ? std::move(load) : nullptr;
 }
 
 PreparedUnits AheadLoad::Take() {
-  thread_.join();
+  thread_.Join();
   return std::move(prepared_);
 }
 

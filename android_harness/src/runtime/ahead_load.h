@@ -5,9 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <thread>
 
 #include "pwl/bundle.h"
+#include "runtime/joined_thread.h"
 #include "runtime/stage.h"
 
 namespace pwl {
@@ -26,7 +26,7 @@ class AheadLoad {
   static std::unique_ptr<AheadLoad> Begin(const StageFactory* factory, size_t stage) noexcept;
 
   // Waits for the program that is being loaded, and drops all of them.
-  ~AheadLoad();
+  ~AheadLoad() { unwanted_ = true; }
   AheadLoad(const AheadLoad&) = delete;
   AheadLoad& operator=(const AheadLoad&) = delete;
 
@@ -41,7 +41,7 @@ class AheadLoad {
   const size_t stage_;
   std::atomic<bool> unwanted_{false};
   PreparedUnits prepared_;  // the thread's, until it has ended
-  std::thread thread_;
+  JoinedThread thread_;     // the last member: it ends first
 };
 
 }  // namespace pwl

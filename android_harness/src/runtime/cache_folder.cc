@@ -121,6 +121,9 @@ uint64_t BytesBeingBuilt(const std::string& folder) {
 }
 
 void RemoveAbandonedCaches(const std::string& folder) {
+  // Else the engine of one that builds may find its program held here, and leave the cache out.
+  const Descriptor turn(LockBuilding(folder));
+  if (!turn.valid()) return;
   std::map<std::string, std::vector<std::string>> beside;  // what lies beside each cache
   for (const std::string& name : NamesIn(folder)) {
     const size_t end = name.rfind(std::string(kCacheSuffix) + ".");
@@ -140,6 +143,7 @@ void RemoveAbandonedCaches(const std::string& folder) {
     // Once, and last: from then on it is somebody else's.
     unlink(LockOf(cache).c_str());
   }
+  unlink(LockOf(folder + kBuilding).c_str());
 }
 
 }  // namespace pwl

@@ -45,7 +45,7 @@ uint64_t BytesOf(const std::vector<CacheFile>& caches);
 uint64_t BytesBeingBuilt(const std::string& folder);
 
 // Removes what processes left that were killed while they built, and what lies beside caches that
-// are gone. What is being built stays.
+// are gone. What is being built stays, and everything while a WeightCacheBuilder builds.
 void RemoveAbandonedCaches(const std::string& folder);
 
 }  // namespace pwl

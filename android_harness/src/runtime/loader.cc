@@ -10,34 +10,11 @@
 #include "runtime/clock.h"
 #include "runtime/freed_memory.h"
 #include "runtime/guard.h"
+#include "runtime/joined_thread.h"
 #include "runtime/progressive_core.h"
 
 namespace pwl {
 namespace {
-
-// Has files read by a thread of its own: submitting the reads takes as long as preparing a small
-// block.
-class ReadAhead {
- public:
-  explicit ReadAhead(std::vector<ProgramSource> sources) {
-    if (sources.empty()) return;
-    try {
-      thread_ = std::thread([sources = std::move(sources)] {
-        for (const ProgramSource& source : sources) Prefetch(source);
-      });
-    } catch (...) {
-      // No thread to be had: the files are read when they are loaded.
-    }
-  }
-  ~ReadAhead() {
-    if (thread_.joinable()) thread_.join();
-  }
-  ReadAhead(const ReadAhead&) = delete;
-  ReadAhead& operator=(const ReadAhead&) = delete;
-
- private:
-  std::thread thread_;
-};
 
 // Makes this thread one that never takes a processor from another one by waking up, as it does when
 // the first answer ends; its share of them stays the same. Systems that refuse do without.
@@ -81,6 +58,8 @@ void ProgressiveModel::Core::LoadUntilClosed() noexcept {
       if (!WantsAhead()) DropAhead(&lock);
       stepping_ = false;
       if (!thrown.ok() && !Outdated(generation)) Fail(&lock, next, thrown);
+    } else if (ahead_ != nullptr) {
+      DropAhead(&lock);  // loading was cancelled while an answer was waited for
     } else if (!retired_.empty()) {
       DestroyRetired(&lock, /*wait=*/true);
     } else if (unsaved_) {
@@ -190,7 +169,14 @@ Result<std::shared_ptr<Stage>> ProgressiveModel::Core::Make(size_t next,
   }
   looked_ahead_ = up ? last + 1 : 0;
   if (!up) warm_up_pays_ = true;
-  const ReadAhead reading(std::move(sources));
+  // By a thread of its own: submitting the reads takes as long as preparing a small block. Without
+  // one, the files are read when they are loaded.
+  JoinedThread reading;
+  if (!sources.empty()) {
+    (void)reading.Begin([sources = std::move(sources)] {
+      for (const ProgramSource& source : sources) Prefetch(source);
+    });
+  }
   const int64_t begin = NowNs();
   PreparedUnits prepared;
   if (begun != nullptr) prepared = begun->Take();

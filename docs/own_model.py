@@ -1,4 +1,4 @@
-"""A network of one's own for a progressive bundle: what docs/own-model.md walks through.
+"""A network of one's own for a progressive bundle: what docs/blocks.md walks through.
 
 Inverted residuals with depthwise convolutions (Sandler et al., arXiv 1801.04381), grouped into
 three blocks, with one width factor for the teacher and another for the student.

@@ -143,7 +143,7 @@ def load_trained(path: Path) -> OpenedModel:
         raise UsageError(
             f"{path} is a file of torch.save or pickle: {PICKLE_DANGER}",
             "where you trust it, read it with torch.load(path, weights_only=True) in the function "
-            "of a source python:FILE.py:FUNCTION (docs/own-model.md), and name that",
+            "of a source python:FILE.py:FUNCTION (docs/own-function.md), and name that",
         )
     try:
         tensors, facts = load_tensors(path)

@@ -1,7 +1,7 @@
 """The same networks in other libraries and here: load, first inference, steady, memory.
 
     python -m benchmarks.peers [--only NAME ...] [--rounds 5] [--work build/sizes]
-    python -m benchmarks.peers --markdown [docs/performance.md]
+    python -m benchmarks.peers --markdown [docs/peers.md]
 
 The networks of benchmarks/sizes.py, whose bundles are built first where they are not there, in ONNX
 Runtime (a model optimized before, in its own format) and MNN (a converted model): their wheels, as

@@ -1,4 +1,4 @@
-"""docs/tasks.md shows networks and their profiles: they are built and measured as they are."""
+"""docs/tasks.md and embeddings.md show networks and profiles: they are built as they are."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ from pipeline.workflows.measure_device import ProfileOptions, measure, write_rep
 from pipeline.workflows.model_source import ModelSource
 from tests.fixtures import ROOT, settings_from
 
-PAGE = (ROOT / "docs" / "tasks.md").read_text()
-#: The page's blocks of code by their language, the first of each.
-PYTHON, TOML = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("python", "toml"))
-EMBEDDER, EMBEDDING = (
-    re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)[1] for kind in ("python", "toml")
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("tasks", "embeddings")}
+#: The pages' blocks of code by their language, the first of each page.
+PYTHON, TOML, EMBEDDER, EMBEDDING = (
+    re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0]
+    for page in PAGES.values()
+    for kind in ("python", "toml")
 )
 LAST = 'nn.Upsample(scale_factor=2, mode="bilinear")'
 SMALL = "bundle = { golden_images = 2, evaluation_images = 30 }\n"
@@ -69,14 +70,12 @@ def quantized(settings: Settings, plan: PrecisionPlan) -> Settings:
 
 def settings_in(folder: Path, last: str = LAST) -> Settings:
     """The page's profile, its data and its networks, whose classifier ends in a module."""
-    assert PYTHON is not None
-    assert TOML is not None
     (x_train, y_train), (x_test, y_test) = scenes(128, 0), scenes(40, 1)
     file = folder / "scenes.npz"
     np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    (folder / "segmenter.py").write_text(PYTHON[1].replace(LAST, last))
+    (folder / "segmenter.py").write_text(PYTHON.replace(LAST, last))
     # The backend that lowers in a third of the time; what is written is the same.
-    return for_backend(settings_from(SMALL + TOML[1], folder), "litert")
+    return for_backend(settings_from(SMALL + TOML, folder), "litert")
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +270,7 @@ def test_the_table_of_a_bundle_says_that_it_gives_embeddings(embedder: Build) ->
 
 
 def test_the_pooled_output_of_a_library_is_an_embedding(tmp_path: Path) -> None:
-    (pooled,) = re.findall(r"(class Pooled.*?)```", PAGE, re.DOTALL)
+    (pooled,) = re.findall(r"(class Pooled.*?)```", PAGES["embeddings"], re.DOTALL)
     sizes = "embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], layer_type='basic'"
     (tmp_path / "pooled.py").write_text(
         f"import transformers\nfrom torch import nn\n{pooled}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,6 +263,28 @@ def test_embeddings_of_other_images_are_no_teacher_s(embedder: Build, tmp_path: 
     problems = list(content_problems(tmp_path, bundle.manifest))
     assert "stage 2: a mean cosine of 0." in problems[-1]
     assert problems[-1].endswith("but 1.000000 is said of all 40 test images")
+
+
+def test_files_of_embeddings_are_read_once_and_vectors_without_a_direction_are_told(
+    embedder: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = embedder.bundle
+    shutil.copytree(bundle.root, tmp_path, dirs_exist_ok=True)
+    read, read_bytes = Counter[str](), Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read[path.name] += 1
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert list(content_problems(tmp_path, bundle.manifest)) == []
+    assert {*read.values()} == {1}
+    file = tmp_path / bundle.manifest.evaluation.predictions.path
+    values = np.fromfile(file, "<f4")
+    values[3] = np.nan
+    values.tofile(file)
+    (problem,) = content_problems(tmp_path, bundle.manifest)
+    assert problem == f"{bundle.manifest.evaluation.predictions.path}: some values are not finite"
 
 
 def test_the_table_of_a_bundle_says_that_it_gives_embeddings(embedder: Build) -> None:

@@ -10,6 +10,7 @@ from operator import eq, mul
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.bundle.artifact import FileEntry
 from pipeline.bundle.loading_plan import loading_plan_of
 from pipeline.bundle.manifest import Manifest
 from pipeline.bundle.score_consistency import ROUNDING
@@ -28,27 +29,42 @@ def content_problems(root: Path, manifest: Manifest) -> Iterator[str]:
     golden, evaluation = manifest.golden, manifest.evaluation
     floats = [golden.inputs, *golden.outputs]
     floats += [evaluation.images] if manifest.input.kind != "image" else []
-    embeds = manifest.model.judged_by == "embedding"
-    floats += [evaluation.labels, evaluation.predictions] if embeds else []
     for entry in floats:
-        # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
-        if not math.isfinite(sum(_values(root / entry.path, "f"))):
-            yield f"{entry.path}: some values are not finite"
-    yield from (_cosines if embeds else _labels)(root, manifest)
+        yield from _not_finite(entry, _values(root / entry.path, "f"))
+    embeds = manifest.model.judged_by == "embedding"
+    yield from (_embeddings if embeds else _labels)(root, manifest)
 
 
-def _cosines(root: Path, manifest: Manifest) -> Iterator[str]:
+def _not_finite(entry: FileEntry, values: array[Any]) -> Iterator[str]:
+    # A sum of float32 values in float64 is finite where all of them are, and nowhere else.
+    if not math.isfinite(sum(values)):
+        yield f"{entry.path}: some values are not finite"
+
+
+def _embeddings(root: Path, manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the embeddings of the teacher and of stages; each file is read once."""
+    evaluation = manifest.evaluation
+    teachers = _values(root / evaluation.labels.path, "f")
+    given = _values(root / evaluation.predictions.path, "f")
+    lost = [
+        *_not_finite(evaluation.labels, teachers),
+        *_not_finite(evaluation.predictions, given),
+    ]
+    yield from lost or _cosines(manifest, teachers, given)
+
+
+def _cosines(manifest: Manifest, teachers: array[Any], given: array[Any]) -> Iterator[str]:
     """Stages whose embeddings are not as near to the teacher's as is said of them.
 
     What the evaluation images lack to a cosine of 1, all test images lack at least.
     """
     evaluation, (width,) = manifest.evaluation, manifest.model.label_shape
-    teachers = _rows(_values(root / evaluation.labels.path, "f"), width)
-    given = _rows(_values(root / evaluation.predictions.path, "f"), width)
+    targets = [(row, math.hypot(*row)) for row in _rows(teachers, width)]
+    answers = _rows(given, width)
     for stage in manifest.stages:
         stated, first = stage.accuracy, stage.index * evaluation.count
-        rows = zip(given[first : first + evaluation.count], teachers, strict=True)
-        lacks = math.fsum(1 - _cosine(one, other) for one, other in rows)
+        rows = zip(answers[first : first + evaluation.count], targets, strict=True)
+        lacks = math.fsum(1 - _cosine(answer, *target) for answer, target in rows)
         most = stated.images * (1 - stated.top1 + 2 * ROUNDING)
         least = stated.images * (1 - stated.top1 - 2 * ROUNDING)
         if lacks > most or (evaluation.count == stated.images and lacks < least):
@@ -63,12 +79,12 @@ def _rows(values: array[Any], width: int) -> list[array[Any]]:
     return [values[first : first + width] for first in range(0, len(values), width)]
 
 
-def _cosine(one: array[Any], other: array[Any]) -> float:
-    """As `pipeline.evaluation.label_scores.cosines`, without numpy."""
-    lengths = math.hypot(*one) * math.hypot(*other)
+def _cosine(answer: array[Any], target: array[Any], length: float) -> float:
+    """As `pipeline.evaluation.label_scores.cosines`, without numpy; `length` is the target's."""
+    lengths = math.hypot(*answer) * length
     if lengths == 0:
-        return float(not any(one) and not any(other))
-    product: float = sum(map(mul, one, other))
+        return float(not any(answer) and not any(target))
+    product: float = sum(map(mul, answer, target))
     return product / lengths
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.fx_trace import OWN
+from pipeline.ingest.uncuttable import UncuttableError
 
 
 def balanced_cuts(
@@ -38,7 +39,7 @@ def require_parts(where: str, parts: int, blocks: int) -> None:
         UsageError: as for `balanced_cuts`.
     """
     if not parts:
-        raise UsageError(
+        raise UncuttableError(
             f"{where} can be cut nowhere between its submodules: more than one tensor flows there, "
             "or they cannot be looked into",
             f"python -m pipeline.inspect shows why; {OWN}",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import token_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
@@ -97,11 +98,9 @@ class _Tracer(fx.Tracer):
         self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
     ) -> Any:
         # While a value is looked for, modules run; otherwise their calls are written down.
-        return (
-            forward(*args, **kwargs)
-            if self._runs
-            else super().call_module(m, forward, args, kwargs)
-        )
+        if self._runs:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._runs else super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -117,17 +116,19 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
         images: some, ``[n, channels, height, width]``.
 
     Raises:
-        UsageError: what it does depends on values of tensors, or it uses more than one input.
+        UncuttableError: what it does depends on values of tensors.
+        UsageError: it uses more than one input.
     """
     try:
         with _kept_attributes(network):
             graph = _Tracer(holders, images).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
-        raise UsageError(
-            f"{where} cannot be followed from part to part: {type(error).__name__}: "
-            f"{first_lines(error)}",
+        why = f"{type(error).__name__}: {first_lines(error)}"
+        raise UncuttableError(
+            f"{where} cannot be followed from part to part: {why}",
             "what it does around the parts must not depend on values of tensors; change that, "
             f"{OWN}",
+            why,
         ) from error
     inputs = [node.name for node in graph.nodes if node.op == "placeholder" and node.users]
     if len(inputs) != 1:

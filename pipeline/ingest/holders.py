@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
 
-from pipeline.core.errors import UsageError
 from pipeline.ingest.fx_trace import traced
+from pipeline.ingest.uncuttable import UncuttableError
 
 SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -24,7 +24,7 @@ def followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], 
         images: some, ``[n, channels, height, width]``.
 
     Raises:
-        UsageError: what it does around its parts depends on values.
+        UncuttableError: what it does around its parts depends on values.
     """
     holders: set[str] = set()
     closed: dict[str, str] = {}
@@ -34,8 +34,8 @@ def followed(where: str, network: nn.Module, images: Tensor) -> tuple[set[str], 
             continue
         try:
             traced(where, network, holders | {path}, images)
-        except UsageError as error:
-            closed[path] = error.what.partition("from part to part: ")[2]
+        except UncuttableError as error:
+            closed[path] = error.why
         else:
             holders.add(path)
     return holders, closed

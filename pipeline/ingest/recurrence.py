@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from torch import nn
 
 from pipeline.core.errors import UsageError
+from pipeline.ingest.uncuttable import UncuttableError
 
-#: What is said of networks that offer no cut.
-_NO_CUTS = ("cannot be followed", "can be cut nowhere")
 _INSTEAD = "put nn.Conv1d over time, or nn.TransformerEncoderLayer, in its place"
 
 
@@ -47,9 +46,8 @@ def cutting_recurrence(where: str, network: nn.Module) -> Iterator[None]:
     _require_no_layers(where, network)
     try:
         yield
-    except UsageError as error:
-        held = _held(network, nn.RNNCellBase)
-        if not held or not any(each in error.what for each in _NO_CUTS):
+    except UncuttableError as error:
+        if not (held := _held(network, nn.RNNCellBase)):
             raise
         raise UsageError(
             f"{where} runs {held} in a loop, where it cannot be cut",

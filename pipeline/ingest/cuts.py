@@ -18,7 +18,7 @@ from pipeline.ingest.fx_trace import (
     running,
     traced,
 )
-from pipeline.ingest.holders import followed, holds_blocks, holds_tensors, idle
+from pipeline.ingest.holders import followed, holds_tensors, idle
 from pipeline.model.blocknet import BlockNet
 
 #: They belong to the layer before them.
@@ -51,18 +51,19 @@ class Cuts:
         parts: in the order in which they run; the first begins with the network's input.
         closed: why some modules could not be looked into, by their paths.
         end: of the submodule with which the last block ends, where that is not the one that the
-            last part begins with: a shortcut leads around that.
+            last part begins with: a shortcut leads around that. Empty where several tensors leave
+            every one of them, so that the block reaches to the network's end.
     """
 
     parts: Sequence[NetworkPart]
     closed: dict[str, str]
-    end: str = ""
+    end: str | None = None
 
     @property
     def split(self) -> list[str]:
         """All parts but the first as `split_network` takes them."""
         paths = [part.path for part in self.parts[1:]]
-        return [*paths[:-1], f"{paths[-1]}..{self.end}"] if self.end else paths
+        return paths if self.end is None else [*paths[:-1], f"{paths[-1]}..{self.end}"]
 
 
 def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
@@ -96,7 +97,7 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
         held = {id(each): each.numel() for node in run for each in _parameters(network, node)}
         done = sum(values.multiply_adds.get(node, 0) for node in run) // len(images)
         parts.append(NetworkPart(path, tuple(features.shape[1:]), sum(held.values()), done))
-    return Cuts(parts, closed, _end(network, flow, values, paths[-1]))
+    return Cuts(parts, closed, _end(flow, values, paths[-1]) if paths[-1] else None)
 
 
 def balanced_split(
@@ -129,22 +130,25 @@ def balanced_split(
     return balanced_cuts(where, cuts.split, weights, blocks)
 
 
-def _end(network: nn.Module, flow: Flow, values: ValueInterpreter, last: str) -> str:
+def _end(flow: Flow, values: ValueInterpreter, last: str) -> str | None:
     """Where a block ends that begins with the last part: see `Cuts.end`."""
-    calls = [node for node in flow.nodes if node.op == "call_module"]
-    begun = [node for node in calls if f"{node.target}.".startswith(f"{last}.")]
-    if not last or not begun or not _ends_with_its_parts(network.get_submodule(last)):
-        return ""
-    for node in calls[calls.index(begun[-1]) :]:
-        crossing = flow.crossing(behind(flow.nodes, node))
-        if sum(holds_tensors(values[each]) for each in crossing) == 1:
-            return "" if node is begun[-1] else str(node.target)
+
+    def closes(place: int) -> bool:
+        return sum(holds_tensors(values[each]) for each in flow.crossing(place)) == 1
+
+    inside = [place for place, node in enumerate(flow.nodes) if _runs_in(node, last)]
+    if closes(behind(flow.nodes, flow.nodes[inside[-1]])):
+        return None
+    for node in flow.nodes[inside[-1] + 1 :]:
+        if node.op == "call_module" and closes(behind(flow.nodes, node)):
+            return str(node.target)
     return ""
 
 
-def _ends_with_its_parts(module: nn.Module) -> bool:
-    """Whether nothing runs in it behind the last of its parts, where it is looked into."""
-    return isinstance(module, nn.Sequential) or not holds_blocks(module)
+def _runs_in(node: fx.Node, path: str) -> bool:
+    """Whether a module runs it, or something in that does."""
+    held = (where for where, _ in node.meta.get("nn_module_stack", {}).values())
+    return path in (node.target if node.op == "call_module" else None, *held)
 
 
 class _Measured(ValueInterpreter):

@@ -72,8 +72,7 @@ def network_of(
         _require_made(source, name, network)
         with cutting_recurrence(f"{source}: the {name}", network):
             found = measured_split(source, name, network.eval(), split, shape, measured)
-            chosen, images = found is not split, probe_images(shape)
-            taken = split_network(source, name, network, found, images, chosen)
+            taken = split_network(source, name, network, found, probe_images(shape))
         separate(taken)
     else:
         taken = _given_parts(source, name, network)

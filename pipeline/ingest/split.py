@@ -37,7 +37,6 @@ def split_network(
     network: nn.Module,
     split: Sequence[str],
     images: Tensor,
-    chosen: bool = False,
 ) -> BlockNet:
     """A network as blocks, which share its parameters.
 
@@ -47,11 +46,10 @@ def split_network(
         network: one tensor of images to one tensor of logits, in eval mode.
         split: paths of submodules in the order in which they run, ranges of numbered ones, such
             as ``features[3:6]``, or from one to another, such as ``layer3..layer4``. A block
-            reaches from one to the next, the last to its own end; what runs before them all is the
-            embedder, what runs after them the classifier. ``auto:N`` alone: see `balanced_split`.
+            reaches from one to the next, the last to its own end, or to the network's where it is
+            written ``layer4..``; what runs before them all is the embedder, what runs after them
+            the classifier. ``auto:N`` alone: see `balanced_split`.
         images: some, ``[2, channels, height, width]``.
-        chosen: whether the parts were found, as those of ``auto:N`` are, and not named by a user:
-            where several tensors leave the last one, its block reaches to the end.
 
     Raises:
         UsageError: there is no such submodule, it runs never or twice or in another order, two
@@ -61,14 +59,13 @@ def split_network(
     where = f"{source}: the {name}"
     automatic = _AUTO.match(split[0]) if len(split) == 1 else None
     if automatic:
-        chosen = True
         split = balanced_split(where, network, images, int(automatic["blocks"]))
     edges = [_edges(where, network, text) for text in split]
-    graph = _graph(where, network, [path for edge in edges for path in edge], images)
+    graph = _graph(where, network, [path for edge in edges for path in edge if path], images)
     nodes = list(graph.nodes)
-    calls = [(_call(where, nodes, first), _call(where, nodes, last)) for first, last in edges]
-    begins = [nodes.index(first) for first, _ in calls]
-    lasts = [nodes.index(last) for _, last in calls]
+    output = len(nodes) - 1
+    begins = [nodes.index(_call(where, nodes, first)) for first, _ in edges]
+    lasts = [nodes.index(_call(where, nodes, last)) if last else output for _, last in edges]
     for i, (text, following) in enumerate(pairwise(split)):
         if begins[i] >= begins[i + 1]:
             raise UsageError(
@@ -80,19 +77,21 @@ def split_network(
                 f"{where}'s split names {text} and {following}, which have parts in common",
                 "let each begin behind the end of the one before",
             )
-    ends = [*begins, behind(nodes, calls[-1][1])]
-    texts = [*(f"before {text}" for text in split), f"behind {split[-1]}"]
+    ends = [*begins, output if lasts[-1] == output else behind(nodes, nodes[lasts[-1]])]
     crossings = _Crossings(where, network, graph, images)
-    if chosen and crossings.several(ends[-1]):
-        ends[-1] = len(nodes) - 1  # such as a head that reads maps of several sizes
-    given = [crossings.at(end, text) for end, text in zip(ends, texts, strict=True)]
+    given = [
+        *(crossings.at(end, f"before {text}") for end, text in zip(begins, split, strict=True)),
+        crossings.at(ends[-1], f"behind {split[-1]}", split[-1].partition("..")[0]),
+    ]
     pieces = list(_pieces(network, nodes, ends, given))
     return BlockNet(pieces[0], pieces[1:-1], pieces[-1])
 
 
 def _edges(where: str, network: nn.Module, text: str) -> tuple[str, str]:
-    """The first and the last submodule of a part, by their paths."""
+    """The first and the last submodule of a part, by their paths; no last one of ``first..``."""
     first, dots, last = text.partition("..")
+    if dots and not last:
+        return _edges(where, network, first)[0], ""
     if dots:
         return _edges(where, network, first)[0], _edges(where, network, last)[1]
     ranged = _RANGE.match(text)
@@ -186,12 +185,13 @@ class _Crossings:
         self._flow = Flow(graph)
         self._network, self._graph, self._image = network, graph, images[:1]
 
-    def several(self, end: int) -> bool:
-        """Whether more than one tensor crosses before the node at `end`."""
-        return len(self._tensors(end)[0]) > 1
-
-    def at(self, end: int, text: str) -> _PieceInput:
+    def at(self, end: int, text: str, last: str = "") -> _PieceInput:
         """What crosses before the node at `end`.
+
+        Args:
+            end: the index of a node.
+            text: how errors call the place.
+            last: with what the last block begins, where it is that one's end.
 
         Raises:
             UsageError: that is more than one tensor, or none.
@@ -199,9 +199,11 @@ class _Crossings:
         tensors, sizes = self._tensors(end)
         if len(tensors) != 1:
             names = " and ".join(map(node_name, tensors)) or "nothing"
+            instead = f', or write "{last}..", which reaches to the network\'s end' if last else ""
             raise UsageError(
                 f"{self._where} cannot be cut {text}: {names} cross there",
-                "one tensor alone can pass from block to block; cut where a shortcut has ended",
+                "one tensor alone can pass from block to block; cut where a shortcut has ended"
+                + instead,
             )
         return _PieceInput(tensors[0], sizes)
 

@@ -65,7 +65,7 @@ class SplitCandidates:
         images = probe_images(self.shape)
         paths = possible_cuts(self.where, self.network, images).split
         require_parts(self.where, len(paths), self.blocks)
-        whole = split_network(self.source, self.name, self.network, paths, images, chosen=True)
+        whole = split_network(self.source, self.name, self.network, paths, images)
         outputs = run_network(self.source, self.name, whole, images)
         return paths, turned(whole, boundaries_channels_last(outputs, outputs, images)).eval()
 

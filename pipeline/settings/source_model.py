@@ -187,12 +187,12 @@ class SourceModel(Section):
         split: for ``transformers:``, ``timm:``, and for ``python:`` where networks have no
             ``embedder``, ``blocks`` and ``classifier``: the submodules that blocks begin with, in
             the order in which they run, such as ``["layer1", "layer2"]``, ``["features[0:3]",
-            "features[3:6]"]`` or ``["layer1", "layer2..layer4"]``; or ``"auto:4"``: four blocks of
-            about as many parameters each; or ``"auto:4:load_time"``: four that take about as long
-            to load. All parts between possible cuts are lowered for that and loaded on the machine
-            that builds, by the backend's Python runtime; of several backends the times count
-            together. What was chosen is kept in the cache, and told in the manifest with its
-            measurements.
+            "features[3:6]"]`` or ``["layer1", "layer2..layer4"]``, ``"layer2.."`` to the network's
+            end; or ``"auto:4"``: four blocks of about as many parameters each; or
+            ``"auto:4:load_time"``: four that take about as long to load. All parts between possible
+            cuts are lowered for that and loaded on the machine that builds, by the backend's Python
+            runtime; of several backends the times count together. What was chosen is kept in the
+            cache, and told in the manifest with its measurements.
         teacher: for ``transformers:``, ``timm:`` and ``python:``.
         student: for ``transformers:``, ``timm:``, and for ``python:`` where the function gives
             none, or a teacher alone.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from pipeline.core.errors import UsageError
-from pipeline.ingest.cuts import NetworkPart, possible_cuts
+from pipeline.ingest.cuts import NetworkPart, balanced_split, possible_cuts
 from pipeline.ingest.own_parts import network_of
 from pipeline.ingest.probe import probe_images
 from pipeline.ingest.split import split_network
 from pipeline.ingest.split_candidates import SplitCandidates
 from pipeline.inspect import inspect
+from pipeline.report.render.cut_table import cut_table
 from tests.ingest.test_split import Residual, ResNet
+from tests.models.dense import LRASPP
 from tests.models.transformers import DeiT, Swin
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -80,7 +85,7 @@ def test_the_last_block_ends_behind_a_shortcut() -> None:
         blocks = split_network("mine", "teacher", network, [f"auto:{count}"], images).eval()
         assert len(blocks.blocks) == count
         torch.testing.assert_close(blocks(images), network(images))
-    assert possible_cuts("mine", ResNet().eval(), images).end == ""
+    assert possible_cuts("mine", ResNet().eval(), images).end is None
 
 
 class TwoHeads(nn.Module):
@@ -112,8 +117,32 @@ def test_the_last_block_of_parts_that_are_found_reaches_to_the_end_where_it_has_
     blocks = network_of("mine", "teacher", network, [split], (1, 8, 8), choose)
     assert len(blocks.blocks) == 2
     torch.testing.assert_close(blocks(images), expected)
-    with pytest.raises(UsageError, match=r"cannot be cut behind head1: .* cross there"):
+    with pytest.raises(UsageError, match=r"cannot be cut behind head1: .* cross there") as refused:
         network_of("mine", "teacher", TwoHeads(), ["features.1", "head1"], (1, 8, 8))
+    assert 'or write "head1..", which reaches to the network\'s end' in refused.value.remedy
+    blocks = network_of("mine", "teacher", network, ["features.1", "head1.."], (1, 8, 8))
+    torch.testing.assert_close(blocks(images), expected)
+    with pytest.raises(UsageError, match=r"features\.1\.\. and head1, which have parts in common"):
+        network_of("mine", "teacher", TwoHeads(), ["features.1..", "head1"], (1, 8, 8))
+
+
+@torch.no_grad()
+def test_all_that_is_listed_can_be_named_where_several_tensors_leave_the_last_part() -> None:
+    network, images = LRASPP().eval(), probe_images((3, 32, 32))
+    cuts = possible_cuts("mine", network, images)
+    assert cuts.split == ["low.0", "low.1", "high.."]
+    expected = network(images)
+    for named in (cuts.split, *([name] for name in cuts.split)):
+        blocks = split_network("mine", "teacher", network, named, images)
+        torch.testing.assert_close(blocks(images), expected)
+    table = cut_table("mine", cuts, {"auto:2": balanced_split("mine", network, images, 2, cuts)})
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(table)
+    assert re.search(
+        r'^ +high\.\. .*"auto:2" is \["low\.[01]", "(high|low\.1)\.\."\]',
+        console.export_text(),
+        re.DOTALL | re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,6 +229,7 @@ def test_what_cannot_be_looked_into_is_told() -> None:
     cuts = possible_cuts("mine", Outer().eval(), torch.zeros(2, 1, 8, 8))
     assert [part.path for part in cuts.parts] == ["", "body"]
     assert "control flow" in cuts.closed["body"]
+    assert possible_cuts("from part to part: 2", Outer().eval(), torch.zeros(2, 1, 8, 8)) == cuts
 
 
 MINE = """

@@ -36,8 +36,9 @@ def cut_table(
     total = sum(part.parameters for part in cuts.parts)
     sums = accumulate(part.parameters for part in cuts.parts)
     times = ["", *(f"{ms:.2f}" for ms in load_ms)] if load_ms else [""] * len(cuts.parts)
-    for part, so_far, ms in zip(cuts.parts, sums, times, strict=True):
-        row = (*_row(part), _share(so_far, total), f"{part.multiply_adds:,}", ms)
+    names = ["the inputs", *cuts.split]
+    for begin, part, so_far, ms in zip(names, cuts.parts, sums, times, strict=True):
+        row = (begin, *_row(part), _share(so_far, total), f"{part.multiply_adds:,}", ms)
         table.add_row(*row[: len(table.columns)])
     done = sum(part.multiply_adds for part in cuts.parts)
     table.add_section()
@@ -55,8 +56,8 @@ def print_cuts(
     table_console().print(cut_table(name, cuts, splits, load_ms))
 
 
-def _row(part: NetworkPart) -> tuple[str, str, str]:
-    return part.path or "the inputs", "x".join(map(str, part.features)), f"{part.parameters:,}"
+def _row(part: NetworkPart) -> tuple[str, str]:
+    return "x".join(map(str, part.features)), f"{part.parameters:,}"
 
 
 def _share(count: int, total: int) -> str:

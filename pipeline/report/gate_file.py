@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from pipeline.core.toml_file import Section
+from pipeline.report.metric_names import WHILE_LOADING, is_taken_while_loading
 from pipeline.report.suspicion import REASON_IDS, ReasonId
 
 #: What `over` and `minus` call the baseline report.
@@ -35,7 +36,8 @@ class Gate(Section):
         at_least: lower limit.
         minus: judge the metric less this one (for metrics without spread, such as accuracy).
         integrity: a failure means wrong results, not slow ones, and ends with exit code 4.
-        optional: of a gate over a baseline: left out where no baseline is given, not an error.
+        optional: of a gate over a baseline: left out where no baseline is given, not an error. Of
+            one on `WHILE_LOADING`: skipped, not inconclusive, where no inference ran during a load.
     """
 
     name: str
@@ -56,14 +58,22 @@ class Gate(Section):
             raise ValueError(f"gate {self.name!r}: at_most is less than at_least")
         if self.over is not None and self.minus is not None:
             raise ValueError(f"gate {self.name!r}: over and minus exclude each other")
-        if self.optional and not self.needs_baseline:
-            raise ValueError(f"gate {self.name!r}: only a gate over a baseline can be optional")
+        if self.optional and not self.needs_baseline and not is_taken_while_loading(self.metric):
+            raise ValueError(
+                f"gate {self.name!r}: only a gate over a baseline, or on "
+                f"{' or '.join(WHILE_LOADING)}, can be optional"
+            )
         return self
 
     @property
     def needs_baseline(self) -> bool:
         """Whether it compares with a baseline."""
         return BASELINE in (self.over, self.minus)
+
+    @property
+    def waits_for_baseline(self) -> bool:
+        """Whether it is left out where there is no baseline."""
+        return self.optional and self.needs_baseline
 
 
 class GateFile(Section):

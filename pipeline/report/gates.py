@@ -27,6 +27,7 @@ from pipeline.report.schema import Metric, Report
 from pipeline.report.sessions import estimate_of, ratio_across, shifted_above, shifted_below
 from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
+from pipeline.report.unmeasured import missed_loads, new_since
 
 
 class GateVerdict(StrEnum):
@@ -36,6 +37,7 @@ class GateVerdict(StrEnum):
     REGRESSION = "regression"
     INCONCLUSIVE = "inconclusive"
     ERROR = "error"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class GateResult:
         gate: the gate.
         metric: the metric that it was applied to.
         verdict: how it was decided.
-        value: what was judged, with its interval; None for an error.
+        value: what was judged, with its interval; None for an error and what was skipped.
         why: the comparison in words.
     """
 
@@ -69,6 +71,7 @@ _CODES = {
     GateVerdict.REGRESSION: ExitCode.REGRESSION,
     GateVerdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     GateVerdict.ERROR: ExitCode.DEVICE,
+    GateVerdict.SKIPPED: ExitCode.OK,
 }
 
 
@@ -83,20 +86,36 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Gate
     """
     found = list(_fitness(gates, report, baseline))
     names = sorted(report.metrics.keys() | expected_metrics(report))
-    asked = [gate for gate in gates.gate if baseline is not None or not gate.optional]
+    asked = [gate for gate in gates.gate if baseline is not None or not gate.waits_for_baseline]
     if not asked:
         found.append(_error(gates.gate[0], BASELINE, "every gate is optional: give a --baseline"))
     for gate in asked:
         matching = fnmatch.filter(names, gate.metric)
-        found += [_apply(gate, name, report, baseline) for name in matching]
-        if not matching:
-            found += _concluded(gate, report)
+        judged = [_apply(gate, name, report, baseline) for name in matching]
+        if gate.needs_baseline and baseline is not None:
+            judged += _vanished(gate, names, baseline)
+            if matching and all(result.verdict is GateVerdict.SKIPPED for result in judged):
+                judged.append(_error(gate, gate.metric, "the baseline has none of these metrics"))
+        found += judged or _concluded(gate, report)
+    if asked and all(result.verdict is GateVerdict.SKIPPED for result in found):
+        found.append(_error(asked[0], asked[0].metric, "every gate was skipped"))
     return found
 
 
 def exit_code(results: Sequence[GateResult]) -> ExitCode:
     """What all verdicts together say; wrong results weigh more than slow ones."""
     return worst_code(result.code for result in results)
+
+
+def _vanished(gate: Gate, names: Sequence[str], baseline: Report) -> Iterator[GateResult]:
+    """What a gate compares that the baseline has and the report is no longer about."""
+    there = baseline.metrics.keys() | expected_metrics(baseline)
+    for name in fnmatch.filter(sorted(there.difference(names)), gate.metric):
+        why = (
+            f"the baseline has {name}, this report has not: measure the same arms, stages, start "
+            "states and rates, or give the gate a pattern without it"
+        )
+        yield _error(gate, name, why)
 
 
 def _fitness(gates: GateFile, report: Report, baseline: Report | None) -> Iterator[GateResult]:
@@ -190,6 +209,10 @@ def _missing(gate: Gate, name: str, report: Report) -> GateResult:
         return GateResult(
             gate, name, GateVerdict.REGRESSION, None, f"{program} gives NaN or infinity"
         )
+    if (unmeasured := missed_loads(name, report)) is not None:
+        if gate.optional:
+            return GateResult(gate, name, GateVerdict.SKIPPED, None, unmeasured)
+        return GateResult(gate, name, GateVerdict.INCONCLUSIVE, None, unmeasured)
     why = (
         f"the report lacks {name}, although it is about that stage, arm or start state: "
         "measure again with this release"
@@ -205,6 +228,9 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
     """A ratio or difference across two sessions: significant, and large enough to matter."""
     if baseline is None:
         return _error(gate, name, "no --baseline was given")
+    if "*" in gate.metric and new_since(name, baseline):
+        why = f"not compared: the baseline was measured without what {name} is about"
+        return GateResult(gate, name, GateVerdict.SKIPPED, None, why)
     if name not in baseline.metrics:
         return _error(gate, name, f"the baseline has no metric {name}")
     if (other := metric_mismatch(name, report, baseline)) is not None:

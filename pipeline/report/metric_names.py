@@ -30,6 +30,8 @@ _BY_PROGRAM = ("parity_max_rel", "parity_over_tolerance", "latency_ms")
 #: Of the bundle as a whole, and of its swaps.
 _ALONE = ("bundle_bytes", "model_warnings", "model_warnings.teacher")
 _OF_SWAPS = ("swap_stall", "swap_stall_quiet")
+#: Taken from inferences that run while a block loads.
+WHILE_LOADING = ("latency_during_load_ms", *_OF_SWAPS)
 _OF_TWO_STEPS = (
     *("two_step_first_ms", "two_step_final_ms"),
     *("two_step_worst_latency_ms", "two_step_peak_rss_mb"),
@@ -115,6 +117,11 @@ def _of_climbs(report: Report) -> Iterator[str]:
         if len(report.stages) > 1:
             yield f"first_after_swap_over_steady.worst{rate}"
     yield from (f"{kind}.{name}" for kind in _BY_RATE for name in named)
+
+
+def is_taken_while_loading(metric: str) -> bool:
+    """Whether a metric, or a pattern of several, is one of `WHILE_LOADING`."""
+    return metric.partition(".")[0] in WHILE_LOADING
 
 
 def no_metric(name: str, known: Iterable[str]) -> str:

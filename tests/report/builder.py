@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
+
+from pydantic import BaseModel
 
 from pipeline.bundle.artifact import Edge
 from pipeline.bundle.output import Output
@@ -12,8 +15,10 @@ from pipeline.device.base import DeviceProperties
 from pipeline.device.guards import Finding
 from pipeline.device.state import DeviceState
 from pipeline.evaluation.model_warnings import ModelWarning
+from pipeline.evaluation.overlaps import overlaps
 from pipeline.harness.campaign import CampaignOptions
 from pipeline.harness.embedding_cosines import EmbeddingCosines
+from pipeline.harness.map_counts import MapCounts
 from pipeline.harness.samples import (
     Inferences,
     Info,
@@ -195,6 +200,61 @@ def judged_by_cosine(plain: Report) -> Report:
         "output": Output(kind="embedding", edge=edge, metric="cosine"),
     }
     return Report.model_validate(plain.model_copy(update=changed).model_dump())
+
+
+def judged_by_pixel(plain: Report) -> Report:
+    """The same of label maps, ten labeled pixels to an image, as accurate as its labels are."""
+    stages, lines = [], []
+    for each in plain.stages:
+        assert each.correct is not None
+        right = tuple(10 if image < each.correct else 0 for image in range(each.images))
+        hits, pixels = (sum(right) // 2,) * 2, (5 * each.images,) * 2
+        differing = tuple(10 * (image < each.differing) for image in range(each.images))
+        found = overlaps(hits, pixels, pixels)
+        update = {
+            **dict.fromkeys(("correct", "host_correct"), sum(right)),
+            **{"differing": sum(differing), "pixels": 10 * each.images, "host_low": each.low},
+            **{"iou": found, "mean_iou": fmean(overlap or 0 for overlap in found)},
+        }
+        stages.append(each.model_copy(update=update))
+        lines.append(
+            MapCounts(
+                **{"stage": each.index, "right": right, "labeled": (10,) * each.images},
+                **{"differing": differing, "hits": hits, "given": pixels, "there": pixels},
+                lost=0,
+            )
+        )
+    runs_of = plain.runs.model_copy(update={"predictions": (), "maps": tuple(lines)})
+    edge = Edge(shape=(1, 1, 1, len(ROW)), layout="NHWC")
+    changed = {
+        "stages": tuple(stages),
+        "runs": runs_of,
+        "metrics": metrics_of(runs_of, stages, plain.parity, plain.bundle, plain.warnings),
+        "output": Output(kind="dense", edge=edge, metric="pixel_accuracy"),
+    }
+    return Report.model_validate(plain.model_copy(update=changed).model_dump())
+
+
+def with_arm(plain: Report, name: str) -> Report:
+    """The same measured with one more arm, which is the teacher by another name."""
+    facts = plain.bundle.arms[-1].model_copy(update={"name": name})
+    bundle = plain.bundle.model_copy(update={"arms": (*plain.bundle.arms, facts)})
+    teacher = next(result for result in plain.parity if result.name == "teacher")
+    parity = (*plain.parity, teacher.model_copy(update={"name": name}))
+    found = {
+        "logits": _again(plain.runs.logits, "name", name),
+        "ttfi": tuple(_again(each, "arm", name) for each in plain.runs.ttfi),
+        "latency": tuple(_again(each, "name", name) for each in plain.runs.latency),
+    }
+    runs_of = plain.runs.model_copy(update=found)
+    metrics = metrics_of(runs_of, plain.stages, parity, bundle, plain.warnings)
+    changed = {"bundle": bundle, "parity": parity, "runs": runs_of, "metrics": metrics}
+    return Report.model_validate(plain.model_copy(update=changed).model_dump())
+
+
+def _again(lines: Sequence[BaseModel], key: str, name: str) -> tuple[BaseModel, ...]:
+    teachers = (line for line in lines if getattr(line, key) == "teacher")
+    return (*lines, *(line.model_copy(update={key: name}) for line in teachers))
 
 
 def stage(index: int, route: str) -> StageResult:

@@ -11,14 +11,26 @@ from pipeline.core.toml_file import load_toml
 from pipeline.device.guards import Finding
 from pipeline.device.state import Battery, DeviceState, Thermal
 from pipeline.harness.campaign import CampaignOptions
+from pipeline.harness.samples import Inferences
 from pipeline.report.gate_file import Gate, GateFile
 from pipeline.report.gates import GateResult, GateVerdict, exit_code, judge
 from pipeline.report.metric_names import expected_metrics
 from pipeline.report.ratios import ratios_of
 from pipeline.report.render.verdicts import junit_suite, junit_text, markdown
+from pipeline.report.report_consistency import report_contradictions
 from pipeline.report.schema import Report
 from tests.fixtures import ROOT
-from tests.report.builder import DEVICE, STATE, around, judged_by_cosine, measured, metric, report
+from tests.report.builder import (
+    DEVICE,
+    STATE,
+    around,
+    judged_by_cosine,
+    judged_by_pixel,
+    measured,
+    metric,
+    report,
+    with_arm,
+)
 
 TEN = {"time": metric(around(10.0)), "other": metric(around(40.0)), "exact": metric([0.5])}
 
@@ -285,22 +297,37 @@ def test_a_star_is_about_every_metric_that_stages_arms_and_states_call_for(name:
     assert exit_code(results) is ExitCode.DEVICE
 
 
-EMBEDS = judged_by_cosine(WHOLE)
+EMBEDS, MAPS = judged_by_cosine(WHOLE), judged_by_pixel(WHOLE)
 
 
-@pytest.mark.parametrize("name", ["parity_cosine.teacher", "accuracy.final", "bundle_bytes"])
-def test_a_program_that_is_missing_is_not_passed_over(name: str) -> None:
+@pytest.mark.parametrize(
+    ("whole", "name"),
+    [
+        (EMBEDS, "parity_cosine.teacher"),
+        (EMBEDS, "accuracy.final"),
+        (EMBEDS, "bundle_bytes"),
+        (MAPS, "accuracy.0"),
+        (MAPS, "balanced_accuracy.1"),
+        (MAPS, "mean_iou.0"),
+        (MAPS, "mean_iou.final"),
+        (MAPS, "differing_over_allowed.1"),
+    ],
+)
+def test_what_is_missing_of_any_kind_of_answers_is_not_passed_over(
+    whole: Report, name: str
+) -> None:
     star = name[:8] + "*"
     gates = GateFile(gate=(Gate(name="all", metric=star, at_least=-1),))
-    assert exit_code(judge(gates, EMBEDS, None)) is ExitCode.OK
-    metrics = {key: value for key, value in EMBEDS.metrics.items() if key != name}
-    results = judge(gates, EMBEDS.model_copy(update={"metrics": metrics}), None)
+    assert exit_code(judge(gates, whole, None)) is ExitCode.OK
+    metrics = {key: value for key, value in whole.metrics.items() if key != name}
+    results = judge(gates, whole.model_copy(update={"metrics": metrics}), None)
     (lost,) = (j for j in results if j.verdict is not GateVerdict.PASS)
     assert (lost.metric, lost.verdict) == (name, GateVerdict.ERROR)
 
 
 def test_every_metric_that_a_report_has_is_one_that_it_should_have() -> None:
-    for one in (WHOLE, EMBEDS):
+    for one in (WHOLE, EMBEDS, MAPS):
+        assert not list(report_contradictions(one))
         more = one.metrics.keys() - expected_metrics(one)
         assert {name.partition(".")[0] for name in more} <= {"cache_bytes"}  # no state's but one
 
@@ -312,6 +339,70 @@ def test_a_start_state_that_was_asked_for_and_not_measured_is_not_passed_over() 
     results = judge(gates, WHOLE.model_copy(update={"context": context}), None)
     verdicts = {j.metric: j.verdict for j in results}
     assert verdicts["ttfi_ms.pwl.cold-cached"] is GateVerdict.ERROR
+
+
+CHAIN = with_arm(WHOLE, "chain")
+OVER_ALL = GateFile(gate=(Gate(name="starts", metric="ttfi_ms.*", over="baseline", at_most=1.1),))
+
+
+def test_an_arm_that_the_baseline_has_not_is_told_and_all_others_are_compared() -> None:
+    results = judge(OVER_ALL, CHAIN, WHOLE)
+    new = {each.metric: each for each in results if each.verdict is GateVerdict.SKIPPED}
+    assert new.keys() == {"ttfi_ms.chain.cold", "ttfi_ms.chain.warm"}
+    assert "the baseline was measured without" in new["ttfi_ms.chain.cold"].why
+    compared = [each for each in results if each.metric not in new]
+    assert len(compared) == 6
+    assert {each.verdict for each in compared} == {GateVerdict.PASS}
+    assert exit_code(results) is ExitCode.OK
+    assert junit_suite(CHAIN, results).get("skipped") == "2"
+    assert markdown(CHAIN, results).count("skipped |") == 2
+    # What is asked for by its name, or new as a whole, is not passed over.
+    for pattern in ("ttfi_ms.chain.cold", "ttfi_ms.chain.*"):
+        gates = GateFile(gate=(OVER_ALL.gate[0].model_copy(update={"metric": pattern}),))
+        assert exit_code(judge(gates, CHAIN, WHOLE)) is ExitCode.DEVICE
+
+
+def test_an_arm_that_only_the_baseline_has_is_not_passed_over() -> None:
+    results = judge(OVER_ALL, WHOLE, CHAIN)
+    lost = [each for each in results if each.verdict is not GateVerdict.PASS]
+    assert [each.metric for each in lost] == ["ttfi_ms.chain.cold", "ttfi_ms.chain.warm"]
+    assert "this report has not" in lost[0].why
+    assert exit_code(results) is ExitCode.DEVICE
+
+
+def test_a_metric_that_the_baseline_should_have_is_not_called_new() -> None:
+    metrics = {k: v for k, v in WHOLE.metrics.items() if k != "ttfi_ms.teacher.cold"}
+    results = judge(OVER_ALL, CHAIN, WHOLE.model_copy(update={"metrics": metrics}))
+    (wrong,) = (each for each in results if each.verdict is GateVerdict.ERROR)
+    assert wrong.why == "the baseline has no metric ttfi_ms.teacher.cold"
+
+
+@pytest.mark.parametrize("name", ["latency_during_load_ms.*", "swap_stall"])
+def test_loads_shorter_than_an_inference_are_told_as_such(name: str) -> None:
+    gate = Gate(name="stall", metric=name, at_most=2)
+    others = Gate(name="all", metric="bundle_bytes", at_most=2)
+    (result,) = judge(GateFile(gate=(gate,)), WHOLE, None)
+    assert result.verdict is GateVerdict.INCONCLUSIVE
+    assert result.why.startswith("not measured: no inference ran during any of 1 loads")
+    optional = gate.model_copy(update={"optional": True})
+    results = judge(GateFile(gate=(optional, others)), WHOLE, None)
+    assert [each.verdict for each in results] == [GateVerdict.SKIPPED, GateVerdict.PASS]
+    assert exit_code(results) is ExitCode.OK
+    assert exit_code(judge(GateFile(gate=(optional,)), WHOLE, None)) is ExitCode.DEVICE
+
+
+def test_a_latency_during_loads_that_should_be_there_is_an_error_even_if_optional() -> (
+    None
+):
+    (paced,) = WHOLE.runs.paced
+    during = Inferences(begin_ns=(0, 2), duration_ns=(2, 1), cpu_ns=(1, 1), stage=(0, 1))
+    runs = WHOLE.runs.model_copy(
+        update={"paced": (paced.model_copy(update={"inferences": during}),)}
+    )
+    gate = Gate(name="stall", metric="latency_during_load_ms.1", at_most=2, optional=True)
+    (result,) = judge(GateFile(gate=(gate,)), WHOLE.model_copy(update={"runs": runs}), None)
+    assert result.verdict is GateVerdict.ERROR
+    assert "the report lacks" in result.why
 
 
 def test_a_ratio_over_a_metric_that_is_zero_in_some_round_is_an_error() -> None:
@@ -374,10 +465,10 @@ def test_a_verdict_is_not_believed_that_its_own_reasons_deny() -> None:
 
 def test_junit_tells_failures_errors_and_skips_apart() -> None:
     suite = ElementTree.fromstring(junit_text(junit_suite(report(TEN), ALL)))
-    assert suite.attrib["tests"] == "4"
+    assert suite.attrib["tests"] == "5"
     counts = {key: suite.attrib[key] for key in ("failures", "errors", "skipped")}
-    assert counts == {"failures": "1", "errors": "1", "skipped": "1"}
-    assert [case[0].tag for case in suite] == ["system-out", "failure", "skipped", "error"]
+    assert counts == {"failures": "1", "errors": "1", "skipped": "2"}
+    assert [case[0].tag for case in suite] == ["system-out", "failure", "skipped", "error", "skipped"]
 
 
 def test_markdown_is_a_table_with_a_row_a_gate() -> None:

@@ -22,12 +22,14 @@ _STYLES = {
     GateVerdict.REGRESSION: "bold red",
     GateVerdict.INCONCLUSIVE: "yellow",
     GateVerdict.ERROR: "magenta",
+    GateVerdict.SKIPPED: "cyan",
 }
 _MARKS = {
     GateVerdict.PASS: "✅",
     GateVerdict.REGRESSION: "❌",
     GateVerdict.INCONCLUSIVE: "❔",
     GateVerdict.ERROR: "⚠️",
+    GateVerdict.SKIPPED: "⏭️",
 }
 
 
@@ -51,7 +53,7 @@ def print_gate_results(results: Sequence[GateResult]) -> None:
 
 
 def junit_suite(report: Report, results: Sequence[GateResult]) -> ElementTree.Element:
-    """A suite: a regression is a failure, an error an error, inconclusive a skipped test."""
+    """A suite: a regression is a failure, an error an error, all that is undecided skipped."""
     counts = Counter(result.verdict for result in results)
     suite = ElementTree.Element(
         "testsuite",
@@ -59,13 +61,14 @@ def junit_suite(report: Report, results: Sequence[GateResult]) -> ElementTree.El
         tests=str(len(results)),
         failures=str(counts[GateVerdict.REGRESSION]),
         errors=str(counts[GateVerdict.ERROR]),
-        skipped=str(counts[GateVerdict.INCONCLUSIVE]),
+        skipped=str(counts[GateVerdict.INCONCLUSIVE] + counts[GateVerdict.SKIPPED]),
         timestamp=report.context.created,
     )
     kinds = {
         GateVerdict.REGRESSION: "failure",
         GateVerdict.ERROR: "error",
         GateVerdict.INCONCLUSIVE: "skipped",
+        GateVerdict.SKIPPED: "skipped",
     }
     for result in results:
         case = ElementTree.SubElement(

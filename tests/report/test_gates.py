@@ -391,9 +391,7 @@ def test_loads_shorter_than_an_inference_are_told_as_such(name: str) -> None:
     assert exit_code(judge(GateFile(gate=(optional,)), WHOLE, None)) is ExitCode.DEVICE
 
 
-def test_a_latency_during_loads_that_should_be_there_is_an_error_even_if_optional() -> (
-    None
-):
+def test_a_latency_during_loads_that_should_be_there_is_an_error_even_if_optional() -> None:
     (paced,) = WHOLE.runs.paced
     during = Inferences(begin_ns=(0, 2), duration_ns=(2, 1), cpu_ns=(1, 1), stage=(0, 1))
     runs = WHOLE.runs.model_copy(
@@ -468,7 +466,8 @@ def test_junit_tells_failures_errors_and_skips_apart() -> None:
     assert suite.attrib["tests"] == "5"
     counts = {key: suite.attrib[key] for key in ("failures", "errors", "skipped")}
     assert counts == {"failures": "1", "errors": "1", "skipped": "2"}
-    assert [case[0].tag for case in suite] == ["system-out", "failure", "skipped", "error", "skipped"]
+    tags = ["system-out", "failure", "skipped", "error", "skipped"]
+    assert [case[0].tag for case in suite] == tags
 
 
 def test_markdown_is_a_table_with_a_row_a_gate() -> None:

@@ -1,7 +1,7 @@
 """What a recipe is worth: the published one and ours on Fashion-MNIST, with equal compute.
 
     apt-get install dataset-fashion-mnist
-    python benchmarks/accuracy.py         # under an hour on one core; resumes where it stopped
+    python -m benchmarks.accuracy         # under an hour on one core; resumes where it stopped
 
 Every arm distils the same teacher of a seed into a fresh student, which begins with the initial
 weights of its recipe. Epochs are set so that all arms take about the CPU time of the reference

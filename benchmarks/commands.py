@@ -1,6 +1,6 @@
 """How long the commands keep one waiting: --help of each, and a build with nothing to do.
 
-python benchmarks/commands.py [PROFILE]
+python -m benchmarks.commands [PROFILE]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Thousands of climbs up and back on the real engines, with failures injected at random.
 
-    python benchmarks/soak.py [BUNDLE ...] [--climbs 10000] [--caches]
+    python -m benchmarks.soak [BUNDLE ...] [--climbs 10000] [--caches]
 
 Without a bundle, those of soak.toml are built, for both engines and so small that ten thousand
 climbs take minutes. With the demo's teacher they take half an hour, spent on packing its weights.

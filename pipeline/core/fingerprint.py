@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import BaseModel
 
 _GRAPHICS = Path("/proc/driver/nvidia/gpus")
+#: What a GPU is used by where the driver says nothing in /proc: in containers, and in WSL2.
+_NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 def fingerprint(*parts: Any) -> str:
@@ -30,7 +32,8 @@ def versions(*packages: str) -> dict[str, str]:
 def machine_kind() -> str:
     """What float results of this machine depend on beside the versions: abilities and GPUs.
 
-    Read from /proc where there is one, so that torch need not be imported to name it.
+    Read from /proc where there is one, so that torch need not be imported to name it; it is asked
+    where a GPU can be used that /proc does not name.
     """
     flags: set[str] = set()
     try:
@@ -57,7 +60,19 @@ def _graphics() -> list[str]:
                 key, _, value = line.partition(":")
                 if key.strip() == "Model":
                     kinds.add("-".join(value.split()))
+    if not kinds and any(node.exists() for node in _NODES) and "+cpu" not in version("torch"):
+        kinds = _graphics_of_torch()
     return sorted(kinds)
+
+
+def _graphics_of_torch() -> set[str]:
+    """The same as torch names them."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return set()
+    found = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return {"-".join(str(each.name).split()) for each in found}
 
 
 def _plain(part: Any) -> Any:

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.core import fingerprint
 from pipeline.core.errors import UsageError
 from pipeline.core.fingerprint import machine_kind
 from pipeline.core.progress import Silent
@@ -240,10 +242,39 @@ def test_a_gpu_is_part_of_the_kind_of_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("pipeline.core.fingerprint._GRAPHICS", tmp_path)
+    monkeypatch.setattr(fingerprint, "_GRAPHICS", tmp_path)
+    monkeypatch.setattr(fingerprint, "_NODES", ())
     plain = machine_kind()
     (tmp_path / "0000:01").mkdir()
     (tmp_path / "0000:01" / "information").write_text("Model: \t\t NVIDIA H100\nIRQ: 5\n")
     assert machine_kind() == f"{plain} NVIDIA-H100"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert machine_kind() == plain
+
+
+def test_a_gpu_that_is_not_in_proc_is_asked_of_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def properties(index: int) -> SimpleNamespace:
+        asked.append(index)
+        return SimpleNamespace(name=("NVIDIA H100", "NVIDIA T4")[index])
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(fingerprint, "_GRAPHICS", tmp_path / "gpus")
+    monkeypatch.setattr(fingerprint, "_NODES", (tmp_path / "dxg",))
+    monkeypatch.setattr(fingerprint, "version", lambda _: "2.13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    plain = machine_kind()
+    assert not asked
+    (tmp_path / "dxg").touch()
+    assert machine_kind() == f"{plain} NVIDIA-H100 NVIDIA-T4"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert machine_kind() == plain
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(fingerprint, "version", lambda _: "2.13.0+cpu")
+    assert machine_kind() == plain
+    assert asked == [0, 1]

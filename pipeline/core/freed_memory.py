@@ -8,6 +8,7 @@ Under deterministic algorithms torch writes NaN over every new tensor before it 
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,11 +45,36 @@ def unfilled_memory() -> Iterator[None]:
 
     Results have the same bits: what is computed is written over the whole of a tensor.
     """
+    with _filling(False):
+        yield
+
+
+@contextmanager
+def filled_memory() -> Iterator[None]:
+    """Has torch write NaN, or the largest integer, over every new tensor: what reads one that
+    nothing was written into shows it. Slow; on the processor alone.
+    """
+    import torch
+
+    strict = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings(), _filling(True):
+        # Of operators that are refused where bits have to be the same: here nobody asks.
+        warnings.filterwarnings("ignore", message=".*deterministic", category=UserWarning)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(strict, warn_only=warns)
+
+
+@contextmanager
+def _filling(fills: bool) -> Iterator[None]:
     from torch.utils import deterministic as typed
 
     deterministic: Any = typed  # the attribute has no type
     before = deterministic.fill_uninitialized_memory
-    deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = fills
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.errors import PipelineError, UsageError
+from pipeline.core.freed_memory import filled_memory
 from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.wrapping import load_advice, token_advice
@@ -111,7 +112,7 @@ def run_module(
     """
     given = features.clone()
     version = given._version
-    with user_code(source, f"{name}, given {list(features.shape)},"):
+    with user_code(source, f"{name}, given {list(features.shape)},"), filled_memory():
         outputs = module(given)
     found = _require_tensor(source, name, outputs, len(features))
     if not own_input and (given._version != version or not torch.equal(given, features)):
@@ -121,7 +122,7 @@ def run_module(
             "write y = x + z in place of x += z, and begin with nn.ReLU(inplace=False)",
         )
     if not module.training:
-        with user_code(source, name):
+        with user_code(source, name), filled_memory():
             alone = module(features[:1].clone())
         single = _require_tensor(source, name, alone, 1)
         tolerance = _RELATIVE * float(found.abs().max())
@@ -272,7 +273,8 @@ def _require_tensor(source: str, name: str, outputs: object, images: int) -> Ten
     if not outputs.isfinite().all():
         raise UsageError(
             f"{source}: {name} returns values that are not finite for a random image",
-            "look at its weights, and for a division by zero",
+            "look at its weights, for a division by zero, and for torch.empty whose values are "
+            "read before they are written: they are NaN here",
         )
     return outputs
 

@@ -419,6 +419,10 @@ class Odd(nn.Module):
         ("student.blocks[1] = Odd(lambda f: f.mean())", "student block 1 returns [] for 2 images"),
         ("student.blocks[1] = Odd(lambda f: f / 0)", "student block 1 returns values that are not"),
         (
+            "student.blocks[1].append(Odd(lambda f: f + 0 * torch.empty_like(f)))",
+            "student block 1 returns values that are not finite",
+        ),
+        (
             "teacher.blocks[1].insert(0, nn.ReLU(inplace=True))",
             "block 1 changes its input in place",
         ),

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pipeline.core.errors import DeviceError, IntegrityError, UsageError
+from pipeline.core.freed_memory import filled_memory, unfilled_memory
 from pipeline.core.progress import Silent, Task
 from pipeline.model.checkpoint import save_tensors
 from pipeline.settings import OptimizerSettings
@@ -307,6 +308,21 @@ def test_reproducible_leaves_torch_as_it_was() -> None:
     assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_memory_that_nothing_was_written_into_shows_where_that_is_looked_for(strict: bool) -> None:
+    torch.use_deterministic_algorithms(strict)
+    try:
+        with unfilled_memory(), filled_memory():
+            assert torch.empty(7).isnan().all()
+            assert torch.zeros(3).new_empty(2, 2).isnan().all()
+            assert torch.are_deterministic_algorithms_enabled()
+        assert torch.are_deterministic_algorithms_enabled() is strict
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_the_end_of_a_cosine_is_refused_where_there_is_none() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline.bundle.contents import content_problems
 from pipeline.bundle.verify import Bundle
@@ -37,7 +36,6 @@ from pipeline.toolchain.package import Package
 from pipeline.workflows.build_bundle import Build, assemble
 from pipeline.workflows.load_model import model_of
 from pipeline.workflows.measure_device import ProfileOptions, measure, write_report
-from pipeline.workflows.model_source import ModelSource
 from tests.fixtures import ROOT, settings_from
 
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("tasks", "embeddings")}
@@ -290,29 +288,6 @@ def test_files_of_embeddings_are_read_once_and_vectors_without_a_direction_are_t
 def test_the_table_of_a_bundle_says_that_it_gives_embeddings(embedder: Build) -> None:
     shown = "".join(str(line) for line in bundle_tables(embedder.bundle.manifest).renderables)
     assert "an embedding, judged by mean cosine to the teacher" in shown
-
-
-def test_the_pooled_output_of_a_library_is_an_embedding(tmp_path: Path) -> None:
-    (pooled,) = re.findall(r"(class Pooled.*?)```", PAGES["embeddings"], re.DOTALL)
-    sizes = "embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], layer_type='basic'"
-    (tmp_path / "pooled.py").write_text(
-        f"import transformers\nfrom torch import nn\n{pooled}\n"
-        f"def model():\n    config = transformers.ResNetConfig({sizes})\n"
-        "    return Pooled(transformers.ResNetModel(config).eval())\n"
-    )
-    random = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    np.savez(tmp_path / "images.npz", x_train=random[:4], x_test=random[4:])
-    student = 'student = { from = "teacher", width = 0.5 }'
-    source = 'model.source = "python:pooled.py:model"'
-    text = EMBEDDING.replace(
-        "model.source = ", f'model.split = "auto:2"\nmodel.{student}\n{source} #'
-    )
-    found = ModelSource(settings_from(text, tmp_path), Silent()).model
-    images = torch.randn(2, 3, 32, 32)
-    wide, slim = found.teacher(images), found.student(images)
-    assert wide.shape == slim.shape == (2, 32)
-    counts = [sum(p.numel() for p in net.parameters()) for net in (found.teacher, found.student)]
-    assert counts[1] < counts[0]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pipeline.ingest.probe import user_code
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.tokens import model_of_tokens, reading_tokens, vocabulary_of
 from pipeline.ingest.torchvision_names import with_torchvision
-from pipeline.settings import OwnStudent, SourceModel
+from pipeline.settings import OwnStudent, SourceModel, TaskKind
 
 
 def called(
@@ -28,6 +28,7 @@ def called(
     progress: Progress,
     classes: Callable[[], int] | None = None,
     tokens: Callable[[], int | None] | None = None,
+    task: TaskKind | None = None,
 ) -> OwnModel:
     """What a source of networks gives, its teacher with the head that ``[model.teacher]`` wants.
 
@@ -38,6 +39,7 @@ def called(
         classes: asked for the number of labels where the head is replaced.
         tokens: asked how many different ones the data has, if it has any, where the source gives a
             network alone.
+        task: what a library's model is to answer; None: what its files say that it does.
 
     Raises:
         UsageError: there is no such source, it fails, or it gives something else.
@@ -45,11 +47,11 @@ def called(
     if source.kind == "transformers":
         from pipeline.ingest.zoo.transformers_model import transformers_model
 
-        given = transformers_model(source.place, images, progress)
+        given = transformers_model(source.place, images, progress, task)
     elif source.kind == "timm":
         from pipeline.ingest.zoo.timm_model import timm_model
 
-        given = timm_model(source.place, images, progress)
+        given = timm_model(source.place, images, progress, task)
     else:
         returned = _called(source.source, source.place)
         stated = stated_model(source.source, returned, images)

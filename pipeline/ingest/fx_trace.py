@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.forward_hooks import shown_to_hooks
 from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import token_advice
 
@@ -94,13 +95,12 @@ class _Tracer(fx.Tracer):
             self._runs = False
         return running.env[wanted]
 
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Any:
-        # While a value is looked for, modules run; otherwise their calls are written down.
-        if self._runs:
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self._runs:  # a value is looked for; otherwise calls are written down
             return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
+        called = super().call_module(m, forward, args, kwargs)
+        looked_into = self.path_of_module(m) in self._holders
+        return called if looked_into else shown_to_hooks(m, args, called)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._runs else super().getattr(attr, attr_val, parameter_proxy_cache)

@@ -51,7 +51,7 @@ from pipeline.model.converter import MissingConverter, make_converter
 from pipeline.model.opened import OpenedModel
 from pipeline.model.pwl import PwlModel
 from pipeline.model.route import prefix_routes
-from pipeline.settings import OwnStudent, SourceModel, TrainingSettings
+from pipeline.settings import OwnStudent, SourceModel, TaskKind, TrainingSettings
 
 #: A function that took longer, in seconds, is not called again to see whether it repeats itself.
 _PATIENCE = 30.0
@@ -127,6 +127,7 @@ class _Ingestion:
         self._table, self._source = source, source.source
         self._images, self._profile = images, profile
         self._choose = profile.split if profile else None
+        self._task: TaskKind = profile.task if profile else "classification"
         self._training = training
 
     def read(self, seed: int, progress: Progress) -> tuple[OpenedModel, Content]:
@@ -134,7 +135,7 @@ class _Ingestion:
         with seeded(seed):
             classes = self._profile.classes if self._profile else None
             tokens = self._profile.tokens if self._profile else None
-            given = called(self._table, self._images, progress, classes, tokens)
+            given = called(self._table, self._images, progress, classes, tokens, self._task)
             return self._taken_in(given)
 
     def _taken_in(self, given: OwnModel) -> tuple[OpenedModel, Content]:
@@ -225,8 +226,7 @@ class _Ingestion:
         """What a network makes of images; its own forward, if it has one, has to say the same."""
         outputs = run_network(self._source, name, network, images)
         logits = outputs[-1]
-        task = self._profile.task if self._profile else "classification"
-        require_answer(self._source, name, logits, task)
+        require_answer(self._source, name, logits, self._task)
         if isinstance(own, nn.Module) and type(own).forward is not nn.Module.forward:
             own.eval()
             try:

@@ -69,17 +69,27 @@ def _scale_numbers(module: nn.Module, known: Collection[int], share: float) -> s
 
 
 def _scale_code(module: fx.GraphModule, known: Collection[int], share: float) -> None:
-    """Scales the sizes that were numbers when a network was cut, where tensors are reshaped."""
+    """Scales the sizes that were numbers when a network was cut, where tensors are reshaped.
+
+    The same number twice in a row is the height and width of a map, whatever has as many channels.
+    """
 
     def scaled(value: Any) -> Any:
         if isinstance(value, tuple | list):
-            return type(value)(map(scaled, value))
+            return type(value)(listed(value))
         counted = type(value) is int and value in known and value * share == int(value * share)
         return int(value * share) if counted else value
 
+    def listed(sizes: Sequence[Any]) -> list[Any]:
+        around = zip((None, *sizes), sizes, (*sizes[1:], None), strict=False)
+        return [
+            size if type(size) is int and size in (before, after) else scaled(size)
+            for before, size, after in around
+        ]
+
     for node in module.graph.nodes:
         if node.target in _RESHAPING:
-            node.args = (node.args[0], *map(scaled, node.args[1:]))
+            node.args = (node.args[0], *listed(node.args[1:]))
     module.recompile()
 
 

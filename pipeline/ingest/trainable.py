@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import torch
 from torch import Tensor
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import UsageError, first_lines
+from pipeline.core.random_state import own_random_numbers
 from pipeline.ingest.probe import require_traceable, run_network, user_code
+from pipeline.model.blocknet import BlockNet
 from pipeline.model.pwl import PwlModel
 from pipeline.settings import TrainingSettings
 
@@ -24,7 +27,8 @@ def require_trainable(
         images: some, ``[n, channels, height, width]``.
 
     Raises:
-        UsageError: one is frozen, gives other shapes in training mode, or cannot be traced.
+        UsageError: one is frozen, gives other shapes in training mode, has no gradients, or cannot
+            be traced.
     """
     with user_code(source, "copying its modules (copy.deepcopy)"):
         model = deepcopy(model)  # what looking at it in training mode changes is thrown away
@@ -41,6 +45,7 @@ def require_trainable(
         shapes = [found.shape for found in run_network(source, name, network, images)]
         network.train()
         trained = run_network(source, f"training {name}", network, images)
+        _require_gradients(source, name, network, images)
         network.eval()
         if [found.shape for found in trained] != shapes:
             raise UsageError(
@@ -52,3 +57,19 @@ def require_trainable(
         outputs = run_network(source, name, network, images)
         inputs = [images, *outputs[: len(parts) - 1]]
         require_traceable(source, f"{name} block", parts, inputs)
+
+
+def _require_gradients(source: str, name: str, network: BlockNet, images: Tensor) -> None:
+    """Refuses what runs and has no gradients, before a teacher is trained for its student."""
+    try:
+        with torch.enable_grad(), own_random_numbers(0):
+            network(images).square().mean().backward()
+    except RuntimeError as error:
+        in_place = "modified by an inplace operation" in str(error)
+        raise UsageError(
+            f"{source}: the {name} cannot be trained: {first_lines(error)}",
+            "write x = x + y in place of x += y where x is what an activation gave, and leave "
+            "inplace=True out"
+            if in_place
+            else "correct what its gradients are computed from",
+        ) from error

@@ -19,7 +19,7 @@ from pipeline.settings.precision_settings import PLAIN, LoweringPrecision, Preci
 from pipeline.settings.quantities import Cosine, Share
 from pipeline.settings.runtime_settings import RuntimeSettings, with_orders_of_favor
 from pipeline.settings.schedule_settings import ScheduleSettings
-from pipeline.settings.source_model import SourceModel
+from pipeline.settings.source_model import NETWORK_KINDS, SourceModel
 from pipeline.settings.task_settings import TaskSettings
 from pipeline.settings.training_settings import TrainingSettings
 
@@ -184,10 +184,11 @@ class Settings(Section):
 def _require_possible(settings: Settings) -> None:
     """What else a profile must not ask for where its networks do not classify."""
     model, training = settings.model, settings.training
-    own = isinstance(model, SourceModel) and model.kind == "python"
+    own = isinstance(model, SourceModel) and model.kind in NETWORK_KINDS
     table = training.teacher if training else None
     problems = {
-        'its networks are your own: source = "python:FILE.py:FUNCTION" in [model]': own,
+        'its networks are your own or a library\'s: source = "python:FILE.py:FUNCTION", '
+        '"transformers:FOLDER" or "timm:FOLDER" in [model]': own,
         'no head is replaced: leave head = "replace" out of [model.teacher]': (
             not isinstance(model, SourceModel) or model.teacher.head == "keep"
         ),

@@ -88,7 +88,8 @@ def inspect_networks(
     with seeded(settings.seed if settings else 0):
         known = settings is not None or shape is not None or source.kind == "python"
         images = image_shape if known else None
-        given = called(source, images, work.progress, lambda: len(dataset().names), tokens)
+        task = settings.task.kind if settings else None
+        given = called(source, images, work.progress, lambda: len(dataset().names), tokens, task)
         found = image_shape_of(source.source, given.image_shape)
         networks: dict[str, object] = {"teacher": given.teacher, "student": given.student}
         if isinstance(source.student, OwnStudent):

@@ -50,7 +50,7 @@ def resizing_of(settings: Settings) -> Resizing | None:
         return None
     from pipeline.ingest.zoo.resized import resized_by
 
-    return resized_by(model)
+    return resized_by(model, settings.task.kind)
 
 
 def noting_resizing(dataset: Dataset, settings: Settings) -> Dataset:

@@ -61,6 +61,33 @@ def test_parts_are_told_with_what_flows_in_and_what_they_cost() -> None:
     assert found[2].multiply_adds == 8 * 8 * 9 * 64
 
 
+class KeepsFeatures(nn.Module):
+    """Its last line reads what a hook kept of a layer; two other hooks change, or print, values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.kept: dict[str, Tensor] = {}
+        self.one.register_forward_hook(self._keep)
+        self.two.register_forward_hook(lambda module, given, out: out * 2)
+        self.three.register_forward_hook(lambda module, given, out: print(float(out.sum())))
+
+    def _keep(self, module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        self.kept["one"] = out
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(x)).relu() + self.kept.pop("one")
+        return self.three(x).mean((2, 3))
+
+
+@torch.no_grad()
+def test_what_hooks_keep_of_a_layer_flows_too() -> None:
+    network = KeepsFeatures().eval()
+    assert [part.path for part in parts_of(network)] == ["", "two", "three"]
+    blocks = split_network("mine", "teacher", network, ["two", "three"], IMAGES).eval()
+    torch.testing.assert_close(blocks(IMAGES), network(IMAGES))
+
+
 class EndsInAShortcut(nn.Module):
     """Its own code adds what its last two layers were given: neither of them ends a block."""
 

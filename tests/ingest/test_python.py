@@ -447,6 +447,10 @@ class Odd(nn.Module):
         ("student.requires_grad_(False)", "the student is to be trained, but all of it is frozen"),
         ("teacher.requires_grad_(False)", "the teacher is to be trained, but all of it is frozen"),
         (
+            "student.blocks[1].append(Odd(lambda f: f.relu().add_(1)))",
+            "the student cannot be trained: one of the variables needed for gradient",
+        ),
+        (
             "student.blocks[1].append(Odd(lambda f: f if f.sum() > 0 else f + 1))",
             "student block 1 cannot be traced: TraceError",
         ),

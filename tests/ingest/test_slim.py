@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,18 @@ def test_depth_leaves_equal_neighbors_out_within_a_block() -> None:
     assert len(slim) == 2  # blocks alike stay
     assert [len(block) for block in slim.blocks] == [2, 2]
     assert slim(IMAGES).shape == (3, 10)
+
+
+def test_layers_with_and_without_an_activation_are_not_alike() -> None:
+    """As of a residual layer of transformers: the second one has none, and what it gives is added
+    to in place, which no activation's gradient survives."""
+    convolution = partial(nn.Conv2d, 8, 8, 3, padding=1)
+    first, second = nn.Sequential(convolution(), nn.ReLU()), nn.Sequential(convolution())
+    second.append(nn.Identity())
+    teacher = of(nn.Sequential(first, second), embedder=nn.Conv2d(1, 8, 3))
+    assert len(slimmed("mine", teacher, (1, 8, 8), 0.5, 0.5).blocks[0]) == 2
+    first[1] = nn.Dropout(0.1).eval()
+    assert len(slimmed("mine", teacher, (1, 8, 8), 0.5, 0.5).blocks[0]) == 1
 
 
 def test_depthwise_grouped_and_normalizing_layers_follow() -> None:

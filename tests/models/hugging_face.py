@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.ingest.zoo.classifier import ImageClassifier
+from pipeline.ingest.zoo.library_network import LibraryNetwork
 from tests.ingest import zoo_models
 
 CLASSES = 6
@@ -29,7 +29,7 @@ def deit() -> Any:
 
 
 def _classifier(config: Callable[[], Any]) -> nn.Module:
-    return ImageClassifier(zoo_models.made(config(), CLASSES))
+    return LibraryNetwork(zoo_models.made(config(), CLASSES), "classification", zoo_models.SHAPE)
 
 
 #: Names, and what makes a network of each.

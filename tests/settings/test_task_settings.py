@@ -48,7 +48,7 @@ def test_what_would_not_work_with_label_maps_is_refused(
 
 def test_families_and_their_data_give_no_label_maps(tmp_path: Path) -> None:
     found = refused(TINY_PROFILE + '[task]\nkind = "dense"\n', tmp_path)
-    assert "its networks are your own" in found
+    assert "its networks are your own or a library's" in found
     assert "its data are an .npz file or a folder" in found
     assert "leave image_size out of [data]" in found
 

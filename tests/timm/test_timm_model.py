@@ -41,6 +41,7 @@ from tests.ingest.zoo_checks import (
     told,
     without_tensor,
 )
+from tests.ingest.zoo_models import SHAPE
 
 if find_spec("timm") is None:
     pytest.skip("timm is not installed (an optional extra)", allow_module_level=True)
@@ -80,6 +81,15 @@ def saved(folder: Path, name: str = "test_resnet", config: Any = None, **changes
 def test_a_classifier_says_what_the_library_says_whole_and_cut(name: str, tmp_path: Path) -> None:
     expected = logits(saved(tmp_path, name))
     require_cut_and_slimmed(opened(timm_model, tmp_path), expected, (["auto:2"], SPLITS[name]))
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_features_are_an_embedding(classes: int, tmp_path: Path) -> None:
+    network: Any = saved(tmp_path, num_classes=classes)
+    network.reset_classifier(0)
+    teacher = timm_model(str(tmp_path), lambda: SHAPE, Silent(), "embedding").teacher
+    assert isinstance(teacher, nn.Module)
+    require_cut_and_slimmed(teacher, logits(network), (["auto:2"], SPLITS["test_resnet"]))
 
 
 @pytest.fixture
@@ -154,7 +164,7 @@ def of_borders(folder: Path) -> None:
         (cut_short, "cannot read it: SafetensorError", "copy the whole folder"),
         (without_a_tensor, "cannot read it: RuntimeError: Error(s) in loading", "copy the whole"),
         (with_another_head, "not those of its config.json: Missing keys (fc.", "whole"),
-        (of_no_classes, "it gives features", "trained to classify images"),
+        (of_no_classes, "it gives features", 'set kind = "embedding" in [task]'),
         (of_no_such_code, "cannot read it: RuntimeError: Unknown model (resnet0)", "save_for_hf"),
         (of_transformers, "the folder is of the transformers library", '/resnet"'),
         (of_borders, "mean and std have 1 and 3 values", "set mean, std"),

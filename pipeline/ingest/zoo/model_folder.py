@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.core.progress import Progress
 from pipeline.core.toml_file import PATH_RULE
+from pipeline.settings import TaskKind
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 #: The files of weights, each alone or as the index of several; the first that is there is read.
@@ -39,7 +40,7 @@ class ModelLibrary:
         folder: what a folder of it is, in words.
         saving: the line of code that saves a model there.
         installing: the line that installs it.
-        require_classifier: refuses the config.json of what classifies no images.
+        require_model: refuses the config.json of what has no answer to the task; None: to any.
         hub_name: what the hub calls a model that a profile names without a folder.
     """
 
@@ -47,7 +48,7 @@ class ModelLibrary:
     folder: str
     saving: str
     installing: str
-    require_classifier: Callable[[Path], None]
+    require_model: Callable[[Path, TaskKind | None], None]
     hub_name: Callable[[str], str]
 
     def missing(self, place: str) -> UsageError:
@@ -60,7 +61,7 @@ class ModelLibrary:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder that holds an image classifier; `find` makes sure that its files are there.
+    """A folder that holds a model of images; `find` makes sure that its files are there.
 
     Attributes:
         place: as the profile names it.
@@ -75,16 +76,17 @@ class ModelFolder:
     library: ModelLibrary
 
     @classmethod
-    def find(cls, place: str, library: ModelLibrary) -> ModelFolder:
+    def find(cls, place: str, library: ModelLibrary, task: TaskKind | None) -> ModelFolder:
         """The folder of a path, or of a name of the hub, which is fetched if it is not kept yet.
 
         Args:
             place: what follows ``KIND:``.
             library: whose model it is.
+            task: what it is to answer; None: nobody said it yet.
 
         Raises:
             UsageError: there is no such folder or name, the hub cannot be reached, or what is
-                there is no image classifier with its weights.
+                there is no model for that task with its weights.
         """
         path = Path(place)
         if not path.is_dir():
@@ -97,7 +99,7 @@ class ModelFolder:
             path = _fetched(library, name["name"], name["revision"])
         if not (path / CONFIG).is_file():
             raise UsageError(f"{path}: there is no {CONFIG} in it", f"name {library.folder}")
-        library.require_classifier(path / CONFIG)
+        library.require_model(path / CONFIG, task)
         safe, pickled = ([path / name for name in names] for names in (_SAFE, _PICKLED))
         if not any(file.is_file() for file in safe + pickled):
             raise UsageError(
@@ -137,7 +139,8 @@ class ModelFolder:
         """What to say where tensors of the model are not in its files as they should be."""
         return UsageError(
             f"{self.path}: its weights are not those of its config.json: {why}",
-            "name the folder of a model that was trained to classify images, whole",
+            "name the folder of a model that was trained to classify images, or for what [task] "
+            "asks, whole",
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pipeline.ingest.zoo.model_folder import ModelFolder
-from pipeline.settings import Resizing, SourceModel
+from pipeline.settings import Resizing, SourceModel, TaskKind
 
 
-def resized_by(source: SourceModel) -> Resizing | None:
+def resized_by(source: SourceModel, task: TaskKind) -> Resizing | None:
     """How a library's model has images resized, if its files say.
 
     Args:
         source: the ``[model]`` table, of one of `LIBRARY_KINDS`.
+        task: what it is to answer.
 
     Raises:
         UsageError: there is no such model, or it says something that no app can repeat.
@@ -18,8 +19,8 @@ def resized_by(source: SourceModel) -> Resizing | None:
     if source.kind == "timm":
         from pipeline.ingest.zoo.timm_config import TIMM, timm_resizing
 
-        return timm_resizing(ModelFolder.find(source.place, TIMM).config)
+        return timm_resizing(ModelFolder.find(source.place, TIMM, task).config)
     from pipeline.ingest.preprocessor import stated_resizing
     from pipeline.ingest.zoo.transformers_config import TRANSFORMERS
 
-    return stated_resizing(ModelFolder.find(source.place, TRANSFORMERS).preprocessor)
+    return stated_resizing(ModelFolder.find(source.place, TRANSFORMERS, task).preprocessor)

@@ -13,7 +13,7 @@ from pipeline.core.errors import UsageError
 from pipeline.data.normalization import Normalization
 from pipeline.ingest.preprocessor import PerChannel, Pixels
 from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config, source_name
-from pipeline.settings import NormalizationSettings, Resizing
+from pipeline.settings import NormalizationSettings, Resizing, TaskKind
 
 _WHAT = "a folder as timm.models.save_for_hf writes it, with config.json and model.safetensors"
 _SAVING = "timm.models.save_for_hf(model, FOLDER, safe_serialization=True)"
@@ -152,18 +152,23 @@ def timm_resizing(path: Path) -> Resizing:
         raise UsageError(f"{path}: pretrained_cfg: {error}", _REMEDY) from None
 
 
-def _require_classifier(path: Path) -> None:
+def _require_model(path: Path, task: TaskKind | None) -> None:
     kinds = read_config(path, _Kinds, f"name {_WHAT}")
     if kinds.architecture is None and kinds.model_type is not None:
         raise UsageError(
             f"{path}: the folder is of the transformers library, not timm's",
             f'source = "transformers:{source_name(path.parent)}"',
         )
+    if task == "dense":
+        raise UsageError(
+            f"{path}: the models of timm label images, not pixels",
+            'name a function that returns the network: source = "python:FILE.py:FUNCTION"',
+        )
     config = TimmConfig.read(path)
-    if config.num_classes == 0:
+    if config.num_classes == 0 and task == "classification":
         raise UsageError(
             f"{path}: the model has no classes: it gives features",
-            "name one that was trained to classify images",
+            'name one that was trained to classify images, or set kind = "embedding" in [task]',
         )
 
 
@@ -188,6 +193,6 @@ TIMM = ModelLibrary(
     folder=_WHAT,
     saving=_SAVING,
     installing="pip install 'timm>=1' torchvision==0.28.0",
-    require_classifier=_require_classifier,
+    require_model=_require_model,
     hub_name=_hub_name,
 )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config, source_name
+from pipeline.settings import TaskKind
 
 _WHAT = "a folder as save_pretrained writes it, with config.json and model.safetensors"
-_CLASSIFIES = "ForImageClassification"
+#: By task: what the library calls classes that have an answer to it, and what others do not do.
+_CLASSES: Final[dict[TaskKind, tuple[str, str]]] = {
+    "classification": ("ForImageClassification", "classifies no images"),
+    "dense": ("ForSemanticSegmentation", "gives pixels no labels"),
+}
 
 
 class ModelConfig(BaseModel):
@@ -29,21 +35,41 @@ class ModelConfig(BaseModel):
     architecture: str | None = None
 
 
-def _require_classifier(path: Path) -> None:
-    remedy = f"name {_WHAT}, of a model of the transformers library"
-    config = read_config(path, ModelConfig, remedy)
+def task_of(path: Path) -> TaskKind:
+    """The task that a model has an answer to, by the class that its weights were saved from.
+
+    Raises:
+        UsageError: the config.json cannot be read.
+    """
+    names = _read(path).architectures or ()
+    for task, (ending, _) in _CLASSES.items():
+        if any(ending in name for name in names):
+            return task
+    return "embedding" if names else "classification"
+
+
+def _read(path: Path) -> ModelConfig:
+    return read_config(path, ModelConfig, f"name {_WHAT}, of a model of the transformers library")
+
+
+def _require_model(path: Path, task: TaskKind | None) -> None:
+    config = _read(path)
     if config.model_type is None:
         of_timm = config.architecture is not None
         raise UsageError(
             f"{path}: model_type: Field required" + (": the folder is timm's" if of_timm else ""),
-            f'source = "timm:{source_name(path.parent)}"' if of_timm else remedy,
+            f'source = "timm:{source_name(path.parent)}"'
+            if of_timm
+            else f"name {_WHAT}, of a model of the transformers library",
         )
-    names = config.architectures
-    if names and not any(_CLASSIFIES in name for name in names):
-        raise UsageError(
-            f"{path}: the model is a {', '.join(names)}, which classifies no images",
-            f"name one whose class is called ...{_CLASSIFIES}",
-        )
+    names, found = config.architectures, task_of(path)
+    if not names or task in (None, "embedding", found):  # any model's features are embeddings
+        return
+    ending, fails = _CLASSES[task]
+    raise UsageError(
+        f"{path}: the model is a {', '.join(names)}, which {fails}",
+        f'name one whose class is called ...{ending}, or set kind = "{found}" in [task]',
+    )
 
 
 def _same(name: str) -> str:
@@ -55,6 +81,6 @@ TRANSFORMERS = ModelLibrary(
     folder=_WHAT,
     saving="model.save_pretrained(FOLDER)",
     installing="pip install 'transformers>=5'",
-    require_classifier=_require_classifier,
+    require_model=_require_model,
     hub_name=_same,
 )

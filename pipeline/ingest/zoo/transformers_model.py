@@ -1,11 +1,11 @@
-"""An image classifier of Hugging Face's transformers library as the teacher of a profile."""
+"""A network of Hugging Face's transformers library as the teacher of a profile."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -15,17 +15,32 @@ from pipeline.core.progress import Progress
 from pipeline.ingest.preprocessor import stated_normalization, stated_resizing
 from pipeline.ingest.python import OwnModel
 from pipeline.ingest.torchvision_names import import_torchvision
-from pipeline.ingest.zoo.classifier import ImageClassifier, require_images, without_logs
+from pipeline.ingest.zoo.library_network import (
+    NOT_POOLED,
+    POOL_IT,
+    LibraryNetwork,
+    require_images,
+    without_logs,
+)
 from pipeline.ingest.zoo.model_folder import ModelFolder
-from pipeline.ingest.zoo.transformers_config import TRANSFORMERS
+from pipeline.ingest.zoo.transformers_config import TRANSFORMERS, task_of
+from pipeline.settings import TaskKind
 
 #: What the library calls classes that nobody named.
 _NAMELESS = re.compile(r"LABEL_\d+")
 _MOST = 6
+_CLASSES: Final[dict[TaskKind, str]] = {
+    "classification": "AutoModelForImageClassification",
+    "dense": "AutoModelForSemanticSegmentation",
+    "embedding": "AutoModel",
+}
 
 
 def transformers_model(
-    place: str, images: Callable[[], tuple[int, ...]] | None, progress: Progress
+    place: str,
+    images: Callable[[], tuple[int, ...]] | None,
+    progress: Progress,
+    task: TaskKind | None = "classification",
 ) -> OwnModel:
     """The teacher that a folder or a name of the hub gives, without a student.
 
@@ -34,30 +49,32 @@ def transformers_model(
         images: asked for channels, height and width of the images that it is for; None: those
             that its configuration names.
         progress: told what is to be known about its weights.
+        task: what it is to answer; None: what the class that was saved answers.
 
     Raises:
         UsageError: the library is not installed; there is no such model, or no whole one; it
-            classifies no images; or it takes none of that shape.
+            has no answer to the task; or it takes no images of that shape.
     """
-    folder = ModelFolder.find(place, TRANSFORMERS)
-    network = _loaded(folder, progress)
+    folder = ModelFolder.find(place, TRANSFORMERS, task)
+    task = task or task_of(folder.config)
+    network = _loaded(folder, progress, task)
     if not isinstance(network, nn.Module):
         raise TypeError(type(network).__name__)
     config: Any = network.config
     shape = images() if images is not None else _image_shape(folder, config)
-    classifier = ImageClassifier(network).eval()
+    teacher = LibraryNetwork(network, task, shape).eval()
     channels = getattr(config, "num_channels", shape[0])
-    require_images(place, classifier, shape, channels, getattr(config, "image_size", None))
+    require_images(place, teacher, shape, channels, getattr(config, "image_size", None))
     return OwnModel(
-        classifier,
+        teacher,
         None,
         shape,
         normalization=stated_normalization(folder.preprocessor),
-        labels=_labels(config.id2label),
+        labels=None if task == "embedding" else _labels(config.id2label),
     )
 
 
-def _loaded(folder: ModelFolder, progress: Progress) -> Any:
+def _loaded(folder: ModelFolder, progress: Progress, task: TaskKind) -> Any:
     with without_logs():
         try:
             import transformers
@@ -68,7 +85,7 @@ def _loaded(folder: ModelFolder, progress: Progress) -> Any:
         import_torchvision()
     try:
         with without_logs(), _without_bars(transformers):
-            network, found = transformers.AutoModelForImageClassification.from_pretrained(
+            network, found = getattr(transformers, _CLASSES[task]).from_pretrained(
                 folder.path,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -95,6 +112,8 @@ def _account(folder: ModelFolder, found: Mapping[str, Any], progress: Progress) 
     """Makes sure that every tensor of the model was in the files."""
     wrong = [*found["missing_keys"], *(str(key) for key in found["mismatched_keys"])]
     if wrong:
+        if all(name.startswith("pooler.") for name in wrong):
+            raise UsageError(f"{folder.path} {NOT_POOLED}: no {_listed(wrong)}", POOL_IT)
         raise folder.incomplete(f"{_listed(wrong)} are not there, or of other shapes")
     if left := [*found["unexpected_keys"]]:
         progress.say(f"{folder.place}: weights that the model does not use: {_listed(left)}")

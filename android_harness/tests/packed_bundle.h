@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,6 +35,7 @@ class PackingEngine final : public Engine {
   Result<std::unique_ptr<Program>> Load(const ProgramSource& source, const ProgramSpec& spec,
                                         LoadTimes*) override {
     ++loads_;
+    if (before_open_) before_open_();
     CacheUse use = cache_.Open(spec.sha256, source.size());
     if (!use.path().empty() && !use.filled()) {
       std::ofstream(use.path()) << std::string(source.size() + extra_, 'w');
@@ -46,6 +48,7 @@ class PackingEngine final : public Engine {
   std::string Version() const override { return "1"; }
 
   size_t extra_ = 0;
+  std::function<void()> before_open_;
   std::atomic<int> loads_{0};
 
  private:

@@ -161,6 +161,18 @@ TEST_F(WeightCacheBuilderTest, LeavesTheProgramThatALoadIsPackingUntilThatIsDone
   EXPECT_EQ(*builder->Build(0), Outcome::kThere);
 }
 
+TEST_F(WeightCacheBuilderTest, WaitsForALoadThatTakesTheProgramJustBeforeItsEngineDoes) {
+  const auto builder = Builder(10000);
+  CacheUse use;
+  engine_.before_open_ = [&] { use = cache_.Open(Sha256(0), 100); };
+  EXPECT_EQ(*builder->Build(0), Outcome::kBusy);
+  EXPECT_FALSE(HasCache(0));
+  engine_.before_open_ = nullptr;
+  std::ofstream(use.path()) << "packed";
+  ASSERT_TRUE(use.Keep().ok());
+  EXPECT_EQ(*builder->Build(0), Outcome::kThere);
+}
+
 TEST_F(WeightCacheBuilderTest, SaysThatItsFolderIsGone) {
   const auto builder = Builder(10000);
   fs::remove(cache_.folder);

@@ -28,7 +28,7 @@ class WeightCacheBuilder {
     kThere,    // it was there already
     kBuilt,    // it was built
     kWithout,  // there is none: no room in the quota or on the storage, or no weights to pack
-    kBusy,     // somebody else builds in the folder just now: nothing was done, ask again later
+    kBusy,     // somebody else builds in the folder just now: nothing was built, ask again later
   };
 
   // `engine` and, unless null, `verified` must outlive the builder. The engine was made with

@@ -59,7 +59,8 @@ Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::BuildArtifact(
   if (there()) return Outcome::kThere;
   const Descriptor turn(LockBuilding(cache_.folder));
   // A load may be building it as well, whose engine was made to.
-  const bool free = turn.valid() && Descriptor(LockCache(cache_.FileOf(artifact.sha256))).valid();
+  const auto held = [&] { return !Descriptor(LockCache(cache_.FileOf(artifact.sha256))).valid(); };
+  const bool free = turn.valid() && !held();
   if (!free && errno == EWOULDBLOCK) return Outcome::kBusy;
   if (!free) return FileError(cache_.folder);
   if (there()) return Outcome::kThere;  // since it was looked for
@@ -70,7 +71,9 @@ Result<WeightCacheBuilder::Outcome> WeightCacheBuilder::BuildArtifact(
   if (!loaded.ok()) return loaded.status();
   // It may have become larger than expected: then the oldest of the others go first.
   if (!cache_.MakeRoom(0, quota_, keep_)) cache_.Remove(artifact.sha256);
-  return there() ? Outcome::kBuilt : Outcome::kWithout;
+  if (there()) return Outcome::kBuilt;
+  // One that began since the program was found free has it, and makes the cache.
+  return held() && errno == EWOULDBLOCK ? Outcome::kBusy : Outcome::kWithout;
 }
 
 }  // namespace pwl

@@ -9,6 +9,8 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "harness/affinity.h"
 #include "harness/answer.h"
@@ -21,6 +23,7 @@
 #include "harness/options.h"
 #include "harness/process.h"
 #include "harness/start_state.h"
+#include "harness/task_metric.h"
 #include "runtime/clock.h"
 #include "tests/temporary_folder.h"
 
@@ -359,6 +362,68 @@ TEST(EmbeddingCosines, TellOfWhatIsNoVectorAndOfZeros) {
   EXPECT_EQ(found.cosines[3], 1.0f);
   EXPECT_NE(found.cosines[4], found.cosines[4]);
   EXPECT_FALSE(found.Add({1}, {teacher, 2}));
+}
+
+// What is printed of two answers of a stage, and how many are lost.
+std::string Printed(TaskMetric& metric, size_t stage, const std::vector<float>& one,
+                    const std::vector<float>& other, int64_t* lost) {
+  testing::internal::CaptureStdout();
+  EXPECT_TRUE(metric.Add(stage, one).ok());
+  EXPECT_TRUE(metric.Add(stage, other).ok());
+  *lost = metric.Print(stage);
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(TaskMetric, BeginsEachStageAnewWhateverTheAnswersAre) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  TemporaryFolder folder;
+  LoadingPlan loading;
+  loading.classes = 2;
+  loading.stages = {{0}, {1}};
+  MeasurementPlan labels;
+  MeasurementPlan maps;
+  maps.label_maps = LabelMaps{2, folder.Write("labels", std::string{1, 1}),
+                              folder.Write("predictions", std::string{1, 1, 1, 1})};
+  MeasurementPlan embeddings;
+  const float teachers[] = {3, 4, 1, 0};
+  embeddings.embeddings = folder.Write(
+      "teachers", std::string(reinterpret_cast<const char*>(teachers), sizeof teachers));
+  // By plan: what is said of the same answers, the second of which is lost at stage 0.
+  const std::vector<std::tuple<MeasurementPlan*, std::string, std::string>> cases = {
+      {&labels, R"({"event":"predictions","stage":0,"predictions":[1,-1]})",
+       R"({"event":"predictions","stage":1,"predictions":[1,1]})"},
+      {&maps,
+       R"({"event":"maps","stage":0,"right":[1,0],"labeled":[1,1],"differing":[0,1],)"
+       R"("hits":[0,1],"given":[0,1],"there":[0,2],"lost":1})",
+       R"({"event":"maps","stage":1,"right":[1,1],"labeled":[1,1],"differing":[0,0],)"
+       R"("hits":[0,2],"given":[0,2],"there":[0,2],"lost":0})"},
+      {&embeddings, R"({"event":"embeddings","stage":0,"cosines":[1,null],"lost":1})",
+       R"({"event":"embeddings","stage":1,"cosines":[1,0],"lost":0})"},
+  };
+  for (const auto& [plan, first, second] : cases) {
+    const auto metric = MakeTaskMetric(*plan, 2, loading);
+    ASSERT_TRUE(metric.ok()) << metric.status().message();
+    int64_t lost = 0;
+    EXPECT_EQ(Printed(**metric, 0, {6, 8}, {nan, 1}, &lost), first + "\n");
+    EXPECT_EQ(lost, 1);
+    EXPECT_EQ(Printed(**metric, 1, {6, 8}, {0, 1}, &lost), second + "\n");
+    EXPECT_EQ(lost, 0);
+  }
+}
+
+TEST(TaskMetric, IsNotMadeOfFilesThatDoNotFit) {
+  TemporaryFolder folder;
+  LoadingPlan loading;
+  loading.classes = 4;
+  loading.stages = {{0}};
+  MeasurementPlan plan;
+  plan.label_maps = LabelMaps{3, folder.Write("labels", "x"), folder.Write("predictions", "x")};
+  EXPECT_EQ(MakeTaskMetric(plan, 1, loading).status().code(), Code::kInvalidPlan);
+  plan.label_maps->classes = 2;
+  EXPECT_EQ(MakeTaskMetric(plan, 1, loading).status().code(), Code::kDamaged);
+  plan.label_maps.reset();
+  plan.embeddings = folder.Write("teachers", "x");
+  EXPECT_EQ(MakeTaskMetric(plan, 1, loading).status().code(), Code::kDamaged);
 }
 
 TEST(Excerpt, IsEvenAndTellsOfWhatItLeavesOut) {

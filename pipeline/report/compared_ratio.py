@@ -25,6 +25,18 @@ class ComparedRatio:
         return f"{self.estimate.median:.2f} of {other}{doubt}"
 
     @property
+    def number(self) -> str:
+        """In few letters, such as ``0.53`` or ``26.4``; empty where nothing was compared."""
+        if self.estimate is None:
+            return ""
+        return f"{self.estimate.median:.{2 if self.estimate.median < 10 else 1}f}"
+
+    @property
+    def mark(self) -> str:
+        """``+`` where it is below 1, which pays, ``-`` where above, ``=`` else."""
+        return "+=-"[self.sign + 1]
+
+    @property
     def sign(self) -> int:
         if self.estimate is None or not self.known:
             return 0

@@ -18,8 +18,8 @@ from pipeline.settings import PROGRESSIVE
 #: transactions, 1968.
 INSTANT_MS = 100
 
-#: A figure names as many other arms.
-_MOST_NAMED = 2
+#: The name of an arm, and the ratio to what it takes.
+Than = tuple[str, ComparedRatio]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,14 @@ class Figure:
     Attributes:
         title: what it is of.
         value: it, with its unit.
-        note: what goes with it, and its ratios to what other arms take.
+        note: what goes with it; may be empty.
+        than: its ratios to what other arms take.
     """
 
     title: str
     value: str
     note: str
+    than: tuple[Than, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class _Comparison:
             pays,
             f"{self._state} start: the first answer is there after {value}, "
             f"{accurate}{_against(against)}",
-            Figure(f"first answer, {self._state} start", value, _note(accurate, against)),
+            Figure(f"first answer, {self._state} start", value, accurate, _known(against)),
         )
 
     def full_accuracy(self) -> Conclusion | None:
@@ -151,7 +153,7 @@ class _Comparison:
             _pays(against),
             f"{metric.full_words(top1)}, begin after {value}{_against(against)}"
             f"{self._earlier(against)}",
-            Figure(metric.full, value, _note(metric.words(top1), against)),
+            Figure(metric.full, value, metric.words(top1), _known(against)),
         )
 
     def _earlier(self, against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
@@ -195,7 +197,7 @@ class _Comparison:
             "memory",
             _pays(against),
             f"memory peaks at {value}{_against(against)}",
-            Figure("peak memory", value, _note("", against)),
+            Figure("peak memory", value, "", _known(against)),
         )
 
     def bytes(self) -> Conclusion:
@@ -206,7 +208,7 @@ class _Comparison:
             "bytes",
             _pays(against),
             f"programs have {size(progressive)}{_against(against)}",
-            Figure("programs to ship", size(progressive), _note("", against)),
+            Figure("programs to ship", size(progressive), "", _known(against)),
         )
 
     def stall(self) -> Conclusion | None:
@@ -276,16 +278,9 @@ def _against(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
     return f": {', '.join(parts)}" if parts else ""
 
 
-def _note(words: str, against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> str:
-    """What goes with a figure: words, if any, and the ratios; of many, the ends of their range."""
-    known = [(arm, ratio) for arm, ratio in against if ratio.estimate is not None]
-    if len(known) > _MOST_NAMED:
-        known.sort(key=lambda each: each[1].estimate.median if each[1].estimate else 0)
-        least, most = _ratios([known[0], known[-1]])
-        parts = [f"{least} to {most}"]
-    else:
-        parts = _ratios(known)
-    return ", ".join([words, *parts] if words else parts)
+def _known(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> tuple[Than, ...]:
+    """Those that were measured."""
+    return tuple((arm.name, ratio) for arm, ratio in against if ratio.estimate is not None)
 
 
 def _ratios(against: Sequence[tuple[ArmFacts, ComparedRatio]]) -> list[str]:

@@ -188,6 +188,10 @@ def test_the_verdict_and_four_figures_are_what_a_phone_shows_first(phone: Page) 
     assert "Loading progressively pays here" in phone.locator(".verdict").inner_text()
     tiles = phone.locator(".tiles li")
     assert tiles.locator("b").all_inner_texts() == ["10.0 ms", "536.1 ms", "85.0 MB", "9.9 MB"]
+    first, final = (tiles.nth(n).locator(".than span").all_inner_texts() for n in (0, 1))
+    assert first[:6] == ["-", "1.25×", "student", "+", "0.02×", "teacher"]
+    assert len(first) == 12
+    assert final[::3] == ["-"] * 3
     box = tiles.last.bounding_box()
     assert box
     assert box["y"] + box["height"] < 740

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from sklearn import datasets
 
 from pipeline.core.errors import UsageError
 from pipeline.data.images import ImageSet
@@ -51,13 +52,27 @@ def test_digits_are_the_real_scans_split_by_the_seed() -> None:
     assert not np.array_equal(dataset.train.labels, other.train.labels)
 
 
+def test_digits_are_read_as_scikit_learn_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    load = datasets.load_digits
+    monkeypatch.setattr(datasets, "load_digits", lambda: calls.append(1) or load())
+    settings = DigitsData(source="digits")
+    read = load_dataset(settings, seed=0)
+    assert not calls
+    monkeypatch.setattr("pipeline.data.digits._FILE", "moved.csv")
+    theirs = load_dataset(settings, seed=0)
+    assert calls
+    assert (read.names, read.normalization) == (theirs.names, theirs.normalization)
+    for mine, wanted in ((read.train, theirs.train), (read.test, theirs.test)):
+        assert (mine.images.dtype, mine.labels.dtype) == (wanted.images.dtype, wanted.labels.dtype)
+        assert np.array_equal(mine.images, wanted.images)
+        assert np.array_equal(mine.labels, wanted.labels)
+
+
 def test_training_and_test_images_never_overlap() -> None:
     dataset = load_dataset(DigitsData(source="digits"), seed=3)
-    from sklearn.datasets import load_digits
-
-    everything = sorted(
-        image.tobytes() for image in np.round(load_digits().images * 255 / 16).astype(np.uint8)
-    )
+    scans = datasets.load_digits().images
+    everything = sorted(image.tobytes() for image in np.round(scans * 255 / 16).astype(np.uint8))
     both = [*dataset.train.images, *dataset.test.images]
     assert sorted(image.tobytes() for image in both) == everything
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch._export import utils
 from torch._ops import OperatorBase
+from torch.fx import Graph
+from torch.fx.traceback import NodeSource
 
 from pipeline.lowering.registry_walk import walked_once
 
@@ -53,3 +57,16 @@ def test_kernels_are_registered_as_torch_registers_them() -> None:
         finally:
             operator.py_kernels.pop(key, None)
     assert OperatorBase.py_impl is register
+
+
+def test_where_a_node_is_from_is_shared_by_those_made_from_it() -> None:
+    graph = Graph()
+    first, second = graph.placeholder("first"), graph.placeholder("second")
+    origin = NodeSource(first)
+    second.meta["from_node"] = [origin]
+    with walked_once():
+        source = NodeSource(second)
+        assert source.from_node == [origin]
+        assert source.from_node[0] is origin
+        assert source.from_node is not second.meta["from_node"]
+    assert copy.deepcopy(origin) is not origin

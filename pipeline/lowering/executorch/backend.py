@@ -15,6 +15,7 @@ from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, unit_refused
 from pipeline.lowering.executorch.patterns import matching_patterns
 from pipeline.lowering.executorch.quantize import quantized
+from pipeline.lowering.executorch.retracing import traced_once
 from pipeline.lowering.executorch.rules import RULES, SIGNAL_RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
 from pipeline.lowering.precision import Quantization
@@ -56,7 +57,7 @@ class ExecuTorch:
             example = _natural(example)
             edges = _edges(graph, example, quantization)
             exported = torch.export.export(edges, (example,))
-            with matching_patterns(graph.body):
+            with matching_patterns(graph.body), traced_once():
                 edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
@@ -71,7 +72,9 @@ class ExecuTorch:
         for entry in info.delegation_by_operator.values():
             counts[_plain_name(entry.op_type)] += entry.delegated
         shown = {operator: count for operator, count in sorted(counts.items()) if count}
-        return Program(bytes(edge.to_executorch().buffer), shown, sum(shown.values()))
+        with traced_once():
+            data = bytes(edge.to_executorch().buffer)
+        return Program(data, shown, sum(shown.values()))
 
     def load(self, program: bytes) -> Method:
         from executorch.runtime import Runtime

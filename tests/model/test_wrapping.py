@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.core.errors import IntegrityError, UsageError
@@ -64,6 +66,21 @@ def test_what_load_state_dict_says_of_prefixes_and_tables_is_explained() -> None
     assert said is not None
     assert "holds the weights under 'state_dict'" in said
     assert advice({"0.weight": state["0.weight"]}) is None
+
+
+class Plain:
+    """Nothing that torch reads back by itself."""
+
+
+def test_what_libraries_say_of_other_files_is_known(tmp_path: Path) -> None:
+    torch.save(Plain(), tmp_path / "whole.pt")
+    with pytest.raises(pickle.UnpicklingError) as whole:
+        torch.load(tmp_path / "whole.pt", weights_only=True)
+    assert "holds more than tensors" in str(load_advice(str(whole.value)))
+    (tmp_path / "model.safetensors").write_bytes(b"no such file " * 9)
+    with pytest.raises(SafetensorError) as other:
+        load_file(tmp_path / "model.safetensors")
+    assert "no safetensors file" in str(load_advice(str(other.value)))
 
 
 def test_a_checkpoint_with_a_prefix_is_refused_with_the_prefix() -> None:

@@ -109,6 +109,11 @@ def test_a_tensor_on_another_device_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert "device=x.device" in found.remedy
 
 
+def test_what_torch_says_of_tensors_on_two_devices_is_known() -> None:
+    with pytest.raises(UsageError, match="makes or keeps a tensor on another"), gpu_errors(CPU):
+        torch.zeros(2) + torch.zeros(2, device=META)
+
+
 def test_a_failing_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
     found = in_words(error, monkeypatch)

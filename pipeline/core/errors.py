@@ -30,8 +30,12 @@ def worst_code(codes: Iterable[ExitCode]) -> ExitCode:
 
 
 def first_lines(error: Exception) -> str:
-    """The first two lines of what a user's code or a library raised, on one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    """The first two lines of what a user's code or a library raised, on one line.
+
+    Not those that torch.fx adds: nodes of its graphs have names that no user knows.
+    """
+    said = str(error).partition("\nWhile executing %")[0]
+    lines = [line for line in said.splitlines() if line.strip()]
     return " ".join(lines[:2])
 
 

@@ -14,7 +14,7 @@ DATA = 2
 #: The networks that sources give: a reference checkpoint's, a function's, Keras's.
 INGEST = 1
 #: Weights of a profile's model, from initialization to the last step of distillation.
-TRAINING = 2
+TRAINING = 3
 #: The labels that a model gives to images.
 EVALUATION = 1
 #: Programs, and how far they are from eager PyTorch.

@@ -47,7 +47,7 @@ def require_parts(where: str, parts: int, blocks: int) -> None:
     if not 0 < blocks <= parts:
         raise UsageError(
             f"{where} can be cut into 1 to {parts} blocks by its submodules: not {blocks}",
-            f"python -m pipeline.inspect shows where; {OWN}",
+            f'write "auto:{parts}" or less, python -m pipeline.inspect shows where; {OWN}',
         )
 
 

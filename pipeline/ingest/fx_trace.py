@@ -6,104 +6,24 @@ Modules that nobody has to look into are called as they are, so what they do ins
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
+import traceback
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.forward_hooks import shown_to_hooks
+from pipeline.ingest.part_tracer import PartTracer
 from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import token_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
 #: Where `nn.Module` keeps what it knows of; a graph's constants are written there.
 _TABLES = {*vars(nn.Module())}
-#: Defaults such as those of ``mask=None`` and ``return_features=False``.
-_PLAIN = (type(None), bool, int, float, str)
-
-
-class _Value(fx.Proxy):
-    """A value that is followed; what has as many parts for any images can be counted."""
-
-    tracer: _Tracer
-
-    def __len__(self) -> int:
-        return self.tracer.length(self)
-
-
-class _Tracer(fx.Tracer):
-    """Looks into some modules, and calls all others.
-
-    Conditions on sizes are what they are for the images, such as an assertion of their height.
-    """
-
-    def __init__(self, holders: Collection[str], images: Tensor) -> None:
-        super().__init__()
-        self._holders = holders
-        self._images = images
-        self._runs = False
-        self._inputs = 0
-
-    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        return path not in self._holders
-
-    def create_proxy(
-        self, kind: str, target: Any, args: tuple[Any, ...], *rest: Any, **named: Any
-    ) -> Any:
-        """An input behind the first is what it is when nobody gives it, where that is plain."""
-        if kind == "placeholder":
-            self._inputs += 1
-            if self._inputs > 1 and args and isinstance(args[0], _PLAIN):
-                return args[0]
-        return super().create_proxy(kind, target, args, *rest, **named)
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Value(node, self)
-
-    def length(self, obj: fx.Proxy) -> int:
-        """How many parts a value has, such as the sizes of a tensor."""
-        found = {len(self._value(obj.node, count)) for count in (2, 3)}
-        if len(found) > 1:
-            raise RuntimeError("what is counted depends on the number of images")
-        return found.pop()
-
-    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
-        """The parts of a value that has as many for any images, such as those of a tuple."""
-        parts = cast(Any, obj)
-        return iter([parts[place] for place in range(self.length(obj))])
-
-    def to_bool(self, obj: fx.Proxy) -> bool:
-        found = {self._value(obj.node, count) for count in (2, 3)}
-        if len(found) == 1 and isinstance(value := found.pop(), bool | int):
-            return bool(value)
-        return super().to_bool(obj)
-
-    def _value(self, wanted: fx.Node, count: int) -> Any:
-        """What a node gives for so many images; the graph does not reach beyond it yet."""
-        running = fx.Interpreter(self.root, garbage_collect_values=False, graph=self.graph)
-        running.args_iter = iter([torch.cat([self._images[:1]] * count)])
-        self._runs = True
-        try:
-            with torch.no_grad():
-                for node in self.graph.nodes:
-                    running.env[node] = running.run_node(node)
-        finally:
-            self._runs = False
-        return running.env[wanted]
-
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if self._runs:  # a value is looked for; otherwise calls are written down
-            return forward(*args, **kwargs)
-        called = super().call_module(m, forward, args, kwargs)
-        looked_into = self.path_of_module(m) in self._holders
-        return called if looked_into else shown_to_hooks(m, args, called)
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        return attr_val if self._runs else super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def traced(where: str, network: nn.Module, holders: Collection[str], images: Tensor) -> fx.Graph:
@@ -121,13 +41,16 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
     """
     try:
         with _kept_attributes(network):
-            graph = _Tracer(holders, images).trace(network)
+            graph = PartTracer(holders, images).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
         why = f"{type(error).__name__}: {first_lines(error)}"
+        if isinstance(error, fx.proxy.TraceError):
+            why = "what it does depends on values of tensors"
+        why += _place_in_code(error)
         raise UncuttableError(
             f"{where} cannot be followed from part to part: {why}",
-            "what it does around the parts must not depend on values of tensors; change that, "
-            f"{OWN}",
+            "what it does around the parts must not depend on values of tensors: use torch.where "
+            f"for conditions on these, {OWN}",
             why,
         ) from error
     inputs = [node.name for node in graph.nodes if node.op == "placeholder" and node.users]
@@ -141,6 +64,14 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
         if node.target is nn.functional.dropout:
             _as_module(network, graph, node)
     return graph
+
+
+def _place_in_code(error: BaseException) -> str:
+    """The line of a user's where an error comes from; empty if there is none."""
+    places = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(places)]
+    return f" ({own[-1].filename}, line {own[-1].lineno}: {own[-1].line})" if own else ""
 
 
 def _read_sizes_early(graph: fx.Graph) -> None:

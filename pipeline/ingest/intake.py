@@ -195,8 +195,8 @@ class _Ingestion:
             if given.student is None:
                 raise UsageError(
                     f"{self._source} gives no student",
-                    'name a profile whose [model.student] has from = "teacher" or '
-                    '"python:FILE.py:FUNCTION", or give OwnModel one',
+                    'say in [model] of a profile: student = { from = "teacher", width = 0.25 } or '
+                    '{ from = "python:FILE.py:FUNCTION" }, or give OwnModel one',
                 )
             return network_of(self._source, "student", given.student, split, shape, self._choose)
         if given.student is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -69,7 +70,7 @@ def network_of(
         UsageError: it has no such parts and cannot be cut, or one of them is no module.
     """
     if split and isinstance(network, nn.Module) and not has_parts(network):
-        _require_made(source, name, network)
+        require_cuttable(source, name, network)
         with cutting_recurrence(f"{source}: the {name}", network):
             found = measured_split(source, name, network.eval(), split, shape, measured)
             taken = split_network(source, name, network, found, probe_images(shape))
@@ -79,6 +80,34 @@ def network_of(
     _require_made(source, name, taken)
     make_writable(taken.eval())
     return taken
+
+
+def require_cuttable(source: str, name: str, network: nn.Module) -> None:
+    """Makes sure that a network is one that can be run and looked into.
+
+    Args:
+        source: how errors call the user's function.
+        name: how they call the network.
+        network: that is to be cut.
+
+    Raises:
+        UsageError: it is wrapped, TorchScript, of another type than float32 or without shapes.
+    """
+    kind = f"{source}: the {name} is {type(network).__name__}"
+    if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise UsageError(kind, f"give the network itself: {name}.module")
+    if isinstance(network, torch.jit.ScriptModule):
+        raise UsageError(
+            f"{kind}, TorchScript, which cannot be cut",
+            "give the module as it was before torch.jit.script or torch.jit.trace",
+        )
+    if hasattr(network, "_orig_mod"):
+        raise UsageError(f"{kind} of torch.compile", f"give the network itself: {name}._orig_mod")
+    _require_made(source, name, network)
+    for path, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UsageError(f"{source}: the {name}'s {path} is {kind}", "call .float() on it")
 
 
 def _require_made(source: str, name: str, network: nn.Module) -> None:

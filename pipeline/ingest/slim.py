@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
-from math import gcd
 from typing import Any, cast
 
 import torch
@@ -33,12 +31,11 @@ from pipeline.ingest.slim_layers import (
     widths_of,
 )
 from pipeline.ingest.slim_repairs import SizeRepairs
-from pipeline.ingest.slim_tables import scale_tables
+from pipeline.ingest.slim_shares import shares_near
+from pipeline.ingest.slim_tables import scale_code, scale_tables
 from pipeline.model.blocknet import BlockNet
 
 _REMEDY = "give another width, or write the student yourself, with as many parts"
-#: Widths beside the one that is wanted, the nearest first, of which one may suit all layers.
-_TRIALS = 24
 
 _Fit = Callable[[Layer, Tensor, int], None]
 _Shapes = Mapping[Layer, tuple[int, ...]]
@@ -77,18 +74,16 @@ def slimmed(
     axes = {layer: channel_axis(layer, shape) for layer, shape in reached.items()}
     trial = _Trial(where, short, reached, axes, kept, images)
     refused: UsageError | None = None
-    for repaired, make in product((False, True), (_alike, _with_exceptions)):
-        repairs = SizeRepairs() if repaired else None
-        for share in _shares(scaled, width, repaired):
-            try:
-                found, slim = trial.run(make, share, repairs)
-            except UsageError as error:
-                refused = refused or error
-                continue
-            if found.shape == wanted:
-                return slim.requires_grad_(True)
-            got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
-            refused = refused or UsageError(got, _REMEDY)
+    for make, share, repairs, codes in _attempts(scaled, width):
+        try:
+            found, slim = trial.run(make, share, repairs, codes)
+        except UsageError as error:
+            refused = refused or error
+            continue
+        if found.shape == wanted:
+            return slim.requires_grad_(True)
+        got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
+        refused = refused or UsageError(got, _REMEDY)
     assert refused is not None
     raise refused
 
@@ -114,7 +109,7 @@ class _Trial:
     images: Tensor
 
     def run(
-        self, make: _Make, share: float, repairs: SizeRepairs | None
+        self, make: _Make, share: float, repairs: SizeRepairs | None, codes: bool
     ) -> tuple[Tensor, BlockNet]:
         """What a slim network makes of the images, and the network.
 
@@ -122,6 +117,7 @@ class _Trial:
             make: scales what layers give.
             share: of the channels that is kept.
             repairs: learns from code that fails, which is then tried again.
+            codes: whether numbers of channels are scaled where the network was cut.
 
         Raises:
             UsageError: it does not run.
@@ -134,6 +130,8 @@ class _Trial:
             axes = {cast(Layer, mine[each]): axis for each, axis in self.axes.items()}
             slim.train().eval()  # what some make of their weights once for eval mode
             fit = make(slim, shapes, {mine[layer] for layer in self.kept}, share)
+            if codes:
+                scale_code(slim, known, share)
             if repairs is not None:
                 repairs.apply(self.short, slim, known, lambda size: scaled_width(size, share, 1))
             try:
@@ -183,22 +181,15 @@ def _logit_layers(order: Sequence[Layer], classes: int) -> set[Layer]:
     return found
 
 
-def _shares(layers: Sequence[Layer], width: float, of_most: bool) -> Iterator[float]:
-    """The share that is wanted, then others near it that leave whole numbers of all channels, or
-    of those that most layers have.
-    """
-    yield width
-    counts = Counter(size for layer in layers for size in widths_of(layer))
-    yield from _near(gcd(*counts), width)
-    if of_most:
-        yield from _near(max(counts, key=counts.__getitem__, default=1), width)
-
-
-def _near(whole: int, width: float) -> Iterator[float]:
-    """Shares of so many channels, the nearest first."""
-    near = sorted(range(1, whole), key=lambda kept: abs(kept / whole - width))
-    shares = [kept / whole for kept in near[:_TRIALS]]
-    yield from (share for share in shares if width / 2 <= share <= 2 * width and share != width)
+def _attempts(
+    layers: Sequence[Layer], width: float
+) -> Iterator[tuple[_Make, float, SizeRepairs | None, bool]]:
+    """How to make it: with the share that is wanted in all ways, then with others near it."""
+    yield from ((make, width, None, codes) for codes in (True, False) for make in _MAKES)
+    yield from ((make, width, SizeRepairs(), True) for make in _MAKES)
+    for repaired, make in product((False, True), _MAKES):
+        repairs = SizeRepairs() if repaired else None
+        yield from ((make, share, repairs, True) for share in shares_near(layers, width, repaired))
 
 
 def _alike(network: nn.Module, shapes: _Shapes, kept: set[nn.Module], share: float) -> _Fit:
@@ -230,6 +221,9 @@ def _with_exceptions(
     }
     _scale(network, shapes, kept, share, group_step([*shapes]), beside)
     return PlaceLayers(before).fit
+
+
+_MAKES: Sequence[_Make] = (_alike, _with_exceptions)
 
 
 def _scale(

@@ -41,8 +41,6 @@ def scale_tables(
     numbers = {*known}
     for module in rest:
         numbers |= _scale_numbers(module, known, share)
-        if isinstance(module, fx.GraphModule):
-            _scale_code(module, known, share)
     for module in rest:
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
             if tensor is not None and tensor.is_floating_point() and tensor.numel() > 1:
@@ -68,10 +66,15 @@ def _scale_numbers(module: nn.Module, known: Collection[int], share: float) -> s
     return before
 
 
-def _scale_code(module: fx.GraphModule, known: Collection[int], share: float) -> None:
+def scale_code(network: nn.Module, known: Collection[int], share: float) -> None:
     """Scales the sizes that were numbers when a network was cut, where tensors are reshaped.
 
     The same number twice in a row is the height and width of a map, whatever has as many channels.
+
+    Args:
+        network: the graphs within it are changed.
+        known: numbers of channels before that; places that are as many are taken for such.
+        share: of the channels that is kept.
     """
 
     def scaled(value: Any) -> Any:
@@ -87,10 +90,12 @@ def _scale_code(module: fx.GraphModule, known: Collection[int], share: float) ->
             for before, size, after in around
         ]
 
-    for node in module.graph.nodes:
-        if node.target in _RESHAPING:
-            node.args = (node.args[0], *listed(node.args[1:]))
-    module.recompile()
+    for module in network.modules():
+        if isinstance(module, fx.GraphModule):
+            for node in module.graph.nodes:
+                if node.target in _RESHAPING:
+                    node.args = (node.args[0], *listed(node.args[1:]))
+            module.recompile()
 
 
 def _is_bias_of_heads(module: nn.Module, name: str, tensor: Tensor) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -16,7 +15,6 @@ from torch import Tensor, fx, nn
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
 from pipeline.ingest.fx_trace import (
-    OWN,
     Flow,
     ValueInterpreter,
     behind,
@@ -25,9 +23,9 @@ from pipeline.ingest.fx_trace import (
     traced,
 )
 from pipeline.ingest.holders import holds_tensors
+from pipeline.ingest.named_parts import calls_of, edges_of
 from pipeline.model.blocknet import BlockNet
 
-_RANGE = re.compile(r"^(?P<holder>.+)\[(?P<first>\d+):(?P<end>\d+)\]$")
 _AUTO = re.compile(r"^auto:(?P<blocks>\d+)$")
 
 
@@ -44,8 +42,8 @@ def split_network(
         source: how errors call the user's function.
         name: how they call the network.
         network: one tensor of images to one tensor of logits, in eval mode.
-        split: paths of submodules in the order in which they run, ranges of numbered ones, such
-            as ``features[3:6]``, or from one to another, such as ``layer3..layer4``. A block
+        split: paths of submodules in the order in which they run, ranges of those in a sequence,
+            such as ``features[3:6]``, or from one to another, such as ``layer3..layer4``. A block
             reaches from one to the next, the last to its own end, or to the network's where it is
             written ``layer4..``; what runs before them all is the embedder, what runs after them
             the classifier. ``auto:N`` alone: see `balanced_split`.
@@ -60,16 +58,17 @@ def split_network(
     automatic = _AUTO.match(split[0]) if len(split) == 1 else None
     if automatic:
         split = balanced_split(where, network, images, int(automatic["blocks"]))
-    edges = [_edges(where, network, text) for text in split]
+    edges = [edges_of(where, network, text) for text in split]
     graph = _graph(where, network, [path for edge in edges for path in edge if path], images)
     nodes = list(graph.nodes)
     output = len(nodes) - 1
-    begins = [nodes.index(_call(where, nodes, first)) for first, _ in edges]
-    lasts = [nodes.index(_call(where, nodes, last)) if last else output for _, last in edges]
+    calls = [calls_of(where, network, nodes, edge) for edge in edges]
+    begins, lasts = ([nodes.index(call) for call in each] for each in zip(*calls, strict=True))
     for i, (text, following) in enumerate(pairwise(split)):
         if begins[i] >= begins[i + 1]:
+            twice = f"'s split names {text} twice"
             raise UsageError(
-                f"{where} runs {following} before {text}",
+                where + (twice if text == following else f" runs {following} before {text}"),
                 "name the parts in the order in which they run, each once",
             )
         if lasts[i] >= begins[i + 1]:
@@ -87,61 +86,17 @@ def split_network(
     return BlockNet(pieces[0], pieces[1:-1], pieces[-1])
 
 
-def _edges(where: str, network: nn.Module, text: str) -> tuple[str, str]:
-    """The first and the last submodule of a part, by their paths; no last one of ``first..``."""
-    first, dots, last = text.partition("..")
-    if dots and not last:
-        return _edges(where, network, first)[0], ""
-    if dots:
-        return _edges(where, network, first)[0], _edges(where, network, last)[1]
-    ranged = _RANGE.match(text)
-    if ranged is None:
-        _require(where, network, text)
-        return text, text
-    holder, begin, end = ranged["holder"], int(ranged["first"]), int(ranged["end"])
-    _require(where, network, holder)
-    count = len([*network.get_submodule(holder).children()])
-    if not begin < end <= count:
-        raise UsageError(
-            f"{where}'s {holder} has {count} parts: {text} is none of its ranges",
-            f"write {holder}[FIRST:END] with FIRST < END <= {count}",
-        )
-    for path in (edges := (f"{holder}.{begin}", f"{holder}.{end - 1}")):
-        _require(where, network, path)
-    return edges
-
-
-def _require(where: str, network: nn.Module, path: str) -> None:
-    paths = [known for known, _ in network.named_modules() if known]
-    if path in paths:
-        return
-    near = get_close_matches(path, paths, n=1, cutoff=0)
-    raise UsageError(
-        f"{where} has no submodule {path}",
-        f"did you mean {near[0]}?" if near else f"it has no submodules at all: {OWN}",
-    )
-
-
 def _graph(where: str, network: nn.Module, paths: Sequence[str], images: Tensor) -> fx.Graph:
     """The network, looked into as far as some paths lead."""
     parents = [path.split(".")[:end] for path in paths for end in range(1, path.count(".") + 1)]
     holders = {".".join(parent) for parent in parents}
-    if inside := holders & {*paths}:
+    if inside := sorted(holders & {*paths}):
+        part = next(path for path in paths if path.startswith(f"{inside[0]}."))
         raise UsageError(
-            f"{where}'s split names {sorted(inside)[0]} and a part of it",
+            f"{where}'s split names {inside[0]} and {part}, a part of it",
             "name parts that lie beside each other",
         )
     return traced(where, network, holders, images)
-
-
-def _call(where: str, nodes: Sequence[fx.Node], path: str) -> fx.Node:
-    calls = [node for node in nodes if node.op == "call_module" and node.target == path]
-    if len(calls) != 1:
-        raise UsageError(
-            f"{where} runs {path} {'never' if not calls else f'{len(calls)} times'}",
-            f"name a part that runs once, {OWN}",
-        )
-    return calls[0]
 
 
 class _PieceInput:
@@ -183,7 +138,7 @@ class _Crossings:
     def __init__(self, where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
         self._where = where
         self._flow = Flow(graph)
-        self._network, self._graph, self._image = network, graph, images[:1]
+        self._network, self._graph, self._images = network, graph, images
 
     def at(self, end: int, text: str, last: str = "") -> _PieceInput:
         """What crosses before the node at `end`.
@@ -223,7 +178,8 @@ class _Crossings:
     @cached_property
     def _values(self) -> tuple[ValueInterpreter, ValueInterpreter]:
         """What every node gives for two images and for three."""
-        two, three = (torch.cat([self._image] * count) for count in (2, 3))
+        # Of other images, so that no number that is read from them is taken for a size.
+        two, three = torch.cat([self._images[:1]] * 2), torch.cat([self._images[-1:]] * 3)
         with running(self._where, two):
             return (
                 ValueInterpreter(self._network, self._graph, two),

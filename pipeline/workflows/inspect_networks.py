@@ -14,7 +14,13 @@ from pipeline.core.errors import UsageError
 from pipeline.core.work import Work
 from pipeline.ingest.calling import called, called_student, seeded
 from pipeline.ingest.cuts import Cuts, balanced_split, given_cuts, possible_cuts
-from pipeline.ingest.own_parts import has_parts, image_shape_of, network_of, split_of
+from pipeline.ingest.own_parts import (
+    has_parts,
+    image_shape_of,
+    network_of,
+    require_cuttable,
+    split_of,
+)
 from pipeline.ingest.probe import probe_images
 from pipeline.ingest.split_candidates import measured_split
 from pipeline.settings import NETWORK_KINDS, OwnStudent, Settings, SourceModel
@@ -153,6 +159,7 @@ def _inspected(
     if has_parts(network) or not isinstance(network, nn.Module):
         parts = network_of(source, name, network, (), shape)
         return InspectedNetwork(name, kind, True, given_cuts(where, parts, images), {})
+    require_cuttable(source, name, network)
     cuts = possible_cuts(where, network.eval(), images)
     splits = {
         f"auto:{count}": balanced_split(where, network, images, count, cuts)

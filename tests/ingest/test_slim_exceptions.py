@@ -166,3 +166,24 @@ def test_layers_over_tokens_give_as_many() -> None:
         (6, 12),
         (12, 6),
     ]
+
+
+class Halves(nn.Module):
+    """Takes its channels apart by a number that it keeps, as EdgeNeXt does."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.width = dim // 2
+        self.conv = nn.Conv2d(self.width, self.width, 3, padding=1, groups=self.width)
+        self.mix = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = torch.split(x, self.width, 1)
+        return self.mix(torch.cat((self.conv(first), second), 1))
+
+
+def test_the_share_that_is_wanted_is_tried_in_all_ways_before_others() -> None:
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    teacher = made(Halves(16), embedder=nn.Conv2d(1, 16, 3, padding=1), head=head)
+    student = slimmed("mine", teacher, (1, 8, 8), 0.5, 1.0)
+    assert student.blocks[0].mix.out_channels == 8  # 9 run without a change of the number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from pipeline.core.errors import UsageError
 from pipeline.core.progress import Silent
 from pipeline.ingest.intake import own_model
+from pipeline.ingest.own_parts import network_of
 from pipeline.ingest.split import split_network
 from pipeline.lowering.capture import capture
 from pipeline.model.blocknet import BlockNet
@@ -88,6 +90,25 @@ class Features(nn.Module):
         return self.head(x.view(x.size(0), -1) + self.shift)
 
 
+class Listed(nn.Module):
+    """Lists of modules, which nobody calls, and a sequence whose entries have names."""
+
+    def __init__(self, rounds: int = 1) -> None:
+        super().__init__()
+        pairs = ([nn.Conv2d(4 if i else 1, 4, 3, padding=1), nn.BatchNorm2d(4)] for i in range(2))
+        self.layers = nn.ModuleList(nn.ModuleList(pair) for pair in pairs)
+        self.rounds = range(rounds)
+        named = {f"layer_{i}": nn.Conv2d(4, 4, 3, padding=1) for i in range(3)}
+        self.encoder, self.head = nn.Sequential(OrderedDict(named)), nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for pair in self.layers:
+            for _ in self.rounds:
+                for layer in pair.children():
+                    x = layer(x)
+        return self.head(self.encoder(x).mean((2, 3)))
+
+
 def cut(network: nn.Module, *names: str) -> BlockNet:
     return split_network("mine", "teacher", network.eval(), names, IMAGES).eval()
 
@@ -104,6 +125,9 @@ def cut(network: nn.Module, *names: str) -> BlockNet:
         (Features, ["features[0:2]", "features[2:3]"]),
         (Features, ["features.0", "features.1", "features.2"]),
         (Features, ["features", "head"]),
+        (Features, ["features[:2]", "features[2]"]),
+        (Listed, ["layers", "encoder"]),
+        (Listed, ["layers[1:]", "encoder[0:2]", "encoder.layer_2"]),
     ],
 )
 def test_the_parts_compute_what_the_whole_computes(
@@ -194,9 +218,44 @@ class Depends(ResNet):
         return super().forward(x if x.sum() > 0 else -x)
 
 
+class Reads(ResNet):
+    """Asks for a number, which is the same for some images by luck."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if x.abs().max().item() > 0 else -x)
+
+
+class Scaled(ResNet):
+    """A number that is read from the features is used behind a cut."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer1(self.relu(self.conv1(x)))
+        scale = x.abs().max().item()
+        x = self.layer3(self.layer2(x)) * scale
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
 class TwoInputs(ResNet):
     def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x * scale)
+
+
+@pytest.mark.parametrize(
+    ("network", "what", "remedy"),
+    [
+        (nn.DataParallel(ResNet()), "the teacher is DataParallel", "teacher.module"),
+        (torch.compile(ResNet()), "torch.compile", "teacher._orig_mod"),
+        (torch.jit.trace(ResNet().eval(), IMAGES), "TorchScript", "before torch.jit.script"),
+        (ResNet().half(), "the teacher's conv1.weight is float16", ".float()"),
+    ],
+)
+def test_what_is_wrapped_or_of_another_type_is_named(
+    network: nn.Module, what: str, remedy: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        network_of("mine", "teacher", network, ["layer1"], (1, 8, 8))
+    assert what in refused.value.what
+    assert remedy in refused.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -204,13 +263,18 @@ class TwoInputs(ResNet):
     [
         (ResNet(), ["layer1", "layr2"], "no submodule layr2", "did you mean layer2?"),
         (ResNet(), ["layer2", "layer1"], "runs layer1 before layer2", "in which they run"),
-        (ResNet(), ["layer1", "layer1"], "runs layer1 before layer1", "each once"),
-        (ResNet(), ["layer1", "layer1.0"], "names layer1 and a part of it", "beside each other"),
+        (ResNet(), ["layer1", "layer1"], "names layer1 twice", "each once"),
+        (ResNet(), ["layer1", "layer1.0"], "names layer1 and layer1.0", "beside each other"),
+        (ResNet(), ["layer2..layer1", "layer3"], "runs layer1 before layer2", "layer1..layer2"),
         (ResNet(), ["layer1[0:3]"], "layer1 has 2 parts", "END <= 2"),
         (ResNet(), ["layer1[1:1]"], "layer1 has 2 parts", "FIRST < END"),
         (ResNet(), ["layr1[0:1]"], "no submodule layr1", "did you mean layer1?"),
-        (ResNet(), ["fc[0:1]"], "fc has 0 parts", "FIRST"),
-        (Twice(), LAYERS, "runs layer1 2 times", "runs once"),
+        (ResNet(), ["layer1[-1:]"], "layer1 has 2 parts", "FIRST < END"),
+        (ResNet(), ["fc[0:1]"], "fc has no parts", "write fc alone"),
+        (Reads(), LAYERS, "(" + __file__, "torch.where"),
+        (Scaled(), LAYERS, "cannot be cut before layer2", "shortcut"),
+        (Listed(2), ["layers"], "runs layers.0.0 2 times", "run once"),
+        (Twice(), LAYERS, "runs layer1 2 times", "run once"),
         (ResNet(), ["layer2.0.down", "layer3"], "what add gives", ""),
         (Shortcut(), LAYERS, "the output of layer1 and the output of layer2 cross", "shortcut"),
         (Depends(), LAYERS, "cannot be followed from part to part", "must not depend on values"),

@@ -95,3 +95,29 @@ def test_features_of_any_rank_keep_their_layout(shape: tuple[int, ...]) -> None:
     with matching_gradients(norm):
         norm(features).sum().backward()
     torch.testing.assert_close(features.grad, before)
+
+
+@pytest.mark.parametrize("channels", [3, 8])
+def test_strided_kernels_of_one_pixel_learn_from_the_right_gradients(channels: int) -> None:
+    """oneDNN writes past its memory for them where channels are last and few (its issue 6035)."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, 8, 1, 2, bias=False)
+    images = torch.randn(2, channels, 8, 8).contiguous(memory_format=torch.channels_last)
+    seen: list[bool] = []
+    with matching_gradients(layer):
+        watch = layer.register_forward_pre_hook(
+            lambda _, given: seen.append(given[0].is_contiguous())
+        )
+        layer(images).square().sum().backward()
+        watch.remove()
+    assert seen == [True]
+    product = torch.einsum("nohw,nihw->oi", 2 * layer(images), images[:, :, ::2, ::2])
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad[:, :, 0, 0], product)
+
+
+def test_wide_or_dense_kernels_keep_their_layout() -> None:
+    layers = [nn.Conv2d(16, 8, 1, 2), nn.Conv2d(3, 8, 3, 2), nn.Conv2d(3, 8, 1)]
+    for layer in layers:
+        with matching_gradients(layer):
+            assert not layer._forward_pre_hooks

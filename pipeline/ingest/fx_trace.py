@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from pipeline.core.errors import UsageError, first_lines
 from pipeline.ingest.part_tracer import PartTracer
 from pipeline.ingest.uncuttable import UncuttableError
-from pipeline.model.wrapping import token_advice
+from pipeline.model.wrapping import input_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
 #: Where `nn.Module` keeps what it knows of; a graph's constants are written there.
@@ -204,7 +204,7 @@ def running(where: str, images: Tensor) -> Iterator[None]:
         raise UsageError(
             f"{where}, given {list(images.shape)}, failed: {type(error).__name__}: "
             f"{first_lines(error)}",
-            token_advice(str(error)) or "correct it, or the shape of its images",
+            input_advice(str(error)) or "correct it, or the shape of its images",
         ) from error
 
 

@@ -18,7 +18,7 @@ from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.freed_memory import filled_memory
 from pipeline.data.memory_order import natural_order
 from pipeline.model.blocknet import BlockNet
-from pipeline.model.wrapping import load_advice, token_advice
+from pipeline.model.wrapping import input_advice, load_advice
 
 #: An image alone and in a batch may differ by float sums in another order, and by no more.
 _RELATIVE = 1e-3
@@ -35,7 +35,7 @@ def user_code(source: str, what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         message = str(error)
-        advice = load_advice(message) or token_advice(message) or _file_advice(error)
+        advice = load_advice(message) or input_advice(message) or _file_advice(error)
         raise UsageError(
             f"{source}: {what} failed: {type(error).__name__}: {error}{_frames(error)}",
             advice or "correct the code named above",

@@ -35,7 +35,10 @@ from pipeline.ingest.slim_shares import shares_near
 from pipeline.ingest.slim_tables import scale_code, scale_tables
 from pipeline.model.blocknet import BlockNet
 
-_REMEDY = "give another width, or write the student yourself, with as many parts"
+_REMEDY = (
+    "widths near it were tried: write the student yourself, with as many parts, "
+    'student = { from = "python:FILE.py:FUNCTION" } in [model]'
+)
 
 _Fit = Callable[[Layer, Tensor, int], None]
 _Shapes = Mapping[Layer, tuple[int, ...]]

@@ -125,12 +125,19 @@ def is_pickle(path: Path) -> bool:
     return head.startswith(_MAGIC) or path.suffix.lower() in _PICKLED
 
 
-def token_advice(message: str) -> str | None:
-    """What to do about an error of PyTorch's where a network may want tokens, if it is one.
+def input_advice(message: str) -> str | None:
+    """What to do about an error of PyTorch's where a network may want tokens, or images of another
+    number of channels, if it is one.
 
     Args:
         message: of the error.
     """
+    if found := re.search(r"to have ([13]) channels, but got ([13]) channels", message):
+        wanted, got = found.groups()
+        return (
+            f"where these are the images, set channels = {wanted} in [data], if they are of files; "
+            f"of other sources, such as digits, give a network whose first layer takes {got}"
+        )
     if "scalar type" not in message or "Long" not in message:
         return None
     return (

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipeline.core.errors import IntegrityError, UsageError
 from pipeline.model.checkpoint import load_into, whole_state
-from pipeline.model.wrapping import load_advice, wrapping
+from pipeline.model.wrapping import input_advice, load_advice, wrapping
 from pipeline.training.trained import load_trained
 
 NAMES = ("swapnet.teacher.vit.blocks.0.0.module.bias", "swapnet.student.classifier.weight")
@@ -126,3 +126,12 @@ def test_buffers_that_are_not_persistent_go_with_a_checkpoint() -> None:
     extra = whole_state(one) | {"not persistent 7.seen": torch.zeros(2)}
     with pytest.raises(IntegrityError, match=r"left over 7\.seen"):
         load_into(other, extra, Path("model.safetensors"))
+
+
+def test_images_of_another_number_of_channels_are_told_with_what_helps() -> None:
+    with pytest.raises(RuntimeError) as failed:
+        nn.Conv2d(3, 4, 3)(torch.zeros(2, 1, 8, 8))
+    assert "channels = 3 in [data]" in str(input_advice(str(failed.value)))
+    with pytest.raises(RuntimeError) as failed:
+        nn.Conv2d(8, 4, 3)(torch.zeros(2, 4, 8, 8))  # inside of a network
+    assert input_advice(str(failed.value)) is None

@@ -73,7 +73,9 @@ def require_images(
     if channels != shape[0]:
         raise UsageError(
             f"{place} takes images of {channels} channel(s), the data's have {shape[0]}",
-            f"set channels = {channels} in [data] where the source has it",
+            f"set channels = {channels} in [data] where the source has it, as those of image files "
+            "do; of others, such as digits, give a network for such images by a function, "
+            'source = "python:FILE.py:FUNCTION"',
         )
     try:
         with torch.no_grad():

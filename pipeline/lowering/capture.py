@@ -26,6 +26,10 @@ _WRAPPED = {
 }
 #: Beside each conversion of a type, export puts a call that holds the type against the traced one.
 _CHECK = torch.ops.aten._assert_tensor_metadata.default
+_NORM = torch.ops.aten.batch_norm.default
+#: What it becomes in eval mode where export replaces other calls, which write in place; it gives
+#: the statistics, too, which nobody reads.
+_NATIVE_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 
 
 def capture(
@@ -165,12 +169,22 @@ def _graph_of(program: torch.export.ExportedProgram, name: str, places: _Places)
         elif node.op == "output":
             mutated = len(signature.output_specs) - len(signature.user_outputs)
             graph.output(nodes[node.args[0][mutated]])
+        elif node.target is operator.getitem and node.args[0].target is _NORM:
+            nodes[node] = nodes[node.args[0]]
         elif node.target is not _CHECK:
+            _restore_norm(node)
             nodes[node] = graph.node_copy(_with_defaults(node), nodes.__getitem__)
             if is_call(node):
                 origins.append(_origin(node, places))
     body.recompile()
     return OperatorGraph(body, origins)
+
+
+def _restore_norm(node: fx.Node) -> None:
+    """Makes one of `_NATIVE_NORM` a call of `_NORM` again."""
+    if node.target is _NATIVE_NORM:
+        *parameters, momentum, epsilon = node.args
+        node.target, node.args = _NORM, (*parameters, False, momentum, epsilon, False)
 
 
 def _with_defaults(node: fx.Node) -> fx.Node:

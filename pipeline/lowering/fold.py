@@ -22,6 +22,7 @@ from pipeline.lowering.graph import (
     shape_of,
 )
 from pipeline.lowering.permute import sink_permutations
+from pipeline.lowering.real_numbers import require_real
 from pipeline.lowering.refusal import NotLoweredError, Refusal
 
 aten = torch.ops.aten
@@ -85,7 +86,7 @@ def folded(graph: OperatorGraph, name: str, example: Tensor) -> OperatorGraph:
         example: one input ``[1, ...]``.
 
     Raises:
-        NotLoweredError: it draws random numbers.
+        NotLoweredError: it draws random numbers, or computes with complex ones.
     """
     body = editable(graph, example)
     for node in list(body.graph.nodes):
@@ -100,6 +101,7 @@ def folded(graph: OperatorGraph, name: str, example: Tensor) -> OperatorGraph:
             _make(body, node)
     _require_same_each_time(body, name)
     fold_constants(body)
+    require_real(body, name)
     for node in list(body.graph.nodes):
         if node.target is aten.batch_norm.default:
             _fold_norm(body, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,26 @@ class Attention(nn.Module):
         return y
 
 
+class SharedKeys(nn.Module):
+    """Four heads of queries for two of keys and values, as in Llama's; by hand all for one."""
+
+    def __init__(self, *, fused: bool = True) -> None:
+        super().__init__()
+        self.fused, self.shared = fused, 2 if fused else 1
+        self.q, self.kv, self.proj = nn.Linear(12, 24), nn.Linear(12, 24), nn.Linear(24, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, _ = x.shape
+        q = self.q(x).view(n, tokens, 4, 6).transpose(1, 2)
+        k, v = self.kv(x).view(n, tokens, 2, 2, 6).permute(2, 0, 3, 1, 4)[:, :, : self.shared]
+        if self.fused:
+            x = F.scaled_dot_product_attention(q, k, v, enable_gqa=True, is_causal=True)
+        else:
+            x = (q @ k.mT * 0.4).softmax(-1) @ v
+        y: Tensor = self.proj(x.transpose(1, 2).reshape(n, tokens, 24))
+        return y
+
+
 class SelfAttention(nn.MultiheadAttention):
     """torch's own attention of tokens among themselves."""
 
@@ -146,6 +167,12 @@ def _positive(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
     return lambda x: function(x.abs() + 0.1)
 
 
+def _gelu_of_product(x: Tensor) -> Tensor:
+    """The same formula in another order, of what is a product itself."""
+    y = x * x.sigmoid()
+    return 0.5 * (torch.erf(y * 0.5**0.5) + 1) * y
+
+
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "ReLU": nn.ReLU,
     "ReLU6": nn.ReLU6,
@@ -174,6 +201,9 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "Softplus(2, 5)": lambda: nn.Softplus(2, 5),
     "Threshold": lambda: nn.Threshold(0.1, 0.2),
     "GLU": lambda: nn.GLU(1),
+    "GELU by erf": lambda: Function(
+        lambda x: x * 0.5 * (1.0 + torch.erf(x / math.sqrt(2))) + _gelu_of_product(x)
+    ),
     "Softmax(1)": lambda: nn.Softmax(1),
     "LogSoftmax": lambda: nn.LogSoftmax(1),
 }
@@ -184,6 +214,9 @@ _ARITHMETIC: dict[str, Callable[[Tensor], Tensor]] = {
     "2 / x": _positive(lambda x: 2 / x),
     "add(x, y, alpha=2)": lambda x: torch.add(x, x.relu(), alpha=2),
     "sub(x, y, alpha=2)": lambda x: torch.sub(x, x.relu(), alpha=2),
+    "addcmul": lambda x: torch.addcmul(x, x, x.sigmoid(), value=0.5),
+    "addcdiv": lambda x: torch.addcdiv(x, x, x.exp()),
+    "lerp": lambda x: torch.lerp(x, x.relu(), 0.3) + torch.lerp(x, -x, x.sigmoid()),
     "x ** 2": lambda x: x**2,
     "x ** 3": lambda x: x**3,
     "x ** 0.5": _positive(lambda x: x**0.5),
@@ -226,6 +259,9 @@ _REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "x.var(...)": lambda x: x.var((2, 3), keepdim=True),
     "x.std(...)": lambda x: x.std((2, 3), keepdim=True),
     "x.norm(dim=...)": lambda x: x.norm(p=2, dim=(2, 3), keepdim=True),
+    "var_mean": lambda x: torch.add(*torch.var_mean(x, 1, keepdim=True, unbiased=False)),
+    "x.norm(p=1, dim=...)": lambda x: x.norm(p=1, dim=1, keepdim=True),
+    "linalg.norm": lambda x: torch.linalg.norm(x, dim=1, keepdim=True),
     "F.normalize": lambda x: F.normalize(x, dim=1),
     "logsumexp": lambda x: x.logsumexp(1, keepdim=True),
     "argmax": lambda x: x * x.argmax(1, keepdim=True).float(),
@@ -293,6 +329,12 @@ _ARRANGING: dict[str, Callable[[Tensor], Tensor]] = {
     "transpose(2, 3)": lambda x: x.transpose(2, 3),
     "matmul": lambda x: x @ x.transpose(2, 3),
     "unfold": lambda x: F.unfold(x, 3, padding=1).unsqueeze(2),
+    "fold": lambda x: F.fold(F.unfold(x, 4, stride=4).relu(), 8, 4, stride=4),
+    "fold of overlapping patches": lambda x: F.fold(F.unfold(x, 3, 1, 1, 2), 8, 3, 1, 1, 2),
+    "x.unfold(2, 4, 4)": lambda x: x.unfold(2, 4, 4).relu().flatten(3),
+    "x.unfold(3, 3, 2)": lambda x: x.unfold(3, 3, 2).relu().flatten(3),
+    "repeat_interleave": lambda x: x.repeat_interleave(2, 1).relu(),
+    "expand": lambda x: torch.cat([x[:, :, :1].expand(-1, -1, 8, -1), x], 1),
 }
 _NORMS: dict[str, Callable[[], nn.Module]] = {
     "BatchNorm2d": lambda: nn.BatchNorm2d(8),
@@ -325,6 +367,8 @@ _CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "Conv2d of standardized weights": lambda: StandardizedConv(8, 6, 3),
     "Dropout2d": lambda: nn.Sequential(nn.Dropout2d(), nn.Conv2d(8, 6, 1)),
 }
+#: Of the axes before the last.
+_MIX = torch.arange(6.0).view(2, 3) - 2
 #: What a causal mask hides.
 _FUTURE = torch.ones(6, 6, dtype=torch.bool).triu(1)
 _TOKENS: dict[str, Callable[[], nn.Module]] = {
@@ -343,6 +387,15 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "scaled_dot_product_attention of one head": lambda: Attention(heads=1),
     "bmm of one head": lambda: Function(lambda x: torch.bmm(torch.bmm(x, x.mT).softmax(-1), x)),
     "attention of one token": lambda: Function(lambda x: (x[:, :1] @ x.mT).softmax(-1) @ x),
+    "attention of heads that share keys": SharedKeys,
+    "x @ y of heads that share y": lambda: SharedKeys(fused=False),
+    "baddbmm": lambda: Function(
+        lambda x: torch.baddbmm(x @ x.mT, x, x.mT, beta=0.5, alpha=2).softmax(-1) @ x
+    ),
+    "cat of seven": lambda: Function(
+        lambda x: torch.cat([x, -x, x.relu(), 1 - x, x + 1, x.sigmoid(), x * 2], 1)
+    ),
+    "x @ constant": lambda: Function(lambda x: x.view(1, 6, 2, 6).mT @ _MIX),
     "constant @ x": lambda: Function(lambda x: torch.eye(6).roll(1, 0) @ x),
     "x @ y of tokens": lambda: Function(lambda x: (x @ x.transpose(1, 2)).softmax(-1) @ x),
     "masked_fill by a constant mask": lambda: Attention(

@@ -255,6 +255,34 @@ def test_a_context_of_torch_s_in_a_forward_is_refused_with_its_name() -> None:
     assert "leave torch.autocast out" in refused.value.remedy
 
 
+@pytest.mark.parametrize("follows", [lambda x: x.add_(1), nn.ReLU(inplace=True)])
+def test_batch_normalization_beside_what_writes_in_place_is_folded(
+    follows: Callable[[Tensor], Tensor],
+) -> None:
+    layers = nn.ModuleDict({"conv": nn.Conv2d(8, 4, 1), "norm": nn.BatchNorm2d(4)})
+    module = spread(
+        Function(lambda x, parts: follows(parts["norm"](parts["conv"](x))), part=layers)
+    )
+    graph = graph_of(module)
+    assert "conv2d" in graph.code
+    assert "norm" not in graph.code
+    torch.testing.assert_close(graph(IMAGE), module(IMAGE))
+
+
+def test_complex_numbers_are_refused_by_the_name_of_what_makes_them() -> None:
+    angles = torch.polar(torch.ones(6, 3), torch.arange(18.0).view(6, 3))
+
+    def rotated(x: Tensor) -> Tensor:
+        pairs = torch.view_as_complex(x.unflatten(-1, (3, 2)))
+        return torch.view_as_real(pairs * angles).flatten(-2)
+
+    with pytest.raises(NotLoweredError, match=r"view_as_complex in unit") as caught:
+        graph_of(Function(rotated))
+    assert "cosine and the sine" in caught.value.remedy
+    # Of constants alone they are no part of the program.
+    assert "complex" not in graph_of(Function(lambda x: x * torch.view_as_real(angles).sum())).code
+
+
 def test_random_numbers_in_eval_mode_are_refused_by_name() -> None:
     module = nn.Sequential(nn.ReLU(), Function(lambda x: F.dropout(x, training=True)))
     with pytest.raises(NotLoweredError, match=r"dropout in unit\.1"):

@@ -31,6 +31,8 @@ TRIED = {
         "ReflectionPad2d",
         "x[:, :, ::2, ::2]",
         "windows by view and permute",
+        "unfold",
+        "expand",
     ),
     TOKENS: (
         "RMSNorm",
@@ -38,6 +40,8 @@ TRIED = {
         "scaled_dot_product_attention of one head",
         "attention by @ and softmax of one head",
         "attention of one token",
+        "attention of heads that share keys",
+        "cat of seven",
         "Linear over tokens",
         "masked_fill by a constant mask",
         "where of a constant mask",

@@ -12,7 +12,7 @@ from pipeline.lowering.capture import capture
 from pipeline.lowering.graph import operators_of
 from pipeline.lowering.rewrite import Rules, rewritten
 from pipeline.lowering.rules.sequence import in_images
-from tests.lowering.operator_table import BOTH, CASES, Case, inputs_of, module_of
+from tests.lowering.operator_table import BOTH, CASES, Case, Function, inputs_of, module_of
 
 
 def rules_of(backend: str) -> tuple[Rules, Rules]:
@@ -56,3 +56,33 @@ def test_shuffled_channels_are_the_last_axis_on_litert(
     changed = rewritten(graph, rules_of("litert")[1], images)
     assert torch.equal(changed(images), Shuffled()(images))
     assert "[1, 5, 4, 3, 4]" in changed.code  # groups, then what is in them, behind the pixels
+
+
+def names_of(function: Callable[[torch.Tensor], torch.Tensor], backend: str) -> set[str]:
+    """The operators of a function of tokens, as a backend's rules leave them."""
+    tokens = torch.randn(1, 6, 12)
+    graph = operators_of(capture(Function(function).eval(), tokens, "unit"))
+    calls = rewritten(graph, rules_of(backend)[1], tokens).calls()
+    return {str(getattr(node.target, "__name__", node.target)) for node, _ in calls}
+
+
+def test_litert_copies_an_expanded_tensor_only_for_those_that_do_not_spread_it() -> None:
+    assert "cat" not in names_of(lambda x: x * x[:, :1].expand_as(x), "litert")
+    assert "cat" in names_of(lambda x: x[:, :1].expand_as(x).relu(), "litert")
+
+
+@pytest.mark.parametrize(
+    ("function", "whole"),
+    [
+        (lambda x: 0.5 * x * (1 + torch.erf(x / 2**0.5)), True),
+        (lambda x: 0.5 * x * (1 + torch.erf(x / 2)), False),
+        (lambda x: 0.4 * x * (1 + torch.erf(x / 2**0.5)), False),
+        (lambda x: 0.5 * x.abs() * (1 + torch.erf(x / 2**0.5)), False),
+        (lambda x: 0.5 * x * (2 + torch.erf(x / 2**0.5)), False),
+    ],
+)
+def test_gelu_s_formula_alone_is_gelu_on_executorch(
+    function: Callable[[torch.Tensor], torch.Tensor], whole: bool
+) -> None:
+    names = names_of(function, "executorch")
+    assert ("gelu" in names, "erf.default" in names) == (whole, not whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,16 @@ from pipeline.lowering.rewrite import Call
 aten = torch.ops.aten
 
 _TOGETHER = 4
+
+#: They take two tensors of which one spreads over the other.
+_SPREADING = {
+    aten.add.Tensor,
+    aten.div.Tensor,
+    aten.maximum.default,
+    aten.minimum.default,
+    aten.mul.Tensor,
+    aten.sub.Tensor,
+}
 
 
 def split(call: Call) -> tuple[Tensor, ...]:
@@ -70,13 +81,15 @@ def stack(call: Call) -> Tensor:
 
 
 def concatenation(call: Call) -> Tensor | None:
-    """`cat` of many images, a few at a time: the delegate takes up to five.
+    """`cat` of many tensors, a few at a time: the delegate takes up to five.
 
-    The converter makes one of two that follow each other, so a depthwise convolution that changes
-    nothing stands between them.
+    The converter makes one of two that follow each other, so something that changes nothing stands
+    between them: a depthwise convolution, or a maximum where it is no image.
     """
     parts, axis = call.arguments
-    if len(parts) <= _TOGETHER or len(call.target_shape) != 4:
+    if len(call.target_shape) != 4:
+        return _by_maxima(call, parts, axis)
+    if len(parts) <= _TOGETHER:
         return None
     listed: Any = call.node.args[0]
     sizes = [call.sizes(part)[1] for part in listed]
@@ -87,6 +100,20 @@ def concatenation(call: Call) -> Tensor | None:
         parts = [
             _joined(call, parts[start : start + _TOGETHER], axis, width)
             for start, width in zip(starts, sizes, strict=True)
+        ]
+    return torch.cat(parts, axis)
+
+
+def _by_maxima(call: Call, parts: list[Tensor], axis: int) -> Tensor | None:
+    """Tensors that are no images in one, with maxima that change nothing between them."""
+    if len(parts) <= _TOGETHER + 1:
+        return None
+    least = call.constant(torch.full([1] * len(call.target_shape), -torch.inf))
+    while len(parts) > _TOGETHER + 1:
+        pieces = [parts[start : start + _TOGETHER] for start in range(0, len(parts), _TOGETHER)]
+        parts = [
+            torch.maximum(torch.cat(piece, axis), least) if len(piece) > 1 else piece[0]
+            for piece in pieces
         ]
     return torch.cat(parts, axis)
 
@@ -107,6 +134,18 @@ def repeat(call: Call) -> Tensor | None:
         if count != 1:
             features = torch.cat(_copies(features, count), axis)
     return features
+
+
+def repeat_interleave(call: Call) -> Tensor | None:
+    """Each entry of an axis some times, as keys and values of heads that share them."""
+    features, count, axis = call.arguments
+    if not isinstance(count, int) or axis is None:
+        return None
+    shape = call.shape
+    axis %= len(shape)
+    parts = features.reshape([math.prod(shape[: axis + 1]), 1, math.prod(shape[axis + 1 :])])
+    copies = parts * call.constant(torch.ones(1, count, 1))
+    return copies.reshape(list(call.target_shape))
 
 
 def distinct_concatenation(call: Call) -> Tensor | None:
@@ -138,6 +177,41 @@ def expand(call: Call) -> Tensor:
     if len(shape) != len(call.shape):
         features = features.reshape([1] * (len(shape) - len(call.shape)) + list(call.shape))
     return features * call.constant(torch.ones(shape))
+
+
+def expand_by_copies(call: Call) -> Tensor | None:
+    """`expand` for LiteRT, but for what sums, products and the like do by themselves.
+
+    Its converter makes an operator of its own even of a product with ones.
+    """
+    if all(user.target in _SPREADING for user in call.node.users):
+        return None
+    shape = call.target_shape
+    old = [1] * (len(shape) - len(call.shape)) + list(call.shape)
+    features = call.arguments[0]
+    if len(shape) != len(call.shape):
+        features = features.reshape(old)
+    for axis, (before, size) in enumerate(zip(old, shape, strict=True)):
+        if before != size:
+            features = _beside_itself(call, features, axis, size)
+    return features
+
+
+def repeat_interleave_by_copies(call: Call) -> Tensor | None:
+    """`repeat_interleave` for LiteRT."""
+    features, count, axis = call.arguments
+    if not isinstance(count, int) or axis is None:
+        return None
+    axis %= len(call.shape)
+    before, after = math.prod(call.shape[: axis + 1]), math.prod(call.shape[axis + 1 :])
+    copies = _beside_itself(call, features.reshape([before, 1, after]), 1, count)
+    return copies.reshape(list(call.target_shape))
+
+
+def _beside_itself(call: Call, features: Tensor, axis: int, count: int) -> Tensor:
+    parts = [features] * count
+    joined = _by_maxima(call, parts, axis)
+    return torch.cat(parts, axis) if joined is None else joined
 
 
 def _slices(features: Tensor, axis: int, sizes: Sequence[int]) -> tuple[Tensor, ...]:

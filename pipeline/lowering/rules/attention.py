@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +22,13 @@ def scaled_dot_product(call: Call) -> Tensor | None:
 
 
 def masked_scaled_dot_product(call: Call) -> Tensor | None:
-    """The same for LiteRT, where it is not taken: with a mask, or with a single head."""
+    """The same for LiteRT, where it is not taken: with a mask, a single head, or shared keys."""
     mask, _, causal = call.node.args[3:6]
-    if math.prod(call.shape_of(1)[:-2]) == 1:
+    queries, keys = call.shape_of(0), call.shape_of(1)
+    if math.prod(keys[:-2]) == 1:
         return _attention(call, lambda left, right, sizes: _by_halves(call, left, right, sizes))
-    return scaled_dot_product(call) if mask is not None or causal else None
+    shared = queries[:-2] != keys[:-2]
+    return scaled_dot_product(call) if mask is not None or causal or shared else None
 
 
 def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
@@ -33,18 +36,18 @@ def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
     scale = call.node.kwargs.get("scale")
     queries, keys, values = (call.shape_of(index) for index in range(3))
     mask = call.value_of(3)
-    if dropout or call.node.kwargs.get("enable_gqa") or queries[:-2] != keys[:-2]:
+    heads = _heads_of_each(queries, keys)
+    if dropout or not heads or keys[:-2] != values[:-2]:
         return None
     if mask is None and call.node.args[3] is not None:
         return None
     if causal:
         mask = torch.ones(queries[-2], keys[-2], dtype=torch.bool).tril()
     scale = 1 / math.sqrt(queries[-1]) if scale is None else scale
-    query, key, value = (
-        part.reshape([-1, *sizes[-2:]])
-        for part, sizes in zip((query, key, value), (queries, keys, values), strict=True)
-    )
-    tokens, others = queries[-2], keys[-2]
+    # Heads that share keys lie one behind the other, as further tokens.
+    tokens, others = heads * queries[-2], keys[-2]
+    query = query.reshape([-1, tokens, queries[-1]])
+    key, value = key.reshape([-1, others, keys[-1]]), value.reshape([-1, others, values[-1]])
     scores = matrix_product(query * scale, key.transpose(1, 2), (tokens, queries[-1], others))
     scores = scores.reshape([-1, tokens, others])
     if mask is not None:
@@ -54,16 +57,81 @@ def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
     return mixed.reshape(list(call.target_shape))
 
 
+def _heads_of_each(queries: tuple[int, ...], keys: tuple[int, ...]) -> int:
+    """How many heads of queries, one behind the other, share one of keys; 0 if that is unclear."""
+    if queries[:-2] == keys[:-2]:
+        return 1
+    if len(queries) != len(keys) or queries[:-3] != keys[:-3] or queries[-3] % keys[-3]:
+        return 0
+    return queries[-3] // keys[-3]
+
+
 def matrix_product(call: Call) -> Tensor | None:
-    """``a @ b`` of matrices in batches of equal shape, as one batch; of a constant, as a layer."""
+    """``a @ b`` of matrices in batches, as one batch; of a constant, as a layer."""
     left, right = call.arguments
     first, second = call.shape_of(0), call.shape_of(1)
     if call.value_of(0) is not None and len(first) == 2 and len(second) > 2:
         return F.linear(right.transpose(-1, -2), left).transpose(-1, -2)
-    if len(first) < 3 or first[:-2] != second[:-2]:
+    if min(len(first), len(second)) < 2 or max(len(first), len(second)) < 3:
         return None
-    flat = torch.bmm(left.reshape([-1, *first[-2:]]), right.reshape([-1, *second[-2:]]))
+    if (matrix := call.value_of(1)) is not None and len(second) == 2:
+        return F.linear(left, call.constant(matrix.t()))
+    if _shared(first, second):
+        flat = torch.bmm(*_merged(left, first, right, second))
+    elif _shared(second, first):
+        right, left = right.transpose(-1, -2), left.transpose(-1, -2)
+        turned = (*second[:-2], second[-1], second[-2]), (*first[:-2], first[-1], first[-2])
+        flat = torch.bmm(*_merged(right, turned[0], left, turned[1]))
+        *batch, rows, columns = call.target_shape
+        return flat.reshape([*batch, columns, rows]).transpose(-1, -2)
+    else:
+        return None
     return flat.reshape(list(call.target_shape))
+
+
+def _shared(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    """Whether each matrix of a second batch is multiplied by as many neighbors of the first."""
+    missing = len(first) - len(second)
+    if missing < 0:
+        return False
+    batch, other = first[:-2], (1,) * missing + second[:-2]
+    last = max((i + 1 for i, size in enumerate(other) if size != 1), default=0)
+    return batch[:last] == other[:last]
+
+
+def _merged(
+    left: Tensor, first: tuple[int, ...], right: Tensor, second: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Both as batches of matrices, of which neighbors on the left are one if they share a right."""
+    count = math.prod(second[:-2])
+    rows = math.prod(first[:-1]) // count
+    return left.reshape([count, rows, first[-1]]), right.reshape([count, *second[-2:]])
+
+
+def sum_with_matrix_product(call: Call) -> Tensor:
+    """`baddbmm`: a sum with a product of matrices in batches."""
+    return _sum_with(call, torch.bmm(*call.arguments[1:3]))
+
+
+def sum_with_product_with_one(call: Call) -> Tensor:
+    """The same for LiteRT, where batches of one are another matter: see `_by_halves`."""
+    left, right = call.arguments[1:3]
+    first, second = call.shape_of(1), call.shape_of(2)
+    if first[0] != 1 or call.value_of(2) is not None:
+        return sum_with_matrix_product(call)
+    product = _by_halves(call, left, right, (first[1], first[2], second[2]))
+    return _sum_with(call, product.reshape([1, first[1], second[2]]))
+
+
+def _sum_with(call: Call, product: Tensor) -> Tensor:
+    """A product and the first argument, each times its factor."""
+    summand: Tensor = call.arguments[0]
+    factors: list[Any] = [call.node.kwargs.get(name, 1) for name in ("beta", "alpha")]
+    of_summand, of_product = map(float, factors)
+    scaled = product if of_product == 1 else product * of_product
+    if of_summand == 0:  # whatever it is: people give an empty tensor
+        return scaled
+    return (summand if of_summand == 1 else summand * of_summand) + scaled
 
 
 def product_with_one(call: Call) -> Tensor | None:

@@ -56,6 +56,28 @@ def quotient(call: Call) -> Tensor | None:
     return left / float(right) if isinstance(right, int) else None
 
 
+def sum_with_product(call: Call) -> Tensor:
+    """`addcmul`."""
+    summand, left, right = call.arguments
+    return summand + _times(left * right, call.node.kwargs.get("value", 1))
+
+
+def sum_with_quotient(call: Call) -> Tensor:
+    """`addcdiv`."""
+    summand, left, right = call.arguments
+    return summand + _times(torch.div(left, right), call.node.kwargs.get("value", 1))
+
+
+def between(call: Call) -> Tensor:
+    """`lerp`."""
+    start, end, weight = call.arguments
+    return start + (end - start) * (float(weight) if isinstance(weight, int) else weight)
+
+
+def _times(features: Tensor, factor: Any) -> Tensor:
+    return features if factor == 1 else features * float(factor)
+
+
 def power(call: Call) -> Tensor | None:
     """``x ** 3``, ``x ** 0.5``: products, roots, quotients, and else exp of a product of log."""
     features, exponent = call.arguments

@@ -31,33 +31,57 @@ def total(call: Call) -> Tensor | None:
 
 
 def variance(call: Call) -> Tensor:
-    return _spread(call, root=False)
+    return _spread(call)[0]
 
 
 def deviation(call: Call) -> Tensor:
-    return _spread(call, root=True)
+    return torch.sqrt(_spread(call)[0])
 
 
-def _spread(call: Call, *, root: bool) -> Tensor:
-    """The variance or its root; ``unbiased`` is the older word for a correction of 1."""
+def variance_and_mean(call: Call) -> tuple[Tensor, ...]:
+    """`var_mean`."""
+    return _spread(call)
+
+
+def _spread(call: Call) -> tuple[Tensor, Tensor]:
+    """The variance and the mean; ``unbiased`` is the older word for a correction of 1."""
     features, axes, *rest = call.arguments
     named: Any = call.node.kwargs
     correction = named.get("correction", float(rest[0]) if rest else 1)
     keep = rest[1] if len(rest) > 1 else bool(named.get("keepdim", False))
     over = _axes(call, axes)
     count = math.prod(call.shape[axis] for axis in over)
-    centered = features - mean_over(call, features, call.shape, over)
+    middle = mean_over(call, features, call.shape, over)
+    centered = features - middle
     found = mean_over(call, centered * centered, call.shape, over)
     found = found * (count / (count - (1 if correction is None else correction)))
-    return _finish(call, torch.sqrt(found) if root else found, axes, keep)
+    if keep:
+        return found, middle
+    shape = [size for axis, size in enumerate(call.shape) if axis not in over]
+    return found.reshape(shape), middle.reshape(shape)
 
 
 def norm(call: Call) -> Tensor | None:
-    """The Euclidean norm over axes."""
+    """The Euclidean norm over axes, or the sum of absolute values."""
     features, order, axes, keep = call.arguments[:4]
-    if order != 2 or call.node.kwargs.get("dtype") is not None:
+    if order not in (1, 2) or call.node.kwargs.get("dtype") is not None:
         return None
+    if order == 1:
+        total = sum_over(call, torch.abs(features), call.shape, _axes(call, axes))
+        return _finish(call, total, axes, keep)
     squares = sum_over(call, features * features, call.shape, _axes(call, axes))
+    return _finish(call, torch.sqrt(squares), axes, keep)
+
+
+def matrix_or_vector_norm(call: Call) -> Tensor | None:
+    """`torch.linalg.norm`, which is Euclidean by itself and of matrices where it names two axes."""
+    features, order, axes, keep = call.arguments[:4]
+    over = _axes(call, axes)
+    if order not in (None, 2) or (order == 2 and len(over) != 1):
+        return None
+    if call.node.kwargs.get("dtype") is not None:
+        return None
+    squares = sum_over(call, features * features, call.shape, over)
     return _finish(call, torch.sqrt(squares), axes, keep)
 
 

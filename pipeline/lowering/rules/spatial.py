@@ -199,7 +199,7 @@ def strided_slice(call: Call) -> Tensor | None:
         return _every(
             call, begun, call.shape[1], [step if axis == 2 else 1, step if axis == 3 else 1]
         )
-    return _selected(call, features, axis, order)
+    return selected_entries(call, features, axis, order)
 
 
 def indexed(call: Call) -> Tensor | None:
@@ -209,7 +209,7 @@ def indexed(call: Call) -> Tensor | None:
     if order is None:
         return None
     axis %= len(call.shape)
-    return _selected(call, features, axis, [int(i) % call.shape[axis] for i in order])
+    return selected_entries(call, features, axis, [int(i) % call.shape[axis] for i in order])
 
 
 def listed(call: Call) -> Tensor | None:
@@ -223,10 +223,11 @@ def listed(call: Call) -> Tensor | None:
     if order.dim() != 1 or order.dtype == torch.bool:
         return None
     size = call.shape[chosen[0]]
-    return _selected(call, call.proxy(features), chosen[0], [int(i) % size for i in order])
+    return selected_entries(call, call.proxy(features), chosen[0], [int(i) % size for i in order])
 
 
-def _selected(call: Call, features: Tensor, axis: int, order: Sequence[int]) -> Tensor | None:
+def selected_entries(call: Call, features: Tensor, axis: int, order: Sequence[int]) -> Tensor:
+    """The entries of an axis in some order, by a product with a matrix of 0 and 1."""
     rank, size = len(call.shape), call.shape[axis]
     if rank == 4 and axis == 1:
         return _channels(call, features, order)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.part_tracer import PartTracer
+from pipeline.ingest.part_tracer import PartInterpreter, PartTracer
 from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import input_advice
 
@@ -129,7 +129,7 @@ def _as_module(network: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
     graph.erase_node(node)
 
 
-class ValueInterpreter(fx.Interpreter):
+class ValueInterpreter(PartInterpreter):
     """What every node of a graph gives for some images, by node."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:

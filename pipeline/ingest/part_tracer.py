@@ -16,6 +16,20 @@ _READS = ("item", "tolist", "numpy", "equal", "allclose", "is_nonzero")
 _PLAIN = (type(None), bool, int, float, str)
 
 
+class PartInterpreter(fx.Interpreter):
+    """Gives modules lists that they may write into, as HRNet's do, not those of a graph."""
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, named = super().fetch_args_kwargs_from_env(n)
+        return tuple(map(_writable, args)), {name: _writable(each) for name, each in named.items()}
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [*map(_writable, value)]
+    return value
+
+
 class _Value(fx.Proxy):
     """A value that is followed; what has as many parts for any images can be counted."""
 
@@ -82,7 +96,7 @@ class PartTracer(fx.Tracer):
         return [self._values_of(torch.cat(images)) for images in ([first] * 2, [last] * 3)]
 
     def _values_of(self, images: Tensor) -> dict[fx.Node, Any]:
-        running = fx.Interpreter(self.root, garbage_collect_values=False, graph=self.graph)
+        running = PartInterpreter(self.root, garbage_collect_values=False, graph=self.graph)
         running.args_iter = iter([images])
         self._runs = True
         try:

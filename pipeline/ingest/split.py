@@ -76,8 +76,9 @@ def split_network(
                 f"{where}'s split names {text} and {following}, which have parts in common",
                 "let each begin behind the end of the one before",
             )
-    ends = [*begins, output if lasts[-1] == output else behind(nodes, nodes[lasts[-1]])]
     crossings = _Crossings(where, network, graph, images)
+    end = behind(nodes, nodes[lasts[-1]]) if lasts[-1] < output else output
+    ends = [*begins, crossings.closed(end)]
     given = [
         *(crossings.at(end, f"before {text}") for end, text in zip(begins, split, strict=True)),
         crossings.at(ends[-1], f"behind {split[-1]}", split[-1].partition("..")[0]),
@@ -139,6 +140,18 @@ class _Crossings:
         self._where = where
         self._flow = Flow(graph)
         self._network, self._graph, self._images = network, graph, images
+
+    def closed(self, end: int) -> int:
+        """Where a block ends whose last submodule does, or a shortcut around that.
+
+        The next submodule that is called is none of it.
+        """
+        for place in range(end, len(self._flow.nodes) - 1):
+            if len(self._tensors(place)[0]) == 1:
+                return place
+            if self._flow.nodes[place].op == "call_module":
+                break
+        return end
 
     def at(self, end: int, text: str, last: str = "") -> _PieceInput:
         """What crosses before the node at `end`.

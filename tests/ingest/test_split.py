@@ -95,18 +95,46 @@ class Listed(nn.Module):
 
     def __init__(self, rounds: int = 1) -> None:
         super().__init__()
-        pairs = ([nn.Conv2d(4 if i else 1, 4, 3, padding=1), nn.BatchNorm2d(4)] for i in range(2))
+        pairs = ([nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)] for i in range(2))
         self.layers = nn.ModuleList(nn.ModuleList(pair) for pair in pairs)
         self.rounds = range(rounds)
         named = {f"layer_{i}": nn.Conv2d(4, 4, 3, padding=1) for i in range(3)}
         self.encoder, self.head = nn.Sequential(OrderedDict(named)), nn.Linear(4, 10)
+        self.stem = nn.Conv2d(1, 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
         for pair in self.layers:
             for _ in self.rounds:
                 for layer in pair.children():
-                    x = layer(x)
+                    x = layer(x) + x
         return self.head(self.encoder(x).mean((2, 3)))
+
+
+class Writing(nn.Module):
+    """Writes into the list that it is given, as HRNet's modules do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(4, 4, 1) for _ in range(2))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        for index, convolution in enumerate(self.convs):
+            maps[index] = convolution(maps[index])
+        return [maps[0], maps[0] + maps[1]]
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.stage = nn.Sequential(Writing(), Writing())
+        self.last, self.head = nn.Conv2d(4, 4, 1), nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        first, second = self.stage([x, self.pool(x)])
+        return self.head(self.last(first + second).mean((2, 3)))
 
 
 def cut(network: nn.Module, *names: str) -> BlockNet:
@@ -127,6 +155,8 @@ def cut(network: nn.Module, *names: str) -> BlockNet:
         (Features, ["features", "head"]),
         (Features, ["features[:2]", "features[2]"]),
         (Listed, ["layers", "encoder"]),
+        (Branches, ["pool..stage", "last"]),
+        (Listed, ["layers[:1]", "layers[1:]"]),
         (Listed, ["layers[1:]", "encoder[0:2]", "encoder.layer_2"]),
     ],
 )
@@ -142,6 +172,10 @@ def test_the_parts_compute_what_the_whole_computes(
     # They are its own parameters, each once.
     ours = {id(parameter) for parameter in parts.parameters()}
     assert ours == {id(parameter) for parameter in network.parameters()}
+
+
+def test_modules_may_write_into_the_lists_that_they_are_given() -> None:
+    assert len(cut(Branches(), "auto:2").blocks) == 2
 
 
 def test_a_part_that_is_a_submodule_is_that_submodule() -> None:

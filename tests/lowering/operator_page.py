@@ -16,10 +16,11 @@ Record = Mapping[str, Mapping[str, bool]]
 
 _HEAD = """# Operators
 
-What each backend's XNNPACK delegate runs, all of it inside one delegate. Much of it is not what the
-delegate takes as it is written: `pipeline/lowering/rules` rewrites it, and the program is compared
-with your own module in eager PyTorch. What counts is the operators that your code runs, not the
-classes of your modules: subclasses, hooks, parametrizations and `torch.compile` change nothing.
+What each backend's XNNPACK delegate runs, all of it inside one delegate; only `Embedding`, looking
+tokens up, is the engine's own outside of it. Much of it is not what the delegate takes as it is
+written: `pipeline/lowering/rules` rewrites it, and the program is compared with your own module in
+eager PyTorch. What counts is the operators that your code runs, not the classes of your modules:
+subclasses, hooks, parametrizations and `torch.compile` change nothing.
 
 A refusal names the module in your network and the operator: `sign in teacher.blocks.2.gate`.
 

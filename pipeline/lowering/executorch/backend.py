@@ -1,11 +1,14 @@
-"""ExecuTorch with the XNNPACK delegate: one .pte per unit, all of it inside one delegate."""
+"""ExecuTorch with the XNNPACK delegate: one .pte per unit.
+
+All of a unit runs in one delegate, but for lookups of tokens and what becomes of tokens before.
+"""
 
 from __future__ import annotations
 
 import operator
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -24,6 +27,7 @@ from pipeline.lowering.rules.sequence import in_images
 from pipeline.settings import BACKENDS
 
 if TYPE_CHECKING:
+    from executorch.exir import EdgeProgramManager
     from executorch.runtime import Method
 
 
@@ -46,9 +50,7 @@ class ExecuTorch:
         name: str,
         quantization: Quantization | None = None,
     ) -> Program:
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.devtools.backend_debug import get_delegation_info
-        from executorch.exir import to_edge_transform_and_lower
 
         with (
             torch.no_grad(),
@@ -56,25 +58,29 @@ class ExecuTorch:
         ):
             example = _natural(example)
             edges = _edges(graph, example, quantization)
-            exported = torch.export.export(edges, (example,))
-            with matching_patterns(graph.body), traced_once():
-                edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+            edge = _delegated(edges, example, graph)
+            if not _in_order(edge):
+                edges.reorders = True
+                edge = _delegated(edges, example, graph)
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
+        lookups = [node for node in _outside(lowered) if _looks_up(node)]
         if left := _left_over(lowered, graph):
             raise unit_refused(name, self.spec.name, left)
-        # Dynamic scales are found between linear layers, by operators of the delegate, too.
-        if info.num_delegated_subgraphs != 1 and quantization is None:
+        # One more before each lookup, which makes tokens of what is none. Dynamic scales are found
+        # between linear layers, by operators of the delegate, too.
+        most = 1 + sum(_name(node) == "embedding" for node in lookups)
+        if not 1 <= info.num_delegated_subgraphs <= most and quantization is None:
             raise unit_refused(
                 name, self.spec.name, [(None, f"{info.num_delegated_subgraphs} delegates")]
             )
-        counts = Counter[str]()
+        counts = Counter(map(_name, lookups))
         for entry in info.delegation_by_operator.values():
             counts[_plain_name(entry.op_type)] += entry.delegated
-        shown = {operator: count for operator, count in sorted(counts.items()) if count}
+        shown = {each: count for each, count in sorted(counts.items()) if count}
         with traced_once():
             data = bytes(edge.to_executorch().buffer)
-        return Program(data, shown, sum(shown.values()))
+        return Program(data, shown, sum(shown.values()) - len(lookups))
 
     def load(self, program: bytes) -> Method:
         from executorch.runtime import Runtime
@@ -122,6 +128,7 @@ class _Edges(nn.Module):
         self.module = module
         self.output_rank = output_rank
         self.quantized = quantized
+        self.reorders = False  # what comes last gives another order than its strides say
         self.training = False  # not eval(), which modules that torchao made refuse
 
     def forward(self, features: Tensor) -> Tensor:
@@ -134,8 +141,30 @@ class _Edges(nn.Module):
                 # What is dequantized and then reordered lowers without an error and fails when it
                 # runs; a float operator between the two helps.
                 outputs = outputs + 0.0
+            if self.reorders:
+                outputs = outputs.clone(memory_format=torch.contiguous_format)
             outputs = outputs.to(memory_format=_order(outputs))
         return outputs
+
+
+def _delegated(edges: _Edges, example: Tensor, graph: OperatorGraph) -> EdgeProgramManager:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    exported = torch.export.export(edges, (example,))
+    with matching_patterns(graph.body), traced_once():
+        return to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+
+
+def _in_order(edge: EdgeProgramManager) -> bool:
+    """Whether a program's output lies in memory as edges do.
+
+    A permutation gives strides to PyTorch that are channels last already, so that nothing is left
+    to reorder; to ExecuTorch, it gives a tensor in the plain order.
+    """
+    (output,) = edge.exported_program().graph_module.graph.output_node().args[0]
+    value: Tensor = output.meta["val"]
+    return value.is_contiguous(memory_format=_order(value))
 
 
 def _order(tensor: Tensor) -> torch.memory_format:
@@ -150,14 +179,33 @@ def _order(tensor: Tensor) -> torch.memory_format:
 
 
 def _left_over(lowered: fx.GraphModule, graph: OperatorGraph) -> list[tuple[Origin | None, str]]:
-    """The operators outside delegates, each with where it comes from."""
+    """The operators outside delegates but those of lookups, each with where it comes from."""
     return [
-        (graph.origin_of(str(node.meta.get("nn_module_stack"))), _plain_name(node.target.__name__))
+        (graph.origin_of(str(node.meta.get("nn_module_stack"))), _name(node))
+        for node in _outside(lowered)
+        if not _looks_up(node)
+    ]
+
+
+def _outside(lowered: fx.GraphModule) -> list[fx.Node]:
+    return [
+        node
         for node in lowered.graph.nodes
         if is_call(node)
         and node.target is not operator.getitem
         and "executorch_call_delegate" not in str(node.target)
     ]
+
+
+def _looks_up(node: fx.Node) -> bool:
+    """Whether an operator is a lookup, or a cast for some; android_harness has kernels for both."""
+    if _name(node) == "to_dim_order_copy":
+        return all(_name(user) == "embedding" for user in node.users if is_call(user))
+    return _name(node) == "embedding"
+
+
+def _name(node: fx.Node) -> str:
+    return _plain_name(cast(Any, node.target).__name__)
 
 
 def _plain_name(operator: str) -> str:

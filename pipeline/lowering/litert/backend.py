@@ -1,4 +1,7 @@
-"""LiteRT with the XNNPACK delegate: one .tflite per unit, by litert-torch (once ai-edge-torch)."""
+"""LiteRT with the XNNPACK delegate: one .tflite per unit, by litert-torch (once ai-edge-torch).
+
+All of a unit runs in one delegate, but for lookups of tokens and what becomes of tokens before.
+"""
 
 from __future__ import annotations
 
@@ -75,14 +78,19 @@ class LiteRt:
             raise unit_refused(
                 name, self.spec.name, lacking or [(None, first_lines(error))]
             ) from error
-        left = [found(node) for node in program.outside_delegates()]
-        if not left and (program.delegates() != 1 or not _whole(converted)):
+        outside = [found(node) for node in program.outside_delegates()]
+        lookups = [operator for origin, operator in outside if _looks_up(origin, operator)]
+        left = [each for each in outside if not _looks_up(*each)]
+        # One more before each lookup, which makes tokens of what is none.
+        most = 1 + lookups.count("EMBEDDING_LOOKUP")
+        whole = 1 <= program.delegates() <= most and (lookups or _whole(converted))
+        if not left and not whole:
             left = [(None, f"{program.delegates()} delegates")]
         if left:
             raise unit_refused(name, self.spec.name, left)
         data = tflite.without_tensor_names(converted)
         operators = tflite.count_operators(data)
-        return Program(data, operators, sum(operators.values()))
+        return Program(data, operators, sum(operators.values()) - len(lookups))
 
     def load(self, program: bytes) -> TfliteProgram:
         return TfliteProgram(program)
@@ -118,6 +126,11 @@ class _Edges(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         outputs: Tensor = self.module(_channels_first(features))
         return outputs.permute(0, 2, 3, 1) if self.output_rank == 4 else outputs
+
+
+def _looks_up(origin: Origin | None, operator: str) -> bool:
+    """Whether an operator is part of a lookup of tokens."""
+    return origin is not None and origin.operator == "embedding" and operator in tflite.LOOKUP
 
 
 def _natural(tensor: Tensor) -> Tensor:

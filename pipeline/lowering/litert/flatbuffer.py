@@ -11,6 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+#: What the converter makes of a lookup of tokens: no delegate runs it.
+LOOKUP = ("CAST", "RESHAPE", "EMBEDDING_LOOKUP")
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

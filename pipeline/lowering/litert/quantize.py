@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from pipeline.lowering.litert.flatbuffer import WeightedLayer, weighted_layers
+from pipeline.lowering.litert.flatbuffer import LOOKUP, WeightedLayer, weighted_layers
 from pipeline.lowering.litert.interpreter import TfliteProgram
 
-#: Operators with weights, which the delegate runs with int8 ones, too.
-_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+#: Operators with weights, which the delegate, or the lookup itself, runs with int8 ones, too.
+_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 
 # What a layer reads is looked through twice and rewritten at every run before it multiplies in
 # int8. Measured with the students of benchmarks/models/networks.py; see docs/precision.md.
@@ -36,7 +36,8 @@ def quantized(data: bytes) -> bytes:
     kept = {layer.output for layer in layers[:-1] if not int8_pays(layer)}
     while True:
         found = _without(data, kept)
-        left = {node.output for node in TfliteProgram(found).outside_delegates()} - kept
+        outside = TfliteProgram(found).outside_delegates()
+        left = {node.output for node in outside if node.operator not in LOOKUP} - kept
         if not left:
             return found
         kept |= left

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "engines/executorch/lookup_kernels.h"
 #include "engines/executorch/mapped_data_loader.h"
 #include "pwl/executorch_engine.h"
 #include "runtime/clock.h"
@@ -91,11 +92,13 @@ class ExecuTorchProgram final : public pwl::Program {
     }
     const int64_t parsed = NowNs();
     loader->set_cache(cache);
-    if (const Error error = program->module_->load_forward(); error != Error::Ok) {
+    if (const Error error =
+            program->module_->load_forward(nullptr, nullptr, nullptr, LookupKernels());
+        error != Error::Ok) {
       return Status(Code::kIncompatible, Describe("cannot be prepared", error));
     }
     loader->set_cache(nullptr);
-    // XNNPACK has packed the weights into memory of its own.
+    // XNNPACK has packed the weights into memory of its own; tables of tokens come back by rows.
     mapped_file->DropPages();
     times->map_ns += mapped - begin;
     times->parse_ns += parsed - mapped;

@@ -6,6 +6,7 @@ import math
 import zipfile
 import zlib
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,15 +115,27 @@ def _one_each(numbers: npt.NDArray[Any], where: str) -> Labels:
     if not np.issubdtype(numbers.dtype, np.integer) or numbers.ndim != 1:
         raise UsageError(
             f"{where} holds {numbers.dtype} {list(numbers.shape)}",
-            "give one whole number for each input, [n]; one for each pixel, [n, height, width], is "
-            'kind = "dense" in [task]',
+            f"give one whole number for each input, [n]{_as_labels(numbers)}",
         )
+    if not len(numbers):
+        raise UsageError(f"{where} is [0]: it holds no label", "save some in it")
     if numbers.min() < 0 or numbers.max() > MOST_LABEL:
         raise UsageError(
             f"{where} goes from {numbers.min()} to {numbers.max()}",
             f"number labels from 0, to at most {MOST_LABEL}",
         )
     return numbers.astype(np.int64)
+
+
+def _as_labels(numbers: npt.NDArray[Any]) -> str:
+    """How labels are made of what was given instead, for a remedy."""
+    if numbers.ndim == 3:
+        return '; one for each pixel, [n, height, width], is kind = "dense" in [task]'
+    if numbers.ndim == 2:
+        return "; of one column for each class: y.argmax(axis=1)"
+    if numbers.ndim == 1 and numbers.dtype.kind in "SU":
+        return ": numpy.unique(y, return_inverse=True)[1], and the names as data.labels"
+    return ": y.astype('int64')" if numbers.ndim == 1 and numbers.dtype.kind in "fb" else ""
 
 
 def _inputs(values: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
@@ -200,6 +213,8 @@ def _vocabulary(settings: NpzData, *parts: ImageSet) -> int:
 def _require_inputs(values: npt.NDArray[Any], where: str) -> None:
     if values.ndim > 0 and len(values) == 0:
         raise UsageError(f"{where} is {list(values.shape)}: it holds no input", "save some in it")
+    if values.ndim == 1:
+        raise UsageError(f"{where} is {list(values.shape)}", "give [n, 1]: x[:, None]")
     if values.ndim < 2 or 0 in values.shape:
         raise UsageError(
             f"{where} is {list(values.shape)}",
@@ -242,10 +257,14 @@ def _array(archive: zipfile.ZipFile, path: Path, name: str) -> npt.NDArray[Any]:
     try:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
-        found = ", ".join(sorted(each.removesuffix(".npy") for each in archive.namelist()))
+        found = sorted(each.removesuffix(".npy") for each in archive.namelist())
+        known = {each.lower(): each for each in found}
+        near = [known[each] for each in get_close_matches(name.lower(), known, n=1)]
         raise UsageError(
-            f"{path}: there is no array {name!r} in it",
-            f"name the arrays in [data]: train_inputs and the like; there are: {found or 'none'}",
+            f"{path}: there is no array {name!r} in it"
+            + (f"; did you mean {near[0]!r}?" if near else ""),
+            "name the arrays in [data]: train_inputs and the like; there are: "
+            + (", ".join(found) or "none"),
         ) from None
     with archive.open(info) as file:
         try:

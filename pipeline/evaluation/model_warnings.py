@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.core.toml_file import Section
-from pipeline.settings import TaskMetric, metric_of
+from pipeline.settings import TaskMetric
 
 if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and torch
     from pipeline.data.images import Dataset
@@ -16,13 +16,18 @@ if TYPE_CHECKING:  # manifests hold warnings, and are read without numpy and tor
     from pipeline.model.route import Route
 
 
+#: The cosine of two embeddings between which there is nothing but rounding.
+_ALIKE = 1 - 1e-6
+
+
 class ModelWarning(Section):
     """Something that a person should look at before the model ships.
 
     Attributes:
         kind: ``teacher``: it is no better than always answering the largest class, or its head was
             replaced and not trained; ``worse-stage``: less accurate than one before it by more than
-            the uncertainty; ``one-class``: a stage that always answers the same; ``chance``:
+            the uncertainty; ``one-class``: a stage that always answers the same, a label or
+            embeddings of one direction; ``chance``:
             balanced accuracy no better than that; ``normalization``: of a model that came trained,
             not stated; ``data``: some images.
         text: a sentence or two.
@@ -69,15 +74,16 @@ def stage_warnings(
         names: of the labels.
     """
     titles = [f"stage {index} ({route})" for index, route in enumerate(routes)]
-    from pipeline.data.label_maps import are_embeddings
+    from pipeline.data.label_maps import are_embeddings, metric_of_labels
     from pipeline.evaluation.label_scores import label_scores
 
     scores = [label_scores(row, labels) for row in predictions]
+    metric = metric_of_labels(labels)
     if are_embeddings(labels):  # embeddings, the teacher's being what is wanted
-        return list(_worse(titles, scores, metric_of("embedding")))
+        return [*_worse(titles, scores, metric), *_one_direction(titles, predictions)]
     return [
         *_teacher(titles[-1], scores[-1], labels, names),
-        *_worse(titles, scores, metric_of("classification")),
+        *_worse(titles, scores, metric),
         *_one_class(titles, predictions, labels, names),
         *_chance(titles, predictions, labels, len(names)),
     ]
@@ -155,6 +161,19 @@ def _one_class(
             name = _name(names, int(row.flat[0]))
             yield ModelWarning(
                 kind="one-class", text=f"{title} answers {name} to all {len(row):,} test images"
+            )
+
+
+def _one_direction(titles: Sequence[str], predictions: Labels) -> Iterator[ModelWarning]:
+    """Of embeddings: a student that learns such ones is as near to its teacher as can be."""
+    from pipeline.evaluation.label_scores import cosines
+
+    for title, row in zip(titles, predictions, strict=True):
+        if len(row) > 1 and cosines(row, row[:1]).min() >= _ALIKE:
+            yield ModelWarning(
+                kind="one-class",
+                text=f"{title} gives all {len(row):,} test images embeddings of one direction: "
+                "they tell none of them apart",
             )
 
 

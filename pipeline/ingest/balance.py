@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.core.errors import UsageError
-from pipeline.ingest.fx_trace import OWN
-from pipeline.ingest.uncuttable import UncuttableError
+from pipeline.ingest.few_cuts import require_parts
 
 
 def balanced_cuts(
-    where: str, paths: Sequence[str], weights: Sequence[float], blocks: int
+    where: str, paths: Sequence[str], weights: Sequence[float], blocks: int, why: str = ""
 ) -> list[str]:
     """The submodules that blocks begin with; the last one with where it ends.
 
@@ -20,35 +18,17 @@ def balanced_cuts(
             one may say where it ends, ``layer3..layer4``.
         weights: of the parts.
         blocks: how many.
+        why: there are no more parts, if that is known.
 
     Raises:
         UsageError: there are fewer parts than blocks.
     """
-    require_parts(where, len(paths), blocks)
+    require_parts(where, len(paths), blocks, why)
     starts = _lightest(weights, blocks)
     names = [paths[start] for start in starts]
     if starts[-1] != len(paths) - 1:
         names[-1] = f"{names[-1]}..{paths[-1].rpartition('..')[2]}"
     return names
-
-
-def require_parts(where: str, parts: int, blocks: int) -> None:
-    """Makes sure that a network has the parts for so many blocks.
-
-    Raises:
-        UsageError: as for `balanced_cuts`.
-    """
-    if not parts:
-        raise UncuttableError(
-            f"{where} can be cut nowhere between its submodules: more than one tensor flows there, "
-            "or they cannot be looked into",
-            f"python -m pipeline.inspect shows why; {OWN}",
-        )
-    if not 0 < blocks <= parts:
-        raise UsageError(
-            f"{where} can be cut into 1 to {parts} blocks by its submodules: not {blocks}",
-            f'write "auto:{parts}" or less, python -m pipeline.inspect shows where; {OWN}',
-        )
 
 
 def _lightest(weights: Sequence[float], count: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from pipeline.ingest.balance import balanced_cuts
+from pipeline.ingest.few_cuts import why_few
 from pipeline.ingest.fx_trace import (
     Flow,
     ValueInterpreter,
@@ -53,11 +54,13 @@ class Cuts:
         end: of the submodule with which the last block ends, where that is not the one that the
             last part begins with: a shortcut leads around that. Empty where several tensors leave
             every one of them, so that the block reaches to the network's end.
+        why: there are no more cuts, where there is one at most, as `why_few` says it.
     """
 
     parts: Sequence[NetworkPart]
     closed: dict[str, str]
     end: str | None = None
+    why: str = ""
 
     @property
     def split(self) -> list[str]:
@@ -97,7 +100,9 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
         held = {id(each): each.numel() for node in run for each in _parameters(network, node)}
         done = sum(values.multiply_adds.get(node, 0) for node in run) // len(images)
         parts.append(NetworkPart(path, tuple(features.shape[1:]), sum(held.values()), done))
-    return Cuts(parts, closed, _end(flow, values, paths[-1]) if paths[-1] else None)
+    ending = _end(flow, values, paths[-1]) if paths[-1] else None
+    why = why_few(network, flow, values) if _few(cuts.values()) else ""
+    return Cuts(parts, closed, ending, why)
 
 
 def balanced_split(
@@ -127,7 +132,7 @@ def balanced_split(
     weights = [part.parameters for part in others]
     if weights:
         weights[0] += first.parameters  # an embedder is fused into the first block
-    return balanced_cuts(where, cuts.split, weights, blocks)
+    return balanced_cuts(where, cuts.split, weights, blocks, cuts.why)
 
 
 def _end(flow: Flow, values: ValueInterpreter, last: str) -> str | None:
@@ -190,8 +195,25 @@ def _measured(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -
 def _cuts(
     network: nn.Module, flow: Flow, values: ValueInterpreter
 ) -> Iterator[tuple[fx.Node, Tensor]]:
-    """The calls of modules with weights that one tensor reaches, such as a block takes."""
+    """The calls of modules with weights that one tensor reaches, such as a block takes.
+
+    Maps and sequences are what blocks exchange. Of a network that has fewer than two of them, its
+    input is one, too; of one that has none of them still, vectors, as of tables.
+    """
+    found = [*_reached(network, flow, values)]
+    maps = [each for each in found if _is_map(each[1])]
+    inside = [each for each in maps if each[1] is not values[flow.source]]
+    if len(inside) > 1:
+        return iter(inside)
+    return iter(maps if len(maps) > 1 else found)
+
+
+def _reached(
+    network: nn.Module, flow: Flow, values: ValueInterpreter
+) -> Iterator[tuple[fx.Node, Tensor]]:
+    """The calls of modules with weights that one tensor of features reaches, and this tensor."""
     targets = [node.target for node in flow.nodes if node.op == "call_module"]
+    images = values[flow.source]
     for place, node in enumerate(flow.nodes):
         if node.op != "call_module" or targets.count(node.target) > 1:
             continue
@@ -200,9 +222,9 @@ def _cuts(
         if len(before) != 1 or not [*module.parameters()] or _follows(network, node, module):
             continue
         features = values[before[0]]
-        if not isinstance(features, Tensor) or before[0] is flow.source:
+        if not isinstance(features, Tensor) or len(features) != len(images):
             continue
-        if _is_features(features, values[flow.source]):
+        if features.is_floating_point() and features.dim() in (2, 3, 4):
             yield node, features
 
 
@@ -217,12 +239,15 @@ def _follows(network: nn.Module, node: fx.Node, module: nn.Module) -> bool:
     )
 
 
-def _is_features(value: Tensor, images: Tensor) -> bool:
-    """A map or a sequence, an entry of it for each image, and of more than one place."""
-    shape = value.shape
-    if len(shape) not in (3, 4) or len(value) != len(images) or not value.is_floating_point():
-        return False
-    return len(shape) == 3 or shape[2:].numel() > 1
+def _few(flowing: Iterable[Tensor]) -> bool:
+    """Whether there are less than two maps or sequences between layers."""
+    images, *inside = flowing
+    return sum(_is_map(each) and each is not images for each in inside) < 2
+
+
+def _is_map(value: Tensor) -> bool:
+    """A map or a sequence, of more than one place."""
+    return value.dim() == 3 or (value.dim() == 4 and value.shape[2:].numel() > 1)
 
 
 def _parameters(network: nn.Module, node: fx.Node) -> Iterator[nn.Parameter]:

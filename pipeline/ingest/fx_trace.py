@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
-from pipeline.ingest.part_tracer import PartInterpreter, PartTracer
+from pipeline.ingest.part_tracer import PartInterpreter, PartTracer, followed_lengths
+from pipeline.ingest.size_constants import note_constants, same_for_all
 from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import input_advice
 
@@ -40,7 +41,7 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
         UsageError: it uses more than one input.
     """
     try:
-        with _kept_attributes(network):
+        with _kept_attributes(network), followed_lengths(network):
             graph = PartTracer(holders, images).trace(network)
     except Exception as error:  # a user's code meets tensors without values here
         why = f"{type(error).__name__}: {first_lines(error)}"
@@ -63,6 +64,7 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
     for node in list(graph.nodes):
         if node.target is nn.functional.dropout:
             _as_module(network, graph, node)
+    note_constants(network, graph, images)
     return graph
 
 
@@ -161,7 +163,8 @@ class Flow:
         self._places = {node: place for place, node in enumerate(self.nodes)}
         self._last: dict[fx.Node, int] = {}
         for node in self.nodes:
-            if node is self.source or self._last.keys() & {*node.all_input_nodes}:
+            follows = self._last.keys() & {*node.all_input_nodes}
+            if node is self.source or (follows and not same_for_all(node)):
                 self._last[node] = max((self._places[user] for user in node.users), default=-1)
 
     def place(self, node: fx.Node) -> int:
@@ -171,7 +174,8 @@ class Flow:
     def crossing(self, place: int) -> list[fx.Node]:
         """What is made before the node at a place and used there or behind it.
 
-        What parameters alone are used for does not count: it can be computed on either side.
+        What parameters alone are used for does not count, nor what is made of sizes that are always
+        the same: it can be computed on either side.
         """
         return [node for node, last in self._last.items() if self._places[node] < place <= last]
 

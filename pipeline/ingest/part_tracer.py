@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 
 from pipeline.ingest.forward_hooks import shown_to_hooks
+from pipeline.ingest.inner_network import InnerNetwork
 
 #: What makes a number, or a truth, of what a tensor holds.
 _READS = ("item", "tolist", "numpy", "equal", "allclose", "is_nonzero")
@@ -36,7 +38,21 @@ class _Value(fx.Proxy):
     tracer: PartTracer
 
     def __len__(self) -> int:
-        return self.tracer.length(self)
+        found = self.tracer.length(self)
+        if not isinstance(found, int):
+            raise RuntimeError("what is counted depends on the number of images")
+        return found
+
+    def __index__(self) -> int:
+        if not isinstance(found := self.tracer.number(self), int):
+            raise TypeError(f"{found!r} is no whole number")
+        return found
+
+    def __int__(self) -> int:
+        return int(self.tracer.number(self))
+
+    def __float__(self) -> float:
+        return float(self.tracer.number(self))
 
 
 class PartTracer(fx.Tracer):
@@ -51,6 +67,7 @@ class PartTracer(fx.Tracer):
         self._images = images
         self._runs = False
         self._inputs = 0
+        self._running: list[PartInterpreter] = []
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         return path not in self._holders
@@ -68,18 +85,37 @@ class PartTracer(fx.Tracer):
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Value(node, self)
 
-    def length(self, obj: fx.Proxy) -> int:
-        """How many parts a value has, such as the sizes of a tensor."""
+    def length(self, obj: fx.Proxy) -> Any:
+        """How many parts a value has, such as the sizes of a tensor.
+
+        Returns:
+            The number; where it is that of the images, a value that is followed.
+        """
         node = obj.node  # written down when it is asked for, such as that of x.shape
-        found = {len(values[node]) for values in self._values()}
-        if len(found) > 1:
-            raise RuntimeError("what is counted depends on the number of images")
-        return found.pop()
+        two, three = (values[node] for values in self._values())
+        if len(two) == len(three):
+            return len(two)
+        return cast(Any, obj).size(0) if isinstance(two, Tensor) else None
+
+    def number(self, obj: fx.Proxy) -> int | float:
+        """What a size, or what is made of sizes, is for any images.
+
+        Raises:
+            TypeError: that depends on them or on how many there are.
+        """
+        node = obj.node
+        given = self._values()
+        two, three = (values[node] for values in given)
+        plain = isinstance(two, int | float) and type(two) is type(three) and two == three
+        if not plain or _is_read_from_values(node, given[0]):
+            raise TypeError(f"{node.name} depends on the images, or on how many there are")
+        number: int | float = two
+        return number
 
     def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
         """The parts of a value that has as many for any images, such as those of a tuple."""
         parts = cast(Any, obj)
-        return iter([parts[place] for place in range(self.length(obj))])
+        return iter([parts[place] for place in range(len(parts))])
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         node = obj.node
@@ -92,20 +128,22 @@ class PartTracer(fx.Tracer):
 
     def _values(self) -> Sequence[dict[fx.Node, Any]]:
         """What each node gives for two images, and for three others."""
-        first, last = self._images[:1], self._images[-1:]
-        return [self._values_of(torch.cat(images)) for images in ([first] * 2, [last] * 3)]
-
-    def _values_of(self, images: Tensor) -> dict[fx.Node, Any]:
-        running = PartInterpreter(self.root, garbage_collect_values=False, graph=self.graph)
-        running.args_iter = iter([images])
+        if not self._running:
+            first, last = self._images[:1], self._images[-1:]
+            for images in ([first] * 2, [last] * 3):
+                running = PartInterpreter(self.root, garbage_collect_values=False, graph=self.graph)
+                running.args_iter = iter([torch.cat(images)])
+                self._running.append(running)
         self._runs = True
         try:
             with torch.no_grad():
-                for node in self.graph.nodes:
-                    running.env[node] = running.run_node(node)
+                for running in self._running:
+                    for node in self.graph.nodes:
+                        if node not in running.env:  # the graph only grows
+                            running.env[node] = running.run_node(node)
         finally:
             self._runs = False
-        return running.env
+        return [running.env for running in self._running]
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._runs:  # a value is looked for; otherwise calls are written down
@@ -116,6 +154,28 @@ class PartTracer(fx.Tracer):
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val if self._runs else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+def _followed_length(value: Any) -> Any:
+    """As `len`; the number of images stays a value that is followed, which `len` cannot give."""
+    if isinstance(value, _Value) and (found := value.tracer.length(value)) is not None:
+        return found
+    return len(value)
+
+
+@contextmanager
+def followed_lengths(network: nn.Module) -> Iterator[None]:
+    """Lets a network's own code count images by `len` while it is followed."""
+    inner = network._network[0] if isinstance(network, InnerNetwork) else network
+    code = [getattr(type(each).forward, "__globals__", {}) for each in {inner, *network.modules()}]
+    places = [each for each in code if "len" not in each]
+    for place in places:
+        place["len"] = _followed_length
+    try:
+        yield
+    finally:
+        for place in places:
+            place.pop("len", None)
 
 
 def _is_read_from_values(node: fx.Node, values: dict[fx.Node, Any]) -> bool:

@@ -30,6 +30,7 @@ from pipeline.ingest.slim_layers import (
     scaled_width,
     widths_of,
 )
+from pipeline.ingest.slim_plain import with_plain_weights
 from pipeline.ingest.slim_repairs import SizeRepairs
 from pipeline.ingest.slim_shares import shares_near
 from pipeline.ingest.slim_tables import scale_code, scale_tables
@@ -69,7 +70,7 @@ def slimmed(
     """
     images, where = probe_images(image_shape), f"{source}: the teacher"
     wanted = run_network(source, "teacher", network, images)[-1].shape
-    short, reached = _shortened(where, network, images, depth)
+    short, reached = _shortened(where, with_plain_weights(network), images, depth)
     if not reached:
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
     kept = _logit_layers([*reached], wanted[1])
@@ -280,8 +281,7 @@ def _run(
     """What the network makes of images, each of some layers being shown what reaches it."""
 
     def hook(layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given = (*arguments, *named.values())
-        before(layer, next(value for value in given if isinstance(value, Tensor)))
+        before(layer, next(x for x in (*arguments, *named.values()) if isinstance(x, Tensor)))
 
     handles = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer in layers]
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,16 +13,17 @@ from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
+from pipeline.ingest.few_cuts import MASKS, crossing_name, is_mask
 from pipeline.ingest.fx_trace import (
     Flow,
     ValueInterpreter,
     behind,
-    node_name,
     running,
     traced,
 )
 from pipeline.ingest.holders import holds_tensors
 from pipeline.ingest.named_parts import calls_of, edges_of
+from pipeline.ingest.size_constants import read_again, size_again
 from pipeline.model.blocknet import BlockNet
 
 _AUTO = re.compile(r"^auto:(?P<blocks>\d+)$")
@@ -114,16 +114,7 @@ class _PieceInput:
 
     def again(self, graph: fx.Graph, features: fx.Node, node: fx.Node) -> Any:
         """A size as a piece finds it: a number, or so many times its own number of images."""
-        return _size(graph, features, *self.sizes[node])
-
-
-def _size(graph: fx.Graph, features: fx.Node, two: Any, three: Any) -> Any:
-    if isinstance(two, tuple):
-        return tuple(_size(graph, features, *pair) for pair in zip(two, three, strict=True))
-    if two == three:
-        return two
-    count = graph.call_method("size", (features, 0))
-    return count if two == 2 else graph.call_function(operator.mul, (count, two // 2))
+        return size_again(graph, features, *self.sizes[node])
 
 
 class _Crossings:
@@ -166,12 +157,12 @@ class _Crossings:
         """
         tensors, sizes = self._tensors(end)
         if len(tensors) != 1:
-            names = " and ".join(map(node_name, tensors)) or "nothing"
+            names = " and ".join(map(crossing_name, tensors)) or "nothing"
+            masks = MASKS if any(map(is_mask, tensors)) else "cut where a shortcut has ended"
             instead = f', or write "{last}..", which reaches to the network\'s end' if last else ""
             raise UsageError(
                 f"{self._where} cannot be cut {text}: {names} cross there",
-                "one tensor alone can pass from block to block; cut where a shortcut has ended"
-                + instead,
+                f"one tensor alone can pass from block to block; {masks}{instead}",
             )
         return _PieceInput(tensors[0], sizes)
 
@@ -226,13 +217,16 @@ def _piece(
     """Some nodes as a module: from one value, or the network's input, to another, or its output."""
     graph = fx.Graph()
     taken: dict[fx.Node, Any] = {}
+    features = graph.placeholder("features") if given is not None else None
     if given is not None:
-        taken[given.tensor] = graph.placeholder("features")
+        taken[given.tensor] = features
 
     def copied(node: fx.Node) -> Any:
         if node not in taken and given is not None and node in given.sizes:
             taken[node] = given.again(graph, taken[given.tensor], node)
-        if node not in taken:  # of parameters alone, computed here or before the cut
+        if node not in taken and (same := read_again(graph, features, node)) is not None:
+            taken[node] = same
+        if node not in taken:  # of parameters or sizes alone, computed here or before the cut
             taken[node] = graph.node_copy(node, copied)
         return taken[node]
 

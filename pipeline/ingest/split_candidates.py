@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.core.random_state import own_random_numbers
-from pipeline.ingest.balance import require_parts
 from pipeline.ingest.channels_last import boundaries_channels_last, turned
 from pipeline.ingest.cuts import possible_cuts
+from pipeline.ingest.few_cuts import require_parts
 from pipeline.ingest.probe import probe_images, run_module, run_network
 from pipeline.ingest.split import split_network
 from pipeline.model.answers import answer_images, one_thread
@@ -63,8 +63,9 @@ class SplitCandidates:
             UsageError: it cannot be cut into so many blocks.
         """
         images = probe_images(self.shape)
-        paths = possible_cuts(self.where, self.network, images).split
-        require_parts(self.where, len(paths), self.blocks)
+        cuts = possible_cuts(self.where, self.network, images)
+        paths = cuts.split
+        require_parts(self.where, len(paths), self.blocks, cuts.why)
         whole = split_network(self.source, self.name, self.network, paths, images)
         outputs = run_network(self.source, self.name, whole, images)
         return paths, turned(whole, boundaries_channels_last(outputs, outputs, images)).eval()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds, and an unchanged build needs none of i
     from pipeline.lowering.lowering_target import LoweringTarget
 
 #: How cuts are found and chosen; raised where that gives others.
-_RULES = 3
+_RULES = 4
 #: What every program takes, whatever is in it, is at most this share of the fastest one's time.
 _MOST_FIXED = 0.9
 

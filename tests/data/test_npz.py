@@ -154,6 +154,34 @@ def test_a_model_of_values_says_what_it_takes(tmp_path: Path) -> None:
     assert str(spec) == "this model takes float32 [n, 2, 7] (normalized)"
 
 
+@pytest.mark.parametrize(
+    ("arrays", "what", "remedy"),
+    [
+        ({"y_train": np.eye(12)}, "holds float64 [12, 12]", "y.argmax(axis=1)"),
+        ({"y_train": np.ones(12)}, "holds float64 [12]", "y.astype('int64')"),
+        ({"y_train": np.ones(12) > 0}, "holds bool [12]", "y.astype('int64')"),
+        ({"y_train": np.array(["a"] * 12)}, "holds <U1 [12]", "return_inverse=True"),
+        ({"y_test": np.zeros(0, np.int64)}, "y_test is [0]: it holds no label", "save some"),
+        ({"x_train": SOUND[:, 0, 0]}, "x_train is [12]", "x[:, None]"),
+    ],
+)
+def test_what_is_nearly_right_is_refused_with_what_makes_it_right(
+    arrays: dict[str, Any], what: str, remedy: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, **({"x_train": SOUND, "x_test": SOUND[:6]} | arrays))
+    assert what in refused.value.what
+    assert remedy in refused.value.remedy
+
+
+def test_the_nearest_name_of_an_array_is_given(tmp_path: Path) -> None:
+    values = {"X_train": SOUND, "x_test": SOUND, "y_train": np.arange(12), "y_test": np.arange(12)}
+    np.savez(tmp_path / "data.npz", **values)
+    settings = NpzData(source="npz", path=tmp_path / "data.npz")
+    with pytest.raises(UsageError, match=r"no array 'x_train' in it; did you mean 'X_train'\?"):
+        load_dataset(settings, 1)
+
+
 def test_another_file_has_another_name(tmp_path: Path) -> None:
     settings = NpzData(source="npz", path=tmp_path / "data.npz")
     names = []

@@ -70,6 +70,7 @@ def test_maps_are_warned_of_like_labels() -> None:
         *("teacher", "worse-stage", "one-class", "one-class", "chance", "chance")
     ]
     assert "33.33% and 66.67% of the labeled pixels of 30 test images" in found[0].text
+    assert "stage 1 (TT), is less accurate by pixels than stage 0 (SS)" in found[1].text
 
 
 def test_embeddings_are_judged_by_their_cosine() -> None:
@@ -91,6 +92,17 @@ def test_a_stage_of_embeddings_is_worse_by_images() -> None:
     rows = np.stack([near, far, wanted]).astype(np.float32)
     (warning,) = stage_warnings(["SS", "TS", "TT"], rows, wanted, ("0", "1", "2", "3"))
     assert (warning.kind, "stage 1 (TS)" in warning.text) == ("worse-stage", True)
+
+
+def test_embeddings_of_one_direction_are_warned_of() -> None:
+    wanted = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    same = np.ones_like(wanted) * np.linspace(1, 2, 50, dtype=np.float32)[:, None]
+    (warning,) = stage_warnings(["SS", "TT"], np.stack([same, wanted]), wanted, ("0",))
+    assert warning.kind == "one-class"
+    assert warning.text.startswith("stage 0 (SS) gives all 50 test images embeddings of one direct")
+    assert stage_warnings(["TT"], (wanted + 300)[None], wanted + 300, ("0",)) == []
+    found = stage_warnings(["SS", "TT"], np.stack([same, same]), same, ("0",))
+    assert [each.kind for each in found] == ["one-class", "one-class"]
 
 
 def test_two_models_agree_on_labeled_pixels_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_channels_are_scaled_and_logits_are_not() -> None:
     assert all(parameter.requires_grad for parameter in slim.parameters())
     shared = {id(parameter) for parameter in teacher.parameters()}
     assert not shared & {id(parameter) for parameter in slim.parameters()}
+
+
+@pytest.mark.parametrize(
+    "normalized",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+    ],
+)
+def test_weights_that_are_computed_are_plain_in_a_student(
+    normalized: Callable[[nn.Module], nn.Module],
+) -> None:
+    layers = (normalized(nn.Conv2d(1 if not i else 8, 8, 3)) for i in range(3))
+    with warnings.catch_warnings():  # torch's, of its older functions
+        warnings.simplefilter("ignore", FutureWarning)
+        teacher = of(*layers)
+    names = [*teacher.state_dict()]
+    slim = slimmed("mine", teacher, (1, 8, 8), 0.5, 1)
+    assert channels(slim) == [(1, 4), (4, 4), (4, 4)]
+    assert {"blocks.0.weight", "blocks.0.bias"} == {*[*slim.state_dict()][:2]}
+    assert [*teacher.state_dict()] == names  # as it was
 
 
 def test_depth_leaves_equal_neighbors_out_within_a_block() -> None:

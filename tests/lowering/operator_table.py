@@ -83,10 +83,12 @@ class Attention(nn.Module):
         fused: bool = True,
         causal: bool = False,
         heads: int = 3,
+        padded: bool = False,
         masked: Callable[[Tensor], Tensor] = lambda scores: scores,
     ) -> None:
         super().__init__()
         self.fused, self.causal, self.heads, self.masked = fused, causal, heads, masked
+        self.padded = padded
         self.qkv, self.proj = nn.Linear(12, 36), nn.Linear(12, 12)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +96,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if self.fused:
-            x = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+            mask = (x[..., :1].sigmoid() - 1).mT.unsqueeze(1) if self.padded else None
+            x = F.scaled_dot_product_attention(q, k, v, mask, is_causal=self.causal)
         else:
             x = self.masked((q * 0.5) @ k.transpose(-2, -1)).softmax(dim=-1) @ v
         y: Tensor = self.proj(x.transpose(1, 2).reshape(n, tokens, width))
@@ -382,6 +385,9 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     ),
     "scaled_dot_product_attention": Attention,
     "scaled_dot_product_attention(is_causal=True)": lambda: Attention(causal=True),
+    "scaled_dot_product_attention with a float mask that is computed": lambda: Attention(
+        padded=True
+    ),
     "attention by @ and softmax": lambda: Attention(fused=False),
     "attention by @ and softmax of one head": lambda: Attention(fused=False, heads=1),
     "scaled_dot_product_attention of one head": lambda: Attention(heads=1),

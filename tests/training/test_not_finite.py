@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from pipeline.core.errors import IntegrityError
 from pipeline.core.progress import Silent
@@ -15,7 +17,9 @@ from pipeline.data.images import ImageSet
 from pipeline.data.normalization import Normalization
 from pipeline.evaluation.logits import route_logits
 from pipeline.evaluation.predictions import predicted_labels
+from pipeline.model.blocknet import BlockNet
 from pipeline.model.route import Route
+from pipeline.training.restore import require_restorable
 
 ROUTES = [Route.parse("ST"), Route.parse("TT")]
 
@@ -47,3 +51,16 @@ def test_evaluating_it_names_the_route_and_keeps_nothing(value: float, tmp_path:
 def test_its_logits_are_not_written() -> None:
     with pytest.raises(IntegrityError, match="route TT gives NaN"):
         route_logits(broken(torch.nan), torch.zeros(4, 1, 2, 2), ROUTES, Silent())
+
+
+class Standardized(nn.Module):
+    """Divides by the deviation of each image, which plain gray has none of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.std((1, 2, 3), keepdim=True)
+
+
+def test_a_network_may_answer_plain_gray_with_nan() -> None:
+    head = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    trained = BlockNet(nn.Identity(), [Standardized()], head).eval()
+    require_restorable(trained, deepcopy(trained), (1, 4, 4), "mine")

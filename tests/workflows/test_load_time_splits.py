@@ -45,8 +45,9 @@ def written(folder: Path, parts: int) -> Path:
     return path
 
 
-def source(folder: Path, parts: int = 4) -> ModelSource:
-    settings = settings_from(written(folder, parts).read_text(), folder)
+def source(folder: Path, parts: int = 4, blocks: int = 2) -> ModelSource:
+    text = written(folder, parts).read_text().replace("auto:2:", f"auto:{blocks}:")
+    settings = settings_from(text, folder)
     return ModelSource(settings, Silent(), Work(folder / "cache", Silent(), 1))
 
 
@@ -139,8 +140,8 @@ def test_without_a_profile_nothing_can_be_measured() -> None:
 
 
 def test_too_many_blocks_and_other_words_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="into 1 to 1 blocks by its submodules: not 2"):
-        source(tmp_path, parts=1).content()
+    with pytest.raises(UsageError, match="into 1 to 2 blocks by its submodules: not 3"):
+        source(tmp_path, parts=1, blocks=3).content()
     with pytest.raises(ValidationError, match='"auto:N:load_time" for N that take as long'):
         SourceModel(source="python:mine:model", split="auto:2:loading")
 

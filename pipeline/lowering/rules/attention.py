@@ -17,7 +17,7 @@ _Product = Callable[[Tensor, Tensor, tuple[int, int, int]], Tensor]
 
 
 def scaled_dot_product(call: Call) -> Tensor | None:
-    """`scaled_dot_product_attention` without dropout; masks are those that are constant."""
+    """`scaled_dot_product_attention` without dropout; masks are constant, or added as floats."""
     return _attention(call, lambda left, right, _: torch.bmm(left, right))
 
 
@@ -39,7 +39,8 @@ def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
     heads = _heads_of_each(queries, keys)
     if dropout or not heads or keys[:-2] != values[:-2]:
         return None
-    if mask is None and call.node.args[3] is not None:
+    given = call.node.args[3] is not None and mask is None
+    if given and (heads > 1 or not _may_be_added(call)):
         return None
     if causal:
         mask = torch.ones(queries[-2], keys[-2], dtype=torch.bool).tril()
@@ -53,6 +54,9 @@ def _attention(call: Call, matrix_product: _Product) -> Tensor | None:
     if mask is not None:
         full = _summand(mask).expand(*queries[:-1], others).reshape(-1, tokens, others)
         scores = scores + call.constant(full)
+    elif given:
+        rows, columns = call.shape_of(3)[-2:]
+        scores = scores + call.arguments[3].reshape([-1, rows, columns])
     mixed = matrix_product(torch.softmax(scores, -1), value, (tokens, others, values[-1]))
     return mixed.reshape(list(call.target_shape))
 
@@ -64,6 +68,14 @@ def _heads_of_each(queries: tuple[int, ...], keys: tuple[int, ...]) -> int:
     if len(queries) != len(keys) or queries[:-3] != keys[:-3] or queries[-3] % keys[-3]:
         return 0
     return queries[-3] // keys[-3]
+
+
+def _may_be_added(call: Call) -> bool:
+    """Whether a mask that is computed, such as of padding, is of floats, for all heads or each."""
+    mask, shape, heads = call.node.args[3], call.shape_of(3), call.shape_of(0)[:-2]
+    if not isinstance(mask, fx.Node) or mask.meta["tensor_meta"].dtype != torch.float32:
+        return False
+    return len(shape) > 1 and math.prod(shape[:-2]) in (1, math.prod(heads))
 
 
 def matrix_product(call: Call) -> Tensor | None:

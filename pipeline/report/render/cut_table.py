@@ -45,6 +45,7 @@ def cut_table(
     whole = ("all", "", f"{total:,}", "", f"{done:,}", f"{sum(load_ms):.2f}")
     table.add_row(*whole[: len(table.columns)])
     notes = [f"{path} is not looked into: {why}" for path, why in cuts.closed.items()]
+    notes += [f"there are no more cuts: {cuts.why}"] if cuts.why else []
     notes += [f'"{name}" is {_quoted(split)}' for name, split in splits.items()]
     return Group(table, *map(Text, notes))
 

@@ -33,8 +33,8 @@ is cut before its first map that a later one is added to. A mask made of the tok
 cut: such an encoder is refused. **Student**: half of the channels and half of the layers alike make
 a network that runs and learns; where it says no, `OwnModel` takes one of your own: an embedding as
 wide as the features cannot stay so wide. **ExecuTorch**, **LiteRT**: both blocks were lowered, all
-of each in one delegate, run and compared (1e-5 of the largest output); where it says no, an
-operator is refused by name before anything is trained. What each backend takes:
+of each in one delegate but lookups of tokens, run and compared (1e-5 of the largest output); where
+it says no, an operator is refused by name before anything is trained. What each backend takes:
 [operators](operators.md); how a model comes in: [own model](own-model.md).
 
 The page is written by `python scripts/write-models`, which tries what is in `tests/models/table.py`

@@ -23,6 +23,10 @@ def with_plain_weights(network: _Network) -> _Network:
     """
     plain = deepcopy(network)
     for module in [*plain.modules()]:
+        if parametrize.is_parametrized(module):
+            # A copy shares its class with the original, which keeps what is taken from this one.
+            kind = type(module)
+            module.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
         for name in [*getattr(module, "parametrizations", {})]:
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
         for hook in [*module._forward_pre_hooks.values()]:

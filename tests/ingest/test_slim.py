@@ -69,11 +69,12 @@ def test_weights_that_are_computed_are_plain_in_a_student(
     with warnings.catch_warnings():  # torch's, of its older functions
         warnings.simplefilter("ignore", FutureWarning)
         teacher = of(*layers)
-    names = [*teacher.state_dict()]
+    names, answers = [*teacher.state_dict()], teacher(IMAGES)
     slim = slimmed("mine", teacher, (1, 8, 8), 0.5, 1)
     assert channels(slim) == [(1, 4), (4, 4), (4, 4)]
     assert {"blocks.0.weight", "blocks.0.bias"} == {*[*slim.state_dict()][:2]}
     assert [*teacher.state_dict()] == names  # as it was
+    torch.testing.assert_close(teacher(IMAGES), answers)
 
 
 def test_depth_leaves_equal_neighbors_out_within_a_block() -> None:

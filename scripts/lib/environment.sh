@@ -4,10 +4,6 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=$ROOT/.venv
 TORCH_INDEX=https://download.pytorch.org/whl/cpu
-PIP_OPTIONS=(--disable-pip-version-check)
-# Python compiles what it imports, which is a tenth of what is installed: where it may keep that,
-# pip need not compile everything.
-[ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || PIP_OPTIONS+=(--no-compile)
 
 step() { printf '\n== %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$1" >&2; exit "${2:-3}"; }
@@ -60,8 +56,7 @@ pathlib.Path(sysconfig.get_path("purelib"), "base.pth").write_text(line)
 PYTHON
     install_torch
     step "installing the project and what it needs"
-    "$VENV/bin/pip" install "${PIP_OPTIONS[@]}" --progress-bar "$(bar)" \
-      --constraint "$ROOT/scripts/constraints.txt" --editable "$ROOT[$1]" | summary
+    pip_install --constraint "$ROOT/scripts/constraints.txt" --editable "$ROOT[$1]"
     printf '%s' "$wanted" >"$stamp"
   fi
   export PATH="$VENV/bin:$PATH"
@@ -78,8 +73,15 @@ u.urlopen('$TORCH_INDEX/torch/', timeout=10)" 2>/dev/null; then
     options=(--index-url "$TORCH_INDEX")
   fi
   step "installing torch $version (CPU)"
-  "$VENV/bin/pip" install "${PIP_OPTIONS[@]}" --progress-bar "$(bar)" \
-    "${options[@]}" "torch==$version" | summary
+  pip_install "${options[@]}" "torch==$version"
+}
+
+# Python compiles what it imports, a fifth of what is installed: where it may keep that, pip need not
+# compile everything.
+pip_install() {
+  local options=(--disable-pip-version-check --progress-bar "$(bar)")
+  [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || options+=(--no-compile)
+  "$VENV/bin/pip" install "${options[@]}" "$@" | summary
 }
 
 # PYTHON, or the first Python that the pinned packages have wheels for.

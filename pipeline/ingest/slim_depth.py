@@ -21,7 +21,9 @@ def shorten(network: nn.Module, depth: float) -> None:
 
 
 def shorten_sequence(holder: nn.Sequential | nn.ModuleList, depth: float) -> None:
-    """The same, of the modules that it holds itself."""
+    """The same, of the modules that it holds itself; one with gaps stays whole."""
+    if None in holder._modules.values():
+        return
     kept: list[nn.Module] = []
     for run in _runs([*holder.children()]):
         kept += run[: ceil(len(run) * depth)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,13 +132,13 @@ def _fit_convolution(layer: _Convolution, channels: int) -> nn.Module:
         layer.out_channels = layer.out_channels // layer.in_channels * channels
         layer.groups = channels
     layer.in_channels = channels
-    return type(layer)(
-        channels,
-        layer.out_channels,
-        cast(int, layer.kernel_size),
-        groups=layer.groups,
-        bias=layer.bias is not None,
-    )
+    sizes = channels, layer.out_channels, cast(int, layer.kernel_size)
+    named: dict[str, Any] = {"groups": layer.groups, "bias": layer.bias is not None}
+    try:
+        return type(layer)(*sizes, **named)  # with its own parameters, such as a gain
+    except Exception:  # a class whose arguments are others, such as BiT's
+        base = nn.Conv1d if isinstance(layer, nn.Conv1d) else nn.Conv2d
+        return base(*sizes, **named)
 
 
 def _fit_attention(layer: nn.MultiheadAttention, channels: int) -> nn.Module:

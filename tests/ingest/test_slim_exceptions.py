@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -187,3 +187,25 @@ def test_the_share_that_is_wanted_is_tried_in_all_ways_before_others() -> None:
     teacher = made(Halves(16), embedder=nn.Conv2d(1, 16, 3, padding=1), head=head)
     student = slimmed("mine", teacher, (1, 8, 8), 0.5, 1.0)
     assert student.blocks[0].mix.out_channels == 8  # 9 run without a change of the number
+
+
+class Gaps(nn.Module):
+    """A list with a gap, as HRNet's, and a convolution whose arguments are its own, as BiT's."""
+
+    class Own(nn.Conv2d):
+        def __init__(self, source: int, target: int, *, pixels: int) -> None:
+            super().__init__(source, target, pixels)
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fuse = nn.ModuleList([cast(nn.Module, None), self.Own(dim, dim, pixels=1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fuse[1](x)
+
+
+def test_lists_with_gaps_and_classes_with_arguments_of_their_own_get_slimmer() -> None:
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 3))
+    teacher = made(Gaps(16), embedder=nn.Conv2d(1, 16, 3, padding=1), head=head)
+    student = slimmed("mine", teacher, (1, 8, 8), 0.5, 0.5)
+    assert student.blocks[0].fuse[1].weight.shape == (8, 8, 1, 1)

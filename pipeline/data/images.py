@@ -212,7 +212,8 @@ class Dataset:
                 f"the data holds tensors {list(self.image_shape)}, which are no images: {what} "
                 "cannot be used with them",
                 "leave it out; networks for tensors come from python:FILE.py:FUNCTION, mean and "
-                "std of tensors are those of [data]",
+                "std of tensors are those of [data]; images in an .npz file are uint8 "
+                "[n, height, width] or [n, height, width, channels]",
             )
 
     def normalized(self, stated: Normalization, by: Literal["profile", "model"]) -> Dataset:

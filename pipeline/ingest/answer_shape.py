@@ -58,7 +58,8 @@ def require_one_answer(source: str, teacher: Tensor, student: Tensor) -> tuple[i
         raise UsageError(
             f"{source}: the teacher gives {len(teacher[0])} logits and the "
             f"student {len(student[0])}",
-            "give both one logit per label, or embeddings of one width",
+            "give both one logit per label, or embeddings of one width; a teacher that was trained "
+            'for other labels gets a new head: teacher = { head = "replace" } in [model]',
         )
     raise UsageError(
         f"{source}: the teacher answers {list(found)} and the student {list(student.shape[1:])} "

@@ -151,8 +151,8 @@ def _attribute(source: str, name: str, network: object, attribute: str) -> objec
     raise UsageError(
         f"{source}: the {name} ({type(network).__name__}) has no {attribute}",
         "give it the attributes embedder (perhaps nn.Identity()), blocks and classifier, or say "
-        'where it is cut: split = "auto:4", or the submodules that blocks begin with, in [model] '
-        "or in OwnModel; python -m pipeline.inspect shows them",
+        'where it is cut: split = "auto:4", or the submodules that blocks begin with, in [model], '
+        "in OwnModel, or beside from in [model] student; python -m pipeline.inspect shows them",
     )
 
 

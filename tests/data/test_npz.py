@@ -138,8 +138,9 @@ def test_mean_and_std_of_images_stay_on_their_scale(tmp_path: Path) -> None:
 
 def test_values_are_no_images(tmp_path: Path) -> None:
     found = load(tmp_path, x_train=SOUND, x_test=SOUND[:6])
-    with pytest.raises(UsageError, match=r"tensors \[2, 7\], which are no images: augmentation"):
+    with pytest.raises(UsageError, match=r"tensors \[2, 7\], which are no images: augm") as refused:
         found.require_images("augmentation")
+    assert "are uint8 [n, height, width] or" in refused.value.remedy
     with pytest.raises(UsageError, match="mean and std that the model states"):
         found.normalized(Normalization((0.5, 0.5), (1.0, 1.0)), by="model")
     with pytest.raises(UsageError, match="all 12 training images are the same"):

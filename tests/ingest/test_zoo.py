@@ -251,6 +251,24 @@ def test_a_student_of_one_s_own_learns_from_it(tmp_path: Path) -> None:
         profile_settings(path)
 
 
+@pytest.mark.parametrize(
+    ("student", "split", "said", "remedy"),
+    [
+        (MINE, "", "has no blocks", 'split = "auto:4", or .* beside from in .model. student'),
+        (MINE.replace("(8, 10)", "(8, 6)"), ', split = ["1", "2"]', "the student 6", '"replace"'),
+    ],
+)
+def test_what_helps_a_student_of_one_s_own_is_told(
+    student: str, split: str, said: str, remedy: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(student)
+    own = f'{{ from = "python:mine.py:student"{split} }}'
+    path = profile(tmp_path, PROFILE.replace('{ from = "teacher", width = 0.5 }', own))
+    with pytest.raises(UsageError, match=said) as refused:
+        ModelSource(profile_settings(path), Silent()).content()
+    assert re.search(remedy, refused.value.remedy)
+
+
 def test_images_that_are_resized_otherwise_are_told(tmp_path: Path) -> None:
     path = profile(tmp_path, size={"shortest_edge": 18}, crop_size=16, do_center_crop=True)
     notes = ModelSource(profile_settings(path), Silent()).dataset.notes

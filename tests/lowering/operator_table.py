@@ -235,6 +235,7 @@ _ARITHMETIC: dict[str, Callable[[Tensor], Tensor]] = {
     "abs": torch.abs,
     "square": torch.square,
     "clamp": lambda x: x.clamp(-1, 1),
+    "clamp(0, 1)": lambda x: x.clamp(0, 1) - x.relu().clamp(max=1) * F.hardtanh(x, 0, 1),
     "clamp(min=)": lambda x: x.clamp(min=0.2),
     "maximum": lambda x: torch.maximum(x, -x),
     "minimum": lambda x: torch.minimum(x, 1 - x),

@@ -17,6 +17,7 @@ TRIED = {
         "GELU('tanh')",
         "Mish",
         "1 - x",
+        "clamp(0, 1)",
         "x.mean((-2, -1), keepdim=True)",
         "GroupNorm",
         "LayerNorm over channels",

@@ -16,10 +16,11 @@ from torch import Tensor, fx, nn
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
 from pipeline.lowering.blame import blaming, unit_refused
+from pipeline.lowering.capture import operator_name
 from pipeline.lowering.executorch.patterns import matching_patterns
 from pipeline.lowering.executorch.quantize import quantized
 from pipeline.lowering.executorch.retracing import traced_once
-from pipeline.lowering.executorch.rules import RULES, SIGNAL_RULES
+from pipeline.lowering.executorch.rules import QUANTIZED_RULES, RULES, SIGNAL_RULES
 from pipeline.lowering.graph import OperatorGraph, Origin, is_call, operators_of
 from pipeline.lowering.precision import Quantization
 from pipeline.lowering.rewrite import rewritten
@@ -29,6 +30,9 @@ from pipeline.settings import BACKENDS
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
     from executorch.runtime import Method
+
+#: They give axes another order.
+_TURNS = {"movedim", "permute", "transpose"}
 
 
 class ExecuTorch:
@@ -54,7 +58,11 @@ class ExecuTorch:
 
         with (
             torch.no_grad(),
-            blaming(graph := _rewritten(operators_of(module), example), name, self.spec.name),
+            blaming(
+                graph := _rewritten(operators_of(module), example, quantization),
+                name,
+                self.spec.name,
+            ),
         ):
             example = _natural(example)
             edges = _edges(graph, example, quantization)
@@ -101,9 +109,12 @@ class ExecuTorch:
         return torch.cat(outputs)
 
 
-def _rewritten(graph: OperatorGraph, example: Tensor) -> OperatorGraph:
+def _rewritten(
+    graph: OperatorGraph, example: Tensor, quantization: Quantization | None
+) -> OperatorGraph:
     """A graph in terms of what the delegate takes."""
-    return rewritten(in_images(graph, SIGNAL_RULES, example), RULES, example)
+    rules = RULES if quantization is None else {**RULES, **QUANTIZED_RULES}
+    return rewritten(in_images(graph, SIGNAL_RULES, example), rules, example)
 
 
 def _edges(graph: OperatorGraph, example: Tensor, quantization: Quantization | None) -> _Edges:
@@ -114,7 +125,10 @@ def _edges(graph: OperatorGraph, example: Tensor, quantization: Quantization | N
     calibration = quantization.calibration
     features = () if calibration is None else map(_natural, torch.split(calibration, 1))
     inner = quantized(graph, quantization.recipe, [example, *features])
-    return _Edges(inner, rank, quantized=True)
+    edges = _Edges(inner, rank, quantized=True)
+    names = {operator_name(node) for node, _ in graph.calls()}
+    edges.turns = quantization.recipe == "static_wi8_ai8" and not names.isdisjoint(_TURNS)
+    return edges
 
 
 class _Edges(nn.Module):
@@ -128,12 +142,15 @@ class _Edges(nn.Module):
         self.module = module
         self.output_rank = output_rank
         self.quantized = quantized
+        self.turns = False  # maps, in what is quantized with scales that are known
         self.reorders = False  # what comes last gives another order than its strides say
         self.training = False  # not eval(), which modules that torchao made refuse
 
     def forward(self, features: Tensor) -> Tensor:
-        if features.dim() == 4 and self.output_rank != 4:
+        if features.dim() == 4 and (self.output_rank != 4 or self.turns):
             # Flattening channels-last features becomes as_strided_copy, which no delegate takes.
+            # A sum of int8 features and of maps that were turned lowers without an error, and fails
+            # when it runs: the delegate does not see that their orders differ.
             features = features.to(memory_format=torch.contiguous_format)
         outputs: Tensor = self.module(features)
         if outputs.dim() == 4:

@@ -29,6 +29,11 @@ SIGNAL_RULES: Rules = {
     aten.max_pool1d.default: sequence.signal_max,
 }
 
+#: Of what is going to be int8.
+QUANTIZED_RULES: Rules = {
+    aten.linear.default: arrange.linear_of_rows,
+}
+
 RULES: Rules = {
     aten._adaptive_avg_pool2d.default: spatial.adaptive_average,
     aten._upsample_bilinear2d_aa.vec: resize.smooth,
@@ -59,6 +64,7 @@ RULES: Rules = {
     aten.glu.default: arrange.gated,
     aten.group_norm.default: normalize.group_norm,
     aten.hardsigmoid.default: elementwise.hard_sigmoid,
+    aten.hardtanh.default: elementwise.hard_tanh,
     aten.im2col.default: patches.image_patches,
     aten.index.Tensor: spatial.listed,
     aten.index_select.default: spatial.indexed,

@@ -214,6 +214,17 @@ def _beside_itself(call: Call, features: Tensor, axis: int, count: int) -> Tenso
     return torch.cat(parts, axis) if joined is None else joined
 
 
+def linear_of_rows(call: Call) -> Tensor | None:
+    """`linear` of maps ``[n, h, w, c]``, as that of rows ``[n, h * w, c]``."""
+    features, *weights = call.arguments
+    if len(call.shape) != 4:
+        return None
+    count, height, width, channels = call.shape
+    rows = aten.linear.default(features.reshape([count, height * width, channels]), *weights)
+    maps: Tensor = rows.reshape([*call.target_shape])
+    return maps
+
+
 def _slices(features: Tensor, axis: int, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     parts, start = [], 0
     for size in sizes:

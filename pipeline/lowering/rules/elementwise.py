@@ -6,11 +6,12 @@ Each formula holds for all finite values: exponentials are of numbers below 0 al
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, fx
 
 from pipeline.lowering.rewrite import Call
 
@@ -127,6 +128,49 @@ def clamp_min(call: Call) -> Tensor:
 def clamp_max(call: Call) -> Tensor:
     features, most = call.arguments
     return torch.clamp(features, max=float(most))
+
+
+def hard_tanh(call: Call) -> Tensor | None:
+    """`hardtanh` up to 1 from another number than -1, of which ExecuTorch reads no upper bound."""
+    features, least, most = call.arguments
+    return torch.clamp(features, least, most) if most == 1 and least != -1 else None
+
+
+def from_zero_to_one(call: Call) -> Tensor | None:
+    """A bound of values, or bounds that follow each other, to what lies between 0 and 1.
+
+    LiteRT's converter makes one operator of them that the delegate lacks; that for 0 and 6 it has.
+    """
+    source, least, most = _bounds(call.node)
+    if (least, most) != (0, 1) or not isinstance(source, fx.Node):
+        return None
+    return F.relu6(call.proxy(source) * 6.0) * (1 / 6)
+
+
+def _bounds(node: Any) -> tuple[Any, float, float]:
+    """What is bounded by a call and those before it, and by which two numbers."""
+    if not isinstance(node, fx.Node) or node.target not in _BOUNDS:
+        return node, -math.inf, math.inf
+    least, most = _BOUNDS[node.target](*node.args[1:])
+    if not all(isinstance(each, int | float) for each in (least, most)):
+        return node, -math.inf, math.inf  # by tensors
+    source, first, last = _bounds(node.args[0])
+    return source, min(max(first, least), most), min(max(last, least), most)
+
+
+def _clamp(least: Any = None, most: Any = None) -> tuple[Any, Any]:
+    return -math.inf if least is None else least, math.inf if most is None else most
+
+
+_BOUNDS: dict[Any, Callable[..., tuple[Any, Any]]] = {
+    aten.clamp.default: _clamp,
+    aten.clip.default: _clamp,
+    aten.clamp_max.default: lambda most: (-math.inf, most),
+    aten.clamp_min.default: lambda least: (least, math.inf),
+    aten.hardtanh.default: lambda least=-1, most=1: (least, most),
+    aten.relu.default: lambda: (0, math.inf),
+    aten.relu6.default: lambda: (0, 6),
+}
 
 
 def hard_sigmoid(call: Call) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
@@ -25,7 +25,7 @@ from pipeline.ingest.slim_layers import (
     fit_input,
     groups_of,
     layers_of,
-    normalizes,
+    logit_layers,
     scale_output,
     scaled_width,
     widths_of,
@@ -33,6 +33,7 @@ from pipeline.ingest.slim_layers import (
 from pipeline.ingest.slim_plain import with_plain_weights
 from pipeline.ingest.slim_repairs import SizeRepairs
 from pipeline.ingest.slim_shares import shares_near
+from pipeline.ingest.slim_table_repairs import TableRepairs
 from pipeline.ingest.slim_tables import scale_code, scale_tables
 from pipeline.model.blocknet import BlockNet
 
@@ -43,6 +44,7 @@ _REMEDY = (
 
 _Fit = Callable[[Layer, Tensor, int], None]
 _Shapes = Mapping[Layer, tuple[int, ...]]
+_Repairs = SizeRepairs | TableRepairs
 #: Scales a network: itself, its layers' shapes, those that stay, and the share that is kept.
 _Make = Callable[[nn.Module, _Shapes, set[nn.Module], float], _Fit]
 
@@ -73,21 +75,21 @@ def slimmed(
     short, reached = _shortened(where, with_plain_weights(network), images, depth)
     if not reached:
         raise UsageError(f"{where} has no layers to make slimmer", _REMEDY)
-    kept = _logit_layers([*reached], wanted[1])
-    scaled = [layer for layer in reached if layer not in kept]
     axes = {layer: channel_axis(layer, shape) for layer, shape in reached.items()}
-    trial = _Trial(where, short, reached, axes, kept, images)
     refused: UsageError | None = None
-    for make, share, repairs, codes in _attempts(scaled, width):
-        try:
-            found, slim = trial.run(make, share, repairs, codes)
-        except UsageError as error:
-            refused = refused or error
-            continue
-        if found.shape == wanted:
-            return slim.requires_grad_(True)
-        got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
-        refused = refused or UsageError(got, _REMEDY)
+    for kept in logit_layers([*reached], wanted[1]):
+        scaled = [layer for layer in reached if layer not in kept]
+        trial = _Trial(where, short, reached, axes, kept, images)
+        for make, share, repairs, codes in _attempts(scaled, width):
+            try:
+                found, slim = trial.run(make, share, repairs, codes)
+            except UsageError as error:
+                refused = refused or error
+                continue
+            if found.shape == wanted:
+                return slim.requires_grad_(True)
+            got = f"{where} gives {[*found.shape]} with fewer channels instead of {[*wanted]}"
+            refused = refused or UsageError(got, _REMEDY)
     assert refused is not None
     raise refused
 
@@ -113,7 +115,7 @@ class _Trial:
     images: Tensor
 
     def run(
-        self, make: _Make, share: float, repairs: SizeRepairs | None, codes: bool
+        self, make: _Make, share: float, repairs: _Repairs | None, codes: bool
     ) -> tuple[Tensor, BlockNet]:
         """What a slim network makes of the images, and the network.
 
@@ -139,7 +141,8 @@ class _Trial:
             if repairs is not None:
                 repairs.apply(self.short, slim, known, lambda size: scaled_width(size, share, 1))
             try:
-                return _run(self.where, slim, self.images, axes, _fitting(axes, fit)), slim
+                with nullcontext() if repairs is None else repairs.watching():
+                    return _run(self.where, slim, self.images, axes, _fitting(axes, fit)), slim
             except UsageError as error:
                 if repairs is None or not repairs.learn(error.__cause__, known):
                     raise
@@ -174,23 +177,15 @@ def _shortened(
     return short, _in_order(where, short, images)
 
 
-def _logit_layers(order: Sequence[Layer], classes: int) -> set[Layer]:
-    """The layers at the end that give logits: one, or those of several heads."""
-    weighted = [layer for layer in reversed(order) if not normalizes(layer)] or [order[-1]]
-    found = {weighted[0]}
-    for layer in weighted[1:]:
-        if [*widths_of(layer)] != [classes]:
-            break
-        found.add(layer)
-    return found
-
-
 def _attempts(
     layers: Sequence[Layer], width: float
-) -> Iterator[tuple[_Make, float, SizeRepairs | None, bool]]:
+) -> Iterator[tuple[_Make, float, _Repairs | None, bool]]:
     """How to make it: with the share that is wanted in all ways, then with others near it."""
     yield from ((make, width, None, codes) for codes in (True, False) for make in _MAKES)
     yield from ((make, width, SizeRepairs(), True) for make in _MAKES)
+    random = torch.get_rng_state()
+    yield from ((make, width, TableRepairs(), True) for make in _MAKES)
+    torch.set_rng_state(random)  # so that the shares below start as if no table had been tried
     for repaired, make in product((False, True), _MAKES):
         repairs = SizeRepairs() if repaired else None
         yield from ((make, share, repairs, True) for share in shares_near(layers, width, repaired))

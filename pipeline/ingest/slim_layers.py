@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from math import gcd
 from typing import Any, cast
 
@@ -45,6 +46,17 @@ def widths_of(layer: Layer) -> Sequence[int]:
     if isinstance(layer, _Convolution) and not _depthwise(layer):
         return [layer.out_channels]
     return []
+
+
+def logit_layers(order: Sequence[Layer], classes: int) -> list[set[Layer]]:
+    """The layers at the end that give logits: those of several heads, or the last one alone."""
+    weighted = [layer for layer in reversed(order) if not normalizes(layer)] or [order[-1]]
+    alike = takewhile(lambda layer: [*widths_of(layer)] == [classes], weighted[1:])
+    last = {weighted[0]}
+    several = {*last, *alike}
+    if len(several) == len(weighted):  # nothing would get slimmer
+        return [last]
+    return [several, last] if several != last else [last]
 
 
 def channel_axis(layer: Layer, shape: Sequence[int]) -> int:

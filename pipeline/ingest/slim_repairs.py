@@ -7,6 +7,7 @@ where a slimmer network does not run, the sizes that the failing module holds ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from torch import fx, nn
@@ -33,6 +34,10 @@ class SizeRepairs:
         self._chosen: set[tuple[type, str]] = set()
         self._codes = False
         self._count = 0
+
+    def watching(self) -> AbstractContextManager[None]:
+        """Around a run: nothing is to be seen but its error."""
+        return nullcontext()
 
     def learn(self, error: BaseException | None, known: Collection[int]) -> bool:
         """Whether there is something that was not tried yet.

@@ -5,7 +5,7 @@ Scales of channels, tables of positions, tokens of classes; and numbers such as 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -45,7 +45,7 @@ def scale_tables(
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
             if tensor is not None and tensor.is_floating_point() and tensor.numel() > 1:
                 axes = [] if _is_bias_of_heads(module, name, tensor) else _axes(tensor, numbers)
-                _keep(module, name, tensor, axes, share)
+                keep_first(module, name, tensor, axes, lambda size: max(1, round(size * share)))
 
 
 def _scale_numbers(module: nn.Module, known: Collection[int], share: float) -> set[int]:
@@ -111,9 +111,24 @@ def _axes(tensor: Tensor, numbers: Collection[int]) -> list[int]:
     return found[-1:] if table else found
 
 
-def _keep(module: nn.Module, name: str, tensor: Tensor, axes: Sequence[int], share: float) -> None:
+def keep_first(
+    module: nn.Module,
+    name: str,
+    tensor: Tensor,
+    axes: Sequence[int],
+    scaled: Callable[[int], int],
+) -> None:
+    """Makes a module hold the first entries of a tensor along some axes.
+
+    Args:
+        module: is changed.
+        name: of its parameter or buffer.
+        tensor: what that was.
+        axes: that get shorter.
+        scaled: how many are left of so many.
+    """
     kept = tensor.detach()
     for axis in axes:
-        kept = kept.narrow(axis, 0, max(1, round(tensor.shape[axis] * share)))
+        kept = kept.narrow(axis, 0, scaled(tensor.shape[axis]))
     kept = kept.clone()
     setattr(module, name, nn.Parameter(kept) if isinstance(tensor, nn.Parameter) else kept)

@@ -386,9 +386,7 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     ),
     "scaled_dot_product_attention": Attention,
     "scaled_dot_product_attention(is_causal=True)": lambda: Attention(causal=True),
-    "scaled_dot_product_attention with a float mask that is computed": lambda: Attention(
-        padded=True
-    ),
+    "scaled_dot_product_attention with a computed mask of floats": lambda: Attention(padded=True),
     "attention by @ and softmax": lambda: Attention(fused=False),
     "attention by @ and softmax of one head": lambda: Attention(fused=False, heads=1),
     "scaled_dot_product_attention of one head": lambda: Attention(heads=1),

@@ -38,7 +38,7 @@ TRIED = {
     TOKENS: (
         "RMSNorm",
         "scaled_dot_product_attention",
-        "scaled_dot_product_attention with a float mask that is computed",
+        "scaled_dot_product_attention with a computed mask of floats",
         "scaled_dot_product_attention of one head",
         "attention by @ and softmax of one head",
         "attention of one token",

@@ -18,7 +18,7 @@ TRAINING = 3
 #: The labels that a model gives to images.
 EVALUATION = 1
 #: Programs, and how far they are from eager PyTorch.
-LOWERING = 9
+LOWERING = 10
 #: What int8 programs have beside that: which of their numbers are int8.
 QUANTIZATION = 4
 #: Which stages ship, and in which order.

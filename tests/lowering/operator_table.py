@@ -419,6 +419,8 @@ _TOKENS: dict[str, Callable[[], nn.Module]] = {
     "Conv1d over tokens": lambda: Function(
         lambda x, mix: mix(x.transpose(1, 2)).transpose(1, 2), mix=nn.Conv1d(12, 12, 3, padding=1)
     ),
+    "PReLU of vectors": lambda: Function(lambda x, part: part(x.mean(1)), part=nn.PReLU(12)),
+    "LogSoftmax of vectors": lambda: Function(lambda x: x.mean(1).log_softmax(1)),
     "GRU": lambda: Function(lambda x, part: part(x)[0], part=nn.GRU(12, 12, batch_first=True)),
 }
 

@@ -45,6 +45,8 @@ TRIED = {
         "attention of heads that share keys",
         "cat of seven",
         "Linear over tokens",
+        "LogSoftmax of vectors",
+        "PReLU of vectors",
         "masked_fill by a constant mask",
         "where of a constant mask",
     ),

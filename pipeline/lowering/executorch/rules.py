@@ -91,6 +91,7 @@ RULES: Rules = {
     aten.pixel_unshuffle.default: spatial.pixel_unshuffle,
     aten.pow.Scalar: elementwise.exponential,
     aten.pow.Tensor_Scalar: elementwise.power,
+    aten.prelu.default: elementwise.prelu,
     aten.reciprocal.default: elementwise.reciprocal,
     aten.reflection_pad2d.default: spatial.reflection,
     aten.repeat.default: arrange.repeat,

@@ -57,6 +57,7 @@ RULES: Rules = {
     aten.lerp.Scalar: elementwise.between,
     aten.lerp.Tensor: elementwise.between,
     aten.log_sigmoid.default: elementwise.log_sigmoid,
+    aten.log_softmax.int: reduce.log_softmax,
     aten.logsumexp.default: reduce.log_sum_exp,
     aten.masked_fill.Scalar: attention.filled,
     aten.masked_fill.Tensor: attention.filled,

@@ -263,3 +263,12 @@ def leaky_relu_of_rrelu(call: Call) -> Tensor | None:
     """RReLU, which has the middle of its slopes where it is not trained."""
     features, lower, upper, training = call.arguments[:4]
     return None if training else _leaky_relu(features, (lower + upper) / 2)
+
+
+def prelu(call: Call) -> Tensor | None:
+    """PReLU of vectors and tokens; the delegate's own takes images."""
+    features, slopes, rank = call.arguments[0], call.value_of(1), len(call.shape)
+    if slopes is None or rank == 4:
+        return None
+    slopes = slopes.reshape([1, -1, *[1] * (rank - 2)])
+    return F.relu(features) + torch.clamp(features, max=0.0) * call.constant(slopes)

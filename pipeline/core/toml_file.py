@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -28,6 +27,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from pipeline.core.errors import UsageError
+from pipeline.core.nearest_name import nearest_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     if unknown:
         fields = [item for section in sections for item in section.model_fields.items()]
         names = sorted({field.alias or name for name, field in fields})
-        near = _nearest(str(location[-1]), names, cutoff=0.5)
+        near = nearest_name(str(location[-1]), names, cutoff=0.5)
         hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(names)}"
         return f"{'.'.join([*keys, str(location[-1])])}: unknown key; {hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
@@ -221,17 +221,10 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
             message = "input should be a table"
         case "literal_error":
             names = re.findall(r"'([^']+)'", problem["ctx"]["expected"])
-            if near := _nearest(str(got), names):
+            if near := nearest_name(str(got), names):
                 message += f"; did you mean {near!r}?"
     shown = f" (got {got!r})" if isinstance(got, str | int | float | bool) else ""
     return f"{'.'.join(keys) or 'the file'}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _nearest(word: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The name that a word was meant to be, if it is near to any; INT8 is int8."""
-    by_folded = {name.casefold(): name for name in names}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=cutoff)
-    return by_folded[near[0]] if near else None
 
 
 def _walk(

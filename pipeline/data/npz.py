@@ -6,7 +6,6 @@ import math
 import zipfile
 import zlib
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from pipeline.core.atomic_files import sha256_of
 from pipeline.core.errors import UsageError
+from pipeline.core.nearest_name import nearest_name
 from pipeline.data.arrays import arrays_as_dataset
 from pipeline.data.images import MOST_LABEL, Dataset, ImageSet
 from pipeline.data.label_maps import Labels, label_maps
@@ -258,11 +258,10 @@ def _array(archive: zipfile.ZipFile, path: Path, name: str) -> npt.NDArray[Any]:
         info = archive.getinfo(f"{name}.npy")
     except KeyError:
         found = sorted(each.removesuffix(".npy") for each in archive.namelist())
-        known = {each.lower(): each for each in found}
-        near = [known[each] for each in get_close_matches(name.lower(), known, n=1)]
+        near = nearest_name(name, found)
         raise UsageError(
             f"{path}: there is no array {name!r} in it"
-            + (f"; did you mean {near[0]!r}?" if near else ""),
+            + (f"; did you mean {near!r}?" if near else ""),
             "name the arrays in [data]: train_inputs and the like; there are: "
             + (", ".join(found) or "none"),
         ) from None

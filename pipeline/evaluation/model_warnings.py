@@ -69,8 +69,9 @@ def stage_warnings(
 
     Args:
         routes: of the stages, the teacher last.
-        predictions: ``[stages, n]``, or label maps ``[stages, n, height, width]``.
-        labels: ``[n]``, or ``[n, height, width]``.
+        predictions: ``[stages, n]``, label maps ``[stages, n, height, width]``, or embeddings
+            ``[stages, n, width]``.
+        labels: ``[n]``, ``[n, height, width]``, or the teacher's embeddings ``[n, width]``.
         names: of the labels.
     """
     titles = [f"stage {index} ({route})" for index, route in enumerate(routes)]

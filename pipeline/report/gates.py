@@ -21,13 +21,13 @@ from pipeline.report.baseline import metric_mismatch, mismatches
 from pipeline.report.conclusions import conclusions_of
 from pipeline.report.gate_file import BASELINE, PAYS, Gate, GateFile
 from pipeline.report.integrity import parity_of, wrong_results
-from pipeline.report.metric_names import expected_metrics, no_metric
+from pipeline.report.metric_names import known_metrics, no_metric
 from pipeline.report.ratios import estimate_of_ratio
 from pipeline.report.schema import Metric, Report
 from pipeline.report.sessions import estimate_of, ratio_across, shifted_above, shifted_below
 from pipeline.report.statistics import Estimate
 from pipeline.report.suspicion import reasons_of
-from pipeline.report.unmeasured import missed_loads, new_since
+from pipeline.report.unmeasured import missed_loads
 
 
 class GateVerdict(StrEnum):
@@ -85,7 +85,7 @@ def judge(gates: GateFile, report: Report, baseline: Report | None) -> list[Gate
             without one, unless they are optional.
     """
     found = list(_fitness(gates, report, baseline))
-    names = sorted(report.metrics.keys() | expected_metrics(report))
+    names = sorted(known_metrics(report))
     asked = [gate for gate in gates.gate if baseline is not None or not gate.waits_for_baseline]
     if not asked:
         found.append(_error(gates.gate[0], BASELINE, "every gate is optional: give a --baseline"))
@@ -109,8 +109,8 @@ def exit_code(results: Sequence[GateResult]) -> ExitCode:
 
 def _vanished(gate: Gate, names: Sequence[str], baseline: Report) -> Iterator[GateResult]:
     """What a gate compares that the baseline has and the report is no longer about."""
-    there = baseline.metrics.keys() | expected_metrics(baseline)
-    for name in fnmatch.filter(sorted(there.difference(names)), gate.metric):
+    lost = known_metrics(baseline).difference(names)
+    for name in fnmatch.filter(sorted(lost), gate.metric):
         why = (
             f"the baseline has {name}, this report has not: measure the same arms, stages, start "
             "states and rates, or give the gate a pattern without it"
@@ -228,7 +228,7 @@ def _against_baseline(gate: Gate, name: str, report: Report, baseline: Report | 
     """A ratio or difference across two sessions: significant, and large enough to matter."""
     if baseline is None:
         return _error(gate, name, "no --baseline was given")
-    if "*" in gate.metric and new_since(name, baseline):
+    if "*" in gate.metric and name not in known_metrics(baseline):
         why = f"not compared: the baseline was measured without what {name} is about"
         return GateResult(gate, name, GateVerdict.SKIPPED, None, why)
     if name not in baseline.metrics:

@@ -6,10 +6,10 @@ on what is left.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Iterable, Iterator
 from typing import get_args
 
+from pipeline.core.nearest_name import nearest_name
 from pipeline.harness.samples import State
 from pipeline.model.arm import STUDENT, TEACHER
 from pipeline.report.arms import arm_names, program_names
@@ -48,6 +48,11 @@ def expected_metrics(report: Report) -> set[str]:
         *_of_climbs(report),
         *_ALONE,
     }
+
+
+def known_metrics(report: Report) -> set[str]:
+    """Those that a report has, and those that it has to have."""
+    return report.metrics.keys() | expected_metrics(report)
 
 
 def _of_stages(report: Report) -> Iterator[str]:
@@ -126,8 +131,8 @@ def is_taken_while_loading(metric: str) -> bool:
 
 def no_metric(name: str, known: Iterable[str]) -> str:
     """That there is none of a name or pattern, with the nearest of those that there are."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
+    near = nearest_name(name, known, cutoff=0.5)
+    return f"no metric {name}" + (f"; did you mean {near}?" if near else "")
 
 
 def start_states(report: Report) -> set[str]:

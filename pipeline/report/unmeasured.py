@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from pipeline.report.latencies import latencies_around
-from pipeline.report.metric_names import expected_metrics, is_taken_while_loading
+from pipeline.report.metric_names import is_taken_while_loading
 from pipeline.report.schema import Report
 
 
@@ -34,10 +34,3 @@ def missed_loads(metric: str, report: Report) -> str | None:
         f"not measured: no inference ran during any of {len(loads)} loads, of which the longest "
         f"took {longest:.3g} ms, an inference {answer:.3g} ms"
     )
-
-
-def new_since(metric: str, baseline: Report) -> bool:
-    """Whether a baseline has not a metric because it is about an arm, stage, start state or rate
-    that was not measured then.
-    """
-    return metric not in baseline.metrics and metric not in expected_metrics(baseline)

@@ -176,10 +176,10 @@ class SourceModel(Section):
         source: ``KIND:PLACE``. Where it is a function, MODULE may be the path of a Python file:
             ``keras:MODULE:FUNCTION`` gives trained Keras blocks, ``python:MODULE:FUNCTION`` modules
             of PyTorch, trained or to be trained here. ``reference:FOLDER`` is a checkpoint of the
-            official reference implementation, or a folder of several. ``transformers:FOLDER`` is an
-            image classifier of Hugging Face's library as `save_pretrained` writes it, the teacher;
-            ``transformers:NAME`` or ``NAME@REVISION`` one of its hub. ``timm:FOLDER`` is one of
-            timm's as `save_for_hf` writes it, ``timm:NAME`` one that it knows, such as
+            official reference implementation, or a folder of several. ``transformers:FOLDER`` is a
+            network of Hugging Face's library for images as `save_pretrained` writes it, the
+            teacher; ``transformers:NAME`` or ``NAME@REVISION`` one of its hub. ``timm:FOLDER`` is
+            one of timm's as `save_for_hf` writes it, ``timm:NAME`` one that it knows, such as
             ``resnet18.a1_in1k``, or ``OWNER/NAME`` of the hub. A relative path is looked for beside
             the profile, then in the current folder.
         normalization: the mean and std, a channel each, that the model was trained with, where the

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from pipeline.ingest.balance import balanced_cuts
-from pipeline.ingest.few_cuts import why_few
+from pipeline.ingest.few_cuts import crossing_tensors, why_few
 from pipeline.ingest.fx_trace import (
     Flow,
     ValueInterpreter,
@@ -19,7 +20,8 @@ from pipeline.ingest.fx_trace import (
     running,
     traced,
 )
-from pipeline.ingest.holders import followed, holds_tensors, idle
+from pipeline.ingest.holders import followed, idle
+from pipeline.ingest.size_constants import note_constants, two_runs
 from pipeline.model.blocknet import BlockNet
 
 #: They belong to the layer before them.
@@ -86,8 +88,9 @@ def possible_cuts(where: str, network: nn.Module, images: Tensor) -> Cuts:
     holders, closed = followed(where, network, images)
     while True:
         graph = traced(where, network, holders, images)
+        note_constants(graph, partial(two_runs, where, network, graph, images))
         flow, values = Flow(graph), _measured(where, network, graph, images)
-        cuts = {flow.source: images} | dict(_cuts(network, flow, values))
+        cuts = {flow.source: values[flow.source]} | dict(_cuts(network, flow, values))
         targets = [str(node.target) for node in [*cuts][1:]]
         paths = ["", *_outermost(network, targets, holders)]
         if not (unwanted := idle(holders, targets)):
@@ -139,7 +142,7 @@ def _end(flow: Flow, values: ValueInterpreter, last: str) -> str | None:
     """Where a block ends that begins with the last part: see `Cuts.end`."""
 
     def closes(place: int) -> bool:
-        return sum(holds_tensors(values[each]) for each in flow.crossing(place)) == 1
+        return len(crossing_tensors(flow, values, place)) == 1
 
     inside = [place for place, node in enumerate(flow.nodes) if _runs_in(node, last)]
     if closes(behind(flow.nodes, flow.nodes[inside[-1]])):
@@ -218,7 +221,7 @@ def _reached(
         if node.op != "call_module" or targets.count(node.target) > 1:
             continue
         module = network.get_submodule(str(node.target))
-        before = [each for each in flow.crossing(place) if holds_tensors(values[each])]
+        before = crossing_tensors(flow, values, place)
         if len(before) != 1 or not [*module.parameters()] or _follows(network, node, module):
             continue
         features = values[before[0]]
@@ -274,9 +277,9 @@ def _outermost(network: nn.Module, paths: Sequence[str], holders: set[str]) -> I
 def given_cuts(where: str, network: BlockNet, images: Tensor) -> Cuts:
     """The parts of a network that comes in blocks, as `possible_cuts` gives those of others."""
     graph = traced(where, network, {"blocks"}, images)
-    flow, values = Flow(graph), _measured(where, network, graph, images)
+    values = _measured(where, network, graph, images)
     parts = []
-    for node in flow.nodes:
+    for node in graph.nodes:
         if node.op != "call_module":
             continue
         held = sum(each.numel() for each in _parameters(network, node))

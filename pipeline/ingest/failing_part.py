@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import torch
 from torch import nn
 
 
@@ -21,6 +24,19 @@ def failing_modules(error: BaseException) -> Iterator[nn.Module]:
             found.append(module)
         trace = trace.tb_next
     return reversed(found)
+
+
+def user_frames(error: BaseException) -> Sequence[traceback.FrameSummary]:
+    """The lines of a user's that were running when something failed, the innermost last.
+
+    Those of graphs, whose code torch makes, are among them.
+
+    Args:
+        error: raised by them, and caught.
+    """
+    others = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen")
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if not frame.filename.startswith(others)]
 
 
 def failing_part(network: nn.Module, error: Exception) -> str:

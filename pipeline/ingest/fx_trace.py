@@ -6,23 +6,23 @@ Modules that nobody has to look into are called as they are, so what they do ins
 from __future__ import annotations
 
 import operator
-import traceback
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError, first_lines
+from pipeline.ingest.failing_part import user_frames
 from pipeline.ingest.part_tracer import PartInterpreter, PartTracer, followed_lengths
-from pipeline.ingest.size_constants import note_constants, same_for_all
 from pipeline.ingest.uncuttable import UncuttableError
 from pipeline.model.wrapping import input_advice
 
 OWN = "or give the network the attributes embedder, blocks and classifier"
+#: In a node's `meta`: the value that it has for any images, as `note_constants` finds it.
+CONSTANT = "constant"
 #: Where `nn.Module` keeps what it knows of; a graph's constants are written there.
 _TABLES = {*vars(nn.Module())}
 
@@ -64,15 +64,12 @@ def traced(where: str, network: nn.Module, holders: Collection[str], images: Ten
     for node in list(graph.nodes):
         if node.target is nn.functional.dropout:
             _as_module(network, graph, node)
-    note_constants(network, graph, images)
     return graph
 
 
 def _place_in_code(error: BaseException) -> str:
     """The line of a user's where an error comes from; empty if there is none."""
-    places = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<")
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(places)]
+    own = [frame for frame in user_frames(error) if not frame.filename.startswith("<")]
     return f" ({own[-1].filename}, line {own[-1].lineno}: {own[-1].line})" if own else ""
 
 
@@ -152,6 +149,9 @@ class ValueInterpreter(PartInterpreter):
 class Flow:
     """What flows through a graph from its input on.
 
+    Args:
+        graph: as traced, its constants noted.
+
     Attributes:
         nodes: of the graph, in the order in which they run.
         source: the input.
@@ -164,7 +164,7 @@ class Flow:
         self._last: dict[fx.Node, int] = {}
         for node in self.nodes:
             follows = self._last.keys() & {*node.all_input_nodes}
-            if node is self.source or (follows and not same_for_all(node)):
+            if node is self.source or (follows and not _same_for_all(node)):
                 self._last[node] = max((self._places[user] for user in node.users), default=-1)
 
     def place(self, node: fx.Node) -> int:
@@ -178,6 +178,11 @@ class Flow:
         the same: it can be computed on either side.
         """
         return [node for node, last in self._last.items() if self._places[node] < place <= last]
+
+
+def _same_for_all(node: fx.Node) -> bool:
+    """Whether a node's value is a tensor, or a device, that is the same for all images."""
+    return isinstance(node.meta.get(CONSTANT), Tensor | torch.device)
 
 
 def behind(nodes: Sequence[fx.Node], call: fx.Node) -> int:

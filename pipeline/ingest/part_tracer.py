@@ -103,14 +103,9 @@ class PartTracer(fx.Tracer):
         Raises:
             TypeError: that depends on them or on how many there are.
         """
-        node = obj.node
-        given = self._values()
-        two, three = (values[node] for values in given)
-        plain = isinstance(two, int | float) and type(two) is type(three) and two == three
-        if not plain or _is_read_from_values(node, given[0]):
-            raise TypeError(f"{node.name} depends on the images, or on how many there are")
-        number: int | float = two
-        return number
+        if (found := self._plain(obj.node)) is None:
+            raise TypeError(f"{obj.node.name} depends on the images, or on how many there are")
+        return found
 
     def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
         """The parts of a value that has as many for any images, such as those of a tuple."""
@@ -118,13 +113,15 @@ class PartTracer(fx.Tracer):
         return iter([parts[place] for place in range(len(parts))])
 
     def to_bool(self, obj: fx.Proxy) -> bool:
-        node = obj.node
+        found = self._plain(obj.node)
+        return bool(found) if isinstance(found, int) else super().to_bool(obj)
+
+    def _plain(self, node: fx.Node) -> int | float | None:
+        """The number, or truth, that a node gives for any images; None if it depends on them."""
         given = self._values()
         two, three = (values[node] for values in given)
-        plain = isinstance(two, bool | int) and isinstance(three, bool | int) and two == three
-        if plain and not _is_read_from_values(node, given[0]):
-            return bool(two)
-        return super().to_bool(obj)
+        plain = isinstance(two, int | float) and type(two) is type(three) and two == three
+        return two if plain and not _is_read_from_values(node, given[0]) else None
 
     def _values(self) -> Sequence[dict[fx.Node, Any]]:
         """What each node gives for two images, and for three others."""

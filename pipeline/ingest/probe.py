@@ -9,7 +9,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.freed_memory import filled_memory
 from pipeline.data.memory_order import natural_order
+from pipeline.ingest.failing_part import user_frames
 from pipeline.model.blocknet import BlockNet
 from pipeline.model.wrapping import input_advice, load_advice
 
@@ -281,15 +281,9 @@ def _require_tensor(source: str, name: str, outputs: object, images: int) -> Ten
 
 def _frames(error: BaseException) -> str:
     """Where an error comes from, the innermost last: lines of the user's, one below the other."""
-    own_places = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent), "<frozen")
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(own_places)
-    ]
     return "".join(
         f"\n  {frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}"
-        for frame in frames[-_FRAMES:]
+        for frame in user_frames(error)[-_FRAMES:]
     )
 
 

@@ -6,41 +6,54 @@ It is the same for all inputs, so that each side of a cut can compute it: it doe
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-#: In a node's `meta`: the value that it has for any images.
-CONSTANT = "constant"
+from pipeline.ingest.fx_trace import CONSTANT, ValueInterpreter, running
+
+#: What every node of a graph gives for two images, and for three.
+TwoRuns = tuple[ValueInterpreter, ValueInterpreter]
+
 _SIZES = ("shape", "device", "dtype", "ndim")
 _MISSING = object()
 
 
-def note_constants(network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
+def two_runs(where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> TwoRuns:
+    """What every node of a graph gives for two images, and for three others.
+
+    Of other images, so that no number that is read from them is taken for a size.
+
+    Args:
+        where: how errors call the network.
+        network: that the graph runs.
+        graph: as traced.
+        images: some, ``[n, ...]``.
+
+    Raises:
+        UsageError: it fails.
+    """
+    two, three = torch.cat([images[:1]] * 2), torch.cat([images[-1:]] * 3)
+    with running(where, two):
+        return ValueInterpreter(network, graph, two), ValueInterpreter(network, graph, three)
+
+
+def note_constants(graph: fx.Graph, runs: Callable[[], TwoRuns]) -> None:
     """Notes of each value that is made of sizes alone what it is, where that is always the same.
 
     Args:
-        network: that the graph runs.
         graph: as traced; the `meta` of its nodes is changed.
-        images: some, ``[n, ...]``.
+        runs: asked for its values, as `two_runs` gives them, where there is something to note.
     """
     found = [*_of_sizes(graph)]
     if all(_is_size(node) or node.target is operator.getitem for node in found):
         return  # nothing is made of them
-    from pipeline.ingest.fx_trace import ValueInterpreter
-
-    two, three = (torch.cat([images[:1]] * count) for count in (2, 3))
-    of_two, of_three = (ValueInterpreter(network, graph, each) for each in (two, three))
+    two, three = runs()
     for node in found:
-        if _same(of_two[node], of_three[node]):
-            node.meta[CONSTANT] = of_two[node]
-
-
-def same_for_all(node: fx.Node) -> bool:
-    """Whether a node's value is a tensor, or a device, that is the same for all images."""
-    return isinstance(node.meta.get(CONSTANT), Tensor | torch.device)
+        if _same(two[node], three[node]):
+            node.meta[CONSTANT] = two[node]
 
 
 def read_again(graph: fx.Graph, features: fx.Node | None, node: fx.Node) -> Any:

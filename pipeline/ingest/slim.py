@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, redirect_stderr
+from contextlib import redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
@@ -31,7 +31,7 @@ from pipeline.ingest.slim_layers import (
     widths_of,
 )
 from pipeline.ingest.slim_plain import with_plain_weights
-from pipeline.ingest.slim_repairs import SizeRepairs
+from pipeline.ingest.slim_repairs import Repairs, SizeRepairs
 from pipeline.ingest.slim_shares import shares_near
 from pipeline.ingest.slim_table_repairs import TableRepairs
 from pipeline.ingest.slim_tables import scale_code, scale_tables
@@ -44,7 +44,6 @@ _REMEDY = (
 
 _Fit = Callable[[Layer, Tensor, int], None]
 _Shapes = Mapping[Layer, tuple[int, ...]]
-_Repairs = SizeRepairs | TableRepairs
 #: Scales a network: itself, its layers' shapes, those that stay, and the share that is kept.
 _Make = Callable[[nn.Module, _Shapes, set[nn.Module], float], _Fit]
 
@@ -115,7 +114,7 @@ class _Trial:
     images: Tensor
 
     def run(
-        self, make: _Make, share: float, repairs: _Repairs | None, codes: bool
+        self, make: _Make, share: float, repairs: Repairs, codes: bool
     ) -> tuple[Tensor, BlockNet]:
         """What a slim network makes of the images, and the network.
 
@@ -138,13 +137,12 @@ class _Trial:
             fit = make(slim, shapes, {mine[layer] for layer in self.kept}, share)
             if codes:
                 scale_code(slim, known, share)
-            if repairs is not None:
-                repairs.apply(self.short, slim, known, lambda size: scaled_width(size, share, 1))
+            repairs.apply(self.short, slim, known, lambda size: scaled_width(size, share, 1))
             try:
-                with nullcontext() if repairs is None else repairs.watching():
+                with repairs.watching():
                     return _run(self.where, slim, self.images, axes, _fitting(axes, fit)), slim
             except UsageError as error:
-                if repairs is None or not repairs.learn(error.__cause__, known):
+                if not repairs.learn(error.__cause__, known):
                     raise
 
 
@@ -179,15 +177,15 @@ def _shortened(
 
 def _attempts(
     layers: Sequence[Layer], width: float
-) -> Iterator[tuple[_Make, float, _Repairs | None, bool]]:
+) -> Iterator[tuple[_Make, float, Repairs, bool]]:
     """How to make it: with the share that is wanted in all ways, then with others near it."""
-    yield from ((make, width, None, codes) for codes in (True, False) for make in _MAKES)
+    yield from ((make, width, Repairs(), codes) for codes in (True, False) for make in _MAKES)
     yield from ((make, width, SizeRepairs(), True) for make in _MAKES)
     random = torch.get_rng_state()
     yield from ((make, width, TableRepairs(), True) for make in _MAKES)
     torch.set_rng_state(random)  # so that the shares below start as if no table had been tried
     for repaired, make in product((False, True), _MAKES):
-        repairs = SizeRepairs() if repaired else None
+        repairs = SizeRepairs() if repaired else Repairs()
         yield from ((make, share, repairs, True) for share in shares_near(layers, width, repaired))
 
 

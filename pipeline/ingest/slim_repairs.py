@@ -27,7 +27,37 @@ _MOST = 16
 Scaled = Callable[[int], int]
 
 
-class SizeRepairs:
+class Repairs:
+    """What is done where a slimmer network does not run: nothing."""
+
+    def watching(self) -> AbstractContextManager[None]:
+        """Around a run, of which nothing is to be seen but its error."""
+        return nullcontext()
+
+    def learn(self, error: BaseException | None, known: Collection[int]) -> bool:
+        """Whether there is something that was not tried yet.
+
+        Args:
+            error: of the network's code, the run of which was watched.
+            known: numbers of channels of the layers that get slimmer.
+        """
+        return False
+
+    def apply(
+        self, wide: nn.Module, slim: nn.Module, known: Collection[int], scaled: Scaled
+    ) -> None:
+        """Changes what was learned, and what is to be tried next.
+
+        Args:
+            wide: the network before its channels were scaled.
+            slim: the same network, whose layers are told their new channels, and whose tables have
+                been scaled by their lengths; is changed.
+            known: numbers of channels of the layers that get slimmer.
+            scaled: what is left of so many.
+        """
+
+
+class SizeRepairs(Repairs):
     """What was learned from code that failed: which sizes of which classes get smaller, too."""
 
     def __init__(self) -> None:
@@ -35,17 +65,7 @@ class SizeRepairs:
         self._codes = False
         self._count = 0
 
-    def watching(self) -> AbstractContextManager[None]:
-        """Around a run: nothing is to be seen but its error."""
-        return nullcontext()
-
     def learn(self, error: BaseException | None, known: Collection[int]) -> bool:
-        """Whether there is something that was not tried yet.
-
-        Args:
-            error: of the network's code.
-            known: numbers of channels of the layers that get slimmer.
-        """
         self._count += 1
         if error is None or self._count > _MOST:
             return False
@@ -64,14 +84,7 @@ class SizeRepairs:
     def apply(
         self, wide: nn.Module, slim: nn.Module, known: Collection[int], scaled: Scaled
     ) -> None:
-        """Scales what was learned.
-
-        Args:
-            wide: the network before its channels were scaled.
-            slim: the same network, whose layers are told their new channels already; is changed.
-            known: numbers of channels of the layers that get slimmer.
-            scaled: what is left of so many.
-        """
+        """Scales the sizes that were learned."""
         for before, module in zip(wide.modules(), slim.modules(), strict=True):
             if isinstance(module, fx.GraphModule):
                 if self._codes:

@@ -7,7 +7,7 @@ other; those with which more of its operations run are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from pipeline.ingest.failing_part import failing_modules
 from pipeline.ingest.slim_layers import layers_of
+from pipeline.ingest.slim_repairs import Repairs, Scaled
 from pipeline.ingest.slim_tables import keep_first
 
 #: How often a network is run to find the axes of its tables.
@@ -24,7 +25,7 @@ _Table = tuple[type, str, tuple[int, ...]]
 _Axes = tuple[int, ...]
 
 
-class TableRepairs:
+class TableRepairs(Repairs):
     """What was learned from code that failed: the axes along which tables get shorter.
 
     Tables of one name and shape in modules of one class are alike.
@@ -47,12 +48,6 @@ class TableRepairs:
             yield
 
     def learn(self, error: BaseException | None, known: Collection[int]) -> bool:
-        """Whether there is something that was not tried yet.
-
-        Args:
-            error: of the network's code, the run of which was watched.
-            known: numbers of channels of the layers that get slimmer.
-        """
         self._runs += 1
         if error is None or self._runs > _MOST:
             return False
@@ -65,16 +60,9 @@ class TableRepairs:
         return self._tried is not None
 
     def apply(
-        self, wide: nn.Module, slim: nn.Module, known: Collection[int], scaled: Callable[[int], int]
+        self, wide: nn.Module, slim: nn.Module, known: Collection[int], scaled: Scaled
     ) -> None:
-        """Makes tables shorter along the axes that were learned, and those to be tried next.
-
-        Args:
-            wide: the network before its channels were scaled.
-            slim: the same network, whose tables have been scaled by their lengths; is changed.
-            known: numbers of channels of the layers that get slimmer.
-            scaled: what is left of so many.
-        """
+        """Makes tables shorter along the axes that were learned, and those to be tried next."""
         chosen = {**self._chosen, **dict([self._tried] if self._tried else [])}
         self._wide = dict(zip(slim.modules(), wide.modules(), strict=True))
         for module, before in self._wide.items():

@@ -8,22 +8,21 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from pipeline.core.errors import UsageError
 from pipeline.ingest.cuts import balanced_split
 from pipeline.ingest.few_cuts import MASKS, crossing_name, is_mask
-from pipeline.ingest.fx_trace import (
-    Flow,
-    ValueInterpreter,
-    behind,
-    running,
-    traced,
-)
+from pipeline.ingest.fx_trace import Flow, behind, traced
 from pipeline.ingest.holders import holds_tensors
 from pipeline.ingest.named_parts import calls_of, edges_of
-from pipeline.ingest.size_constants import read_again, size_again
+from pipeline.ingest.size_constants import (
+    TwoRuns,
+    note_constants,
+    read_again,
+    size_again,
+    two_runs,
+)
 from pipeline.model.blocknet import BlockNet
 
 _AUTO = re.compile(r"^auto:(?P<blocks>\d+)$")
@@ -123,14 +122,15 @@ class _Crossings:
     Args:
         where: how errors call the network.
         network: that the graph runs.
-        graph: as traced.
+        graph: as traced; its constants are noted.
         images: some, two of them.
     """
 
     def __init__(self, where: str, network: nn.Module, graph: fx.Graph, images: Tensor) -> None:
         self._where = where
-        self._flow = Flow(graph)
         self._network, self._graph, self._images = network, graph, images
+        note_constants(graph, lambda: self._values)
+        self._flow = Flow(graph)
 
     def closed(self, end: int) -> int:
         """Where a block ends whose last submodule does, or a shortcut around that.
@@ -180,15 +180,8 @@ class _Crossings:
         return [node for node in crossing if node not in sizes], sizes
 
     @cached_property
-    def _values(self) -> tuple[ValueInterpreter, ValueInterpreter]:
-        """What every node gives for two images and for three."""
-        # Of other images, so that no number that is read from them is taken for a size.
-        two, three = torch.cat([self._images[:1]] * 2), torch.cat([self._images[-1:]] * 3)
-        with running(self._where, two):
-            return (
-                ValueInterpreter(self._network, self._graph, two),
-                ValueInterpreter(self._network, self._graph, three),
-            )
+    def _values(self) -> TwoRuns:
+        return two_runs(self._where, self._network, self._graph, self._images)
 
 
 def _sized(two: object, three: object) -> bool:

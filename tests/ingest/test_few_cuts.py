@@ -60,6 +60,21 @@ class Branches(nn.Module):
 def test_a_first_block_may_begin_with_the_input() -> None:
     assert cuts_of(Branches(), 2, 9) == ["layers.0", "layers.2..head"]
     require_cut(Branches(), 2, 9)
+    crossing = r"1 to 2 blocks .* before layers.1, the input x and what relu gives .* cross"
+    with pytest.raises(UsageError, match=crossing):
+        split_network("mine", "teacher", Branches().eval(), ["auto:3"], torch.randn(2, 2, 9))
+
+
+class Divided(Branches):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / (x.shape[1] * x.shape[2])
+
+
+def test_one_that_computes_with_sizes_and_fails_is_named() -> None:
+    require_cut(Divided(), 2, 9)
+    for split in (["auto:2"], ["layers.0", "layers.2..head"]):
+        with pytest.raises(UsageError, match=r"the teacher, given \[2, 3, 9\], failed"):
+            split_network("mine", "teacher", Divided().eval(), split, torch.randn(2, 3, 9))
 
 
 class Numbers(nn.Module):

@@ -83,9 +83,9 @@ class WindowAttention(nn.Module):
 
 
 class Tokens(nn.Module):
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, patch: int = 4) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, dim, 4, 4)
+        self.proj = nn.Conv2d(3, dim, patch, patch)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(x).flatten(2).transpose(1, 2)

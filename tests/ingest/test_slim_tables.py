@@ -8,18 +8,9 @@ from torch import Tensor, nn
 
 from pipeline.ingest.slim import slimmed
 from pipeline.model.blocknet import BlockNet
+from tests.ingest.test_slim_exceptions import SHAPE, Tokens
 
-SHAPE = (3, 8, 8)
 TOKENS = 16
-
-
-class Tokens(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, dim, 2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x).flatten(2).transpose(1, 2)
 
 
 class Rotary(nn.Module):
@@ -99,7 +90,7 @@ class Map(nn.Module):
 def test_axes_of_places_stay_as_long_as_they_are(
     dim: int, block: nn.Module, classes: int, shapes: dict[str, tuple[int, ...]]
 ) -> None:
-    embedder = nn.Conv2d(3, dim, 1) if isinstance(block, Map) else Tokens(dim)
+    embedder = nn.Conv2d(3, dim, 1) if isinstance(block, Map) else Tokens(dim, 2)
     teacher = BlockNet(embedder, [block], Head(dim, classes)).eval()
     slim = slimmed("mine", teacher, SHAPE, 0.5, 1)
     tensors = slim.blocks[0].state_dict()
@@ -119,7 +110,7 @@ def test_heads_that_are_as_many_as_channels_stay_with_their_table() -> None:
             heads = self.fc(x).unflatten(-1, (4, -1)) * self.slopes.view(4, 1)
             return heads.flatten(2)
 
-    embedder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1), Tokens(32))
+    embedder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1), Tokens(32, 2))
     slim = slimmed("mine", BlockNet(embedder, [Slopes()], Head(32, 6)).eval(), SHAPE, 0.5, 1)
     assert slim.blocks[0].slopes.shape == (4,)
     assert slim.blocks[0].fc.out_features == 16  # as wanted: no share near it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from pipeline.ingest.zoo.model_folder import ModelLibrary, read_config, source_n
 from pipeline.settings import TaskKind
 
 _WHAT = "a folder as save_pretrained writes it, with config.json and model.safetensors"
+_REMEDY = f"name {_WHAT}, of a model of the transformers library"
 #: By task: what the library calls classes that have an answer to it, and what others do not do.
 _CLASSES: Final[dict[TaskKind, tuple[str, str]]] = {
     "classification": ("ForImageClassification", "classifies no images"),
@@ -41,7 +43,10 @@ def task_of(path: Path) -> TaskKind:
     Raises:
         UsageError: the config.json cannot be read.
     """
-    names = _read(path).architectures or ()
+    return _task(_read(path).architectures or ())
+
+
+def _task(names: Collection[str]) -> TaskKind:
     for task, (ending, _) in _CLASSES.items():
         if any(ending in name for name in names):
             return task
@@ -49,7 +54,7 @@ def task_of(path: Path) -> TaskKind:
 
 
 def _read(path: Path) -> ModelConfig:
-    return read_config(path, ModelConfig, f"name {_WHAT}, of a model of the transformers library")
+    return read_config(path, ModelConfig, _REMEDY)
 
 
 def _require_model(path: Path, task: TaskKind | None) -> None:
@@ -58,11 +63,10 @@ def _require_model(path: Path, task: TaskKind | None) -> None:
         of_timm = config.architecture is not None
         raise UsageError(
             f"{path}: model_type: Field required" + (": the folder is timm's" if of_timm else ""),
-            f'source = "timm:{source_name(path.parent)}"'
-            if of_timm
-            else f"name {_WHAT}, of a model of the transformers library",
+            f'source = "timm:{source_name(path.parent)}"' if of_timm else _REMEDY,
         )
-    names, found = config.architectures, task_of(path)
+    names = config.architectures or ()
+    found = _task(names)
     if not names or task in (None, "embedding", found):  # any model's features are embeddings
         return
     ending, fails = _CLASSES[task]

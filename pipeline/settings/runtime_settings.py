@@ -20,8 +20,9 @@ class RuntimeSettings(Section):
         threads: of the inference library.
         favor: what rules where not everything can be had. ``memory``: the block with most bytes
             arrives first unless ``schedule.orders`` says otherwise, no program runs before its
-            stage serves, ExecuTorch has one workspace for all of them, so that inferences wait
-            while weights are packed, and what was freed goes back to the system at once.
+            stage serves, ExecuTorch has one workspace for all that have no weight cache, so that
+            inferences wait while weights are packed, and what was freed goes back to the system at
+            once.
         loaders: threads that load stages. ``2``: while one stage is made ready, the programs of the
             next one are being loaded, which takes a core that nothing else uses; not where memory
             is favored. ``auto``: 2 where the app may run on four processors or more and memory is

@@ -16,7 +16,7 @@ namespace pwl {
 //
 // Programs that run in turns, such as those of a first stage, share one workspace in the process,
 // and where memory is favored, all do: one of them runs at a time, and none while the weights of
-// another one are being packed.
+// another one are being packed. Those with a weight cache never share one.
 Result<std::unique_ptr<Engine>> MakeExecuTorchEngine(int threads, WeightCache cache = {},
                                                      Favor favor = Favor::kAccuracy) noexcept;
 

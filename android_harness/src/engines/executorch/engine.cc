@@ -57,6 +57,9 @@ constexpr char kXnnpack[] = "XnnpackBackend";
 // model (1), ExecuTorch 1.5 keeps a hundred bytes of every program that was ever loaded.
 constexpr int kWorkspacePerDelegate = 0;
 // For programs that run in turns anyway, and for all where memory rules: as large as the largest.
+// Not for programs with a weight cache: when the workspace grows, XNNPACK sets all of its programs
+// up again, without the lock of their caches. It gives up halfway at the first one whose cache is
+// just being opened for another load; the rest go on in memory that is freed.
 constexpr int kOneWorkspace = 2;
 
 std::string Describe(const char* what, Error error) {
@@ -254,11 +257,11 @@ class ExecuTorchEngine final : public Engine {
                                              CacheUse* cache, LoadTimes* times) const {
     BackendOptions<3> options;
     LoadBackendOptionsMap map;
-    Error error =
-        options.set_option("workspace_sharing_mode",
-                           in_turns_ || spec.in_turns ? kOneWorkspace : kWorkspacePerDelegate);
     // They live until Load returns, which is as long as ExecuTorch reads the options.
     const std::string& packed = cache->path();
+    const bool shares = packed.empty() && (in_turns_ || spec.in_turns);
+    Error error = options.set_option("workspace_sharing_mode",
+                                     shares ? kOneWorkspace : kWorkspacePerDelegate);
     if (!packed.empty()) {
       if (packed.size() >= executorch::runtime::kMaxOptionValueLength) {
         return Status(Code::kUsage, "too long a path for ExecuTorch: " + packed);

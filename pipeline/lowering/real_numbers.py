@@ -25,7 +25,7 @@ def require_real(body: fx.GraphModule, name: str) -> None:
     origins = dict.fromkeys(
         node.meta["origin"]
         for node in body.graph.nodes
-        if is_call(node) and _complex(node) and not any(map(_complex, node.all_input_nodes))
+        if _complex(node) and not any(map(_complex, node.all_input_nodes))
     )
     if origins:
         refusals = [Refusal(origin.path, origin.operator, _REMEDY) for origin in origins]

@@ -72,8 +72,9 @@ class ExecuTorch:
                 edge = _delegated(edges, example, graph)
         lowered = edge.exported_program().graph_module
         info = get_delegation_info(lowered)
-        lookups = [node for node in _outside(lowered) if _looks_up(node)]
-        if left := _left_over(lowered, graph):
+        outside = _outside(lowered)
+        lookups = [node for node in outside if _looks_up(node)]
+        if left := [_found(node, graph) for node in outside if node not in lookups]:
             raise unit_refused(name, self.spec.name, left)
         # One more before each lookup, which makes tokens of what is none. Dynamic scales are found
         # between linear layers, by operators of the delegate, too.
@@ -195,16 +196,13 @@ def _order(tensor: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-def _left_over(lowered: fx.GraphModule, graph: OperatorGraph) -> list[tuple[Origin | None, str]]:
-    """The operators outside delegates but those of lookups, each with where it comes from."""
-    return [
-        (graph.origin_of(str(node.meta.get("nn_module_stack"))), _name(node))
-        for node in _outside(lowered)
-        if not _looks_up(node)
-    ]
+def _found(node: fx.Node, graph: OperatorGraph) -> tuple[Origin | None, str]:
+    """An operator, with where it comes from."""
+    return graph.origin_of(str(node.meta.get("nn_module_stack"))), _name(node)
 
 
 def _outside(lowered: fx.GraphModule) -> list[fx.Node]:
+    """The operators outside delegates."""
     return [
         node
         for node in lowered.graph.nodes

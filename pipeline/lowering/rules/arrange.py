@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -110,12 +110,14 @@ def _by_maxima(call: Call, parts: list[Tensor], axis: int) -> Tensor | None:
         return None
     least = call.constant(torch.full([1] * len(call.target_shape), -torch.inf))
     while len(parts) > _TOGETHER + 1:
-        pieces = [parts[start : start + _TOGETHER] for start in range(0, len(parts), _TOGETHER)]
-        parts = [
-            torch.maximum(torch.cat(piece, axis), least) if len(piece) > 1 else piece[0]
-            for piece in pieces
-        ]
+        parts = _by_fours(parts, lambda piece: torch.maximum(torch.cat(piece, axis), least))
     return torch.cat(parts, axis)
+
+
+def _by_fours(parts: list[Tensor], join: Callable[[list[Tensor]], Tensor]) -> list[Tensor]:
+    """Neighbors joined, a few at a time."""
+    pieces = [parts[start : start + _TOGETHER] for start in range(0, len(parts), _TOGETHER)]
+    return [join(piece) if len(piece) > 1 else piece[0] for piece in pieces]
 
 
 def _joined(call: Call, parts: list[Tensor], axis: int, width: int) -> Tensor:
@@ -138,14 +140,7 @@ def repeat(call: Call) -> Tensor | None:
 
 def repeat_interleave(call: Call) -> Tensor | None:
     """Each entry of an axis some times, as keys and values of heads that share them."""
-    features, count, axis = call.arguments
-    if not isinstance(count, int) or axis is None:
-        return None
-    shape = call.shape
-    axis %= len(shape)
-    parts = features.reshape([math.prod(shape[: axis + 1]), 1, math.prod(shape[axis + 1 :])])
-    copies = parts * call.constant(torch.ones(1, count, 1))
-    return copies.reshape(list(call.target_shape))
+    return _interleaved(call, lambda parts, count: parts * call.constant(torch.ones(1, count, 1)))
 
 
 def distinct_concatenation(call: Call) -> Tensor | None:
@@ -159,9 +154,8 @@ def distinct_concatenation(call: Call) -> Tensor | None:
     if len(parts) <= _TOGETHER + 1:
         return None
     while len(parts) > _TOGETHER:
-        pieces = [parts[start : start + _TOGETHER] for start in range(0, len(parts), _TOGETHER)]
-        parts = [torch.cat(piece, axis) if len(piece) > 1 else piece[0] for piece in pieces]
-    return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+        parts = _by_fours(parts, lambda piece: torch.cat(piece, axis))
+    return torch.cat(parts, axis)
 
 
 def _copies(features: Tensor, count: int) -> list[Tensor]:
@@ -199,13 +193,18 @@ def expand_by_copies(call: Call) -> Tensor | None:
 
 def repeat_interleave_by_copies(call: Call) -> Tensor | None:
     """`repeat_interleave` for LiteRT."""
+    return _interleaved(call, lambda parts, count: _beside_itself(call, parts, 1, count))
+
+
+def _interleaved(call: Call, copied: Callable[[Tensor, int], Tensor]) -> Tensor | None:
+    """Each entry of an axis some times, by copies along the second of three axes."""
     features, count, axis = call.arguments
     if not isinstance(count, int) or axis is None:
         return None
-    axis %= len(call.shape)
-    before, after = math.prod(call.shape[: axis + 1]), math.prod(call.shape[axis + 1 :])
-    copies = _beside_itself(call, features.reshape([before, 1, after]), 1, count)
-    return copies.reshape(list(call.target_shape))
+    shape = call.shape
+    axis %= len(shape)
+    parts = features.reshape([math.prod(shape[: axis + 1]), 1, math.prod(shape[axis + 1 :])])
+    return copied(parts, count).reshape(list(call.target_shape))
 
 
 def _beside_itself(call: Call, features: Tensor, axis: int, count: int) -> Tensor:

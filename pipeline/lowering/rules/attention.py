@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
 from pipeline.lowering.rewrite import Call
+from pipeline.lowering.rules.elementwise import times
 
 #: The product of two matrices or of batches of them; and the sizes rows, inner, columns.
 _Product = Callable[[Tensor, Tensor, tuple[int, int, int]], Tensor]
@@ -137,13 +137,11 @@ def sum_with_product_with_one(call: Call) -> Tensor:
 
 def _sum_with(call: Call, product: Tensor) -> Tensor:
     """A product and the first argument, each times its factor."""
-    summand: Tensor = call.arguments[0]
-    factors: list[Any] = [call.node.kwargs.get(name, 1) for name in ("beta", "alpha")]
-    of_summand, of_product = map(float, factors)
-    scaled = product if of_product == 1 else product * of_product
-    if of_summand == 0:  # whatever it is: people give an empty tensor
+    scaled = times(product, call.node.kwargs.get("alpha", 1))
+    factor = call.node.kwargs.get("beta", 1)
+    if factor == 0:  # whatever the first argument is: people give an empty tensor
         return scaled
-    return (summand if of_summand == 1 else summand * of_summand) + scaled
+    return times(call.arguments[0], factor) + scaled
 
 
 def product_with_one(call: Call) -> Tensor | None:

@@ -60,13 +60,13 @@ def quotient(call: Call) -> Tensor | None:
 def sum_with_product(call: Call) -> Tensor:
     """`addcmul`."""
     summand, left, right = call.arguments
-    return summand + _times(left * right, call.node.kwargs.get("value", 1))
+    return summand + times(left * right, call.node.kwargs.get("value", 1))
 
 
 def sum_with_quotient(call: Call) -> Tensor:
     """`addcdiv`."""
     summand, left, right = call.arguments
-    return summand + _times(torch.div(left, right), call.node.kwargs.get("value", 1))
+    return summand + times(torch.div(left, right), call.node.kwargs.get("value", 1))
 
 
 def between(call: Call) -> Tensor:
@@ -75,7 +75,8 @@ def between(call: Call) -> Tensor:
     return start + (end - start) * (float(weight) if isinstance(weight, int) else weight)
 
 
-def _times(features: Tensor, factor: Any) -> Tensor:
+def times(features: Tensor, factor: Any) -> Tensor:
+    """A product with a number, unless that is 1."""
     return features if factor == 1 else features * float(factor)
 
 
@@ -255,7 +256,7 @@ def leaky_relu(call: Call) -> Tensor:
     return _leaky_relu(features, slope)
 
 
-def _leaky_relu(features: Tensor, slope: float) -> Tensor:
+def _leaky_relu(features: Tensor, slope: float | Tensor) -> Tensor:
     return F.relu(features) + torch.clamp(features, max=0.0) * slope
 
 
@@ -270,5 +271,4 @@ def prelu(call: Call) -> Tensor | None:
     features, slopes, rank = call.arguments[0], call.value_of(1), len(call.shape)
     if slopes is None or rank == 4:
         return None
-    slopes = slopes.reshape([1, -1, *[1] * (rank - 2)])
-    return F.relu(features) + torch.clamp(features, max=0.0) * call.constant(slopes)
+    return _leaky_relu(features, call.constant(slopes.reshape([1, -1, *[1] * (rank - 2)])))

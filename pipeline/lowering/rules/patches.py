@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.lowering.rewrite import Call
-from pipeline.lowering.rules.spatial import selected_entries
+from pipeline.lowering.rules.spatial import pixel_kernels, selected_entries
 
 
 def image_patches(call: Call) -> Tensor | None:
@@ -17,7 +17,7 @@ def image_patches(call: Call) -> Tensor | None:
     features, kernel, dilation, padding, stride = call.arguments
     if len(call.shape) != 4:
         return None
-    weight = call.constant(_pixels(kernel).repeat(call.shape[1], 1, 1, 1))
+    weight = call.constant(pixel_kernels(kernel).repeat(call.shape[1], 1, 1, 1))
     patches = F.conv2d(features, weight, None, stride, padding, dilation, call.shape[1])
     return patches.reshape(list(call.target_shape))
 
@@ -46,7 +46,7 @@ def image_of_overlapping_patches(call: Call) -> Tensor | None:
         counts.append((length + 2 * pad - covered) // step + 1)
         left.append((length + 2 * pad - covered) % step)
     channels = call.target_shape[1]
-    weight = call.constant(_pixels(kernel).repeat(channels, 1, 1, 1))
+    weight = call.constant(pixel_kernels(kernel).repeat(channels, 1, 1, 1))
     patches = features.reshape([call.target_shape[0], -1, *counts])
     return F.conv_transpose2d(patches, weight, None, stride, padding, left, channels, dilation)
 
@@ -65,12 +65,6 @@ def axis_windows(call: Call) -> Tensor:
     parts = features.reshape([*call.shape[:axis], count, size, *call.shape[axis + 1 :]])
     rest = [place for place in range(rank + 1) if place != axis + 1]
     return parts.permute([*rest, axis + 1])
-
-
-def _pixels(kernel: Sequence[int]) -> Tensor:
-    """Of each pixel of a window, the kernel ``[1, height, width]`` that gives it alone."""
-    height, width = kernel
-    return torch.eye(height * width).reshape(-1, 1, height, width)
 
 
 def _side_by_side(

@@ -163,9 +163,8 @@ def pixel_shuffle(call: Call) -> Tensor | None:
     features, factor = call.arguments
     if len(call.shape) != 4:
         return None
-    kernel = torch.eye(factor * factor).reshape(factor * factor, 1, factor, factor)
     groups = call.target_shape[1]
-    weight = call.constant(kernel.repeat(groups, 1, 1, 1))
+    weight = call.constant(pixel_kernels((factor, factor)).repeat(groups, 1, 1, 1))
     return F.conv_transpose2d(features, weight, stride=factor, groups=groups)
 
 
@@ -174,9 +173,14 @@ def pixel_unshuffle(call: Call) -> Tensor | None:
     features, factor = call.arguments
     if len(call.shape) != 4:
         return None
-    kernel = torch.eye(factor * factor).reshape(factor * factor, 1, factor, factor)
-    weight = call.constant(kernel.repeat(call.shape[1], 1, 1, 1))
+    weight = call.constant(pixel_kernels((factor, factor)).repeat(call.shape[1], 1, 1, 1))
     return F.conv2d(features, weight, stride=factor, groups=call.shape[1])
+
+
+def pixel_kernels(kernel: Sequence[int]) -> Tensor:
+    """Of each pixel of a window, the kernel ``[1, height, width]`` that gives it alone."""
+    height, width = kernel
+    return torch.eye(height * width).reshape(-1, 1, height, width)
 
 
 def channel_shuffle(call: Call) -> Tensor | None:

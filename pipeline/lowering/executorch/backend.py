@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.core.fingerprint import versions
 from pipeline.lowering.backend import Program
@@ -66,8 +68,9 @@ class ExecuTorch:
         ):
             example = _natural(example)
             edges = _edges(graph, example, quantization)
+            edges.reorders = _ordered_by_views(edges, example)
             edge = _delegated(edges, example, graph)
-            if not _in_order(edge):
+            if not (edges.reorders or _in_order(_output(edge))):
                 edges.reorders = True
                 edge = _delegated(edges, example, graph)
         lowered = edge.exported_program().graph_module
@@ -148,21 +151,50 @@ class _Edges(nn.Module):
         self.training = False  # not eval(), which modules that torchao made refuse
 
     def forward(self, features: Tensor) -> Tensor:
+        outputs = self.computed(features)
+        if outputs.dim() == 4:
+            if self.reorders:
+                outputs = outputs.clone(memory_format=torch.contiguous_format)
+            outputs = outputs.to(memory_format=_order(outputs))
+        return outputs
+
+    def computed(self, features: Tensor) -> Tensor:
+        """The outputs in the order that comes of the module."""
         if features.dim() == 4 and (self.output_rank != 4 or self.turns):
             # Flattening channels-last features becomes as_strided_copy, which no delegate takes.
             # A sum of int8 features and of maps that were turned lowers without an error, and fails
             # when it runs: the delegate does not see that their orders differ.
             features = features.to(memory_format=torch.contiguous_format)
         outputs: Tensor = self.module(features)
-        if outputs.dim() == 4:
-            if self.quantized:
-                # What is dequantized and then reordered lowers without an error and fails when it
-                # runs; a float operator between the two helps.
-                outputs = outputs + 0.0
-            if self.reorders:
-                outputs = outputs.clone(memory_format=torch.contiguous_format)
-            outputs = outputs.to(memory_format=_order(outputs))
+        if outputs.dim() == 4 and self.quantized:
+            # What is dequantized and then reordered lowers without an error and fails when it runs;
+            # a float operator between the two helps.
+            outputs = outputs + 0.0
         return outputs
+
+
+class _Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Copies in place of views, as ExecuTorch makes them: each in the plain order."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        return made.contiguous() if func.is_view and isinstance(made, Tensor) else made
+
+
+def _ordered_by_views(edges: _Edges, example: Tensor) -> bool:
+    """Whether outputs lie in memory as edges do for PyTorch, but not for ExecuTorch.
+
+    A permutation gives strides to PyTorch that are channels last already, so that nothing is left
+    to reorder; to ExecuTorch, it gives a tensor in the plain order. What this overlooks is seen in
+    the program, and costs another lowering.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        features = fake.from_tensor(example)
+        outputs = edges.computed(features)
+        with _Copies():  # type: ignore[no-untyped-call]
+            copied = edges.computed(features)
+        stays = outputs.to(memory_format=_order(outputs)) is outputs
+    return stays and not _in_order(copied)
 
 
 def _delegated(edges: _Edges, example: Tensor, graph: OperatorGraph) -> EdgeProgramManager:
@@ -174,15 +206,15 @@ def _delegated(edges: _Edges, example: Tensor, graph: OperatorGraph) -> EdgeProg
         return to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
 
 
-def _in_order(edge: EdgeProgramManager) -> bool:
-    """Whether a program's output lies in memory as edges do.
-
-    A permutation gives strides to PyTorch that are channels last already, so that nothing is left
-    to reorder; to ExecuTorch, it gives a tensor in the plain order.
-    """
+def _output(edge: EdgeProgramManager) -> Tensor:
+    """A program's output, without its values."""
     (output,) = edge.exported_program().graph_module.graph.output_node().args[0]
-    value: Tensor = output.meta["val"]
-    return value.is_contiguous(memory_format=_order(value))
+    return cast(Tensor, output.meta["val"])
+
+
+def _in_order(tensor: Tensor) -> bool:
+    """Whether it lies in memory as edges do."""
+    return tensor.is_contiguous(memory_format=_order(tensor))
 
 
 def _order(tensor: Tensor) -> torch.memory_format:
